@@ -1,0 +1,23 @@
+# Warnings are errors; every target gets the same flags.
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+                    -Wimplicit-fallthrough -Wextra-semi -Wunused -Werror)
+# Coroutine frames honour over-aligned locals (I/O headers) only with this flag.
+add_compile_options(-fcoro-aligned-allocation -fno-omit-frame-pointer)
+# x86-64-v3 (AVX2, 2013 and later) is the oldest machine Cenote runs on.
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  add_compile_options(-march=x86-64-v3)
+endif()
+add_link_options(-fuse-ld=lld-19)
+
+if(CENOTE_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g1)
+  add_link_options(-fsanitize=address,undefined)
+  add_compile_definitions(CENOTE_ASAN=1)
+elseif(CENOTE_TSAN)
+  add_compile_options(-fsanitize=thread -O1 -g1)
+  add_link_options(-fsanitize=thread)
+  add_compile_definitions(CENOTE_TSAN=1)
+endif()
+if(CENOTE_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,118 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+#include "cenote/media/block_device.h"
+#include "cenote/media/buffer_pool.h"
+#include "cenote/runtime/reactor.h"
+#include "cenote/runtime/sync.h"
+#include "cenote/store/batch.h"
+#include "cenote/store/types.h"
+#include "cenote/store/view.h"
+
+namespace cenote::store {
+
+/// The devices that play the three roles; all three may be the same one. Not owned; must outlive the store.
+struct Devices {
+  media::BlockDevice* wal = nullptr;
+  media::BlockDevice* meta = nullptr;
+  media::BlockDevice* data = nullptr;
+  static Devices one(media::BlockDevice& device) { return {&device, &device, &device}; }
+};
+
+struct FormatOptions {
+  Uuid system;  ///< Whose store this is; `open` refuses another's.
+  Uuid target;
+  std::uint64_t log_bytes = 64ull << 20;  ///< Size of the log ring.
+  bool overwrite = false;                 ///< Format although the media holds a store already.
+};
+
+struct OpenOptions {
+  Uuid system;  ///< Null: any (inspection).
+  Uuid target;
+  std::uint64_t cache_bytes = 64ull << 20;    ///< Page cache budget, copies for a running checkpoint included.
+  double checkpoint_log_fill = 0.5;           ///< A checkpoint starts when this part of the log is used ...
+  double checkpoint_dirty = 0.4;              ///< ... or this part of the cache is dirty.
+  std::uint32_t log_writes_in_flight = 4;
+  bool read_only = false;                     ///< Inspection: replays in memory, writes nothing.
+};
+
+/// Numbers for metrics, tools and tests.
+struct StoreStatus {
+  Lsn applied, durable, checkpoint;
+  std::uint64_t checkpoints = 0, log_writes = 0, log_blocks = 0, batches = 0;
+  std::uint64_t page_reads = 0, page_writes = 0, page_hits = 0, page_misses = 0;
+  std::uint64_t cache_bytes = 0, dirty_bytes = 0;
+  std::uint64_t data_blocks_total = 0, data_blocks_free = 0, meta_blocks_used = 0;
+  std::uint64_t replayed_records = 0;
+  Duration replay_time{};
+  bool fenced = false;
+};
+
+/// Keeps blocks that were readable when it was taken from being reused, while extents found by a lookup are read.
+/// Move-only; short-lived.
+class ExtentGuard;
+
+/// The metadata engine of one target: an ordered map from byte strings to byte strings in many named trees, with atomic
+/// batches over any of them, durable through a write-ahead log, plus the allocator of data extents. Larger than memory:
+/// pages live in a cache with a fixed budget. One reactor only.
+class Store {
+ public:
+  /// Writes an empty store. Destroys what the devices held; kExists when that is a store and `overwrite` is not set.
+  static Task<Result<>> format(Reactor& reactor, Devices devices, FormatOptions options);
+  /// Recovers: newest valid superblock, then the log from its checkpoint. kCorrupt names the damage, kForeign another
+  /// system's media, kNewerFormat a newer version's; then nothing was written.
+  static Task<Result<std::unique_ptr<Store>>> open(Reactor& reactor, Devices devices, OpenOptions options);
+  ~Store();
+
+  /// Waits for running operations, makes everything durable, writes a checkpoint. Must be awaited before destruction, also
+  /// after an error; on dead media it fails quickly instead of hanging.
+  Task<Result<>> close();
+
+  /// Calls `attempt(view)`, a plain function returning Result<R>, as often as it takes to run without meeting a missing
+  /// page or a full log, and returns its result. Between its last lookup and its `apply` nothing else runs, so checks and
+  /// the change they guard are atomic. What it returns may not be durable yet: see `durable` and View::seen.
+  template <typename Attempt>
+  auto run(Attempt attempt, Until until = Until::forever()) -> Task<std::invoke_result_t<Attempt&, View&>>;
+
+  /// Returns when everything up to `lsn` would survive a crash; kFenced when it never will.
+  Task<Result<>> durable(Lsn lsn);
+  /// True without waiting, for the fast path.
+  bool is_durable(Lsn lsn) const;
+  /// `run` of one apply, then `durable`.
+  Task<Result<Lsn>> commit(Batch batch);
+
+  std::optional<TreeId> find_tree(std::string_view name) const;
+  /// A fresh id for Batch::create_tree.
+  TreeId next_tree_id();
+
+  /// Sets aside up to `blocks` (at most kGroupBlocks) contiguous blocks; may return a shorter extent when space is
+  /// fragmented. Nothing is durable until a batch claims it; `cancel` gives it back. kNoSpace when full.
+  Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
+  void cancel(Extent extent);
+  ExtentGuard guard_extents();
+  /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is applied
+  /// only after the write to it has completed; the log's durability rule then covers both.
+  media::BlockDevice& data_device();
+
+  /// Writes a checkpoint now and returns when it is durable.
+  Task<Result<>> checkpoint();
+  StoreStatus status() const;
+  Reactor& reactor();
+
+ private:
+  friend class ExtentGuard;
+  explicit Store(std::unique_ptr<StoreImpl> impl);
+  /// One turn of `run`: given the error of an attempt, waits for what it lacked. ok: try again.
+  Task<Result<>> resolve(Error reason, Until until);
+  struct Running;
+  std::unique_ptr<StoreImpl> impl_;
+};
+
+}  // namespace cenote::store
