@@ -1,7 +1,7 @@
 # The layers of src/, lowest first. A library may depend only on libraries of a strictly lower rank; folders in one
-# entry share a rank, so neither may include the other (client and engine meet only in protocol).
+# entry share a rank, so neither may include the other (client and engine share only what lies below both).
 set(CENOTE_LAYERS
-    "base" "runtime" "media" "rpc" "store" "object" "cluster" "protocol" "client,engine" "embedded" "posix" "cli")
+    "base" "protocol" "runtime" "media" "rpc" "store" "object" "cluster" "client,engine" "embedded" "posix" "cli")
 
 set(CENOTE_LAYER_ORDER "")
 foreach(entry IN LISTS CENOTE_LAYERS)
