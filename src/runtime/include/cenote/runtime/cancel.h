@@ -31,11 +31,12 @@ class CancelSource {
   ~CancelSource() { ASSERT(callbacks_.empty()); }
 
   bool cancelled() const { return cancelled_; }
-  /// Idempotent. Runs every registered callback, each unregistered before it is called.
+  /// Idempotent. Runs every registered callback, each unregistered before it is called; none may destroy the source.
   void cancel() {
     cancelled_ = true;
     while (auto* callback = callbacks_.pop_front()) callback->on_cancel();
   }
+  /// The source must not be cancelled yet.
   void add(CancelCallback& callback) {
     ASSERT(!cancelled_);
     callbacks_.push_back(callback);
@@ -54,6 +55,8 @@ struct Until {
 
   static Until forever() { return {}; }
   static Until at(Instant deadline) { return {deadline, nullptr}; }
+  /// The same, ended by `limit` if that comes first: how a deadline is passed down to a part of the work.
+  Until no_later_than(Instant limit) const { return {limit < deadline ? limit : deadline, cancel}; }
 };
 
 }  // namespace cenote
