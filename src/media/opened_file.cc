@@ -106,16 +106,16 @@ Result<> sync_directory_of(const std::string& path) {
   return {};
 }
 
+// The size is set last and in one step: a crash leaves a file that is still empty, and the next open begins anew.
 Result<> give_size(int fd, const std::string& path, std::uint64_t bytes) {
   const auto size = static_cast<off_t>(bytes);
   int result = 0;
   do {
-    result = ::fallocate(fd, 0, 0, size);
+    result = ::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, size);
   } while (result != 0 && errno == EINTR);
   // Without reservations (ZFS, some network file systems) the file is sparse and may run full later.
-  if (result != 0 && errno == EOPNOTSUPP) result = ::ftruncate(fd, size);
-  if (result != 0) return resize_failed(path, bytes, errno);
-  if (::fsync(fd) != 0) return resize_failed(path, bytes, errno);
+  if (result != 0 && errno != EOPNOTSUPP) return resize_failed(path, bytes, errno);
+  if (::ftruncate(fd, size) != 0 || ::fsync(fd) != 0) return resize_failed(path, bytes, errno);
   return sync_directory_of(path);
 }
 
