@@ -167,7 +167,7 @@ Task<Result<>> Client::set_property(std::string pool, std::string container, std
                                     Until until) {
   CO_CHECK_OK(check_name("pool", pool));
   CO_CHECK_OK(check_name("container", container));
-  std::string body = properties_to_json({{std::move(key), std::move(value)}});
+  std::string body = to_json(std::map<std::string, std::string>{{std::move(key), std::move(value)}});
   CO_CHECK_OK(co_await impl_->admin(AdminMethod::kPatch, container_path(pool, container), std::move(body), until));
   co_return Result<>();
 }
