@@ -103,6 +103,7 @@ class Client {
     std::uint64_t calls = 0, retries = 0, sent_bytes = 0, received_bytes = 0;
   };
   Counters counters() const;
+  Reactor& reactor() const;
 
  private:
   friend class Container;
