@@ -24,7 +24,7 @@ Task<Result<>> FileSystem::rename(std::string from, std::string to, Until until)
   CO_CHECK_OK(validate_name(target.place.name));
   if (source.is_root() || target.is_root()) co_return fail(Code::kInvalidArgument, "the root directory cannot be renamed");
   if (target.inode && target.inode->object == source.inode->object) co_return Result<>();  // the same name
-  if (std::ranges::contains(target.ancestors, source.inode->object)) {
+  if (std::ranges::find(target.ancestors, source.inode->object) != target.ancestors.end()) {
     co_return failf(Code::kInvalidArgument, "'{}' cannot be moved into itself as '{}'", from, to);
   }
   if (target.inode) {
