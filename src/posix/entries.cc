@@ -23,7 +23,7 @@ Task<Result<std::optional<Inode>>> Entries::load(EntryPlace place, Until until) 
   value.max_bytes = kMaxInodeBytes;
   Bytes buffer(kMaxInodeBytes);
   CO_TRY(const FetchReply reply, co_await container_.fetch(std::move(request), {MutableBytes(buffer)}, until));
-  if (!reply.akeys.at(0).exists) co_return std::optional<Inode>();
+  if (!reply.akeys[0].exists) co_return std::optional<Inode>();
   CO_TRY(Inode inode, decode_inode(ByteView(buffer).first(reply.akeys[0].bytes), describe(place)));
   co_return std::optional<Inode>(std::move(inode));
 }

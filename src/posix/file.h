@@ -1,21 +1,19 @@
 #pragma once
 
-#include <atomic>
-
+#include "cenote/client/array.h"
 #include "entries.h"
 
 namespace cenote::posix {
 
 /// What the copies of one File share.
 struct File::State {
-  async::Container container;
-  EntryPlace place;   ///< where its attributes lie
-  ObjectId object;
+  async::Array array;
+  EntryPlace place;  ///< where its attributes lie
   bool written = false;
 };
 
-/// Removes all data at and beyond `size`, and extends a shorter file to it.
-Task<Result<>> set_file_size(async::Container container, ObjectId object, std::uint64_t size, Until until);
-Task<Result<std::uint64_t>> file_size(async::Container container, ObjectId object, Until until);
+inline async::Array file_data(async::Container container, ObjectId object) {
+  return async::Array(std::move(container), object, kChunkBytes);
+}
 
 }  // namespace cenote::posix

@@ -21,7 +21,7 @@ Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container conta
   layout.max_bytes = kSuperblockRoom;
   Bytes buffer(kSuperblockRoom);
   CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(buffer)}, until));
-  if (!reply.akeys.at(0).exists) co_return std::optional<FsSuperblock>();
+  if (!reply.akeys[0].exists) co_return std::optional<FsSuperblock>();
   CO_TRY(const FsSuperblock superblock, decode_superblock(ByteView(buffer).first(reply.akeys[0].bytes)));
   co_return std::optional<FsSuperblock>(superblock);
 }
@@ -82,7 +82,7 @@ Task<Result<Attributes>> FileSystem::stat(std::string path, bool follow, Until u
   CO_TRY(const Resolved found, co_await impl_->resolve_existing(std::move(path), follow, until));
   std::uint64_t size = found.inode->symlink_target.size();
   if (found.inode->type == FileType::kFile) {
-    CO_TRY(size, co_await file_size(impl_->entries.container(), found.inode->object, until));
+    CO_TRY(size, co_await file_data(impl_->entries.container(), found.inode->object).size(until));
   }
   co_return attributes_of(*found.inode, size);
 }
@@ -150,7 +150,7 @@ Task<Result<Inode>> FileSystem::Impl::new_inode(FileType type, CreateOptions opt
 }
 
 File FileSystem::Impl::open_state(EntryPlace place, ObjectId object) {
-  return File(std::make_shared<File::State>(entries.container(), std::move(place), object));
+  return File(std::make_shared<File::State>(file_data(entries.container(), object), std::move(place)));
 }
 
 Task<Result<File>> FileSystem::open_file(std::string path, Until until) {

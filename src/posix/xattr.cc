@@ -50,7 +50,7 @@ Task<Result<Bytes>> FileSystem::get_xattr(std::string path, std::string name, Un
   Bytes value(kMaxXattrBytes);
   CO_TRY(const FetchReply reply,
          co_await impl_->entries.container().fetch(std::move(request), {MutableBytes(value)}, until));
-  if (!reply.akeys.at(0).exists) co_return failf(Code::kNotFound, "'{}' has no extended attribute '{}'", path, name);
+  if (!reply.akeys[0].exists) co_return failf(Code::kNotFound, "'{}' has no extended attribute '{}'", path, name);
   value.resize(reply.akeys[0].bytes);
   co_return value;
 }
