@@ -7,15 +7,13 @@
 
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
+#include "cenote/rpc/address.h"
+#include "cenote/rpc/link.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/reactor.h"
 
 /// The coroutine form of the native API. Everything here runs on the reactor the client was connected on; `cenote.hpp`
 /// has the same classes with the same names as blocking calls from any thread.
-namespace cenote::rpc {
-class Connector;
-}
-
 namespace cenote::async {
 
 class Client;
@@ -69,15 +67,16 @@ class Container {
   friend class Client;
   struct State;
   explicit Container(std::shared_ptr<State> state);
+  Task<Result<>> lease_objects(Until until);
   std::shared_ptr<State> state_;
 };
 
 /// A connection to a system. One per process is enough.
 class Client {
  public:
-  /// `connector` is the transport (rpc::tcp_connector, or inproc for an embedded engine).
-  static Task<Result<std::unique_ptr<Client>>> connect(Reactor& reactor, std::unique_ptr<rpc::Connector> connector,
-                                                       std::string address, ConnectOptions options);
+  /// Connects over `transport` (tcp, or inproc to an embedded engine), which must outlive the client.
+  static Task<Result<std::unique_ptr<Client>>> connect(Reactor& reactor, rpc::Transport& transport,
+                                                       std::vector<rpc::Address> addresses, ConnectOptions options);
   ~Client();
   /// Must be awaited before destruction. Calls that run fail with kStopped.
   Task<> close();
@@ -103,6 +102,7 @@ class Client {
     std::uint64_t calls = 0, retries = 0, sent_bytes = 0, received_bytes = 0;
   };
   Counters counters() const;
+  Reactor& reactor() const;
 
  private:
   friend class Container;
