@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "cenote/base/assert.h"
 #include "cenote/base/format.h"
 
 namespace cenote::engine {
@@ -280,8 +281,9 @@ Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const
   identity_.system = keep_or_new(before.system);
   identity_.engine = keep_or_new(before.engine);
   identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes, kCoordinatorLogBytes};
-  const std::uint32_t wanted = options.targets != 0 ? options.targets : default_targets(cores);
-  for (std::uint32_t index = 0; index < wanted; ++index) {
+  std::size_t wanted = options.target_paths.size();
+  if (wanted == 0) wanted = options.targets != 0 ? options.targets : default_targets(cores);
+  for (std::size_t index = 0; index < wanted; ++index) {
     StoreIdentity target;
     target.id = keep_or_new(index < before.targets.size() ? before.targets[index].id : Uuid());
     target.path = fmt::format("{}/{}", kTargetsFolder, index);
@@ -339,7 +341,7 @@ Result<> DataDirectory::make_files(bool preallocate) const {
     // What the owner brought is formatted in place; what was made here is made again.
     if (target.path.starts_with('/')) {
       TRY(const auto existing, look_at(path));
-      if (existing) continue;
+      if (existing && existing->bytes >= target.bytes) continue;
     }
     CHECK_OK(make_file(path, target.bytes, preallocate));
     CHECK_OK(sync_folder(fs::path(path).parent_path().string()));
@@ -396,8 +398,7 @@ void DataDirectory::abandon() {
     if (!target.path.starts_with('/')) fs::remove(path_of(target), ignored);
   }
   fs::remove(path_of(identity_.coordinator), ignored);
-  fs::remove(path_ + "/" + kTargetsFolder, ignored);
-  fs::remove(path_ + "/" + kIdentityFile, ignored);
+  // The identity stays: targets outside may be formatted with its ids, and it makes the next try begin again.
 }
 
 }  // namespace cenote::engine
