@@ -52,6 +52,7 @@ class CallTable::Call final : public Outgoing, public Incoming, public ListNode<
   ReplyInfo info;
   Reply reply;
   Error outcome{Code::kOk};
+  std::uint64_t connect_attempts_before = 0;
   bool over = false;
   bool ever_sent = false;
   bool charged = false;
@@ -163,6 +164,7 @@ Result<> CallTable::notify(Opcode opcode, ByteView body, const CallOptions& opti
 
 void CallTable::enqueue(Call& call) {
   queued_.push_back(call);
+  call.connect_attempts_before = connect_attempts_;
   if (link_ == nullptr) return demand_.on_call_waiting();
   pump();
 }
@@ -294,7 +296,7 @@ void CallTable::on_connect_failed(const Error& reason) {
   Call* next = nullptr;
   for (Call* call = queued_.front(); call != nullptr; call = next) {
     next = queued_.next(*call);
-    if (!call->ever_sent) end(*call, reason);
+    if (!call->ever_sent && call->connect_attempts_before < connect_attempts_) end(*call, reason);
   }
   end_expired();
 }

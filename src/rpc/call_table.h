@@ -50,7 +50,10 @@ class CallTable {
   /// Tells the other side which requests have ended, if there is something new to tell.
   void send_acknowledgement();
 
-  /// No connection could be made: calls that were never sent end with `reason`, the others once they have expired.
+  /// An attempt to connect begins.
+  void on_connect_begins() { ++connect_attempts_; }
+  /// It failed: calls that waited when it began and were never sent end with `reason`, the others once they have
+  /// expired.
   void on_connect_failed(const Error& reason);
   void end_all(const Error& reason);
   /// Ends all calls with `reason` and waits until each has returned; later ones fail at once.
@@ -99,6 +102,7 @@ class CallTable {
   IntrusiveList<Call, struct CallTag> queued_;
   IntrusiveList<Call, struct CallTag> active_;
   SequenceMap<Call*> waiting_;
+  std::uint64_t connect_attempts_ = 0;
   std::uint32_t requests_in_flight_ = 0;
   std::uint64_t bytes_in_flight_ = 0;
 

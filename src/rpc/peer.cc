@@ -59,6 +59,8 @@ Task<> Peer::Impl::run(Impl& peer) {
       (void)co_await peer.changed_.wait(peer.until_stopped());
       continue;
     }
+    peer.calls.on_connect_begins();
+    ++peer.attempts_begun_;
     if (Result<> connected = co_await peer.connect_any(); !connected) {
       peer.attempt_failed(connected.error());
       const Duration jitter(
@@ -75,7 +77,7 @@ Task<> Peer::Impl::run(Impl& peer) {
 void Peer::Impl::attempt_failed(const Error& error) {
   if (scope.stopping()) return;
   ++counters.connect_failures;
-  ++failed_attempts_;
+  last_failed_attempt_ = attempts_begun_;
   // Said once, not at every attempt.
   const bool news = !last_error_ || last_error_->code() != error.code();
   if (news && options.observer != nullptr) options.observer->on_connection_error(name(), error);
@@ -274,17 +276,17 @@ void Peer::Impl::on_closed(const Error& reason) {
 // ---- the outside ----
 
 Task<Result<Welcome>> Peer::Impl::connect(Until until) {
-  const std::uint64_t failed_before = failed_attempts_;
+  const std::uint64_t before = attempts_begun_;
   ++connect_waiters_;
   changed_.notify_all();
   Result<> waited;
-  while (waited && phase_ != Phase::kReady && failed_attempts_ == failed_before && !scope.stopping()) {
+  while (waited && phase_ != Phase::kReady && last_failed_attempt_ <= before && !scope.stopping()) {
     waited = co_await changed_.wait(until);
   }
   --connect_waiters_;
   if (phase_ == Phase::kReady) co_return *welcome;
   if (scope.stopping()) co_return cenote::fail(Code::kStopped);
-  if (failed_attempts_ != failed_before) co_return cenote::fail(last_error_.value_or(Error(Code::kUnreachable)));
+  if (last_failed_attempt_ > before) co_return cenote::fail(last_error_.value_or(Error(Code::kUnreachable)));
   co_return failf(waited.error().code(), "no connection to {} in time", name());
 }
 

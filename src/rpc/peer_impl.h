@@ -74,7 +74,8 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   Phase phase_ = Phase::kClosed;
   std::optional<Error> last_error_;
   std::size_t address_ = 0;  // the one in use or to be tried first
-  std::uint64_t failed_attempts_ = 0;
+  std::uint64_t attempts_begun_ = 0;
+  std::uint64_t last_failed_attempt_ = 0;
   std::uint32_t connect_waiters_ = 0;
   bool was_connected_ = false;
   Instant last_received_{};
