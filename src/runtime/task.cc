@@ -2,6 +2,7 @@
 
 #include <array>
 #include <new>
+#include <utility>
 
 namespace cenote {
 namespace {
@@ -32,20 +33,26 @@ thread_local FramePool pool;
 
 constexpr std::size_t class_of(std::size_t bytes) { return (bytes - 1) / kClassBytes; }
 
+constexpr bool pooled(std::size_t bytes, std::align_val_t alignment) {
+  return class_of(bytes) < kClasses && static_cast<std::size_t>(alignment) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+}
+
 #endif
 
 }  // namespace
 
 #if defined(CENOTE_ASAN) || defined(CENOTE_TSAN)
 
-void* allocate_frame(std::size_t bytes) { return ::operator new(bytes); }
-void free_frame(void* frame, std::size_t bytes) noexcept { ::operator delete(frame, bytes); }
+void* allocate_frame(std::size_t bytes, std::align_val_t alignment) { return ::operator new(bytes, alignment); }
+void free_frame(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
+  ::operator delete(frame, bytes, alignment);
+}
 
 #else
 
-void* allocate_frame(std::size_t bytes) {
+void* allocate_frame(std::size_t bytes, std::align_val_t alignment) {
+  if (!pooled(bytes, alignment)) return ::operator new(bytes, alignment);
   const std::size_t size_class = class_of(bytes);
-  if (size_class >= kClasses) return ::operator new(bytes);
   if (FreeFrame* frame = pool.free[size_class]) {
     pool.free[size_class] = frame->next;
     --pool.count[size_class];
@@ -54,12 +61,10 @@ void* allocate_frame(std::size_t bytes) {
   return ::operator new((size_class + 1) * kClassBytes);
 }
 
-void free_frame(void* frame, std::size_t bytes) noexcept {
+void free_frame(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
+  if (!pooled(bytes, alignment)) return ::operator delete(frame, bytes, alignment);
   const std::size_t size_class = class_of(bytes);
-  if (size_class >= kClasses || pool.count[size_class] >= kKeptPerClass) {
-    ::operator delete(frame);
-    return;
-  }
+  if (pool.count[size_class] >= kKeptPerClass) return ::operator delete(frame);
   auto* freed = static_cast<FreeFrame*>(frame);
   freed->next = pool.free[size_class];
   pool.free[size_class] = freed;

@@ -54,6 +54,8 @@ struct Until {
 
   static Until forever() { return {}; }
   static Until at(Instant deadline) { return {deadline, nullptr}; }
+  /// The same, ended by `limit` if that comes first: how a deadline is passed down to a part of the work.
+  Until no_later_than(Instant limit) const { return {limit < deadline ? limit : deadline, cancel}; }
 };
 
 }  // namespace cenote

@@ -28,13 +28,13 @@ class Timer {
   virtual void fire() = 0;
 
   Instant at_{};
-  std::uint64_t order_ = 0;      // ties fire in arming order
+  std::uint64_t order_ = 0;  // ties fire in arming order
   std::size_t heap_index_ = 0;
   bool armed_ = false;
 };
 
-/// A message to another reactor: `deliver` runs there, on its thread, in the order of posting per sender. Intrusive; the
-/// sender keeps it alive until it was delivered.
+/// A message to another reactor: `deliver` runs there, on its thread, in the order of posting per sender. Intrusive;
+/// the sender keeps it alive until it was delivered.
 class Mail {
  public:
   Mail() = default;
@@ -47,14 +47,14 @@ class Mail {
  private:
   friend class Mailbox;
   friend class UringReactor;
-  friend class SimReactor;
+  friend class SimWorld;
   virtual void deliver() = 0;
   std::atomic<Mail*> next_{nullptr};
 };
 
 /// One event loop of one thread (or of one simulated node): ready coroutines, timers, mail from other reactors, clocks
-/// and randomness. Everything above `runtime` gets the world through this and nothing else, which is what lets the whole
-/// system run in the simulator. All members but `post` are called on the reactor's own thread only.
+/// and randomness. Everything above `runtime` gets the world through this and nothing else, which is what lets the
+/// whole system run in the simulator. All members but `post` are called on the reactor's own thread only.
 class Reactor {
  public:
   Reactor() = default;

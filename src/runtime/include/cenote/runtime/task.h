@@ -3,6 +3,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <exception>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -11,18 +12,27 @@
 
 namespace cenote {
 
-/// Memory of coroutine frames: a free list per thread and size class, so that starting a coroutine on the hot path costs
-/// no call of malloc. Frames may be freed on another thread than the one that made them. Plain new under sanitizers,
-/// which then see a frame used after its end.
-void* allocate_frame(std::size_t bytes);
-void free_frame(void* frame, std::size_t bytes) noexcept;
+/// Memory of coroutine frames: a free list per thread and size class, so that starting a coroutine on the hot path
+/// costs no call of malloc. Frames may be freed on another thread than the one that made them. Plain new under
+/// sanitizers, which then see a frame used after its end, and for frames with over-aligned locals.
+void* allocate_frame(std::size_t bytes, std::align_val_t alignment);
+/// Both values as they were given to `allocate_frame`.
+void free_frame(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept;
 
 template <typename T>
 class Task;
 
 namespace detail {
 
-struct TaskPromiseBase {
+/// Base of every promise type of the runtime.
+struct FrameAllocation {
+  static void* operator new(std::size_t bytes, std::align_val_t alignment) { return allocate_frame(bytes, alignment); }
+  static void operator delete(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
+    free_frame(frame, bytes, alignment);
+  }
+};
+
+struct TaskPromiseBase : FrameAllocation {
   std::coroutine_handle<> continuation = std::noop_coroutine();
 
   struct FinalAwaiter {
@@ -38,9 +48,6 @@ struct TaskPromiseBase {
   FinalAwaiter final_suspend() const noexcept { return {}; }
   // Failures are values here; an exception that gets this far is a defect, and there is no one to hand it to.
   [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
-
-  static void* operator new(std::size_t bytes) { return allocate_frame(bytes); }
-  static void operator delete(void* frame, std::size_t bytes) noexcept { free_frame(frame, bytes); }
 };
 
 template <typename T>

@@ -47,8 +47,8 @@ class UringReactor final : public Reactor {
   void run();
   /// Thread-safe: `run` returns after the current turn.
   void stop();
-  /// Runs the loop on the calling thread until `task` has ended and returns its value. For tests, tools and the blocking
-  /// form of the client.
+  /// Runs the loop on the calling thread until `task` has ended and returns its value. For tests, tools and the
+  /// blocking form of the client.
   template <typename T>
   T block_on(Task<T> task);
 
