@@ -30,13 +30,14 @@ Allocator::Allocator(const Geometry& geometry, std::uint64_t page_reserve)
 
 void Allocator::load_chunk(std::uint64_t chunk, ByteView bits) {
   const std::uint64_t meta_chunks = meta().chunk_count();
-  if (chunk < meta_chunks) return meta().load_chunk(chunk, bits);
-  data().load_chunk(chunk - meta_chunks, bits);
+  if (chunk < meta_chunks) return meta_space().load_chunk(chunk, bits);
+  data_space().load_chunk(chunk - meta_chunks, bits);
 }
 
 Result<> Allocator::load_page_slot(std::uint64_t slot) {
-  if (slot / kSlotsPerGroup >= meta().groups()) return failf(Code::kCorrupt, "page map: slot {} is not on the device", slot);
-  meta().load_slot(slot);
+  if (slot / kSlotsPerGroup >= meta().groups())
+    return failf(Code::kCorrupt, "page map: slot {} is not on the device", slot);
+  meta_space().load_slot(slot);
   return {};
 }
 
@@ -49,15 +50,16 @@ Result<> Allocator::replay_claim(Extent extent) {
   if (!data().claimable(extent)) {
     return failf(Code::kCorrupt, "the log claims blocks {}+{}, which are taken", extent.first.value(), extent.blocks);
   }
-  data().replay_claim(extent);
+  data_space().replay_claim(extent);
   return {};
 }
 
 Result<> Allocator::replay_release(Extent extent) {
   if (!data().is_owned(extent)) {
-    return failf(Code::kCorrupt, "the log releases blocks {}+{}, which nobody owns", extent.first.value(), extent.blocks);
+    return failf(Code::kCorrupt, "the log releases blocks {}+{}, which nobody owns", extent.first.value(),
+                 extent.blocks);
   }
-  data().replay_release(extent);
+  data_space().replay_release(extent);
   return {};
 }
 
@@ -85,21 +87,21 @@ Result<Extent> Allocator::reserve(std::uint32_t blocks, SpaceClass space_class) 
   const std::uint64_t kept = space_class == SpaceClass::kForeground ? data_reserve_ : 0;
   if (usable > kept) {
     const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, usable - kept));
-    if (auto extent = data().reserve(wanted, convertible > 0)) return *extent;
-    if (auto extent = data().reserve_shorter(wanted)) return *extent;
+    if (auto extent = data_space().reserve(wanted, convertible > 0)) return *extent;
+    if (auto extent = data_space().reserve_shorter(wanted)) return *extent;
   }
   return failf(Code::kNoSpace, "no space for {} blocks of data: delete something or add media", blocks);
 }
 
 void Allocator::release(Extent extent, Lsn lsn) {
-  data().release(extent);
+  data_space().release(extent);
   pending_.push_back({extent, lsn, first_guard_ + guards_.size()});
 }
 
 void Allocator::reclaim(Lsn durable) {
   while (!pending_.empty() && pending_.front().lsn <= durable &&
          (guards_.empty() || first_guard_ >= pending_.front().guards)) {
-    data().make_available(pending_.front().extent);
+    data_space().make_available(pending_.front().extent);
     pending_.pop_front();
   }
 }

@@ -9,13 +9,13 @@
 
 namespace cenote::store {
 
-/// The space of a store: pages on the meta device, extents on the data device, which may be one device. Says when what may
-/// be handed out, so that a checkpoint never lacks space (I8) and no block is reused too early (I7).
+/// The space of a store: pages on the meta device, extents on the data device, which may be one device. Says when what
+/// may be handed out, so that a checkpoint never lacks space (I8) and no block is reused too early (I7).
 ///
 /// Two rules keep the checkpoint safe. *Now*: the slots that can be handed out are never fewer than the pages that the
-/// next checkpoint will write (`dirty`). *For good*: pages that exist plus a reserve never exceed the slots there can be,
-/// so after every checkpoint enough slots are free again to change pages at all; foreground work stops above the whole
-/// reserve, reclaiming above half of it.
+/// next checkpoint will write (`dirty`). *For good*: pages that exist plus a reserve never exceed the slots there can
+/// be, so after every checkpoint enough slots are free again to change pages at all; foreground work stops above the
+/// whole reserve, reclaiming above half of it.
 class Allocator {
  public:
   Allocator(const Geometry& geometry, std::uint64_t page_reserve);
@@ -26,16 +26,16 @@ class Allocator {
   Result<> finish_loading();
 
   // Replay.
-  void forbid(Extent extent) { data().forbid(extent); }
+  void forbid(Extent extent) { data_space().forbid(extent); }
   Result<> replay_claim(Extent extent);
   Result<> replay_release(Extent extent);
-  void finish_replay() { data().finish_replay(); }
+  void finish_replay() { data_space().finish_replay(); }
 
   // Extents in operation.
   /// kNoSpace, perhaps only until a running checkpoint or a pending release gives space back.
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
-  void cancel(Extent extent) { data().cancel(extent); }
-  void claim(Extent extent) { data().claim(extent); }
+  void cancel(Extent extent) { data_space().cancel(extent); }
+  void claim(Extent extent) { data_space().claim(extent); }
   bool is_reserved(Extent extent) const { return data().is_reserved(extent); }
   bool is_owned(Extent extent) const { return data().is_owned(extent); }
   /// The batch at `lsn` gave the extent back.
@@ -55,9 +55,9 @@ class Allocator {
   PageRoom page_room(std::uint64_t created, std::uint64_t touched, std::uint64_t dirty, SpaceClass space_class) const;
   void set_live_pages(std::uint64_t pages) { live_pages_ = pages; }
   void set_dirty_pages(std::uint64_t pages) { dirty_pages_ = pages; }
-  std::optional<std::uint64_t> take_slot() { return meta().take_slot(); }
-  void retire_slot(std::uint64_t slot) { meta().retire_slot(slot); }
-  void make_slot_available(std::uint64_t slot) { meta().make_slot_available(slot); }
+  std::optional<std::uint64_t> take_slot() { return meta_space().take_slot(); }
+  void retire_slot(std::uint64_t slot) { meta_space().retire_slot(slot); }
+  void make_slot_available(std::uint64_t slot) { meta_space().make_slot_available(slot); }
 
   /// take(chunk, bits) for each bitmap chunk that changed since the last call.
   template <typename Take>
@@ -84,8 +84,8 @@ class Allocator {
     std::uint64_t guards;  // reusable when every guard with a smaller ticket is closed
   };
 
-  Space& meta() { return spaces_.front(); }
-  Space& data() { return spaces_.back(); }
+  Space& meta_space() { return spaces_.front(); }
+  Space& data_space() { return spaces_.back(); }
   bool shared() const { return spaces_.size() == 1; }
   std::uint64_t reserve_of(SpaceClass space_class) const;
   std::uint64_t convertible_groups(SpaceClass space_class) const;

@@ -68,8 +68,8 @@ Result<> Geometry::validate() const {
     return region.blocks <= limit / copies && region.first <= limit - region.blocks * copies;
   };
   if (wal_device >= kMaxDevices || data_device >= kMaxDevices) return fail(Code::kCorrupt, "geometry: no such device");
-  const bool inside = on_device(table, 2, 0) && on_device(map, 2, 0) && on_device(bitmap, 2, 0) &&
-                      on_device(log, 1, wal_device);
+  const bool inside =
+      on_device(table, 2, 0) && on_device(map, 2, 0) && on_device(bitmap, 2, 0) && on_device(log, 1, wal_device);
   if (!inside) {
     return failf(Code::kCorrupt, "the regions of the store do not fit on its devices (meta {} blocks, wal {} blocks)",
                  device_blocks[0], device_blocks[wal_device]);

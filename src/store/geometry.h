@@ -6,7 +6,7 @@
 
 #include "cenote/base/error.h"
 #include "cenote/store/types.h"
-#include "page_cache.h"
+#include "page_id.h"
 
 namespace cenote::store {
 
@@ -27,8 +27,8 @@ struct Region {
   friend bool operator==(const Region&, const Region&) = default;
 };
 
-/// Where everything lies that has a fixed place (docs/formats/store.md, "Devices and regions"). Computed once, by `format`,
-/// and kept in the superblock. Device 0 plays `meta`.
+/// Where everything lies that has a fixed place (docs/formats/store.md, "Devices and regions"). Computed once, by
+/// `format`, and kept in the superblock. Device 0 plays `meta`.
 struct Geometry {
   std::array<std::uint64_t, kMaxDevices> device_blocks{};
   std::uint8_t wal_device = 0;

@@ -14,7 +14,8 @@ namespace cenote::store {
 class IndexSet {
  public:
   IndexSet() = default;
-  explicit IndexSet(std::uint64_t limit) : limit_(limit), words_((limit + 63) / 64), summary_((words_.size() + 63) / 64) {}
+  explicit IndexSet(std::uint64_t limit)
+      : limit_(limit), words_((limit + 63) / 64), summary_((words_.size() + 63) / 64) {}
 
   std::uint64_t limit() const { return limit_; }
   std::uint64_t count() const { return count_; }
@@ -35,6 +36,15 @@ class IndexSet {
     words_[index / 64] &= ~bit(index);
     if (words_[index / 64] == 0) summary_[index / 4096] &= ~bit(index / 64);
     --count_;
+  }
+  /// Makes every index a member.
+  void add_all() {
+    for (std::uint64_t word = 0; word < words_.size(); ++word) {
+      const std::uint64_t rest = limit_ - word * 64;
+      words_[word] = rest >= 64 ? ~std::uint64_t{0} : bit(rest) - 1;
+      summary_[word / 64] |= bit(word);
+    }
+    count_ = limit_;
   }
   void set(std::uint64_t index, bool member) { member ? add(index) : remove(index); }
 

@@ -68,7 +68,7 @@ bool RecordReader::next(ByteView& record) {
   bad_ = in.bad() || record.empty();
   if (bad_) return false;
   rest_ = in.rest();
-  position_ += kRecordHeaderBytes + record.size();
+  position_ += kLogRecordHeaderBytes + record.size();
   return true;
 }
 

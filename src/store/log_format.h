@@ -25,17 +25,17 @@ struct FrameHeader {
 };
 
 inline constexpr std::uint32_t kFrameHeaderBytes = 80;
-inline constexpr std::uint32_t kRecordHeaderBytes = 4;
+inline constexpr std::uint32_t kLogRecordHeaderBytes = 4;
 /// Longest payload of a frame: one batch of the largest size, or many that fit in less.
-inline constexpr std::uint32_t kMaxFramePayload = kMaxBatchBytes + kRecordHeaderBytes;
+inline constexpr std::uint32_t kMaxFramePayload = kMaxBatchBytes + kLogRecordHeaderBytes;
 
 /// Bytes a frame occupies on the media.
 constexpr std::uint64_t frame_bytes(std::uint64_t payload_bytes) {
   return (kFrameHeaderBytes + payload_bytes + media::kBlockBytes - 1) / media::kBlockBytes * media::kBlockBytes;
 }
 
-/// Writes the header at the start of `frame` (all its blocks, padding included), computes the checksum over all of it, puts
-/// it in place and returns it. `header.crc` is ignored.
+/// Writes the header at the start of `frame` (all its blocks, padding included), computes the checksum over all of it,
+/// puts it in place and returns it. `header.crc` is ignored.
 std::uint32_t seal_frame(const FrameHeader& header, MutableBytes frame);
 /// The header in the first bytes of `block`, or nullopt when there is none with a plausible length. Proves nothing yet.
 std::optional<FrameHeader> read_frame_header(ByteView block);

@@ -37,11 +37,10 @@ bool LogReader::continues(const FrameHeader& header) const {
   const bool chained = header.incarnation == superblock_.incarnation && header.position == point_.position &&
                        header.sequence == point_.sequence && header.previous_crc == point_.previous_crc;
   const bool old = header.position < superblock_.generation_start;
-  const bool generation = header.generation >= last_generation_ &&
-                          (old ? header.generation < superblock_.generation
-                               : header.generation == superblock_.generation);
-  const bool inside = header.position + frame_bytes(header.payload_bytes) <=
-                      superblock_.replay_from.position + ring_.ring_bytes();
+  const bool generation = header.generation >= last_generation_ && (old ? header.generation < superblock_.generation
+                                                                        : header.generation == superblock_.generation);
+  const bool inside =
+      header.position + frame_bytes(header.payload_bytes) <= superblock_.replay_from.position + ring_.ring_bytes();
   return chained && generation && inside;
 }
 
@@ -54,8 +53,8 @@ Result<> LogReader::check_superblock(const FrameHeader& header) const {
                header.position, header.superblock, header.generation, superblock_.sequence, superblock_.generation);
 }
 
-/// The header of the frame that lies where `position` would, if its checksum holds and it is this store's and belongs to
-/// that place of the ring (in whatever lap).
+/// The header of the frame that lies where `position` would, if its checksum holds and it is this store's and belongs
+/// to that place of the ring (in whatever lap).
 Task<Result<std::optional<FrameHeader>>> LogReader::valid_frame_at(std::uint64_t position) {
   CO_TRY(const ByteView block, co_await ring_.read(position, media::kBlockBytes));
   const auto header = read_frame_header(block);

@@ -48,8 +48,8 @@ class LogReader {
   Task<Result<std::optional<LogFrame>>> next();
   /// What a frame that follows the last one returned must continue; at the break, where new frames go.
   const ChainPoint& point() const { return point_; }
-  /// Called at the break: ok when it is the end of the log, kCorrupt naming the damaged range when it is not. Looks at the
-  /// whole ring.
+  /// Called at the break: ok when it is the end of the log, kCorrupt naming the damaged range when it is not. Looks at
+  /// the whole ring.
   Task<Result<>> verify_end();
 
  private:

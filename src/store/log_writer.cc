@@ -39,14 +39,14 @@ LogWriter::~LogWriter() { ASSERT(in_flight_ == 0 && waiters_.empty()); }
 
 bool LogWriter::fits_open_group(std::uint32_t record_bytes) const {
   if (groups_.empty() || groups_.back()->closed) return false;
-  return groups_.back()->payload_bytes + kRecordHeaderBytes + record_bytes <= kGroupPayload;
+  return groups_.back()->payload_bytes + kLogRecordHeaderBytes + record_bytes <= kGroupPayload;
 }
 
 LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
-  const std::uint64_t payload = kRecordHeaderBytes + record_bytes;
+  const std::uint64_t payload = kLogRecordHeaderBytes + record_bytes;
   const Group* open = fits_open_group(record_bytes) ? groups_.back().get() : nullptr;
-  const std::uint64_t end = open ? open->position + frame_bytes(open->payload_bytes + payload)
-                                 : head_ + frame_bytes(payload);
+  const std::uint64_t end =
+      open ? open->position + frame_bytes(open->payload_bytes + payload) : head_ + frame_bytes(payload);
   if (end - tail_ > ring_bytes_) return Room::kFull;
   return end - durable_ > kMaxPendingBytes ? Room::kBusy : Room::kYes;
 }
@@ -60,7 +60,7 @@ LogWriter::Group& LogWriter::open_group(std::uint32_t record_bytes) {
   if (fits_open_group(record_bytes)) return *groups_.back();
   if (!groups_.empty()) groups_.back()->closed = true;
   auto group = std::make_unique<Group>();
-  group->buffer = take_buffer(frame_bytes(kRecordHeaderBytes + record_bytes));
+  group->buffer = take_buffer(frame_bytes(kLogRecordHeaderBytes + record_bytes));
   group->position = head_;
   groups_.push_back(std::move(group));
   return *groups_.back();
@@ -72,8 +72,8 @@ Lsn LogWriter::append(ByteView record, bool claims) {
   Group& group = open_group(record_bytes);
   std::byte* at = group.buffer.data() + kFrameHeaderBytes + group.payload_bytes;
   store_le(at, record_bytes);
-  std::memcpy(at + kRecordHeaderBytes, record.data(), record.size());
-  group.payload_bytes += kRecordHeaderBytes + record_bytes;
+  std::memcpy(at + kLogRecordHeaderBytes, record.data(), record.size());
+  group.payload_bytes += kLogRecordHeaderBytes + record_bytes;
   ++group.records;
   group.claims = group.claims || claims;
   head_ = group.end();

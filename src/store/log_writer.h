@@ -41,8 +41,8 @@ struct LogWriterOptions {
 /// The log's writing side: group commit into frames (docs/formats/store.md, "Log"). `append` is a plain call that fixes
 /// the record's position at once; frames go out by themselves, several at a time, and become durable strictly in order.
 ///
-/// Invariants: tail <= durable <= head; head - tail is at most the ring; a frame is written once; a frame's header claims
-/// nothing durable that is not; after a failed write `durable` never moves again. One reactor.
+/// Invariants: tail <= durable <= head; head - tail is at most the ring; a frame is written once; a frame's header
+/// claims nothing durable that is not; after a failed write `durable` never moves again. One reactor.
 class LogWriter {
  public:
   LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions options);

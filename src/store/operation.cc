@@ -38,7 +38,9 @@ void decode_body(Decoder& in, Operation& operation) {
       operation.key = in.raw(in.integer<std::uint16_t>());
       in.require(!operation.key.empty() && operation.key.size() <= kMaxTreeNameBytes);
       return;
-    case OperationKind::kDropTree: operation.tree = TreeId(in.integer<std::uint32_t>()); return;
+    case OperationKind::kDropTree:
+      operation.tree = TreeId(in.integer<std::uint32_t>());
+      return;
     case OperationKind::kClaim:
     case OperationKind::kRelease: {
       const auto first = in.integer<std::uint64_t>();

@@ -30,8 +30,8 @@ struct Operation {
   std::string_view name() const { return as_text(key); }
 };
 
-/// Walks the operations of an encoded batch. The bytes may come from the media: `next` returns false at the end and at the
-/// first one that does not decode, and `bad` tells the two apart.
+/// Walks the operations of an encoded batch. The bytes may come from the media: `next` returns false at the end and at
+/// the first one that does not decode, and `bad` tells the two apart.
 class OperationReader {
  public:
   explicit OperationReader(ByteView encoded) : rest_(encoded) {}

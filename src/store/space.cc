@@ -84,7 +84,9 @@ Result<> Space::finish_loading() {
 
 void Space::forget(std::uint64_t group) {
   switch (kinds_[group]) {
-    case Kind::kFree: free_.remove(group); break;
+    case Kind::kFree:
+      free_.remove(group);
+      break;
     case Kind::kMeta:
       --meta_groups_;
       free_slots_ -= free_slots_of(unavailable_[group]);
@@ -96,14 +98,17 @@ void Space::forget(std::uint64_t group) {
       if (const std::uint32_t run = unavailable_[group].longest_free_run()) data_by_run_[run_class(run)].remove(group);
       break;
     }
-    case Kind::kFixed: ASSERT(false);
+    case Kind::kFixed:
+      ASSERT(false);
   }
 }
 
 void Space::remember(std::uint64_t group, Kind kind) {
   kinds_[group] = kind;
   switch (kind) {
-    case Kind::kFree: free_.add(group); break;
+    case Kind::kFree:
+      free_.add(group);
+      break;
     case Kind::kMeta: {
       ++meta_groups_;
       const std::uint32_t slots = free_slots_of(unavailable_[group]);
@@ -117,7 +122,8 @@ void Space::remember(std::uint64_t group, Kind kind) {
       if (const std::uint32_t run = unavailable_[group].longest_free_run()) data_by_run_[run_class(run)].add(group);
       break;
     }
-    case Kind::kFixed: ASSERT(false);
+    case Kind::kFixed:
+      ASSERT(false);
   }
 }
 

@@ -13,16 +13,16 @@
 
 namespace cenote::store {
 
-/// Which blocks of one device are taken, in groups of 256 that hold either pages (slots of four blocks) or extents (runs),
-/// or are free and become either. Knows nothing of logs or limits: `Allocator` says what may be done when.
+/// Which blocks of one device are taken, in groups of 256 that hold either pages (slots of four blocks) or extents
+/// (runs), or are free and become either. Knows nothing of logs or limits: `Allocator` says what may be done when.
 ///
-/// Each block has two bits. *Persistent*: a page image of the newest state or an owned extent lies there; what the bitmap
-/// chunks hold. *Unavailable*: cannot be handed out: persistent, reserved, or given up but still readable by someone or
-/// needed after a crash.
+/// Each block has two bits. *Persistent*: a page image of the newest state or an owned extent lies there; what the
+/// bitmap chunks hold. *Unavailable*: cannot be handed out: persistent, reserved, or given up but still readable by
+/// someone or needed after a crash.
 ///
-/// Invariants: persistent implies unavailable. A reserved block is unavailable and not persistent. A group is free exactly
-/// when none of its blocks is unavailable and it is not fixed. Pages lie in meta groups, at multiples of four; extents in
-/// data groups.
+/// Invariants: persistent implies unavailable. A reserved block is unavailable and not persistent. A group is free
+/// exactly when none of its blocks is unavailable and it is not fixed. Pages lie in meta groups, at multiples of four;
+/// extents in data groups.
 class Space {
  public:
   enum class Kind : std::uint8_t { kFree, kMeta, kData, kFixed };

@@ -31,7 +31,8 @@ struct ChainPoint {
   friend bool operator==(const ChainPoint&, const ChainPoint&) = default;
 };
 
-/// What a superblock says (docs/formats/store.md): who the store is, where everything lies, and one consistent checkpoint.
+/// What a superblock says (docs/formats/store.md): who the store is, where everything lies, and one consistent
+/// checkpoint.
 struct Superblock {
   std::uint64_t compatible = 0;
   std::uint64_t read_only_compatible = 0;
