@@ -34,7 +34,7 @@ TEST(Keys, EscapingKeepsOrderAndNoKeyIsAPrefixOfAnother) {
     PathBytes encoded_a, encoded_b;
     append_encoded(a, KeyFlavour::kLexical, encoded_a);
     append_encoded(b, KeyFlavour::kLexical, encoded_b);
-    ASSERT_EQ(compare(a, b), compare(encoded_a, encoded_b)) << to_hex(a) << " " << to_hex(b) << " seed " << kSeed;
+    ASSERT_TRUE(compare(a, b) == compare(encoded_a, encoded_b)) << to_hex(a) << " " << to_hex(b) << " seed " << kSeed;
     ASSERT_EQ(equal(a, b), starts_with(encoded_b, encoded_a)) << to_hex(a) << " " << to_hex(b) << " seed " << kSeed;
   }
 }
@@ -46,7 +46,7 @@ TEST(Keys, NumbersKeepNumericOrder) {
     PathBytes encoded_a, encoded_b;
     append_encoded(number(a), KeyFlavour::kUint64, encoded_a);
     append_encoded(number(b), KeyFlavour::kUint64, encoded_b);
-    ASSERT_EQ(a <=> b, compare(encoded_a, encoded_b));
+    ASSERT_TRUE((a <=> b) == compare(encoded_a, encoded_b));
   }
 }
 
@@ -105,7 +105,7 @@ TEST(Keys, EntriesOfALevelComeFirstAndNewestFirst) {
   add(path.akey_entry(Epoch(8)));
   path.set_dkey(as_bytes("d1"));
   add(path.dkey_entry(Epoch(8)));
-  for (std::size_t i = 1; i < order.size(); ++i) EXPECT_LT(compare(order[i - 1], order[i]), 0) << i;
+  for (std::size_t i = 1; i < order.size(); ++i) EXPECT_TRUE(compare(order[i - 1], order[i]) < 0) << i;
 }
 
 TEST(Keys, AfterPrefixSkipsExactlyTheSubtree) {
@@ -115,10 +115,10 @@ TEST(Keys, AfterPrefixSkipsExactlyTheSubtree) {
     KeyPath path_a(kLexical, a), path_b(kLexical, b);
     path_a.set_akey(as_bytes("x"));
     const Bytes after = after_prefix(path_a.dkey_prefix());
-    EXPECT_LT(compare(path_a.extent(3, UINT64_MAX, kEpochZero), after), 0);
+    EXPECT_TRUE(compare(path_a.extent(3, UINT64_MAX, kEpochZero), after) < 0);
     path_b.set_akey(as_bytes("y"));
     if (compare(a, b) < 0)
-      EXPECT_GE(compare(path_b.dkey_entry(kEpochLatest), after), 0) << to_hex(a) << " " << to_hex(b);
+      EXPECT_TRUE(compare(path_b.dkey_entry(kEpochLatest), after) >= 0) << to_hex(a) << " " << to_hex(b);
   }
   EXPECT_TRUE(after_prefix(Bytes(3, std::byte{0xff})).empty());
 }
