@@ -68,7 +68,8 @@ void print_number(std::string& out, std::string_view name, std::string_view labe
 }
 
 void print_histogram(std::string& out, std::string_view name, std::string_view labels, const LatencyHistogram& live) {
-  const LatencyHistogram histogram(live);  // one snapshot, so that the lines agree with each other
+  // One snapshot, so that the lines agree with each other.
+  const LatencyHistogram histogram(live);  // NOLINT(performance-unnecessary-copy-initialization): `live` is recorded to
   const std::string_view comma = labels.empty() ? "" : ",";
   const auto bucket = [&](std::string_view bound, std::uint64_t count) {
     fmt::format_to(std::back_inserter(out), "{}_bucket{{{}{}le=\"{}\"}} {}\n", name, labels, comma, bound, count);
