@@ -46,7 +46,6 @@ class Mail {
 
  private:
   friend class Mailbox;
-  friend class UringReactor;
   friend class SimWorld;
   virtual void deliver() = 0;
   std::atomic<Mail*> next_{nullptr};

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "cenote/runtime/reactor.h"
+#include "cenote/runtime/root_task.h"
 
 namespace cenote {
 
@@ -19,6 +20,8 @@ class UringOperation {
 };
 
 struct UringReactorOptions {
+  /// Submission entries, 1 to 32768. More operations than this may be in flight; a turn that prepares more submits
+  /// early.
   unsigned queue_entries = 1024;
   /// How long the loop keeps polling after its last work before it sleeps in the kernel.
   Duration spin = std::chrono::microseconds(20);
@@ -28,12 +31,19 @@ struct UringReactorOptions {
 
 /// The reactor of a real machine: one io_uring, run by one thread. It polls while it has work and sleeps in the kernel
 /// when it has none.
+///
+/// It may be created on one thread and run by another, but the first `run` or `block_on` (or the first early submission
+/// of `prepare`) binds it to its thread for good, since the kernel then takes submissions from that thread only. Until
+/// then, and between two runs, its members are for whoever owns the reactor. The destructor may run on any thread once
+/// the loop has ended; every operation must have completed, and other threads may be inside `post` or `stop` but not
+/// begin one.
 class UringReactor final : public Reactor {
  public:
-  /// kIoError with the reason when the kernel refuses io_uring.
+  /// kIoError with the reason when the kernel refuses io_uring; kInvalidArgument for impossible options.
   static Result<std::unique_ptr<UringReactor>> create(UringReactorOptions options = {});
   ~UringReactor() override;
 
+  /// While the loop runs, the time at the start of the turn; otherwise the clock's.
   Instant now() const override;
   WallTime wall_now() const override;
   std::uint64_t random() override;
@@ -43,22 +53,30 @@ class UringReactor final : public Reactor {
   void post(Mail& mail) override;
   bool is_current() const override;
 
-  /// Runs the loop on the calling thread until `stop`.
+  /// Runs the loop on the calling thread until `stop`. What is then still ready, armed or in flight stays so and goes
+  /// on in the next run.
   void run();
-  /// Thread-safe: `run` returns after the current turn.
+  /// Thread-safe: `run` returns after the current turn; if none is running, the next one returns after its first turn.
   void stop();
-  /// Runs the loop on the calling thread until `task` has ended and returns its value. For tests, tools and the
-  /// blocking form of the client.
+  /// Runs the loop on the calling thread until `task` has ended and returns its value; `stop` does not end it. For
+  /// tests, tools and the blocking form of the client, never inside a coroutine.
   template <typename T>
   T block_on(Task<T> task);
 
-  /// A free submission entry, already bound to `operation`; submitted at the end of this turn together with all others.
+  /// A free submission entry, already bound to `operation` (its user data; leave that alone); submitted at the end of
+  /// this turn together with all others. Fill it in before the next call: that one may submit when the queue is full.
   io_uring_sqe& prepare(UringOperation& operation);
+  /// Makes room for `entries` calls of `prepare` that will reach the kernel in one submission, as linked ones must. At
+  /// most the queue's size.
+  void reserve_entries(unsigned entries);
+  /// For registering files and buffers.
   io_uring& ring();
   /// Operations submitted or prepared whose final answer has not come.
   std::uint64_t operations_in_flight() const;
   /// io_uring_enter calls so far, for the per-operation accounting of the benchmarks.
   std::uint64_t system_calls() const;
+  /// System calls that other threads made so far to wake this reactor from its sleep. Thread-safe.
+  std::uint64_t wake_ups() const;
 
  private:
   struct Impl;
@@ -66,5 +84,13 @@ class UringReactor final : public Reactor {
   void run_until_done(const bool& done);
   std::unique_ptr<Impl> impl_;
 };
+
+template <typename T>
+T UringReactor::block_on(Task<T> task) {
+  detail::BlockedOn<T> outcome;
+  schedule(detail::run_blocked(std::move(task), outcome).handle);
+  run_until_done(outcome.done);
+  return outcome.take();
+}
 
 }  // namespace cenote
