@@ -55,6 +55,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_object(app, context);
   add_kv(app, context);
   add_fs(app, context);
+  add_bench(app, context);
   add_config(app, context);
   // Global flags are understood after the verb, too.
   for (CLI::App* noun : app.get_subcommands({})) {

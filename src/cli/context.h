@@ -53,6 +53,7 @@ void add_container(CLI::App& app, Context& context);
 void add_object(CLI::App& app, Context& context);
 void add_kv(CLI::App& app, Context& context);
 void add_fs(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
 
 /// All of them, in the order the help shows them.
