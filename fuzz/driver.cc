@@ -44,7 +44,8 @@ bool parse_arguments(int count, char** values, Arguments& arguments) {
     const std::string_view name = values[i];
     if (name == "--inputs" || name == "--seed") {
       std::uint64_t& number = name == "--seed" ? arguments.seed : arguments.inputs;
-      if (++i == count || !parse_number(values[i], number)) return false;
+      if (i + 1 == count || !parse_number(values[i + 1], number)) return false;
+      ++i;
     } else {
       arguments.paths.emplace_back(name);
     }

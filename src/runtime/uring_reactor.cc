@@ -150,6 +150,12 @@ struct UringReactor::Impl {
     const std::thread::id thread = runner.load(std::memory_order_relaxed);
     return thread == std::thread::id() || thread == std::this_thread::get_id();
   }
+  /// Holds between turns, on the running thread.
+  void check_invariants() const {
+    ASSERT(running && !asleep.load(std::memory_order_relaxed));
+    ASSERT(wake_operation.prepared() && backlog_next <= backlog.size());
+    timers.check_invariants();
+  }
   bool leaving() const { return done != nullptr ? *done : stop_requested.load(std::memory_order_seq_cst); }
   void bind_to_thread();
   void loop(const bool* until_done);
@@ -195,6 +201,7 @@ void UringReactor::Impl::loop(const bool* until_done) {
   do {
     turn();
   } while (!leaving());
+  check_invariants();
   runner.store({}, std::memory_order_relaxed);
   running = false;
 }
@@ -340,6 +347,9 @@ Result<std::unique_ptr<UringReactor>> UringReactor::create(UringReactorOptions o
                  "profile and 'ulimit -n'",
                  reason(error));
   impl->ring_open = true;
+  // Without it liburing makes timeouts operations of its own, whose completions would not be ours.
+  if ((impl->ring.features & IORING_FEAT_EXT_ARG) == 0)
+    return failf(Code::kIoError, "the io_uring of this kernel is too old: Linux 5.11 or newer is needed");
   // Blocking: the ring answers a read of a non-blocking descriptor at once instead of waiting for the write.
   impl->wake_fd = ::eventfd(0, EFD_CLOEXEC);
   if (impl->wake_fd < 0) return failf(Code::kIoError, "cannot create an eventfd: {}", reason(errno));
