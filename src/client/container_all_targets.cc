@@ -81,7 +81,7 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
       absent = fail(std::move(reply).error());
       continue;
     }
-    CO_CHECK_OK(std::move(reply));
+    if (!reply) co_return fail(std::move(reply).error());
     CO_TRY(const UpdateReply punched, decode_update_reply(reply->body));
     newest.epoch = std::max(newest.epoch, punched.epoch);
     found = true;
