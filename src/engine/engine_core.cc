@@ -92,6 +92,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::unique_ptr<AdminApi> api;
   Gate callers;  // of control and api
   std::vector<rpc::Address> addresses;
+  std::string control_address;
   std::atomic<bool> ready = false;
 };
 
@@ -337,7 +338,7 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   info.version = kVersion;
   info.map_version = kMapVersion;
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
-  info.control_address = options.control_address;
+  info.control_address = control_address;
   info.targets.resize(targets.size());
   const auto ask = [&](Target& target) -> Task<Result<>> {
     info.targets[target.index()] = target.info();
@@ -411,6 +412,7 @@ EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions op
     : impl_(std::make_unique<Impl>(host, std::move(identity), std::move(options), metrics, std::move(logger))) {}
 EngineCore::~EngineCore() = default;
 
+void EngineCore::set_control_address(std::string address) { impl_->control_address = std::move(address); }
 Task<Result<>> EngineCore::start() { return impl_->start(); }
 Task<Result<>> EngineCore::stop() { return impl_->stop(); }
 bool EngineCore::ready() const { return impl_->ready.load(std::memory_order_acquire); }

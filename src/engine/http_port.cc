@@ -142,6 +142,9 @@ void HttpPort::Impl::add_routes() {
   server.Post("/v1/.*", admin(AdminMethod::kPost));
   server.Patch("/v1/.*", admin(AdminMethod::kPatch));
   server.Delete("/v1/.*", admin(AdminMethod::kDelete));
+  server.Put("/v1/.*", [](const httplib::Request&, httplib::Response& response) {
+    answer(response, failf(Code::kUnsupported, "the control API has no PUT: use POST or PATCH"));
+  });
 }
 
 HttpPort::HttpPort(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -22,8 +22,6 @@ struct EngineCoreOptions {
   std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
   std::uint64_t request_bytes = 64ull << 20;  ///< payloads of requests in flight, per reactor
   Duration stop_grace = std::chrono::seconds(10);
-  /// Shown to those who ask for the system; the first address clients are told.
-  std::string control_address;
 };
 
 /// One engine, whatever it stands on: targets, coordinator, servers and what ties them together. `Engine` runs it on a
@@ -37,6 +35,8 @@ class EngineCore {
   EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics, Logger logger);
   ~EngineCore();
 
+  /// Shown to those who ask for the system; before `start`.
+  void set_control_address(std::string address);
   /// Opens all targets at the same time, formatting them if the system is being created, recovers the control state, and
   /// serves clients. The error names the target, its device and what to do.
   Task<Result<>> start();
