@@ -4,7 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/runtime/cross_core.h"
-#include "sim_test_client.h"
+#include "test_client.h"
 
 namespace cenote::engine {
 namespace {
@@ -31,7 +31,8 @@ class SimEngineTest : public testing::TestWithParam<std::uint32_t> {
     const auto started = world_.block_on(engine_->control(), engine_->start());
     ASSERT_TRUE(started.has_value()) << started.error().to_string();
     if (client_ == nullptr) {
-      client_ = std::make_unique<SimTestClient>(client_node_, network_, engine_->address(), options_.targets);
+      client_ = std::make_unique<TestClient>(client_node_, network_.transport(client_node_), engine_->address(),
+                                             options_.targets);
     }
   }
   void stop() {
@@ -58,7 +59,7 @@ class SimEngineTest : public testing::TestWithParam<std::uint32_t> {
   SimReactor& client_node_ = world_.add_node("client");
   SimEngineOptions options_;
   std::unique_ptr<SimEngine> engine_;
-  std::unique_ptr<SimTestClient> client_;
+  std::unique_ptr<TestClient> client_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Reactors, SimEngineTest, testing::Values(0, 2));
