@@ -11,13 +11,20 @@ ObjectService::ObjectService(Reactor& reactor, EngineServices& services, std::sp
 
 Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
   switch (static_cast<Opcode>(request.opcode())) {
-    case Opcode::kUpdate: return update(request);
-    case Opcode::kFetch: return fetch(request);
-    case Opcode::kPunch: return punch(request);
-    case Opcode::kList: return list(request);
-    case Opcode::kQuery: return query(request);
-    case Opcode::kAdmin: return admin(request);
-    case Opcode::kOidRange: return oid_range(request);
+    case Opcode::kUpdate:
+      return update(request);
+    case Opcode::kFetch:
+      return fetch(request);
+    case Opcode::kPunch:
+      return punch(request);
+    case Opcode::kList:
+      return list(request);
+    case Opcode::kQuery:
+      return query(request);
+    case Opcode::kAdmin:
+      return admin(request);
+    case Opcode::kOidRange:
+      return oid_range(request);
   }
   return unknown(request);
 }
@@ -26,8 +33,10 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
   switch (static_cast<Opcode>(opcode)) {
     case Opcode::kFetch:
     case Opcode::kList:
-    case Opcode::kQuery: return true;
-    default: return false;
+    case Opcode::kQuery:
+      return true;
+    default:
+      return false;
   }
 }
 

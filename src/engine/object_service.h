@@ -17,9 +17,9 @@ inline constexpr std::uint32_t kMapVersion = 1;
 
 /// Answers the requests that arrive at one data reactor: steers each to its target, which may be of another reactor.
 ///
-/// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes that
-/// the handler keeps until the answer is back; nothing of a target is touched but through `call_on`, its held fetches
-/// excepted.
+/// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes
+/// that the handler keeps until the answer is back; nothing of a target is touched but through `call_on`, its held
+/// fetches excepted.
 class ObjectService final : public rpc::Service {
  public:
   /// `targets` by index; they and `services` outlive it.

@@ -40,9 +40,8 @@ Task<Result<std::string>> ObjectService::run_admin(rpc::Request& request) {
   const Uuid id = id_of_request(request);
   // A cancellation does not cross reactors; the deadline bounds the wait.
   const Until until = Until::at(deadline(request));
-  co_return co_await call_on(reactor_, services_.control_reactor(), [&] {
-    return services_.admin(method, std::move(path), std::move(body), id, until);
-  });
+  co_return co_await call_on(reactor_, services_.control_reactor(),
+                             [&] { return services_.admin(method, std::move(path), std::move(body), id, until); });
 }
 
 }  // namespace cenote::engine

@@ -5,8 +5,8 @@
 namespace cenote::engine {
 namespace {
 
-// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor gets
-// a view of its memory, which `keeper` holds until the update has ended.
+// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor
+// gets a view of its memory, which `keeper` holds until the update has ended.
 media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
   return same_reactor ? std::move(keeper) : media::Buffer::borrow(keeper.span());
 }
