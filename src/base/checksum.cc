@@ -49,6 +49,8 @@ std::uint32_t crc32c_combine(std::uint32_t first, std::uint32_t second, std::uin
   return multiply_mod(shift, first) ^ second;
 }
 
-std::uint64_t hash64(ByteView bytes, std::uint64_t seed) { return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed); }
+std::uint64_t hash64(ByteView bytes, std::uint64_t seed) {
+  return XXH3_64bits_withSeed(bytes.data(), bytes.size(), seed);
+}
 
 }  // namespace cenote

@@ -19,9 +19,7 @@ using MutableBytes = std::span<std::byte>;
 using Bytes = std::vector<std::byte>;
 
 inline ByteView as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view as_text(ByteView bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline std::string to_text(ByteView bytes) { return std::string(as_text(bytes)); }
 inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
 
@@ -37,7 +35,8 @@ inline bool equal(ByteView a, ByteView b) { return a.size() == b.size() && compa
 /// Lower-case hexadecimal, two digits a byte.
 std::string to_hex(ByteView bytes);
 
-/// Printable form for messages and tools: printable ASCII as it is, the rest as \xNN, cut after `limit` bytes with "...".
+/// Printable form for messages and tools: printable ASCII as it is, the rest as \xNN, cut after `limit` bytes with
+/// "...".
 std::string printable(ByteView bytes, std::size_t limit = 64);
 
 }  // namespace cenote

@@ -64,7 +64,8 @@ class Encoder {
 };
 
 /// Reads what Encoder wrote, from bytes that nobody has vouched for. The first read past the end makes the decoder
-/// bad for good and every later read returns zero or empty; the caller checks `finish()` once, before it uses any value.
+/// bad for good and every later read returns zero or empty; the caller checks `finish()` once, before it uses any
+/// value.
 class Decoder {
  public:
   explicit Decoder(ByteView from) : rest_(from) {}

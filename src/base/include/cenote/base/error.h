@@ -12,16 +12,16 @@ namespace cenote {
 /// one hundred; docs/operations/errors.md lists each with what a user can do about it.
 enum class Code : std::uint16_t {
   // 0-99 base
-  kOk = 0,                ///< Never stored in an Error.
-  kInvalidArgument = 1,   ///< The caller passed something no state of the system could accept.
-  kNotFound = 2,          ///< The named thing does not exist.
-  kExists = 3,            ///< The named thing exists already.
-  kOutOfRange = 4,        ///< A number, size or offset is beyond its limit.
-  kMalformed = 5,         ///< Bytes that do not decode: wrong magic, length, checksum of a message, padding.
-  kUnsupported = 6,       ///< A format or feature newer than, or absent from, this build.
-  kResourceExhausted = 7, ///< A bounded queue, pool or table is full; try again later.
-  kPermissionDenied = 8,  ///< The caller may not do this.
-  kInternal = 9,          ///< A defect of Cenote.
+  kOk = 0,                 ///< Never stored in an Error.
+  kInvalidArgument = 1,    ///< The caller passed something no state of the system could accept.
+  kNotFound = 2,           ///< The named thing does not exist.
+  kExists = 3,             ///< The named thing exists already.
+  kOutOfRange = 4,         ///< A number, size or offset is beyond its limit.
+  kMalformed = 5,          ///< Bytes that do not decode: wrong magic, length, checksum of a message, padding.
+  kUnsupported = 6,        ///< A format or feature newer than, or absent from, this build.
+  kResourceExhausted = 7,  ///< A bounded queue, pool or table is full; try again later.
+  kPermissionDenied = 8,   ///< The caller may not do this.
+  kInternal = 9,           ///< A defect of Cenote.
 
   // 100-199 runtime
   kCancelled = 100,         ///< The operation was cancelled by its owner.
@@ -29,47 +29,47 @@ enum class Code : std::uint16_t {
   kStopped = 102,           ///< The scope, gate or reactor is shutting down.
 
   // 200-299 media
-  kIoError = 200,       ///< The device reported an error.
-  kDeviceDead = 201,    ///< The device is gone or fenced; nothing on it can be reached until it is reopened.
-  kDeviceFull = 202,    ///< The file system below a file device has no room.
-  kMisaligned = 203,    ///< Offset, length or buffer is not a multiple of the block.
+  kIoError = 200,     ///< The device reported an error.
+  kDeviceDead = 201,  ///< The device is gone or fenced; nothing on it can be reached until it is reopened.
+  kDeviceFull = 202,  ///< The file system below a file device has no room.
+  kMisaligned = 203,  ///< Offset, length or buffer is not a multiple of the block.
 
   // 300-399 store
-  kNoSpace = 300,         ///< No free block for the write; deletes and aggregation still work.
-  kCorrupt = 301,         ///< Stored bytes are damaged; the message names what was lost.
-  kFenced = 302,          ///< The store stopped acknowledging after a failed log write; reopen it.
-  kKeyTooLarge = 303,     ///< Key longer than the limit.
-  kValueTooLarge = 304,   ///< Value longer than the limit.
-  kPageFault = 305,       ///< Internal to `store`: a page is not cached; `Store::run` fetches it and runs again.
-  kMustWait = 306,        ///< Internal to `store`: no log or cache room at this moment; `Store::run` waits.
-  kNewerFormat = 307,     ///< Written by a newer Cenote that this one cannot read.
-  kForeign = 308,         ///< The media or directory belongs to another system, engine or target.
-  kLocked = 309,          ///< Another process has it open.
+  kNoSpace = 300,        ///< No free block for the write; deletes and aggregation still work.
+  kCorrupt = 301,        ///< Stored bytes are damaged; the message names what was lost.
+  kFenced = 302,         ///< The store stopped acknowledging after a failed log write; reopen it.
+  kKeyTooLarge = 303,    ///< Key longer than the limit.
+  kValueTooLarge = 304,  ///< Value longer than the limit.
+  kPageFault = 305,      ///< Internal to `store`: a page is not cached; `Store::run` fetches it and runs again.
+  kMustWait = 306,       ///< Internal to `store`: no log or cache room at this moment; `Store::run` waits.
+  kNewerFormat = 307,    ///< Written by a newer Cenote that this one cannot read.
+  kForeign = 308,        ///< The media or directory belongs to another system, engine or target.
+  kLocked = 309,         ///< Another process has it open.
 
   // 400-499 object
-  kEpochTooOld = 400,      ///< The epoch lies below the aggregation bound; its versions are merged.
-  kConditionFailed = 401,  ///< A conditional update, fetch or punch met the opposite state.
-  kChecksumMismatch = 402, ///< Data does not match the checksum that its writer computed.
-  kTypeMismatch = 403,     ///< A single value was used as an array, a key of one flavour as another, or the like.
-  kTxRestart = 404,        ///< Conflict with a concurrent transaction; run it again at a later epoch.
+  kEpochTooOld = 400,       ///< The epoch lies below the aggregation bound; its versions are merged.
+  kConditionFailed = 401,   ///< A conditional update, fetch or punch met the opposite state.
+  kChecksumMismatch = 402,  ///< Data does not match the checksum that its writer computed.
+  kTypeMismatch = 403,      ///< A single value was used as an array, a key of one flavour as another, or the like.
+  kTxRestart = 404,         ///< Conflict with a concurrent transaction; run it again at a later epoch.
 
   // 500-599 rpc
-  kUnreachable = 500,       ///< No connection to the peer.
-  kConnectionLost = 501,    ///< The connection broke before the answer; a retry is safe.
-  kProtocolError = 502,     ///< The peer sent what the protocol does not allow; the connection was closed.
-  kVersionMismatch = 503,   ///< No protocol version in common.
-  kSessionExpired = 504,    ///< The server no longer knows this client session.
-  kRequestExpired = 505,    ///< The request arrived after its expiry and was not executed.
-  kUnknownOpcode = 506,     ///< The peer does not know this request.
-  kBusy = 507,              ///< The server has no credit for this request; try again.
+  kUnreachable = 500,      ///< No connection to the peer.
+  kConnectionLost = 501,   ///< The connection broke before the answer; a retry is safe.
+  kProtocolError = 502,    ///< The peer sent what the protocol does not allow; the connection was closed.
+  kVersionMismatch = 503,  ///< No protocol version in common.
+  kSessionExpired = 504,   ///< The server no longer knows this client session.
+  kRequestExpired = 505,   ///< The request arrived after its expiry and was not executed.
+  kUnknownOpcode = 506,    ///< The peer does not know this request.
+  kBusy = 507,             ///< The server has no credit for this request; try again.
 
   // 600-699 cluster and engine
-  kStaleMap = 600,      ///< The request was made for another pool-map version.
-  kNotReady = 601,      ///< The engine is starting or stopping.
-  kPoolNotFound = 602,  ///< No such pool.
-  kContainerNotFound = 603, ///< No such container.
-  kNotEmpty = 604,      ///< A pool with containers, or a directory with entries.
-  kQuotaExceeded = 605, ///< A hard limit of a pool or container was reached.
+  kStaleMap = 600,           ///< The request was made for another pool-map version.
+  kNotReady = 601,           ///< The engine is starting or stopping.
+  kPoolNotFound = 602,       ///< No such pool.
+  kContainerNotFound = 603,  ///< No such container.
+  kNotEmpty = 604,           ///< A pool with containers, or a directory with entries.
+  kQuotaExceeded = 605,      ///< A hard limit of a pool or container was reached.
 
   // 700-799 posix
   kNotADirectory = 700,  ///< A path component is not a directory.
@@ -123,15 +123,15 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected<Error>(
 
 #define CENOTE_CONCAT_2(a, b) a##b
 #define CENOTE_CONCAT(a, b) CENOTE_CONCAT_2(a, b)
-#define CENOTE_TRY_AS(keyword, result, decl, expr)                        \
-  auto result = (expr);                                                   \
-  if (!result) [[unlikely]]                                               \
-    keyword std::unexpected<::cenote::Error>(std::move(result).error());  \
+#define CENOTE_TRY_AS(keyword, result, decl, expr)                       \
+  auto result = (expr);                                                  \
+  if (!result) [[unlikely]]                                              \
+    keyword std::unexpected<::cenote::Error>(std::move(result).error()); \
   decl = *std::move(result)
-#define CENOTE_CHECK_AS(keyword, expr)                                           \
-  do {                                                                           \
-    auto cenote_checked = (expr);                                                \
-    if (!cenote_checked) [[unlikely]]                                            \
+#define CENOTE_CHECK_AS(keyword, expr)                                             \
+  do {                                                                             \
+    auto cenote_checked = (expr);                                                  \
+    if (!cenote_checked) [[unlikely]]                                              \
       keyword std::unexpected<::cenote::Error>(std::move(cenote_checked).error()); \
   } while (false)
 

@@ -38,16 +38,31 @@ class Buffer {
   std::byte* data_ = nullptr;
   std::uint32_t bytes_ = 0;
   std::uint32_t size_class_ = 0;
+  std::uint32_t run_ = 0;  // number of its first block in the pool
   int registered_index_ = -1;
 };
 
 struct BufferPoolOptions {
-  /// Bound on the memory of all buffers together.
+  /// Bound on the memory of all buffers together; rounded down to whole blocks.
   std::uint64_t budget_bytes = 64ull << 20;
 };
 
+/// Makes the slabs of a pool known to a ring. The pool owns it, tells it of every slab once, and destroys it before the
+/// slabs are unmapped.
+class SlabRegistrar {
+ public:
+  SlabRegistrar() = default;
+  SlabRegistrar(const SlabRegistrar&) = delete;
+  SlabRegistrar& operator=(const SlabRegistrar&) = delete;
+  virtual ~SlabRegistrar() = default;
+  /// Index under which the ring knows slab number `slab`, or -1 when it does not; its buffers then do ordinary I/O.
+  virtual int add(std::size_t slab, MutableBytes memory) = 0;
+};
+
 /// Aligned I/O buffers of one reactor, in power-of-two size classes from one block to `kMaxBufferBytes`, carved from
-/// slabs that a device can register. Freed buffers are kept for reuse; memory never exceeds the budget.
+/// slabs that a device can register. Slabs are made when they are first needed and kept until the pool goes; memory
+/// never exceeds the budget. Freed neighbours join again, so any size can be had when enough contiguous memory of a slab
+/// is free. Under AddressSanitizer memory outside live buffers is poisoned. Destroyed only after all its buffers.
 class BufferPool {
  public:
   static constexpr std::uint32_t kMaxBufferBytes = 2u << 20;
@@ -55,19 +70,29 @@ class BufferPool {
   BufferPool(Reactor& reactor, BufferPoolOptions options = {});
   ~BufferPool();
 
-  /// kResourceExhausted when the budget is spent, kOutOfRange above kMaxBufferBytes or for 0. Contents are undefined.
+  /// kResourceExhausted when the budget is spent, when what is left of it is too scattered, or when others wait already;
+  /// kOutOfRange above kMaxBufferBytes or for 0. Contents are undefined.
   Result<Buffer> try_allocate(std::uint32_t bytes);
-  /// Waits for memory, first come first served.
+  /// Waits for memory, first come first served: a large request at the head is not overtaken by small ones. Besides
+  /// the errors of the wait, kOutOfRange for a size that the budget can never hold.
   Task<Result<Buffer>> allocate(std::uint32_t bytes, Until until);
 
+  /// Bytes of the size classes of all live buffers: what they take from the budget.
   std::uint64_t used_bytes() const;
   std::uint64_t budget_bytes() const;
-  /// The slabs made so far, for registration with a ring.
+  /// The slabs made so far.
   std::span<const MutableBytes> slabs() const;
+  /// Tells `registrar` of all slabs, now and as they are made; once per pool. Buffers allocated before keep index -1.
+  void register_slabs(std::unique_ptr<SlabRegistrar> registrar);
+  bool registered() const;
+  void check_invariants() const;
 
  private:
   friend class Buffer;
+  /// An empty buffer when there is no room.
+  Buffer take(std::uint32_t bytes);
   void free(Buffer& buffer);
+  void serve_waiting();
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
