@@ -7,10 +7,14 @@ namespace {
 
 const char* verb(IoKind kind) {
   switch (kind) {
-    case IoKind::kRead: return "read";
-    case IoKind::kWrite: return "write";
-    case IoKind::kFlush: return "flush";
-    case IoKind::kDiscard: return "discard";
+    case IoKind::kRead:
+      return "read";
+    case IoKind::kWrite:
+      return "write";
+    case IoKind::kFlush:
+      return "flush";
+    case IoKind::kDiscard:
+      return "discard";
   }
   return "operation";
 }

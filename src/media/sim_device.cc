@@ -36,8 +36,8 @@ struct SimDevice::Impl {
 
     Impl& device;
     IoRequest* request = nullptr;
-    SimWriteCache::Order order = 0;                // its write in the cache, 0 for none
-    std::vector<SimWriteCache::Order> covered;     // by a flush
+    SimWriteCache::Order order = 0;             // its write in the cache, 0 for none
+    std::vector<SimWriteCache::Order> covered;  // by a flush
     std::optional<Error> error;
   };
 
@@ -170,10 +170,18 @@ Instant SimDevice::Impl::due_at(const IoRequest& request) {
   Duration latency{};
   Duration transfer{};
   switch (request.kind) {
-    case IoKind::kRead: latency = options.read_latency; break;
-    case IoKind::kWrite: latency = options.write_latency; break;
-    case IoKind::kFlush: latency = options.flush_latency; break;
-    case IoKind::kDiscard: latency = options.write_latency; break;
+    case IoKind::kRead:
+      latency = options.read_latency;
+      break;
+    case IoKind::kWrite:
+      latency = options.write_latency;
+      break;
+    case IoKind::kFlush:
+      latency = options.flush_latency;
+      break;
+    case IoKind::kDiscard:
+      latency = options.write_latency;
+      break;
   }
   const bool moves_data = request.kind == IoKind::kRead || request.kind == IoKind::kWrite;
   if (moves_data && options.bytes_per_second > 0) {

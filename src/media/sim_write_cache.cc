@@ -18,9 +18,12 @@ enum class Fate { kKept, kLost, kTorn };
 Fate draw_fate(CrashOptions options, SimWorld& draw) {
   if (!options.keep_random) return Fate::kLost;
   switch (draw.random_below(options.tear ? 3 : 2)) {
-    case 0: return Fate::kKept;
-    case 1: return Fate::kLost;
-    default: return Fate::kTorn;
+    case 0:
+      return Fate::kKept;
+    case 1:
+      return Fate::kLost;
+    default:
+      return Fate::kTorn;
   }
 }
 

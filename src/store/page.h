@@ -214,4 +214,7 @@ class Page : public PageView {
 /// newer writer. Reads only those bytes, whatever they are. After success the views above are safe to use.
 Result<> verify(ByteView page, PageId expected);
 
+/// The same for a page in memory that may have changed since it was sealed: all rules but the checksum.
+Result<> verify_unsealed(ByteView page, PageId expected);
+
 }  // namespace cenote::store

@@ -36,8 +36,8 @@ class PageVerifier {
  public:
   PageVerifier(const std::byte* data, PageId expected) : data_(data), page_(data), expected_(expected) {}
 
-  Result<> run() {
-    CHECK_OK(check_envelope());
+  Result<> run(bool sealed) {
+    CHECK_OK(check_envelope(sealed));
     CHECK_OK(check_header());
     CHECK_OK(check_fences());
     CHECK_OK(check_records());
@@ -55,12 +55,15 @@ class PageVerifier {
     return load_le<T>(data_ + at);
   }
 
-  /// What holds for every version: magic, checksum, whose page it is, who can read it.
-  Result<> check_envelope() const {
-    if (load<std::uint32_t>(PageView::kAtMagic) != kPageMagic) return damaged("not a page (magic)");
+  std::uint32_t checksum() const {
     constexpr std::array<std::byte, 4> kZeros{};
-    const std::uint32_t checksum = crc32c({data_ + kZeros.size(), kPageBytes - kZeros.size()}, crc32c(kZeros));
-    if (load<std::uint32_t>(PageView::kAtChecksum) != checksum) return damaged("checksum does not match");
+    return crc32c({data_ + kZeros.size(), kPageBytes - kZeros.size()}, crc32c(kZeros));
+  }
+
+  /// What holds for every version: magic, checksum, whose page it is, who can read it.
+  Result<> check_envelope(bool sealed) const {
+    if (load<std::uint32_t>(PageView::kAtMagic) != kPageMagic) return damaged("not a page (magic)");
+    if (sealed && load<std::uint32_t>(PageView::kAtChecksum) != checksum()) return damaged("checksum does not match");
     if (load<std::uint8_t>(PageView::kAtOldestReader) > kPageVersion) {
       return failf(Code::kNewerFormat, "page {}: needs page format {} or newer, this is {}", expected_.value(),
                    load<std::uint8_t>(PageView::kAtOldestReader), kPageVersion);
@@ -168,7 +171,12 @@ class PageVerifier {
 
 Result<> verify(ByteView page, PageId expected) {
   ASSERT(page.size() == kPageBytes);
-  return PageVerifier(page.data(), expected).run();
+  return PageVerifier(page.data(), expected).run(true);
+}
+
+Result<> verify_unsealed(ByteView page, PageId expected) {
+  ASSERT(page.size() == kPageBytes);
+  return PageVerifier(page.data(), expected).run(false);
 }
 
 }  // namespace cenote::store

@@ -29,8 +29,8 @@ class IoRequest {
   IoKind kind = IoKind::kRead;
   Durability durability = Durability::kCached;
   BlockNo first{};
-  std::byte* data = nullptr;       ///< block-aligned; whole blocks; null for flush and discard
-  std::uint64_t bytes = 0;         ///< multiple of kBlockBytes
+  std::byte* data = nullptr;  ///< block-aligned; whole blocks; null for flush and discard
+  std::uint64_t bytes = 0;    ///< multiple of kBlockBytes
   int registered_index = -1;
 
   /// kIoError, kDeviceDead, kDeviceFull, kMisaligned or kOutOfRange, with device and range in the message.
@@ -48,8 +48,8 @@ struct DeviceCounters {
 };
 
 /// An array of 4 KiB blocks that is read and written asynchronously. Used by one reactor only. Writes in flight at the
-/// same time are unordered, and a crash may keep, lose or tear (at block granularity or below) any write that no flush or
-/// durable completion covers. A read of blocks never written since creation returns arbitrary bytes.
+/// same time are unordered, and a crash may keep, lose or tear (at block granularity or below) any write that no flush
+/// or durable completion covers. A read of blocks never written since creation returns arbitrary bytes.
 class BlockDevice {
  public:
   BlockDevice() = default;
@@ -60,8 +60,8 @@ class BlockDevice {
   virtual std::uint64_t block_count() const = 0;
   /// For messages: the path, or the simulated name.
   virtual const std::string& name() const = 0;
-  /// True where a durable write costs little more than a plain one (write-through or FUA cache); otherwise one flush per
-  /// group of plain writes is the better choice.
+  /// True where a durable write costs little more than a plain one (write-through or FUA cache); otherwise one flush
+  /// per group of plain writes is the better choice.
   virtual bool prefers_durable_writes() const = 0;
   /// Starts the operation; `request` must live until its `complete`. Never completes inside this call.
   virtual void submit(IoRequest& request) = 0;
@@ -104,7 +104,8 @@ class BlockDevice {
   }
 
  private:
-  Awaiter make(IoKind kind, BlockNo first, std::byte* data, std::uint64_t bytes, Durability durability, int registered) {
+  Awaiter make(IoKind kind, BlockNo first, std::byte* data, std::uint64_t bytes, Durability durability,
+               int registered) {
     Awaiter awaiter(*this);
     awaiter.kind = kind;
     awaiter.first = first;

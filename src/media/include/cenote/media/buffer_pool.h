@@ -61,8 +61,8 @@ class SlabRegistrar {
 
 /// Aligned I/O buffers of one reactor, in power-of-two size classes from one block to `kMaxBufferBytes`, carved from
 /// slabs that a device can register. Slabs are made when they are first needed and kept until the pool goes; memory
-/// never exceeds the budget. Freed neighbours join again, so any size can be had when enough contiguous memory of a slab
-/// is free. Under AddressSanitizer memory outside live buffers is poisoned. Destroyed only after all its buffers.
+/// never exceeds the budget. Freed neighbours join again, so any size can be had when enough contiguous memory of a
+/// slab is free. Under AddressSanitizer memory outside live buffers is poisoned. Destroyed only after all its buffers.
 class BufferPool {
  public:
   static constexpr std::uint32_t kMaxBufferBytes = 2u << 20;
@@ -70,8 +70,8 @@ class BufferPool {
   BufferPool(Reactor& reactor, BufferPoolOptions options = {});
   ~BufferPool();
 
-  /// kResourceExhausted when the budget is spent, when what is left of it is too scattered, or when others wait already;
-  /// kOutOfRange above kMaxBufferBytes or for 0. Contents are undefined.
+  /// kResourceExhausted when the budget is spent, when what is left of it is too scattered, or when others wait
+  /// already; kOutOfRange above kMaxBufferBytes or for 0. Contents are undefined.
   Result<Buffer> try_allocate(std::uint32_t bytes);
   /// Waits for memory, first come first served: a large request at the head is not overtaken by small ones. Besides
   /// the errors of the wait, kOutOfRange for a size that the budget can never hold.

@@ -20,7 +20,8 @@ class SimMedium {
   explicit SimMedium(std::uint64_t blocks);
   ~SimMedium();
   std::uint64_t block_count() const;
-  /// Contents of one block; a block never written reads as noise, the same in every run, so that nobody relies on zeroes.
+  /// Contents of one block; a block never written reads as noise, the same in every run, so that nobody relies on
+  /// zeroes.
   void read_block(BlockNo block, MutableBytes into) const;
   void write_block(BlockNo block, ByteView from);
   /// Makes the block one that was never written.
@@ -67,21 +68,25 @@ struct SimDeviceOptions {
 
 /// How a crash treats each write that was not yet durable.
 struct CrashOptions {
-  /// Each such write independently: kept whole, lost, or torn at a random 512-byte sector boundary inside a block and at
-  /// block boundaries across it. Writes to the same block keep their submission order among those that survive.
-  bool keep_random = true;   ///< false: none survives
+  /// Each such write independently: kept whole, lost, or torn at a random 512-byte sector boundary inside a block and
+  /// at block boundaries across it. Writes to the same block keep their submission order among those that survive.
+  bool keep_random = true;  ///< false: none survives
   bool tear = true;
 };
 
 /// A simulated device over a medium. Unsynced writes live in a volatile cache that reads see and a crash loses.
-///  - A write takes its data when it is submitted; it is seen by reads when it completes. A read that overlaps a write in
+///  - A write takes its data when it is submitted; it is seen by reads when it completes. A read that overlaps a write
+///  in
 ///    flight finds, block by block, the old or the new contents. Writes to one block take effect in submission order.
-///  - A durable write is on the medium when it completes, and not before; a flush puts there what had completed when the
+///  - A durable write is on the medium when it completes, and not before; a flush puts there what had completed when
+///  the
 ///    flush was submitted.
-///  - A discard is ignored or turns the blocks into blocks never written, at random, and is no more durable than a plain
+///  - A discard is ignored or turns the blocks into blocks never written, at random, and is no more durable than a
+///  plain
 ///    write.
-/// Everything random is drawn from the world. To simulate a loss of power call `crash`; destroying or closing the device
-/// is the orderly end of a process, after which the medium holds the whole cache. One device per medium at a time.
+/// Everything random is drawn from the world. To simulate a loss of power call `crash`; destroying or closing the
+/// device is the orderly end of a process, after which the medium holds the whole cache. One device per medium at a
+/// time.
 class SimDevice final : public BlockDevice {
  public:
   SimDevice(SimReactor& reactor, std::string name, SimMedium& medium, SimDeviceOptions options = {});
