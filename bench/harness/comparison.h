@@ -66,7 +66,7 @@ struct RowSpec {
   std::string name;
   std::string subject = "cenote";
   /// Side to divide by, or what to call the result of `formula`. Empty: the goal bounds the value itself.
-  std::string reference;
+  std::string reference = {};
   /// For references composed of several sides; otherwise the value of side `reference` is taken.
   std::function<double(const Round&)> formula = nullptr;
   Goal goal = Goal::none();

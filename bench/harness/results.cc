@@ -151,7 +151,8 @@ std::string to_table(const std::vector<RowResult>& rows, bool details) {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     table += line_of(lines[i + 1], widths);
     if (!rows[i].failure.empty()) table += fmt::format("    {}\n", rows[i].failure);
-    if (details && rows[i].failure.empty()) table += details_of(rows[i]);
+    const bool last_of_comparison = i + 1 == rows.size() || rows[i + 1].details != rows[i].details;
+    if (details && rows[i].failure.empty() && last_of_comparison) table += details_of(rows[i]);
   }
   return table;
 }

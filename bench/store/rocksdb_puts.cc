@@ -4,7 +4,6 @@
 #include <rocksdb/options.h>
 #include <rocksdb/write_batch.h>
 
-#include <filesystem>
 #include <string>
 #include <utility>
 
@@ -23,7 +22,7 @@ Result<> check(const rocksdb::Status& status) {
   return fail(Code::kIoError, "RocksDB: " + status.ToString());
 }
 
-rocksdb::Options options_for(const Setting& /*setting*/) {
+rocksdb::Options durable_options() {
   rocksdb::Options options;
   options.create_if_missing = true;
   // Recycled log files have their blocks and their size already: a sync writes data only, not the inode. The recovery
@@ -99,7 +98,7 @@ class RocksDbPuts final : public Side {
 
 Result<std::unique_ptr<Side>> make_rocksdb_puts(const Setting& setting, Concurrency concurrency) {
   rocksdb::DB* opened = nullptr;
-  CHECK_OK(check(rocksdb::DB::Open(options_for(setting), setting.directory.string(), &opened)));
+  CHECK_OK(check(rocksdb::DB::Open(durable_options(), setting.directory.string(), &opened)));
   std::unique_ptr<rocksdb::DB> db(opened);
   if (db->GetDBOptions().recycle_log_file_num != kRecycledLogs) {
     return fail(Code::kInternal, "RocksDB turned the recycling of its log off: the comparison would not be fair");
