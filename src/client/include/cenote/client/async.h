@@ -67,6 +67,7 @@ class Container {
   friend class Client;
   struct State;
   explicit Container(std::shared_ptr<State> state);
+  Task<Result<>> lease_objects(Until until);
   std::shared_ptr<State> state_;
 };
 

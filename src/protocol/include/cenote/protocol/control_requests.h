@@ -17,6 +17,9 @@ inline constexpr std::uint32_t kMaxLabelBytes = 127;
 inline constexpr std::uint32_t kMaxPropertyBytes = 1024;
 inline constexpr std::uint32_t kMaxProperties = 64;
 
+/// What an admin request does; the numbers travel in Opcode::kAdmin, the names are HTTP's.
+enum class AdminMethod : std::uint8_t { kGet = 1, kPost = 2, kPatch = 3, kDelete = 4 };
+
 struct TargetInfo {
   std::uint32_t index = 0;
   Uuid id;
@@ -67,6 +70,8 @@ struct CreateContainer {
 /// Labels: 1 to kMaxLabelBytes of letters, digits, '.', '_', '-', ':'; not the form of a UUID.
 Result<> validate_label(std::string_view what, std::string_view label);
 
+// JSON forms. Readers ignore members they do not know (later versions add some) and refuse missing or mistyped ones
+// (kMalformed, naming the member).
 std::string to_json(const SystemInfo& info);
 std::string to_json(const PoolInfo& info);
 std::string to_json(const std::vector<PoolInfo>& pools);
@@ -74,6 +79,8 @@ std::string to_json(const CreatePool& request);
 std::string to_json(const ContainerInfo& info);
 std::string to_json(const std::vector<ContainerInfo>& containers);
 std::string to_json(const CreateContainer& request);
+/// An object of strings: the body of a PATCH on a container.
+std::string to_json(const std::map<std::string, std::string>& properties);
 Result<SystemInfo> system_info_from_json(std::string_view json);
 Result<PoolInfo> pool_info_from_json(std::string_view json);
 Result<std::vector<PoolInfo>> pools_from_json(std::string_view json);
@@ -81,5 +88,6 @@ Result<CreatePool> create_pool_from_json(std::string_view json);
 Result<ContainerInfo> container_info_from_json(std::string_view json);
 Result<std::vector<ContainerInfo>> containers_from_json(std::string_view json);
 Result<CreateContainer> create_container_from_json(std::string_view json);
+Result<std::map<std::string, std::string>> properties_from_json(std::string_view json);
 
 }  // namespace cenote

@@ -18,8 +18,8 @@ enum class KeyFlavour : std::uint8_t {
 
 /// Redundancy and stripe width. Numbers are stable; the cluster layer adds replicated and erasure-coded classes.
 enum class ObjectClass : std::uint16_t {
-  kS1 = 1,   ///< One shard: all dkeys on one target.
-  kSX = 2,   ///< Dkeys spread over all targets of the pool.
+  kS1 = 1,  ///< One shard: all dkeys on one target.
+  kSX = 2,  ///< Dkeys spread over all targets of the pool.
 };
 
 /// 128-bit name of an object within a container. The upper 32 bits belong to Cenote: class (16), dkey flavour (4),
