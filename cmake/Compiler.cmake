@@ -1,5 +1,5 @@
 # Warnings are errors; every target gets the same flags.
-add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
+add_compile_options(-Wall -Wextra -Wno-missing-designated-field-initializers -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
                     -Wimplicit-fallthrough -Wextra-semi -Wunused -Werror)
 # Coroutine frames honour over-aligned locals (I/O headers) only with this flag.
 add_compile_options(-fcoro-aligned-allocation -fno-omit-frame-pointer)

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,18 @@ struct AttributeChange {
 
 class FileSystem;
 
+/// An open directory: spares the walk along its path for many operations in it. Stays usable, but pointless, when the directory
+/// is removed. Cheap to copy.
+class Directory {
+ public:
+  const ObjectId& object() const { return object_; }
+
+ private:
+  friend class FileSystem;
+  explicit Directory(ObjectId object) : object_(object) {}
+  ObjectId object_;
+};
+
 /// An open regular file. Reads and writes at any offset; every write is durable when it returns. Cheap to copy.
 class File {
  public:
@@ -80,6 +93,10 @@ class FileSystem {
   Task<Result<File>> create(std::string path, CreateOptions options, Until until = {});
   Task<Result<File>> open_file(std::string path, Until until = {});
   Task<Result<>> mkdir(std::string path, CreateOptions options, Until until = {});
+  Task<Result<Directory>> open_directory(std::string path, Until until = {});
+  /// The same two inside an open directory; `name` is one component.
+  Task<Result<File>> create_at(Directory directory, std::string name, CreateOptions options, Until until = {});
+  Task<Result<Directory>> mkdir_at(Directory directory, std::string name, CreateOptions options, Until until = {});
   Task<Result<>> symlink(std::string target, std::string path, CreateOptions options, Until until = {});
   Task<Result<std::string>> readlink(std::string path, Until until = {});
   Task<Result<>> unlink(std::string path, Until until = {});       ///< kIsADirectory for directories
