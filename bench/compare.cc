@@ -11,6 +11,7 @@
 
 #include "harness/machine.h"
 #include "harness/runner.h"
+#include "stack/rows.h"
 #include "store/rows.h"
 
 namespace {
@@ -30,6 +31,7 @@ struct Options {
 Suite all_comparisons() {
   Suite suite;
   add_store_rows(suite);
+  add_stack_rows(suite);
   return suite;
 }
 
