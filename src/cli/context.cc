@@ -50,6 +50,7 @@ std::optional<RemotePath> parse_remote(std::string_view text) {
 }
 
 void add_commands(CLI::App& app, Context& context) {
+  add_server(app, context);
   add_pool(app, context);
   add_container(app, context);
   add_object(app, context);

@@ -48,6 +48,7 @@ struct RemotePath {
 std::optional<RemotePath> parse_remote(std::string_view text);
 
 // One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
+void add_server(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 void add_container(CLI::App& app, Context& context);
 void add_object(CLI::App& app, Context& context);

@@ -104,9 +104,7 @@ class Container {
 };
 
 struct OpenOptions {
-  /// Creates the store when the directory is empty or missing.
-  bool create = true;
-  /// Size of the storage file that a new store gets.
+  /// Size of the storage file of a store that is created, because the directory is empty or missing.
   std::uint64_t size_bytes = 4ull << 30;
   std::uint64_t cache_bytes = 64ull << 20;
 };
