@@ -6,9 +6,6 @@
 
 namespace cenote::posix {
 
-/// Ids with a user part below this belong to the layout (docs/formats/posix.md); leases start here.
-inline constexpr std::uint64_t kFirstLeasedObject = 1024;
-
 enum class EntryState : std::uint8_t { kLive = 0, kRemoved = 1, kMoving = 2 };
 
 /// What one directory entry stores: the attributes and, while a several-step operation runs, where it has got to
