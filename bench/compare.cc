@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 
 #include "harness/machine.h"
 #include "harness/runner.h"
+#include "process/rows.h"
 #include "stack/rows.h"
 #include "store/rows.h"
 
@@ -25,19 +27,22 @@ struct Options {
   bool details = false;
   bool gate = false;
   std::filesystem::path output = "build/bench";
+  std::filesystem::path cenote;  // the program itself, for rows about whole processes
   RunOptions run;
 };
 
-Suite all_comparisons() {
+Suite all_comparisons(const Options& options) {
   Suite suite;
   add_store_rows(suite);
   add_stack_rows(suite);
+  add_process_rows(suite, options.cenote.string());
   return suite;
 }
 
-bool is_selected(const Comparison& comparison, const std::vector<std::string>& words) {
+bool is_selected(const Comparison& comparison, const Options& options) {
   const auto matches = [&](const std::string& word) { return comparison.name.find(word) != std::string::npos; };
-  return words.empty() || std::ranges::any_of(words, matches);
+  if (options.selected.empty()) return !(comparison.slow && options.run.quick);
+  return std::ranges::any_of(options.selected, matches);
 }
 
 void list(const Suite& suite) {
@@ -56,7 +61,7 @@ void write_json(const std::vector<RowResult>& rows, const std::filesystem::path&
 }
 
 int run(Options& options) {
-  const Suite suite = all_comparisons();
+  const Suite suite = all_comparisons(options);
   if (options.list) {
     list(suite);
     return 0;
@@ -69,7 +74,7 @@ int run(Options& options) {
   const Disturbance disturbance;
   std::vector<RowResult> rows;
   for (const Comparison& comparison : suite) {
-    if (!is_selected(comparison, options.selected)) continue;
+    if (!is_selected(comparison, options)) continue;
     fmt::print(stderr, "running {} ...\n", comparison.name);
     std::ranges::move(run_comparison(comparison, options.run), std::back_inserter(rows));
   }
@@ -100,6 +105,8 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", options.run.rounds, "runs of each side")->check(CLI::Range(1, 100));
   app.add_option("--memory", options.run.memory_folder, "folder on a memory-backed file system");
   app.add_option("--output", options.output, "folder of results.json and of the files on the disk");
+  options.cenote = std::filesystem::path(argv[0]).parent_path() / "../bin/cenote";
+  app.add_option("--cenote", options.cenote, "the cenote program, for rows about whole processes");
   CLI11_PARSE(app, argc, argv);
   return run(options);
 }

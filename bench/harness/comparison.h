@@ -90,8 +90,8 @@ struct Comparison {
   bool keep_awake = false;
   /// Length of one run; zero: the harness' default.
   Duration window{};
-  /// Runs each side is measured; zero: the harness' default.
-  unsigned rounds = 0;
+  /// Too slow for a quick run, because of the disk.
+  bool slow = false;
 };
 
 /// All comparisons this program knows.

@@ -144,8 +144,7 @@ Result<std::vector<RowResult>> compare(const Comparison& comparison, const RunOp
   if (comparison.keep_awake) awake.emplace();
   TRY(auto sides, make_sides(comparison, setting));
   const Disturbance disturbance;
-  const unsigned rounds = comparison.rounds == 0 || options.quick ? options.rounds : comparison.rounds;
-  TRY(const auto measured, run_rounds(sides, rounds, setting.window));
+  TRY(const auto measured, run_rounds(sides, options.rounds, setting.window));
   const double steal = disturbance.steal_percent();
   const double foreign = disturbance.foreign_percent();
   Details details;

@@ -13,7 +13,7 @@ namespace cenote::bench {
 namespace {
 
 constexpr std::uint64_t kChunkBytes = 1u << 20;
-constexpr ObjectId kObject = ObjectId::make(ObjectClass::kS1, KeyFlavour::kUint64, KeyFlavour::kHashed, 0, 42);
+constexpr ObjectId kObject = ObjectId::make(ObjectClass::kS1, KeyFlavour::kUint64, KeyFlavour::kHashed, 0, 4242);
 
 std::uint64_t pieces_of(const ObjectPattern& pattern) { return pattern.working_set / pattern.bytes; }
 

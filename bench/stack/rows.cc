@@ -15,6 +15,7 @@ std::string kind_name(Kind kind) { return kind == Kind::kUpdate ? "update" : "fe
 
 Comparison stack_comparison(std::string name, std::string unit, Medium medium, ObjectPattern pattern, Figure figure) {
   Comparison comparison{.name = std::move(name), .unit = std::move(unit), .medium = medium, .sides = {}, .rows = {}};
+  comparison.slow = medium == Medium::kDisk;
   comparison.sides = {{"cenote", [=](const Setting& s) { return make_cenote_objects(s, pattern, figure); }},
                       {"echo", [=](const Setting& s) { return make_echo(s, pattern, figure); }},
                       {"device", [=](const Setting& s) { return make_device(s, pattern, figure); }}};

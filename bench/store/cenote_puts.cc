@@ -65,15 +65,16 @@ class CenoteRecovery final : public Side {
 
   // Read-only, so that the image stays what it is and every run redoes the same log.
   Result<Measured> measure(Duration /*window*/) override {
+    // By CPU time: the goal is per core, and this is one thread that hardly waits.
     const Instant begin = now();
+    const Duration cpu_begin = own_cpu_time();
     CHECK_OK(crashed_->open());
-    const Duration taken = now() - begin;
+    const double seconds = std::chrono::duration<double>(own_cpu_time() - cpu_begin).count();
+    const double open_ms = std::chrono::duration<double>(now() - begin).count() * 1000;
     const std::uint64_t redone = crashed_->store().status().replayed_records;
     CHECK_OK(crashed_->close());
     if (redone < records_) return fail(Code::kInternal, "a checkpoint swallowed the log that was to be redone");
-    const double seconds = std::chrono::duration<double>(taken).count();
-    return Measured{.value = double(redone) / seconds,
-                    .details = {{"records", double(redone)}, {"open_ms", seconds * 1000}}};
+    return Measured{.value = double(redone) / seconds, .details = {{"records", double(redone)}, {"open_ms", open_ms}}};
   }
 
  private:

@@ -1,5 +1,8 @@
 #include "store/cenote_store.h"
 
+#include <liburing.h>
+#include <sched.h>
+
 #include <utility>
 
 #include "cenote/runtime/scope.h"
@@ -29,6 +32,17 @@ struct Writer {
     co_return co_await owner.store().durable(lsn);
   }
 };
+
+// The kernel does some file I/O on helper threads of the ring, which do not inherit a confinement to one core: without
+// this, a comparison on one core would give Cenote a second one.
+Result<> confine_helpers(io_uring& ring) {
+  cpu_set_t cpus;
+  if (::sched_getaffinity(0, sizeof cpus, &cpus) != 0) return fail(Code::kUnsupported, "sched_getaffinity failed");
+  if (::io_uring_register_iowq_aff(&ring, sizeof cpus, &cpus) < 0) {
+    return fail(Code::kUnsupported, "the kernel cannot confine the helper threads of an io_uring");
+  }
+  return {};
+}
 
 struct TimedRun {
   CenoteStore& owner;
@@ -98,6 +112,7 @@ Result<> CenoteStore::format() {
   store::FormatOptions format;
   format.log_bytes = options_.log_bytes;
   CHECK_OK(reactor_->block_on(store::Store::format(*reactor_, devices, format)));
+  CHECK_OK(confine_helpers(reactor_->ring()));
   TRY(store_, reactor_->block_on(store::Store::open(*reactor_, devices, options_.open)));
   tree_ = store_->next_tree_id();
   return reactor_->block_on(make_tree(*store_, tree_));

@@ -14,6 +14,7 @@ namespace {
 void add_single_puts(Suite& suite, Medium medium) {
   const std::string name = fmt::format("store/put-1/{}", medium_name(medium));
   Comparison comparison{.name = name, .unit = "puts/s", .medium = medium, .sides = {}, .rows = {}};
+  comparison.slow = medium == Medium::kDisk;
   comparison.keep_awake = true;
   const RawPattern raw{
       .kind = RawPattern::Kind::kWrite, .sync = RawPattern::Sync::kBest, .sequential = true, .file_bytes = 64ull << 20};
@@ -33,6 +34,7 @@ void add_concurrent_puts(Suite& suite, Medium medium, unsigned concurrent) {
   const std::string name = fmt::format("store/put-{}/{}", concurrent, medium_name(medium));
   Comparison comparison{.name = name, .unit = "puts/s", .medium = medium, .sides = {}, .rows = {}};
   comparison.one_core = true;
+  comparison.slow = medium == Medium::kDisk;
   const Concurrency threads{.writers = concurrent, .puts_per_write = 1};
   const Concurrency batched{.writers = 1, .puts_per_write = concurrent};
   comparison.sides = {{"cenote", [=](const Setting& s) { return make_cenote_puts(s, concurrent); }},
