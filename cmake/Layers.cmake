@@ -1,7 +1,7 @@
 # The layers of src/, lowest first. A library may depend only on libraries of a strictly lower rank; folders in one
-# entry share a rank, so neither may include the other (client and engine meet only in protocol).
+# entry share a rank, so neither may include the other (client and engine share only what lies below both).
 set(CENOTE_LAYERS
-    "base" "runtime" "media" "rpc" "store" "object" "cluster" "protocol" "client,engine" "embedded" "posix" "cli")
+    "base" "protocol" "runtime" "media" "rpc" "store" "object" "cluster" "client,engine" "embedded" "posix" "cli")
 
 set(CENOTE_LAYER_ORDER "")
 foreach(entry IN LISTS CENOTE_LAYERS)
@@ -24,7 +24,7 @@ endfunction()
 
 # cenote_layer(name SRCS .. HEADERS .. DEPS layer.. [PRIVATE_DEPS layer..] [EXTERNAL lib..] [PUBLIC_EXTERNAL lib..] [TESTS x_test.cc..])
 #   HEADERS are public, below include/cenote/<name>/; private ones stay beside the sources.
-#   TESTS become one program, cenote_<name>_test, whose cases ctest runs one by one.
+#   TESTS become one program, cenote_<name>_test, which is one test of ctest, called <name>.
 function(cenote_layer name)
   cmake_parse_arguments(A "" "" "SRCS;HEADERS;DEPS;PRIVATE_DEPS;EXTERNAL;PUBLIC_EXTERNAL;TESTS;TEST_DEPS" ${ARGN})
   cenote_rank(${name} rank)

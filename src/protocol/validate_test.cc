@@ -1,0 +1,162 @@
+#include <gtest/gtest.h>
+
+#include "cenote/protocol/object_requests.h"
+
+namespace cenote {
+namespace {
+
+KeyBytes key(std::string_view text) { return KeyBytes(as_bytes(text)); }
+const ObjectId kLexical = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 2);
+const ObjectId kNumbered = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
+
+UpdateRequest array_update(RecordRanges ranges, std::uint64_t bytes) {
+  UpdateRequest request{
+      .container = Uuid::from_random(1, 2), .object = kLexical, .dkey = key("d"), .akeys = {}, .id = {}};
+  request.akeys.push_back({.akey = key("a"),
+                           .kind = ValueKind::kArray,
+                           .record_bytes = 4,
+                           .ranges = ranges,
+                           .bytes = bytes,
+                           .checksums = {}});
+  return request;
+}
+
+template <typename Request>
+Code code_of(const Request& request) {
+  const auto result = validate(request);
+  return result ? Code::kOk : result.error().code();
+}
+
+TEST(ValidateUpdate, Ranges) {
+  EXPECT_EQ(code_of(array_update({{0, 2}, {2, 2}}, 16)), Code::kOk);
+  EXPECT_EQ(code_of(array_update({{0, 2}, {1, 2}}, 16)), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(array_update({{4, 2}, {0, 2}}, 16)), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(array_update({{4, 0}}, 0)), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(array_update({}, 0)), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(array_update({{UINT64_MAX - 1, 2}}, 8)), Code::kOutOfRange);
+  EXPECT_EQ(code_of(array_update({{UINT64_MAX - 2, 2}}, 8)), Code::kOk);
+}
+
+TEST(ValidateUpdate, BytesAndChecksumsFitTheRanges) {
+  EXPECT_EQ(code_of(array_update({{0, 2}}, 9)), Code::kInvalidArgument);
+  UpdateRequest request = array_update({{kArrayWindowBytes / 4 - 1, 2}}, 8);
+  request.akeys[0].checksums = {1};
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.akeys[0].checksums = {1, 2};  // one per piece, although both are short
+  EXPECT_EQ(code_of(request), Code::kOk);
+}
+
+TEST(ValidateUpdate, Limits) {
+  EXPECT_EQ(code_of(array_update({{0, kMaxPayloadBytes / 4}}, kMaxPayloadBytes)), Code::kOk);
+  EXPECT_EQ(code_of(array_update({{0, kMaxPayloadBytes / 4 + 1}}, kMaxPayloadBytes + 4)), Code::kOutOfRange);
+  EXPECT_EQ(code_of(array_update({{0, UINT64_MAX / 2}}, 8)), Code::kOutOfRange);
+  UpdateRequest request = array_update({{0, 1}}, 4);
+  request.akeys[0].record_bytes = kMaxRecordBytes + 1;
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.akeys[0].record_bytes = 0;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+
+  // Each range touches two windows: the pieces are over the limit before the ranges are.
+  RecordRanges ranges;
+  for (std::uint64_t i = 1; i <= kMaxPiecesPerUpdate / 2 + 1; ++i)
+    ranges.push_back({i * (kArrayWindowBytes / 4) - 1, 2});
+  EXPECT_EQ(code_of(array_update(ranges, ranges.size() * 8)), Code::kOutOfRange);
+  ranges.pop_back();
+  EXPECT_EQ(code_of(array_update(ranges, ranges.size() * 8)), Code::kOk);
+}
+
+TEST(ValidateUpdate, SingleValues) {
+  UpdateRequest request = array_update({}, kMaxSingleValueBytes);
+  request.akeys[0].kind = ValueKind::kSingle;
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.akeys[0].bytes += 1;
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.akeys[0].bytes = 0;
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.akeys[0].ranges = {{0, 1}};
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
+TEST(ValidateUpdate, Keys) {
+  UpdateRequest request = array_update({{0, 1}}, 4);
+  request.dkey = {};
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.dkey = KeyBytes(as_bytes(std::string(kMaxDkeyBytes, 'x')));
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.dkey[0] = std::byte{0};  // counts twice
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.object = kNumbered;
+  request.dkey = key("seven77");
+  EXPECT_EQ(code_of(request), Code::kTypeMismatch);
+  request.dkey = key("eight888");
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.akeys.push_back(request.akeys[0]);
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.akeys[1].akey = key("b");
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.container = Uuid();
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
+TEST(ValidatePunch, EachLevelNamesWhatItUses) {
+  PunchRequest request{
+      .container = Uuid::from_random(1, 2), .object = kLexical, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.level = PunchLevel::kDkey;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.dkey = key("d");
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.level = PunchLevel::kObject;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.level = PunchLevel::kAkey;
+  request.akeys = {key("a"), key("b")};
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.level = PunchLevel::kRange;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.akeys.pop_back();
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.ranges = {{7, UINT64_MAX - 7}};
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.condition = Precondition::kAbsent;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
+TEST(ValidateList, AnchorsAndPrefixes) {
+  ListRequest request{.container = Uuid::from_random(1, 2),
+                      .object = kLexical,
+                      .dkey = {},
+                      .akey = {},
+                      .anchor = {},
+                      .prefix = key("p")};
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.object = kNumbered;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  request.prefix = {};
+  request.anchor = key("short");
+  EXPECT_EQ(code_of(request), Code::kTypeMismatch);
+  request.anchor = key("12345678");
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.limit = 0;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+}
+
+TEST(ValidateFetch, LimitsCountOverAllAkeys) {
+  FetchRequest request{.container = Uuid::from_random(1, 2), .object = kLexical, .dkey = key("d"), .akeys = {}};
+  EXPECT_EQ(code_of(request), Code::kOk);  // asks only whether the dkey exists
+  request.akeys.push_back({.akey = key("a"), .ranges = {}, .max_bytes = kMaxPayloadBytes});
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.akeys.push_back({.akey = key("a"), .kind = ValueKind::kArray, .ranges = {{0, 1}}, .max_bytes = 1});
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.akeys[0].max_bytes = 5;
+  EXPECT_EQ(code_of(request), Code::kOk);
+}
+
+TEST(ValidateQuery, TheGreatestDkeyNeedsNumbers) {
+  QueryRequest request{.container = Uuid::from_random(1, 2), .object = kLexical, .dkey = {}, .akey = key("a")};
+  EXPECT_EQ(code_of(request), Code::kTypeMismatch);
+  request.object = kNumbered;
+  EXPECT_EQ(code_of(request), Code::kOk);
+}
+
+}  // namespace
+}  // namespace cenote
