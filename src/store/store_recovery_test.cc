@@ -60,7 +60,8 @@ class LargeLog : public ::testing::Test, public StoreBench {
   }
   void fill(Extent extent) {
     Bytes block(media::kBlockBytes, std::byte{0x5a});
-    for (std::uint32_t i = 0; i < extent.blocks; ++i) medium->write_block(media::BlockNo(extent.first.value() + i), block);
+    for (std::uint32_t i = 0; i < extent.blocks; ++i)
+      medium->write_block(media::BlockNo(extent.first.value() + i), block);
   }
 
   void expect_whole() {

@@ -14,8 +14,8 @@ class SuperblockIo {
 
   /// The newest valid superblock. kNotFound: there is none and never was; kCorrupt: there was one; kNewerFormat.
   Task<Result<Superblock>> read_newest();
-  /// Writes to the place that does not hold the newest one, durably, and reads it back: a superblock that a device lost or
-  /// put elsewhere would otherwise be missed only after the next crash.
+  /// Writes to the place that does not hold the newest one, durably, and reads it back: a superblock that a device lost
+  /// or put elsewhere would otherwise be missed only after the next crash.
   Task<Result<>> write(const Superblock& superblock);
   /// Makes both places hold no superblock, durably.
   Task<Result<>> wipe();
