@@ -24,7 +24,7 @@ endfunction()
 
 # cenote_layer(name SRCS .. HEADERS .. DEPS layer.. [PRIVATE_DEPS layer..] [EXTERNAL lib..] [PUBLIC_EXTERNAL lib..] [TESTS x_test.cc..])
 #   HEADERS are public, below include/cenote/<name>/; private ones stay beside the sources.
-#   TESTS become one program, cenote_<name>_test, whose cases ctest runs one by one.
+#   TESTS become one program, cenote_<name>_test, which is one test of ctest, called <name>.
 function(cenote_layer name)
   cmake_parse_arguments(A "" "" "SRCS;HEADERS;DEPS;PRIVATE_DEPS;EXTERNAL;PUBLIC_EXTERNAL;TESTS;TEST_DEPS" ${ARGN})
   cenote_rank(${name} rank)

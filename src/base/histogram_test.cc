@@ -76,8 +76,7 @@ TEST(Histogram, MergeEqualsRecordingEverything) {
   EXPECT_EQ(merged.count(), all.count());
   EXPECT_EQ(merged.sum(), all.sum());
   EXPECT_EQ(merged.max(), all.max());
-  for (double percent = 0; percent <= 100; percent += 0.5)
-    EXPECT_EQ(merged.percentile(percent), all.percentile(percent));
+  for (int percent = 0; percent <= 100; ++percent) EXPECT_EQ(merged.percentile(percent), all.percentile(percent));
 }
 
 TEST(Histogram, EmptyAndReset) {

@@ -47,6 +47,7 @@ std::string escaped(std::string_view text, bool quote) {
 // `target="3",op="update"`: the form of the exposition, and what tells series of one family apart.
 std::string label_text(Labels labels) {
   std::ranges::sort(labels);
+  ASSERT(std::ranges::adjacent_find(labels, {}, &Labels::value_type::first) == labels.end());
   std::string text;
   for (const auto& [name, value] : labels) {
     ASSERT(is_lower_name(name) && name != "le");
@@ -68,7 +69,8 @@ void print_number(std::string& out, std::string_view name, std::string_view labe
 }
 
 void print_histogram(std::string& out, std::string_view name, std::string_view labels, const LatencyHistogram& live) {
-  const LatencyHistogram histogram(live);  // one snapshot, so that the lines agree with each other
+  // One snapshot, so that the lines agree with each other.
+  const LatencyHistogram histogram(live);  // NOLINT(performance-unnecessary-copy-initialization): `live` is recorded to
   const std::string_view comma = labels.empty() ? "" : ",";
   const auto bucket = [&](std::string_view bound, std::uint64_t count) {
     fmt::format_to(std::back_inserter(out), "{}_bucket{{{}{}le=\"{}\"}} {}\n", name, labels, comma, bound, count);

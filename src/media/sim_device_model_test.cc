@@ -10,6 +10,7 @@
 #include "cenote/base/codec.h"
 #include "cenote/media/sim_device.h"
 #include "cenote/runtime/scope.h"
+#include "device_test_support.h"
 
 namespace cenote::media {
 namespace {
@@ -84,15 +85,12 @@ struct Model {
   }
 };
 
-struct alignas(kBlockBytes) AlignedBlock {
-  Contents bytes;
-};
-
 void expect_alive_or_dead(const SimDevice& device, const Result<>& result) {
   EXPECT_EQ(result.has_value(), !device.dead()) << (result ? "" : result.error().to_string());
 }
 
-Task<> write(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count, Durability durability) {
+Task<> write_and_note(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count,
+                      Durability durability) {
   const std::uint64_t id = model.add(first, count, false);
   std::vector<AlignedBlock> data(count, AlignedBlock{contents_of(id)});
   const Result<> result =
@@ -103,13 +101,13 @@ Task<> write(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t
   --model.in_flight;
 }
 
-Task<> discard(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count) {
+Task<> discard_and_note(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count) {
   model.add(first, count, true);
   expect_alive_or_dead(device, co_await device.discard(BlockNo(first), count));
   --model.in_flight;
 }
 
-Task<> flush(Model& model, SimDevice& device) {
+Task<> flush_and_note(Model& model, SimDevice& device) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> covered;
   for (std::uint64_t block = 0; block < kBlocks; ++block) {
     for (const Version& version : model.blocks[block].versions) {
@@ -124,7 +122,7 @@ Task<> flush(Model& model, SimDevice& device) {
   --model.in_flight;
 }
 
-Task<> read(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count) {
+Task<> read_and_check(Model& model, SimDevice& device, std::uint64_t first, std::uint64_t count) {
   std::vector<std::uint64_t> floors;
   for (std::uint64_t i = 0; i < count; ++i) floors.push_back(model.newest(first + i, &Version::completed));
   std::vector<AlignedBlock> data(count);
@@ -147,19 +145,19 @@ void spawn_one(Model& model, SimDevice& device, Scope& scope, SimWorld& world) {
     case 1:
     case 2:
     case 3:
-      scope.spawn(write(model, device, first, count, durability));
+      scope.spawn(write_and_note(model, device, first, count, durability));
       break;
     case 4:
     case 5:
     case 6:
     case 7:
-      scope.spawn(read(model, device, first, count));
+      scope.spawn(read_and_check(model, device, first, count));
       break;
     case 8:
-      scope.spawn(flush(model, device));
+      scope.spawn(flush_and_note(model, device));
       break;
     default:
-      scope.spawn(discard(model, device, first, count));
+      scope.spawn(discard_and_note(model, device, first, count));
   }
 }
 

@@ -3,49 +3,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "cenote/runtime/scope.h"
+#include "device_test_support.h"
 
 namespace cenote::media {
 namespace {
 
 using namespace std::chrono_literals;
-
-struct alignas(kBlockBytes) AlignedBlock {
-  std::array<std::byte, kBlockBytes> bytes{};
-};
-
-/// Block-aligned memory, every byte of block i being `mark + i`.
-class Blocks {
- public:
-  explicit Blocks(std::size_t count, unsigned mark = 0) : blocks_(count) {
-    for (std::size_t i = 0; i < count; ++i) blocks_[i].bytes.fill(static_cast<std::byte>(mark + i));
-  }
-  MutableBytes span() { return {blocks_[0].bytes.data(), blocks_.size() * kBlockBytes}; }
-  std::byte mark(std::size_t i) const { return blocks_[i].bytes[0]; }
-
- private:
-  std::vector<AlignedBlock> blocks_;
-};
-
-Code code_of(const Result<>& result) { return result ? Code::kOk : result.error().code(); }
-
-Task<Result<>> write(BlockDevice& device, std::uint64_t first, MutableBytes data, Durability durability) {
-  co_return co_await device.write(BlockNo(first), data, durability);
-}
-Task<Result<>> read(BlockDevice& device, std::uint64_t first, MutableBytes data) {
-  co_return co_await device.read(BlockNo(first), data);
-}
-Task<Result<>> flush(BlockDevice& device) { co_return co_await device.flush(); }
-Task<Result<>> discard(BlockDevice& device, std::uint64_t first, std::uint64_t count) {
-  co_return co_await device.discard(BlockNo(first), count);
-}
-Task<> note(Task<Result<>> operation, std::vector<Code>& log) {
-  const Result<> result = co_await std::move(operation);
-  log.push_back(code_of(result));
-}
 
 class SimDeviceTest : public testing::TestWithParam<std::uint64_t> {
  protected:

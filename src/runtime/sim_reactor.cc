@@ -79,6 +79,7 @@ struct SimWorld::Impl {
   Instant next_time() const;
   void advance_to(Instant when);
   bool run(const std::function<bool()>& done, bool idle_is_done, Duration limit);
+  void check_invariants() const;
   [[noreturn]] void die(std::string_view why) const;
 };
 
@@ -155,6 +156,18 @@ void SimWorld::Impl::advance_to(Instant when) {
   }
 }
 
+void SimWorld::Impl::check_invariants() const {
+  for (const SimReactor* node : runnable) ASSERT(node->impl_->runnable);
+  std::size_t count = 0;
+  for (const auto& node : nodes) {
+    const SimReactor::Impl& state = *node->impl_;
+    ASSERT(state.runnable || (state.ready.empty() && state.mail.empty() && !state.timer_due(now)));
+    if (state.runnable) ++count;
+  }
+  ASSERT(count == runnable.size());
+  ASSERT(std::ranges::is_heap(actions, later));
+}
+
 /// Whether `done` (or idleness, where that counts) came within `limit`.
 bool SimWorld::Impl::run(const std::function<bool()>& done, bool idle_is_done, Duration limit) {
   ASSERT(!running);
@@ -175,6 +188,7 @@ bool SimWorld::Impl::run(const std::function<bool()>& done, bool idle_is_done, D
     if (next > end) break;
   }
   running = false;
+  check_invariants();
   return reached;
 }
 

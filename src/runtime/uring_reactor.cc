@@ -125,6 +125,7 @@ struct UringReactor::Impl {
   Instant last_work{};
   ReadyQueue ready;
   TimerQueue timers;
+  IntrusiveList<TurnEnd, TurnEndTag> turn_ends;
   Random random{random_seed()};
   WakeOperation wake_operation{*this};
   // Completions taken from the ring to make room in the middle of a turn; older than all that is in the ring.
@@ -149,6 +150,12 @@ struct UringReactor::Impl {
   bool on_own_thread() const {
     const std::thread::id thread = runner.load(std::memory_order_relaxed);
     return thread == std::thread::id() || thread == std::this_thread::get_id();
+  }
+  /// Holds between turns, on the running thread.
+  void check_invariants() const {
+    ASSERT(running && !asleep.load(std::memory_order_relaxed));
+    ASSERT(wake_operation.prepared() && backlog_next <= backlog.size());
+    timers.check_invariants();
   }
   bool leaving() const { return done != nullptr ? *done : stop_requested.load(std::memory_order_seq_cst); }
   void bind_to_thread();
@@ -195,6 +202,7 @@ void UringReactor::Impl::loop(const bool* until_done) {
   do {
     turn();
   } while (!leaving());
+  check_invariants();
   runner.store({}, std::memory_order_relaxed);
   running = false;
 }
@@ -204,6 +212,7 @@ void UringReactor::Impl::turn() {
   std::size_t worked = run_ready();
   worked += timers.fire_due(turn_start);
   worked += mailbox.deliver_all();
+  while (TurnEnd* work = turn_ends.pop_front()) work->at_turn_end();
   if (worked > 0) last_work = turn_start;
   if (ready.empty() && turn_start - last_work >= options.spin && !leaving()) {
     enter_and_wait();
@@ -340,6 +349,9 @@ Result<std::unique_ptr<UringReactor>> UringReactor::create(UringReactorOptions o
                  "profile and 'ulimit -n'",
                  reason(error));
   impl->ring_open = true;
+  // Without it liburing makes timeouts operations of its own, whose completions would not be ours.
+  if ((impl->ring.features & IORING_FEAT_EXT_ARG) == 0)
+    return failf(Code::kIoError, "the io_uring of this kernel is too old: Linux 5.11 or newer is needed");
   // Blocking: the ring answers a read of a non-blocking descriptor at once instead of waiting for the write.
   impl->wake_fd = ::eventfd(0, EFD_CLOEXEC);
   if (impl->wake_fd < 0) return failf(Code::kIoError, "cannot create an eventfd: {}", reason(errno));
@@ -398,6 +410,11 @@ io_uring_sqe& UringReactor::prepare(UringOperation& operation) {
   ::io_uring_sqe_set_data(&entry, &operation);
   ++impl_->in_flight;
   return entry;
+}
+
+void UringReactor::at_turn_end(TurnEnd& work) {
+  ASSERT(impl_->on_own_thread());
+  if (!work.linked()) impl_->turn_ends.push_back(work);
 }
 
 void UringReactor::reserve_entries(unsigned entries) {

@@ -44,9 +44,11 @@ class Trees {
   /// Makes an empty tree with a new root page (takes one frame), or takes in one whose root exists.
   PageId create(TreeId tree, Lsn lsn);
   void attach(TreeId tree, PageId root);
-  /// Forgets the tree; its pages are given back by `reclaim`.
-  PageId detach(TreeId tree);
+  /// Forgets the tree, by the batch at `lsn`; its pages are given back by `reclaim`.
+  PageId detach(TreeId tree, Lsn lsn = Lsn{});
   std::optional<PageId> root(TreeId tree) const;
+  /// The last batch that made or dropped a tree: what an answer that a tree is not there waits for.
+  Lsn roots_changed() const { return roots_changed_; }
 
   // Reading. kPageFault sets `fault()`; kNotFound: no such tree; kCorrupt: pages that contradict each other.
   Result<std::optional<ByteView>> get(TreeId tree, ByteView key, Lsn& seen);
@@ -84,7 +86,7 @@ class Trees {
   /// pages only split, which is what `prepare_put` counts on.
   void finish_batch();
 
-  /// Frees up to `most_pages` pages of a detached tree, from its end. True: all are free, the root too. kPageFault and
+  /// Frees about `most_pages` pages of a detached tree, from its end. True: all are free, the root too. kPageFault and
   /// kMustWait (no frame to change an inner page in): some may be free; go on later. What is left is at any time a tree
   /// that a checkpoint can keep. Leaves are not read.
   Result<bool> reclaim(PageId root, std::uint64_t most_pages, Lsn lsn);
@@ -153,11 +155,13 @@ class Trees {
   void free_page(PageId id);
 
   // trees_check.cc
-  std::uint64_t give_up_last(Page page, std::uint64_t most_pages);
+  static std::optional<std::uint32_t> last_child(PageView page);
+  void give_up_last_child(Page page);
 
   PageCache& cache_;
   PageSource& source_;
   std::unordered_map<TreeId, PageId> roots_;
+  Lsn roots_changed_{};
   PageId fault_{};
   // Leaves of the batch that became empty or underfull, by a key in them; reused, so that erasing allocates nothing.
   std::vector<Shrunk> shrunk_;

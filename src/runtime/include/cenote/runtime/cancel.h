@@ -31,11 +31,12 @@ class CancelSource {
   ~CancelSource() { ASSERT(callbacks_.empty()); }
 
   bool cancelled() const { return cancelled_; }
-  /// Idempotent. Runs every registered callback, each unregistered before it is called.
+  /// Idempotent. Runs every registered callback, each unregistered before it is called; none may destroy the source.
   void cancel() {
     cancelled_ = true;
     while (auto* callback = callbacks_.pop_front()) callback->on_cancel();
   }
+  /// The source must not be cancelled yet.
   void add(CancelCallback& callback) {
     ASSERT(!cancelled_);
     callbacks_.push_back(callback);

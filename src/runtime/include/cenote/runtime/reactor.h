@@ -70,6 +70,7 @@ class Reactor {
 
   /// Resumes `handle` in this or the next turn, in order of scheduling.
   virtual void schedule(std::coroutine_handle<> handle) = 0;
+  /// Fires `timer` in the first turn at or after `at`; it must not be armed, and a past `at` fires it in the next turn.
   virtual void arm(Timer& timer, Instant at) = 0;
   /// Harmless on a timer that is not armed.
   virtual void disarm(Timer& timer) = 0;

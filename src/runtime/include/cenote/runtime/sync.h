@@ -141,6 +141,8 @@ class Condition {
 /// Counting semaphore, first come first served: a large request at the head is not overtaken by small ones. Units are
 /// granted at the wake, not at the resumption, so no later event takes them back and none is lost. Nobody may be
 /// waiting when it is destroyed.
+///
+/// Invariants: the first waiter, if there is one, asks for more than is available; nobody waits after `close`.
 class Semaphore final : private GiveUpListener {
  public:
   Semaphore(Reactor& reactor, std::uint64_t units) : reactor_(reactor), available_(units) {}
@@ -157,6 +159,7 @@ class Semaphore final : private GiveUpListener {
   /// Ends every wait with kStopped and refuses later ones. Units that were granted stay granted.
   void close();
   bool closed() const { return closed_; }
+  void check_invariants() { ASSERT(waiters_.empty() || (!closed_ && waiters_.front()->amount() > available_)); }
 
   /// ok once `units` are held; kDeadlineExceeded, kCancelled or kStopped and nothing is held. More units than will ever
   /// be there at once are waited for until the deadline.

@@ -16,7 +16,7 @@ using TreeId = Strong<struct TreeIdTag, std::uint32_t>;
 
 /// Longest key of a tree and longest value: a leaf always holds at least four entries (asserted in page.h).
 inline constexpr std::uint32_t kMaxKeyBytes = 1024;
-inline constexpr std::uint32_t kMaxValueBytes = 2528;
+inline constexpr std::uint32_t kMaxValueBytes = 2512;
 /// Longest tree name.
 inline constexpr std::uint32_t kMaxTreeNameBytes = 255;
 /// Largest encoded batch; larger work is split by its caller.

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+
+#include "cenote/client/async.h"
+#include "cenote/rpc/peer.h"
+#include "cenote/runtime/scope.h"
+
+namespace cenote::async {
+
+struct Client::Impl {
+  Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<rpc::Address> addresses, ConnectOptions options_in);
+
+  Reactor& reactor;
+  ConnectOptions options;
+  Counters counters;
+  rpc::Counters rpc_counters;
+  rpc::ClientSession session;
+  rpc::Peer peer;
+  SystemInfo system;
+  /// Running operations of vectored calls.
+  Scope scope;
+
+  /// A call without a bound of its own gets the default one.
+  Until bounded(Until until) const;
+  Task<Result<rpc::Reply>> call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
+                                std::uint32_t target, Until until);
+  /// One request of the control service (docs/protocols/admin.md); the answer is JSON.
+  Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Until until);
+};
+
+/// What all copies of an open container share.
+struct Container::State {
+  Client* client = nullptr;
+  Client::Impl* impl = nullptr;
+  ContainerInfo info;
+  bool checksums = true;
+  // Object ids leased from the server and not handed out yet. One lease request at a time.
+  std::uint64_t next_object = 0;
+  std::uint64_t objects_left = 0;
+  std::optional<Semaphore> lease;
+};
+
+}  // namespace cenote::async

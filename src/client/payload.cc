@@ -1,0 +1,151 @@
+#include "payload.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cenote/base/checksum.h"
+#include "cenote/base/format.h"
+
+namespace cenote::async {
+namespace {
+
+/// CRC32C of the parts of one chunk.
+template <typename Byte>
+std::uint32_t chunk_checksum(const Scattered<Byte>& data, std::uint64_t offset, std::uint64_t bytes) {
+  std::uint32_t checksum = 0;
+  data.for_each(offset, bytes, [&checksum](std::span<Byte> part) { checksum = crc32c(part, checksum); });
+  return checksum;
+}
+
+template <typename Byte, typename Visit>
+void for_each_chunk(const Scattered<Byte>& data, std::uint64_t offset, std::uint64_t bytes, Visit visit) {
+  for (std::uint64_t done = 0; done < bytes; done += kChecksumChunkBytes) {
+    visit(chunk_checksum(data, offset + done, std::min<std::uint64_t>(bytes - done, kChecksumChunkBytes)));
+  }
+}
+
+/// One value or range of a fetch: where it was received and where it belongs.
+struct Segment {
+  std::uint64_t received_at = 0;
+  std::uint64_t sent = 0;
+  std::uint64_t belongs_at = 0;
+  std::uint64_t room = 0;
+};
+
+Result<std::vector<Segment>> segments_of(const FetchRequest& request, const FetchReply& reply) {
+  if (reply.akeys.size() != request.akeys.size()) {
+    return failf(Code::kMalformed, "fetch reply has {} akeys, asked were {}", reply.akeys.size(), request.akeys.size());
+  }
+  std::vector<Segment> segments;
+  std::uint64_t received = 0;
+  std::uint64_t belongs = 0;
+  const auto add = [&](std::uint64_t sent, std::uint64_t room) {
+    segments.push_back({received, sent, belongs, room});
+    received += sent;
+    belongs += room;
+  };
+  for (std::size_t i = 0; i < request.akeys.size(); ++i) {
+    const AkeyFetch& asked = request.akeys[i];
+    const AkeyFetched& fetched = reply.akeys[i];
+    if (asked.kind == ValueKind::kSingle) {
+      add(fetched.bytes, asked.max_bytes);
+      continue;
+    }
+    if (!fetched.exists) {
+      add(0, asked.max_bytes);
+      continue;
+    }
+    if (fetched.range_bytes.size() != asked.ranges.size()) return fail(Code::kMalformed, "fetch reply lacks ranges");
+    for (std::size_t r = 0; r < asked.ranges.size(); ++r) {
+      add(fetched.range_bytes[r], asked.ranges[r].count * fetched.record_bytes);
+    }
+  }
+  for (const Segment& segment : segments) {
+    if (segment.sent > segment.room) return fail(Code::kMalformed, "fetch reply is larger than what was asked for");
+  }
+  return segments;
+}
+
+/// Compares the checksums of one akey's segments, in order.
+Result<> verify_segments(std::span<const Segment> segments, const AkeyFetch& asked, const AkeyFetched& fetched,
+                         const Scattered<std::byte>& into) {
+  std::size_t next = 0;
+  bool damaged = false;
+  for (const Segment& segment : segments) {
+    for_each_chunk(into, segment.received_at, segment.sent, [&](std::uint32_t checksum) {
+      damaged = damaged || next >= fetched.checksums.size() || fetched.checksums[next] != checksum;
+      ++next;
+    });
+  }
+  if (damaged || next != fetched.checksums.size()) {
+    return failf(Code::kChecksumMismatch,
+                 "akey '{}': data arrived damaged (checksum of chunk {} of {}); it was not returned",
+                 printable(asked.akey), next, fetched.checksums.size());
+  }
+  return {};
+}
+
+Result<> verify(const FetchRequest& request, const FetchReply& reply, std::span<const Segment> segments,
+                const Scattered<std::byte>& into) {
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < request.akeys.size(); ++i) {
+    const AkeyFetch& asked = request.akeys[i];
+    const bool ranges = asked.kind == ValueKind::kArray && reply.akeys[i].exists;
+    const std::size_t count = ranges ? asked.ranges.size() : 1;
+    CHECK_OK(verify_segments(segments.subspan(first, count), asked, reply.akeys[i], into));
+    first += count;
+  }
+  return {};
+}
+
+}  // namespace
+
+void fill_checksums(UpdateRequest& request, const Scattered<const std::byte>& payload) {
+  std::uint64_t at = 0;
+  for (AkeyUpdate& akey : request.akeys) {
+    akey.checksums.clear();
+    const auto add = [&akey](std::uint32_t checksum) { akey.checksums.push_back(checksum); };
+    if (akey.kind == ValueKind::kSingle) {
+      for_each_chunk(payload, at, akey.bytes, add);
+      at += akey.bytes;
+      continue;
+    }
+    for (const RecordRange& range : akey.ranges) {
+      for (const RecordRange& piece : split_at_windows(range, akey.record_bytes)) {
+        for_each_chunk(payload, at, piece.count * akey.record_bytes, add);
+        at += piece.count * akey.record_bytes;
+      }
+    }
+  }
+}
+
+Result<> settle_payload(const FetchRequest& request, const FetchReply& reply, std::uint64_t received,
+                        const Scattered<std::byte>& into, bool verify_checksums) {
+  TRY(const auto segments, segments_of(request, reply));
+  const Segment& last = segments.back();
+  if (last.received_at + last.sent != received || last.belongs_at + last.room > into.bytes()) {
+    return failf(Code::kMalformed, "fetch reply announces {} bytes and {} came", last.received_at + last.sent,
+                 received);
+  }
+  if (verify_checksums) CHECK_OK(verify(request, reply, segments, into));
+
+  // From the back, so that nothing is overwritten before it has moved; in the usual case nothing moves at all.
+  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+    if (segment->received_at != segment->belongs_at && segment->sent > 0) {
+      Bytes moved;
+      moved.reserve(segment->sent);
+      into.for_each(segment->received_at, segment->sent,
+                    [&moved](MutableBytes part) { moved.insert(moved.end(), part.begin(), part.end()); });
+      const std::byte* from = moved.data();
+      into.for_each(segment->belongs_at, segment->sent, [&from](MutableBytes part) {
+        std::memcpy(part.data(), from, part.size());
+        from += part.size();
+      });
+    }
+    into.for_each(segment->belongs_at + segment->sent, segment->room - segment->sent,
+                  [](MutableBytes part) { std::ranges::fill(part, std::byte{0}); });
+  }
+  return {};
+}
+
+}  // namespace cenote::async

@@ -1,0 +1,172 @@
+#include "cenote/cenote.hpp"
+
+namespace cenote {
+
+using detail::Connection;
+
+Result<Client> Client::connect(std::string_view addresses, async::ConnectOptions options) {
+  TRY(auto parsed, rpc::parse_addresses(addresses));
+  TRY(auto connection, Connection::to_addresses(std::move(parsed), std::move(options)));
+  return Client(std::move(connection));
+}
+
+Result<Client> Client::open(std::string directory, OpenOptions options) {
+  TRY(auto connection, Connection::to_directory(std::move(directory), options));
+  return Client(std::move(connection));
+}
+
+Client::Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+Result<SystemInfo> Client::system(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.system(until); });
+}
+
+Result<PoolInfo> Client::create_pool(CreatePool request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.create_pool(request, until); });
+}
+
+Result<std::vector<PoolInfo>> Client::list_pools(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.list_pools(until); });
+}
+
+Result<PoolInfo> Client::query_pool(std::string pool, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.query_pool(pool, until); });
+}
+
+Result<> Client::destroy_pool(std::string pool, bool force, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });
+}
+
+Result<ContainerInfo> Client::create_container(CreateContainer request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.create_container(request, until); });
+}
+
+Result<std::vector<ContainerInfo>> Client::list_containers(std::string pool, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.list_containers(pool, until); });
+}
+
+Result<ContainerInfo> Client::query_container(std::string pool, std::string container, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.query_container(pool, container, until); });
+}
+
+Result<> Client::destroy_container(std::string pool, std::string container, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.destroy_container(pool, container, until); });
+}
+
+Result<> Client::set_property(std::string pool, std::string container, std::string key, std::string value,
+                              CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) {
+    return client.set_property(pool, container, key, value, until);
+  });
+}
+
+Result<Container> Client::open_container(std::string pool, std::string container, CallBounds bounds) {
+  TRY(async::Container opened, connection_->call(bounds, [&](async::Client& client, Until until) {
+    return client.open_container(pool, container, until);
+  }));
+  return Container(connection_, std::move(opened));
+}
+
+Container::Container(std::shared_ptr<Connection> connection, async::Container container)
+    : connection_(std::move(connection)), container_(std::move(container)) {}
+
+const ContainerInfo& Container::info() const { return container_.info(); }
+
+Result<UpdateReply> Container::update(UpdateRequest request, std::vector<ByteView> payload, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) {
+    return container_.update(std::move(request), std::move(payload), until);
+  });
+}
+
+Result<FetchReply> Container::fetch(FetchRequest request, std::vector<MutableBytes> into, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) {
+    return container_.fetch(std::move(request), std::move(into), until);
+  });
+}
+
+Result<UpdateReply> Container::punch(PunchRequest request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.punch(std::move(request), until); });
+}
+
+Result<ListReply> Container::list(ListRequest request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.list(std::move(request), until); });
+}
+
+Result<QueryReply> Container::query(QueryRequest request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.query(std::move(request), until); });
+}
+
+void Container::update_many(std::span<async::UpdateItem> items, CallBounds bounds) {
+  connection_->call(bounds, [&](async::Client&, Until until) { return container_.update_many(items, until); });
+}
+
+void Container::fetch_many(std::span<async::FetchItem> items, CallBounds bounds) {
+  connection_->call(bounds, [&](async::Client&, Until until) { return container_.fetch_many(items, until); });
+}
+
+Result<ObjectId> Container::allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
+                                            CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) {
+    return container_.allocate_object(object_class, dkeys, akeys, until);
+  });
+}
+
+Kv Container::kv(ObjectId object) { return Kv(connection_, async::Kv(container_, object)); }
+
+Array Container::array(ObjectId object, std::uint32_t chunk_bytes) {
+  return Array(connection_, async::Array(container_, object, chunk_bytes));
+}
+
+Kv::Kv(std::shared_ptr<Connection> connection, async::Kv kv) : connection_(std::move(connection)), kv_(std::move(kv)) {}
+
+Result<> Kv::put(std::string key, ByteView value, Precondition condition, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client&, Until until) { return kv_.put(std::move(key), value, condition, until); });
+}
+
+Result<std::optional<Bytes>> Kv::get(std::string key, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return kv_.get(std::move(key), until); });
+}
+
+Result<> Kv::remove(std::string key, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return kv_.remove(std::move(key), until); });
+}
+
+Result<Kv::Page> Kv::list(std::string prefix, std::string after, std::uint32_t limit, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client&, Until until) { return kv_.list(std::move(prefix), std::move(after), limit, until); });
+}
+
+Array::Array(std::shared_ptr<Connection> connection, async::Array array)
+    : connection_(std::move(connection)), array_(std::move(array)) {}
+
+Result<std::uint64_t> Array::read(std::uint64_t offset, MutableBytes into, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return array_.read(offset, into, until); });
+}
+
+Result<> Array::write(std::uint64_t offset, ByteView from, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return array_.write(offset, from, until); });
+}
+
+Result<std::uint64_t> Array::size(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return array_.size(until); });
+}
+
+Result<> Array::set_size(std::uint64_t size, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return array_.set_size(size, until); });
+}
+
+Result<> Array::punch(std::uint64_t offset, std::uint64_t bytes, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return array_.punch(offset, bytes, until); });
+}
+
+}  // namespace cenote

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cenote/client/array.h"
+#include "cenote/client/async.h"
+#include "cenote/client/kv.h"
+
+/// The native API in its blocking form: the same classes and names as `cenote::async`, callable from any thread.
+/// Everything returns a Result; an update has returned when it is durable. The examples folder has a first program.
+namespace cenote {
+
+namespace detail {
+class Connection;
+}
+
+/// Ends blocking calls early, from another thread. Usable for many calls; once cancelled, every later call that is
+/// given it fails with kCancelled.
+class Cancellation {
+ public:
+  Cancellation();
+  /// Thread-safe, idempotent.
+  void cancel();
+
+ private:
+  friend class detail::Connection;
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+/// Bounds of one blocking call.
+struct CallBounds {
+  /// Over the whole call, retries included; kDeadlineExceeded afterwards.
+  std::chrono::nanoseconds timeout = std::chrono::seconds(30);
+  Cancellation* cancellation = nullptr;
+};
+
+/// A map of keys to values; see async::Kv.
+class Kv {
+ public:
+  Result<> put(std::string key, ByteView value, Precondition condition = Precondition::kNone, CallBounds bounds = {});
+  Result<> put(std::string key, std::string_view value, Precondition condition = Precondition::kNone,
+               CallBounds bounds = {}) {
+    return put(std::move(key), as_bytes(value), condition, bounds);
+  }
+  Result<std::optional<Bytes>> get(std::string key, CallBounds bounds = {});
+  Result<> remove(std::string key, CallBounds bounds = {});
+  using Page = async::Kv::Page;
+  Result<Page> list(std::string prefix = {}, std::string after = {}, std::uint32_t limit = kMaxListEntries,
+                    CallBounds bounds = {});
+
+ private:
+  friend class Container;
+  Kv(std::shared_ptr<detail::Connection> connection, async::Kv kv);
+  std::shared_ptr<detail::Connection> connection_;
+  async::Kv kv_;
+};
+
+/// A long array of bytes; see async::Array.
+class Array {
+ public:
+  Result<std::uint64_t> read(std::uint64_t offset, MutableBytes into, CallBounds bounds = {});
+  Result<> write(std::uint64_t offset, ByteView from, CallBounds bounds = {});
+  Result<std::uint64_t> size(CallBounds bounds = {});
+  Result<> set_size(std::uint64_t size, CallBounds bounds = {});
+  Result<> punch(std::uint64_t offset, std::uint64_t bytes, CallBounds bounds = {});
+
+ private:
+  friend class Container;
+  Array(std::shared_ptr<detail::Connection> connection, async::Array array);
+  std::shared_ptr<detail::Connection> connection_;
+  async::Array array_;
+};
+
+/// An open container; see async::Container. Copies share the connection and may be used from several threads at once.
+class Container {
+ public:
+  const ContainerInfo& info() const;
+
+  Result<UpdateReply> update(UpdateRequest request, std::vector<ByteView> payload, CallBounds bounds = {});
+  Result<FetchReply> fetch(FetchRequest request, std::vector<MutableBytes> into, CallBounds bounds = {});
+  Result<UpdateReply> punch(PunchRequest request, CallBounds bounds = {});
+  Result<ListReply> list(ListRequest request, CallBounds bounds = {});
+  Result<QueryReply> query(QueryRequest request, CallBounds bounds = {});
+  /// Many at once; each item has its own result.
+  void update_many(std::span<async::UpdateItem> items, CallBounds bounds = {});
+  void fetch_many(std::span<async::FetchItem> items, CallBounds bounds = {});
+  Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
+                                   CallBounds bounds = {});
+
+  /// The container's default map, or the one in `object`.
+  Kv kv(ObjectId object = async::Kv::default_object());
+  Array array(ObjectId object, std::uint32_t chunk_bytes = async::Array::kDefaultChunkBytes);
+
+ private:
+  friend class Client;
+  Container(std::shared_ptr<detail::Connection> connection, async::Container container);
+  std::shared_ptr<detail::Connection> connection_;
+  async::Container container_;
+};
+
+struct OpenOptions {
+  /// Size of the storage file of a store that is created, because the directory is empty or missing.
+  std::uint64_t size_bytes = 4ull << 30;
+  std::uint64_t cache_bytes = 64ull << 20;
+};
+
+/// A connection to a system, or a system inside this process. Thread-safe; the last copy of it and of what was opened
+/// through it closes it.
+class Client {
+ public:
+  /// "host", "host:port" or several, comma-separated. kUnreachable names the address and what to check.
+  static Result<Client> connect(std::string_view addresses, async::ConnectOptions options = {});
+  /// Opens the store in `directory` in this process, without a server. kLocked while another process has it open.
+  static Result<Client> open(std::string directory, OpenOptions options = {});
+
+  Result<SystemInfo> system(CallBounds bounds = {});
+  Result<PoolInfo> create_pool(CreatePool request, CallBounds bounds = {});
+  Result<std::vector<PoolInfo>> list_pools(CallBounds bounds = {});
+  Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});
+  Result<> destroy_pool(std::string pool, bool force, CallBounds bounds = {});
+  Result<ContainerInfo> create_container(CreateContainer request, CallBounds bounds = {});
+  Result<std::vector<ContainerInfo>> list_containers(std::string pool, CallBounds bounds = {});
+  Result<ContainerInfo> query_container(std::string pool, std::string container, CallBounds bounds = {});
+  Result<> destroy_container(std::string pool, std::string container, CallBounds bounds = {});
+  Result<> set_property(std::string pool, std::string container, std::string key, std::string value,
+                        CallBounds bounds = {});
+  Result<Container> open_container(std::string pool, std::string container, CallBounds bounds = {});
+
+  /// Runs `make_task(client)`, which returns a Task<T>, on the client's reactor and blocks for its value: the way to
+  /// use the coroutine form (many calls in flight) from an ordinary thread.
+  template <typename MakeTask>
+  auto run(MakeTask make_task);
+
+ private:
+  explicit Client(std::shared_ptr<detail::Connection> connection);
+  std::shared_ptr<detail::Connection> connection_;
+};
+
+inline Result<Client> connect(std::string_view addresses, async::ConnectOptions options = {}) {
+  return Client::connect(addresses, std::move(options));
+}
+inline Result<Client> open(std::string directory, OpenOptions options = {}) {
+  return Client::open(std::move(directory), options);
+}
+
+}  // namespace cenote
+
+#include "cenote/embedded/connection.h"  // IWYU pragma: keep; the template `run`

@@ -1,0 +1,300 @@
+#include "cenote/media/uring_device.h"
+
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "cenote/base/assert.h"
+#include "cenote/base/format.h"
+#include "cenote/runtime/sync.h"
+#include "io_check.h"
+#include "opened_file.h"
+#include "uring_slabs.h"
+
+namespace cenote::media {
+namespace {
+
+// One submission entry moves at most this much; longer requests continue like short ones.
+constexpr std::uint64_t kEntryBytesMax = 1u << 30;
+// A device that answers EAGAIN this often in a row will not stop.
+constexpr unsigned kRepeatsMax = 100;
+// Slots of the ring's file table, which all devices and connections of a reactor share.
+constexpr unsigned kFileSlots = 64;
+
+Code code_of(int error) {
+  switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Code::kDeviceFull;
+    case ENODEV:
+    case ENXIO:
+      return Code::kDeviceDead;
+    default:
+      return Code::kIoError;
+  }
+}
+
+}  // namespace
+
+// Invariants:
+//  - A slot is in `free_slots`, or it has a request and exactly one entry in the ring.
+//  - `in_flight` counts the slots with a request, and the registration of the file while that is under way.
+//  - `file.fd` is open until `release`; the ring's table then no longer holds the file either, so its lock is gone.
+struct UringDevice::Impl {
+  /// A request between submission and completion.
+  struct Slot final : UringOperation {
+    explicit Slot(Impl& owner) : device(owner) {}
+    void complete(std::int32_t result, std::uint32_t) override { device.on_completion(*this, result); }
+
+    Impl& device;
+    IoRequest* request = nullptr;
+    std::uint64_t done_bytes = 0;
+    unsigned repeats = 0;
+    std::optional<Error> error;  // known before the kernel was asked
+  };
+
+  /// Puts the file into the ring's table: operations then need not look up and hold the descriptor each time.
+  struct FileRegistration final : UringOperation {
+    explicit FileRegistration(Impl& owner) : device(owner) {}
+    void complete(std::int32_t result, std::uint32_t) override {
+      if (result == 1) device.fixed_file = slot;
+      device.leave();
+    }
+    Impl& device;
+    int slot = -1;  // the descriptor on the way in, the place in the table on the way out
+    bool begun = false;
+  };
+
+  Impl(UringReactor& r, std::string device_path, OpenedFile opened)
+      : reactor(r), path(std::move(device_path)), file(std::move(opened)), idle(r) {}
+  ~Impl() {
+    ASSERT(in_flight == 0);
+    release();
+  }
+
+  void submit(IoRequest& request);
+  void count(const IoRequest& request);
+  void register_file();
+  void start(Slot& slot);
+  void prepare_transfer(io_uring_sqe& entry, const Slot& slot);
+  void on_completion(Slot& slot, std::int32_t result);
+  Result<> outcome(Slot& slot, std::int32_t result);
+  void answer(Slot& slot, Result<> result);
+  void leave();
+  void release();
+  Slot& take_slot();
+
+  UringReactor& reactor;
+  std::string path;
+  OpenedFile file;
+  Condition idle;
+  DeviceCounters counters;
+  std::vector<std::unique_ptr<Slot>> slots;
+  std::vector<Slot*> free_slots;
+  FileRegistration registration{*this};
+  std::uint64_t in_flight = 0;
+  int fixed_file = -1;
+  bool can_discard = true;
+  bool closed = false;
+};
+
+UringDevice::Impl::Slot& UringDevice::Impl::take_slot() {
+  if (free_slots.empty()) {
+    slots.push_back(std::make_unique<Slot>(*this));
+    free_slots.reserve(slots.size());
+    return *slots.back();
+  }
+  Slot& slot = *free_slots.back();
+  free_slots.pop_back();
+  return slot;
+}
+
+void UringDevice::Impl::submit(IoRequest& request) {
+  Slot& slot = take_slot();
+  slot.request = &request;
+  ++in_flight;
+  if (closed) {
+    slot.error = Error(Code::kDeviceDead, fmt::format("{}: the device is closed", describe(request, path)));
+  } else if (Result<> checked = check_request(request, path, file.block_count); !checked) {
+    slot.error = std::move(checked).error();
+  } else {
+    count(request);
+    if (!registration.begun) register_file();
+  }
+  start(slot);
+}
+
+void UringDevice::Impl::count(const IoRequest& request) {
+  switch (request.kind) {
+    case IoKind::kRead:
+      ++counters.reads;
+      counters.read_bytes += request.bytes;
+      break;
+    case IoKind::kWrite:
+      ++counters.writes;
+      counters.written_bytes += request.bytes;
+      break;
+    case IoKind::kFlush:
+      ++counters.flushes;
+      break;
+    case IoKind::kDiscard:
+      ++counters.discards;
+      break;
+  }
+}
+
+void UringDevice::Impl::register_file() {
+  registration.begun = true;
+  // Whoever comes first makes the table (others get EBUSY); the kernel picks a free place in it.
+  const int made = ::io_uring_register_files_sparse(&reactor.ring(), kFileSlots);
+  if (made < 0 && made != -EBUSY) return;
+  registration.slot = file.fd.get();
+  ++in_flight;
+  io_uring_sqe& entry = reactor.prepare(registration);
+  ::io_uring_prep_files_update(&entry, &registration.slot, 1, static_cast<int>(IORING_FILE_INDEX_ALLOC));
+}
+
+// Also the continuation of a short or interrupted operation. What needs nothing of the kernel goes through the ring as
+// a no-op, because an operation never completes inside `submit`.
+void UringDevice::Impl::start(Slot& slot) {
+  io_uring_sqe& entry = reactor.prepare(slot);
+  const IoRequest& request = *slot.request;
+  if (slot.error || (request.kind == IoKind::kDiscard && !can_discard)) return;
+  switch (request.kind) {
+    case IoKind::kRead:
+    case IoKind::kWrite:
+      prepare_transfer(entry, slot);
+      break;
+    case IoKind::kFlush:
+      ::io_uring_prep_fsync(&entry, file.fd.get(), IORING_FSYNC_DATASYNC);
+      break;
+    case IoKind::kDiscard:
+      ::io_uring_prep_fallocate(&entry, file.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                static_cast<off_t>(request.first.value() * kBlockBytes),
+                                static_cast<off_t>(request.bytes));
+      break;
+  }
+  if (fixed_file >= 0) {
+    entry.fd = fixed_file;
+    entry.flags |= IOSQE_FIXED_FILE;
+  }
+}
+
+void UringDevice::Impl::prepare_transfer(io_uring_sqe& entry, const Slot& slot) {
+  const IoRequest& request = *slot.request;
+  std::byte* data = request.data + slot.done_bytes;
+  const auto bytes = static_cast<unsigned>(std::min(request.bytes - slot.done_bytes, kEntryBytesMax));
+  const std::uint64_t offset = request.first.value() * kBlockBytes + slot.done_bytes;
+  const int fd = file.fd.get();
+  const int index = request.registered_index;
+  if (request.kind == IoKind::kRead) {
+    if (index >= 0) {
+      ::io_uring_prep_read_fixed(&entry, fd, data, bytes, offset, index);
+    } else {
+      ::io_uring_prep_read(&entry, fd, data, bytes, offset);
+    }
+    return;
+  }
+  if (index >= 0) {
+    ::io_uring_prep_write_fixed(&entry, fd, data, bytes, offset, index);
+  } else {
+    ::io_uring_prep_write(&entry, fd, data, bytes, offset);
+  }
+  if (request.durability == Durability::kDurable) entry.rw_flags = RWF_DSYNC;
+}
+
+void UringDevice::Impl::on_completion(Slot& slot, std::int32_t result) {
+  if (slot.error) return answer(slot, fail(*std::move(slot.error)));
+  if ((result == -EINTR || result == -EAGAIN) && slot.repeats < kRepeatsMax) {
+    ++slot.repeats;
+    return start(slot);
+  }
+  const IoKind kind = slot.request->kind;
+  if (result > 0 && (kind == IoKind::kRead || kind == IoKind::kWrite)) {
+    slot.done_bytes += static_cast<std::uint64_t>(result);
+    slot.repeats = 0;
+    if (slot.done_bytes < slot.request->bytes) return start(slot);
+  }
+  answer(slot, outcome(slot, result));
+}
+
+Result<> UringDevice::Impl::outcome(Slot& slot, std::int32_t result) {
+  const IoRequest& request = *slot.request;
+  const bool transfer = request.kind == IoKind::kRead || request.kind == IoKind::kWrite;
+  if (transfer && result == 0) {
+    return failf(Code::kIoError, "{}: the file has become shorter; was it truncated?", describe(request, path));
+  }
+  if (result >= 0) return {};
+  if (request.kind == IoKind::kDiscard && (result == -EOPNOTSUPP || result == -ENOSYS)) {
+    can_discard = false;
+    return {};
+  }
+  return failf(code_of(-result), "{}: {}", describe(request, path), std::generic_category().message(-result));
+}
+
+// The last thing that may touch the device: whoever is answered may destroy it.
+void UringDevice::Impl::answer(Slot& slot, Result<> result) {
+  if (!result) ++counters.errors;
+  IoRequest& request = *slot.request;
+  slot.request = nullptr;
+  slot.done_bytes = 0;
+  slot.repeats = 0;
+  slot.error.reset();
+  free_slots.push_back(&slot);
+  leave();
+  request.complete(std::move(result));
+}
+
+void UringDevice::Impl::leave() {
+  ASSERT(in_flight > 0);
+  if (--in_flight == 0) idle.notify_all();
+}
+
+void UringDevice::Impl::release() {
+  if (fixed_file >= 0) {
+    const int none = -1;
+    ::io_uring_register_files_update(&reactor.ring(), static_cast<unsigned>(fixed_file), &none, 1);
+    fixed_file = -1;
+  }
+  file.fd.reset();
+}
+
+UringDevice::UringDevice(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+UringDevice::~UringDevice() = default;
+
+Result<std::unique_ptr<UringDevice>> UringDevice::open(UringReactor& reactor, std::string path,
+                                                       UringDeviceOptions options) {
+  TRY(OpenedFile file, open_file(path, options));
+  auto impl = std::make_unique<Impl>(reactor, std::move(path), std::move(file));
+  return std::unique_ptr<UringDevice>(new UringDevice(std::move(impl)));
+}
+
+std::uint64_t UringDevice::block_count() const { return impl_->file.block_count; }
+const std::string& UringDevice::name() const { return impl_->path; }
+bool UringDevice::prefers_durable_writes() const { return impl_->file.prefers_durable_writes; }
+void UringDevice::submit(IoRequest& request) { impl_->submit(request); }
+DeviceCounters UringDevice::counters() const { return impl_->counters; }
+bool UringDevice::direct() const { return impl_->file.direct; }
+
+Task<> UringDevice::close() {
+  impl_->closed = true;
+  while (impl_->in_flight > 0) (void)co_await impl_->idle.wait(Until::forever());
+  impl_->release();
+}
+
+Result<> UringDevice::register_buffers(BufferPool& pool) {
+  if (pool.registered()) return {};
+  TRY(auto slabs, UringSlabs::create(impl_->reactor, pool.budget_bytes() / BufferPool::kMaxBufferBytes + 1));
+  pool.register_slabs(std::move(slabs));
+  return {};
+}
+
+}  // namespace cenote::media

@@ -1,0 +1,44 @@
+#include "file.h"
+
+namespace cenote::posix {
+
+File::File(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+const ObjectId& File::object() const { return state_->array.object(); }
+
+Task<Result<std::uint64_t>> File::read(std::uint64_t offset, MutableBytes into, Until until) {
+  const auto state = state_;
+  co_return co_await state->array.read(offset, into, until);
+}
+
+Task<Result<>> File::write(std::uint64_t offset, ByteView from, Until until) {
+  const auto state = state_;
+  state->written = true;
+  co_return co_await state->array.write(offset, from, until);
+}
+
+Task<Result<>> File::truncate(std::uint64_t size, Until until) {
+  const auto state = state_;
+  state->written = true;
+  co_return co_await state->array.set_size(size, until);
+}
+
+Task<Result<std::uint64_t>> File::size(Until until) {
+  const auto state = state_;
+  co_return co_await state->array.size(until);
+}
+
+Task<Result<>> File::close(Until until) {
+  const auto state = state_;
+  if (!state->written) co_return Result<>();
+  Entries entries(state->array.container());
+  CO_TRY(std::optional<Inode> inode, co_await entries.find(state->place, until));
+  // Renamed, removed or replaced meanwhile: the times of whatever has the name now are not this file's.
+  if (!inode || inode->object != state->array.object()) co_return Result<>();
+  inode->mtime = inode->ctime = state->array.container().client().reactor().wall_now();
+  CO_CHECK_OK(co_await entries.replace(state->place, *std::move(inode), until));
+  state->written = false;
+  co_return Result<>();
+}
+
+}  // namespace cenote::posix

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cenote/base/error.h"
+
+namespace cenote::posix {
+
+/// Splits an absolute path into components, "." and empty ones left out, ".." kept. kInvalidArgument for a relative or
+/// empty path or one with a NUL, kNameTooLong over a limit.
+Result<std::vector<std::string>> split_path(std::string_view path);
+
+/// One component that may be created: not empty, not "." or "..", no '/' or NUL, at most kMaxNameBytes.
+Result<> validate_name(std::string_view name);
+
+}  // namespace cenote::posix

@@ -1,0 +1,285 @@
+#include <nlohmann/json.hpp>
+
+#include "cenote/base/format.h"
+#include "cenote/base/uuid.h"
+#include "cenote/protocol/control_requests.h"
+
+namespace cenote {
+namespace {
+
+using Json = nlohmann::json;
+
+/// Reads the members of one JSON object. The first one that is missing or of the wrong type makes the reader bad for
+/// good; the caller checks `finish` once.
+class Members {
+ public:
+  Members(std::string_view what, const Json& object) : what_(what), object_(object) {
+    if (!object_.is_object()) note("is no JSON object");
+  }
+
+  std::string text(const char* name) { return value(name, &Json::is_string, std::string()); }
+  std::uint64_t number(const char* name) { return value(name, &Json::is_number_unsigned, std::uint64_t{0}); }
+  std::uint32_t small(const char* name) {
+    const std::uint64_t wide = number(name);
+    if (wide > UINT32_MAX) note(fmt::format("member '{}' is too large", name));
+    return static_cast<std::uint32_t>(wide);
+  }
+  Uuid uuid(const char* name) {
+    auto parsed = Uuid::parse(text(name));
+    if (!parsed) note(fmt::format("member '{}' is no UUID", name));
+    return parsed.value_or(Uuid());
+  }
+  std::string text_or(const char* name, std::string fallback) { return has(name) ? text(name) : std::move(fallback); }
+  std::uint64_t number_or(const char* name, std::uint64_t fallback) { return has(name) ? number(name) : fallback; }
+  std::map<std::string, std::string> texts(const char* name) {
+    std::map<std::string, std::string> all;
+    if (!has(name)) return all;
+    const Json& member = object_.at(name);
+    if (!member.is_object()) note(fmt::format("member '{}' is no object", name));
+    if (!problem_.empty()) return all;
+    for (const auto& [key, entry] : member.items()) {
+      if (!entry.is_string()) note(fmt::format("'{}' in member '{}' is no string", key, name));
+      if (problem_.empty()) all.emplace(key, entry.get<std::string>());
+    }
+    return all;
+  }
+  const Json* array(const char* name) {
+    if (!has(name) || !object_.at(name).is_array()) {
+      note(fmt::format("member '{}' is missing or no array", name));
+      return nullptr;
+    }
+    return &object_.at(name);
+  }
+  void note(std::string problem) {
+    if (problem_.empty()) problem_ = std::move(problem);
+  }
+  Result<> finish() const {
+    if (problem_.empty()) return {};
+    return failf(Code::kMalformed, "{}: {}", what_, problem_);
+  }
+
+ private:
+  bool has(const char* name) const { return object_.is_object() && object_.contains(name); }
+
+  template <typename T>
+  T value(const char* name, bool (Json::*is_type)() const noexcept, T fallback) {
+    if (!has(name)) {
+      note(fmt::format("member '{}' is missing", name));
+      return fallback;
+    }
+    const Json& member = object_.at(name);
+    if (!(member.*is_type)()) {
+      note(fmt::format("member '{}' has the wrong type", name));
+      return fallback;
+    }
+    return member.get<T>();
+  }
+
+  std::string_view what_;
+  const Json& object_;
+  std::string problem_;
+};
+
+Result<Json> parse(std::string_view what, std::string_view text) {
+  Json parsed = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (parsed.is_discarded()) return failf(Code::kMalformed, "{}: not valid JSON", what);
+  return parsed;
+}
+
+std::string dump(const Json& json) {
+  // Labels and properties are validated text; anything else is shown with replacement characters instead of failing.
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json json_of(const TargetInfo& target) {
+  return {{"index", target.index},
+          {"id", target.id.to_string()},
+          {"total_bytes", target.total_bytes},
+          {"free_bytes", target.free_bytes},
+          {"state", target.state}};
+}
+
+Json json_of(const PoolInfo& pool) {
+  return {{"id", pool.id.to_string()},
+          {"label", pool.label},
+          {"size_bytes", pool.size_bytes},
+          {"used_bytes", pool.used_bytes},
+          {"containers", pool.containers}};
+}
+
+Json json_of(const ContainerInfo& container) {
+  return {{"id", container.id.to_string()}, {"pool", container.pool.to_string()}, {"label", container.label},
+          {"type", container.type},         {"properties", container.properties}, {"used_bytes", container.used_bytes}};
+}
+
+Result<TargetInfo> target_from(const Json& json) {
+  Members members("target", json);
+  TargetInfo target;
+  target.index = members.small("index");
+  target.id = members.uuid("id");
+  target.total_bytes = members.number("total_bytes");
+  target.free_bytes = members.number("free_bytes");
+  target.state = members.text("state");
+  CHECK_OK(members.finish());
+  return target;
+}
+
+Result<PoolInfo> pool_from(const Json& json) {
+  Members members("pool", json);
+  PoolInfo pool;
+  pool.id = members.uuid("id");
+  pool.label = members.text("label");
+  pool.size_bytes = members.number("size_bytes");
+  pool.used_bytes = members.number("used_bytes");
+  pool.containers = members.small("containers");
+  CHECK_OK(members.finish());
+  return pool;
+}
+
+Result<ContainerInfo> container_from(const Json& json) {
+  Members members("container", json);
+  ContainerInfo container;
+  container.id = members.uuid("id");
+  container.pool = members.uuid("pool");
+  container.label = members.text("label");
+  container.type = members.text("type");
+  container.properties = members.texts("properties");
+  container.used_bytes = members.number("used_bytes");
+  CHECK_OK(members.finish());
+  return container;
+}
+
+/// Lists travel as {"<name>": [...]}, so that members can be added beside them.
+template <typename T>
+std::string list_to_json(const char* name, const std::vector<T>& list) {
+  Json array = Json::array();
+  for (const T& entry : list) array.push_back(json_of(entry));
+  return dump({{name, std::move(array)}});
+}
+
+template <typename T>
+Result<std::vector<T>> list_from_json(const char* name, std::string_view text, Result<T> (*read)(const Json&)) {
+  TRY(const Json json, parse(name, text));
+  Members members(name, json);
+  std::vector<T> list;
+  if (const Json* array = members.array(name)) {
+    for (const Json& entry : *array) {
+      TRY(auto value, read(entry));
+      list.push_back(std::move(value));
+    }
+  }
+  CHECK_OK(members.finish());
+  return list;
+}
+
+}  // namespace
+
+Result<> validate_label(std::string_view what, std::string_view label) {
+  if (label.empty() || label.size() > kMaxLabelBytes) {
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' has {} bytes; allowed are 1 to {}", what, label,
+                 label.size(), kMaxLabelBytes);
+  }
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
+  if (label.find_first_not_of(kAllowed) != std::string_view::npos) {
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' may hold letters, digits, '.', '_', '-' and ':' only",
+                 what, printable(as_bytes(label)));
+  }
+  if (Uuid::parse(label))
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' has the form of a UUID", what, label);
+  return {};
+}
+
+std::string to_json(const SystemInfo& info) {
+  Json targets = Json::array();
+  for (const TargetInfo& target : info.targets) targets.push_back(json_of(target));
+  return dump({{"system", info.system.to_string()},
+               {"name", info.name},
+               {"version", info.version},
+               {"map_version", info.map_version},
+               {"targets", std::move(targets)},
+               {"data_address", info.data_address},
+               {"control_address", info.control_address}});
+}
+
+std::string to_json(const PoolInfo& info) { return dump(json_of(info)); }
+std::string to_json(const std::vector<PoolInfo>& pools) { return list_to_json("pools", pools); }
+std::string to_json(const CreatePool& request) {
+  return dump({{"label", request.label}, {"size_bytes", request.size_bytes}});
+}
+std::string to_json(const ContainerInfo& info) { return dump(json_of(info)); }
+std::string to_json(const std::vector<ContainerInfo>& containers) { return list_to_json("containers", containers); }
+std::string to_json(const CreateContainer& request) {
+  return dump(
+      {{"pool", request.pool}, {"label", request.label}, {"type", request.type}, {"properties", request.properties}});
+}
+std::string to_json(const std::map<std::string, std::string>& properties) { return dump({{"properties", properties}}); }
+
+Result<SystemInfo> system_info_from_json(std::string_view text) {
+  TRY(const Json json, parse("system", text));
+  Members members("system", json);
+  SystemInfo info;
+  info.system = members.uuid("system");
+  info.name = members.text("name");
+  info.version = members.text("version");
+  info.map_version = members.small("map_version");
+  info.data_address = members.text("data_address");
+  info.control_address = members.text("control_address");
+  if (const Json* targets = members.array("targets")) {
+    for (const Json& entry : *targets) {
+      TRY(auto target, target_from(entry));
+      info.targets.push_back(std::move(target));
+    }
+  }
+  CHECK_OK(members.finish());
+  return info;
+}
+
+Result<PoolInfo> pool_info_from_json(std::string_view text) {
+  TRY(const Json json, parse("pool", text));
+  return pool_from(json);
+}
+
+Result<std::vector<PoolInfo>> pools_from_json(std::string_view text) {
+  return list_from_json("pools", text, pool_from);
+}
+
+Result<CreatePool> create_pool_from_json(std::string_view text) {
+  TRY(const Json json, parse("request", text));
+  Members members("request", json);
+  CreatePool request;
+  request.label = members.text("label");
+  request.size_bytes = members.number_or("size_bytes", 0);
+  CHECK_OK(members.finish());
+  return request;
+}
+
+Result<ContainerInfo> container_info_from_json(std::string_view text) {
+  TRY(const Json json, parse("container", text));
+  return container_from(json);
+}
+
+Result<std::vector<ContainerInfo>> containers_from_json(std::string_view text) {
+  return list_from_json("containers", text, container_from);
+}
+
+Result<CreateContainer> create_container_from_json(std::string_view text) {
+  TRY(const Json json, parse("request", text));
+  Members members("request", json);
+  CreateContainer request;
+  request.pool = members.text_or("pool", "");
+  request.label = members.text("label");
+  request.type = members.text_or("type", "");
+  request.properties = members.texts("properties");
+  CHECK_OK(members.finish());
+  return request;
+}
+
+Result<std::map<std::string, std::string>> properties_from_json(std::string_view text) {
+  TRY(const Json json, parse("request", text));
+  Members members("request", json);
+  auto properties = members.texts("properties");
+  CHECK_OK(members.finish());
+  return properties;
+}
+
+}  // namespace cenote

@@ -1,0 +1,60 @@
+#include <gtest/gtest.h>
+
+#include "cenote/protocol/control_requests.h"
+
+namespace cenote {
+namespace {
+
+const Uuid kId = Uuid::from_random(1, 2);
+
+TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
+  SystemInfo info{.system = kId,
+                  .name = "lab",
+                  .version = "0.1",
+                  .map_version = 7,
+                  .targets = {},
+                  .data_address = "a:1",
+                  .control_address = "b:2"};
+  info.targets.push_back({.index = 3, .id = kId, .total_bytes = 1u << 30, .free_bytes = 5, .state = "up"});
+  const auto read = system_info_from_json(to_json(info));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->system, kId);
+  EXPECT_EQ(read->map_version, 7u);
+  ASSERT_EQ(read->targets.size(), 1u);
+  EXPECT_EQ(read->targets[0].index, 3u);
+  EXPECT_EQ(read->targets[0].free_bytes, 5u);
+  EXPECT_EQ(read->control_address, "b:2");
+}
+
+TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {
+  const ContainerInfo info{
+      .id = kId, .pool = kId, .label = "c", .type = "posix", .properties = {{"user.x", "\"ü\n"}}, .used_bytes = 9};
+  const auto read = containers_from_json(to_json(std::vector<ContainerInfo>{info}));
+  ASSERT_TRUE(read) << read.error().to_string();
+  ASSERT_EQ(read->size(), 1u);
+  EXPECT_EQ(read->front().properties, info.properties);
+  EXPECT_EQ(read->front().type, "posix");
+}
+
+TEST(ControlJson, WhatIsMissingOrMistypedIsNamed) {
+  EXPECT_EQ(create_pool_from_json("{").error().code(), Code::kMalformed);
+  EXPECT_EQ(create_pool_from_json("[]").error().code(), Code::kMalformed);
+  EXPECT_NE(create_pool_from_json("{}").error().message().find("'label'"), std::string::npos);
+  EXPECT_NE(create_pool_from_json(R"({"label":"p","size_bytes":-1})").error().message().find("size_bytes"),
+            std::string::npos);
+  EXPECT_NE(create_container_from_json(R"({"label":"c","properties":{"a":1}})").error().message().find("'a'"),
+            std::string::npos);
+  EXPECT_EQ(pools_from_json(R"({"pools":{}})").error().code(), Code::kMalformed);
+  EXPECT_TRUE(create_pool_from_json(R"({"label":"p","later":true})"));
+}
+
+TEST(ControlJson, LabelsAreChecked) {
+  EXPECT_TRUE(validate_label("pool", "a.B-9_:"));
+  EXPECT_FALSE(validate_label("pool", ""));
+  EXPECT_FALSE(validate_label("pool", "a/b"));
+  EXPECT_FALSE(validate_label("pool", std::string(kMaxLabelBytes + 1, 'x')));
+  EXPECT_FALSE(validate_label("pool", kId.to_string()));
+}
+
+}  // namespace
+}  // namespace cenote

@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+
+namespace cenote {
+
+// What the control service of a system speaks of. On the wire these are JSON, the same over the control port's HTTP
+// (docs/protocols/admin.md) and over the rpc opcode `kAdmin`, so that one address is enough for every tool.
+
+inline constexpr std::uint32_t kMaxLabelBytes = 127;
+inline constexpr std::uint32_t kMaxPropertyBytes = 1024;
+inline constexpr std::uint32_t kMaxProperties = 64;
+
+/// What an admin request does; the numbers travel in Opcode::kAdmin, the names are HTTP's.
+enum class AdminMethod : std::uint8_t { kGet = 1, kPost = 2, kPatch = 3, kDelete = 4 };
+
+struct TargetInfo {
+  std::uint32_t index = 0;
+  Uuid id;
+  std::uint64_t total_bytes = 0;
+  std::uint64_t free_bytes = 0;
+  std::string state;  ///< "up", "fenced: <reason>"
+};
+
+struct SystemInfo {
+  Uuid system;
+  std::string name;
+  std::string version;
+  std::uint32_t map_version = 0;
+  std::vector<TargetInfo> targets;
+  std::string data_address;
+  std::string control_address;
+};
+
+struct PoolInfo {
+  Uuid id;
+  std::string label;
+  std::uint64_t size_bytes = 0;  ///< what was promised to the pool
+  std::uint64_t used_bytes = 0;
+  std::uint32_t containers = 0;
+};
+
+struct CreatePool {
+  std::string label;
+  std::uint64_t size_bytes = 0;  ///< 0: all that is free
+};
+
+struct ContainerInfo {
+  Uuid id;
+  Uuid pool;
+  std::string label;
+  std::string type;  ///< "kv", "posix" or "" for untyped
+  std::map<std::string, std::string> properties;
+  std::uint64_t used_bytes = 0;
+};
+
+struct CreateContainer {
+  std::string pool;
+  std::string label;
+  std::string type;
+  std::map<std::string, std::string> properties;  ///< "checksum": "crc32c" | "off"; user properties start with "user."
+};
+
+/// Labels: 1 to kMaxLabelBytes of letters, digits, '.', '_', '-', ':'; not the form of a UUID.
+Result<> validate_label(std::string_view what, std::string_view label);
+
+// JSON forms. Readers ignore members they do not know (later versions add some) and refuse missing or mistyped ones
+// (kMalformed, naming the member).
+std::string to_json(const SystemInfo& info);
+std::string to_json(const PoolInfo& info);
+std::string to_json(const std::vector<PoolInfo>& pools);
+std::string to_json(const CreatePool& request);
+std::string to_json(const ContainerInfo& info);
+std::string to_json(const std::vector<ContainerInfo>& containers);
+std::string to_json(const CreateContainer& request);
+/// An object of strings: the body of a PATCH on a container.
+std::string to_json(const std::map<std::string, std::string>& properties);
+Result<SystemInfo> system_info_from_json(std::string_view json);
+Result<PoolInfo> pool_info_from_json(std::string_view json);
+Result<std::vector<PoolInfo>> pools_from_json(std::string_view json);
+Result<CreatePool> create_pool_from_json(std::string_view json);
+Result<ContainerInfo> container_info_from_json(std::string_view json);
+Result<std::vector<ContainerInfo>> containers_from_json(std::string_view json);
+Result<CreateContainer> create_container_from_json(std::string_view json);
+Result<std::map<std::string, std::string>> properties_from_json(std::string_view json);
+
+}  // namespace cenote
