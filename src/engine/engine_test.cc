@@ -8,6 +8,8 @@
 #include "cenote/base/format.h"
 #include "cenote/rpc/inproc.h"
 #include "cenote/rpc/tcp.h"
+#include "cenote/runtime/scope.h"
+#include "cenote/runtime/uring_reactor.h"
 #include "test_client.h"
 
 namespace cenote::engine {
