@@ -8,7 +8,7 @@
 namespace cenote::engine {
 namespace {
 
-constexpr std::uint64_t kCoordinatorBytes = 32ull << 20;
+constexpr std::uint64_t kCoordinatorBytes = 64ull << 20;
 
 std::string node_name(const std::string& engine, std::uint32_t reactor) {
   // Clients know the first data reactor by the engine's name.
