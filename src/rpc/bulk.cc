@@ -12,47 +12,39 @@ MutableBytes PulledBulk::span(std::size_t index) const {
                                                                                 : media::BufferPool::kMaxBufferBytes);
 }
 
-Payload::Payload(Payload&& other) noexcept
-    : spans_(std::move(other.spans_)),
-      buffers_(std::move(other.buffers_)),
-      owners_(std::move(other.owners_)),
-      bytes_(std::exchange(other.bytes_, 0)) {
-  other.owners_.clear();
-  other.spans_.clear();
-}
-
 Payload& Payload::operator=(Payload&& other) noexcept {
   if (this == &other) return *this;
   clear();
-  spans_.swap(other.spans_);
-  buffers_.swap(other.buffers_);
-  owners_.swap(other.owners_);
-  bytes_ = std::exchange(other.bytes_, 0);
+  parts_ = std::move(other.parts_);
   return *this;
+}
+
+Payload::Parts& Payload::parts() {
+  if (!parts_) parts_ = std::make_unique<Parts>();
+  return *parts_;
 }
 
 void Payload::add(media::Buffer buffer, std::uint32_t offset, std::uint32_t bytes) {
   ASSERT(offset <= buffer.size() && bytes <= buffer.size() - offset);
   add_static(buffer.span().subspan(offset, bytes));
-  buffers_.push_back(std::move(buffer));
+  parts().buffers.push_back(std::move(buffer));
 }
 
 void Payload::add(ByteView memory, PayloadOwner& owner) {
   add_static(memory);
-  owners_.push_back(&owner);
+  parts().owners.push_back(&owner);
 }
 
 void Payload::add_static(ByteView memory) {
-  spans_.push_back(memory);
-  bytes_ += memory.size();
+  parts().spans.push_back(memory);
+  parts().bytes += memory.size();
 }
 
 void Payload::clear() {
-  spans_.clear();
-  buffers_.clear();
-  bytes_ = 0;
+  if (!parts_) return;
   // An owner may do anything in release, also destroy itself.
-  for (PayloadOwner* owner : std::exchange(owners_, {})) owner->release();
+  const std::unique_ptr<Parts> parts = std::move(parts_);
+  for (PayloadOwner* owner : parts->owners) owner->release();
 }
 
 }  // namespace cenote::rpc

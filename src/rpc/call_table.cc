@@ -163,10 +163,12 @@ Result<> CallTable::notify(Opcode opcode, ByteView body, const CallOptions& opti
 }
 
 void CallTable::enqueue(Call& call) {
+  const bool first = queued_.empty();
   queued_.push_back(call);
   call.connect_attempts_before = connect_attempts_;
   if (link_ == nullptr) return demand_.on_call_waiting();
-  pump();
+  // Those before it wait for credits, so it cannot go either.
+  if (first && fits(call)) activate(call);
 }
 
 void CallTable::pump() {

@@ -34,8 +34,9 @@ void IncomingRequest::ReplyMessage::on_released(bool) { request_.dispatcher_->se
 void IncomingRequest::clear() {
   if (body_bytes_.capacity() > kBodyKept) body_bytes_ = {};
   body_ = {};
-  pulled_ = {};
-  response_ = {};
+  if (pulled_.count() > 0) pulled_ = {};
+  response_.payload.clear();
+  response_.body = {};
   session_.reset();
   dispatcher_ = nullptr;
   wanted_on_ = sent_on_ = 0;
@@ -124,12 +125,14 @@ void Dispatcher::answer_again(const Header& header, const DuplicateWindow::Answe
   IncomingRequest& request = *pool_.take();
   request.set(header, {}, nullptr);
   take(request);
+  Response response;
   if (kept.status == 0) {
-    request.response_.body = kept.body;
+    response.body = kept.body;
   } else {
-    request.response_.error = Error(code_from_wire(kept.status), to_text(kept.body));
+    response.error = Error(code_from_wire(kept.status), to_text(kept.body));
   }
-  request.response_.map_version = kept.map_version;
+  response.map_version = kept.map_version;
+  request.response_ = std::move(response);
   answer(request);
 }
 

@@ -297,6 +297,13 @@ Task<> Peer::Impl::stop() {
   stopped_ = true;
 }
 
+void Peer::Impl::check_invariants() {
+  ASSERT((calls.link() != nullptr) == (phase_ == Phase::kReady));
+  ASSERT(link_ != nullptr || phase_ == Phase::kClosed);
+  calls.check_invariants();
+  callbacks.check_invariants();
+}
+
 Peer::Peer(Reactor& reactor, Transport& transport, ClientSession& session, PeerOptions options)
     : impl_(std::make_unique<Impl>(reactor, transport, session, std::move(options))) {}
 Peer::~Peer() = default;
@@ -313,6 +320,7 @@ std::optional<Welcome> Peer::welcome() const { return impl_->welcome; }
 std::string Peer::name() const { return impl_->name(); }
 std::uint32_t Peer::calls_in_flight() const { return impl_->calls.in_flight(); }
 const Counters& Peer::counters() const { return impl_->counters; }
+void Peer::check_invariants() { impl_->check_invariants(); }
 Task<> Peer::stop() { return impl_->stop(); }
 
 }  // namespace cenote::rpc

@@ -17,6 +17,7 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   Task<Result<Welcome>> connect(Until until);
   Task<> stop();
   std::string name() const;
+  void check_invariants();
 
   Reactor& reactor;
   Transport& transport;

@@ -31,6 +31,8 @@ class SimRpc : public ::testing::Test {
   void SetUp() override { begin({}, {}); }
   void TearDown() override {
     world.block_on(client, background.drain());
+    if (peer) peer->check_invariants();
+    if (server) server->check_invariants();
     world.block_on(client, stop_all(*this));
     ASSERT_EQ(server_pool.used_bytes(), 0u);
   }
@@ -333,6 +335,16 @@ TEST_F(SimRpc, AnotherSystemIsRefused) {
   EXPECT_EQ(reply.error().code(), Code::kForeign);
 }
 
+TEST_F(SimRpc, AnEndedSessionTellsItsClient) {
+  ASSERT_TRUE(call(kEcho, {}));
+  server->sessions().end(session->id());
+  EXPECT_TRUE(service.live_sessions.empty());
+  // The client comes back with the same id, which begins anew.
+  EXPECT_TRUE(call(kEcho, {}, {}, {}, within(20s)));
+  EXPECT_EQ(service.live_sessions.size(), 1u);
+  EXPECT_FALSE(peer->welcome()->resumed);
+}
+
 TEST_F(SimRpc, AnOlderIncarnationIsRefused) {
   ASSERT_TRUE(call(kEcho, {}));
   const ClientSession::Options newer{.identity = session->options().identity, .name = "newer", .incarnation = 2};
@@ -365,6 +377,18 @@ TEST_F(SimRpc, TheServersLimitHoldsOverAllConnections) {
   run_many(32, kSleep, integer_body(std::uint64_t{1'000'000}));
   EXPECT_EQ(service.max_running, 3u);
   EXPECT_GT(server_counters.pauses, 0u);
+}
+
+TEST_F(SimRpc, AWaitingConnectionIsNotTakenForDead) {
+  ServerOptions options;
+  options.requests_max = 1;
+  restart(options, {});
+  calls.spawn(expect_answer(*this, kWait, {}));
+  calls.spawn(expect_answer(*this, kEcho, {}));
+  EXPECT_FALSE(world.run_until([] { return false; }, 40s));
+  EXPECT_EQ(client_counters.connections_lost, 0u);
+  service.released.set();
+  world.block_on(client, calls.drain());
 }
 
 TEST_F(SimRpc, PayloadsWaitForMemory) {
@@ -494,6 +518,8 @@ class SimRpcFaults : public SimRpc, public ::testing::WithParamInterface<std::ui
   void schedule_fault() {
     world.after(std::chrono::milliseconds(world.random_below(1500)), [this] {
       if (faults_over) return;
+      peer->check_invariants();
+      server->check_invariants();
       switch (world.random_below(6)) {
         case 0:
           network.reset_connections("client", "server");

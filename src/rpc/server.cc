@@ -105,9 +105,14 @@ void Server::Impl::sweep() {
   const Instant now = reactor.now();
   for (ServerConnection* at = connections.front(); at != nullptr; at = connections.next(*at)) {
     const Instant last = at->last_activity();
+    if (at->waiting()) {
+      // Its pings stand behind the message that waits; without an answer the client would take the server for dead.
+      at->send_sign_of_life();
+      continue;
+    }
     if (!at->ready() && now - last > options.hello_timeout) {
       at->close(Error(Code::kProtocolError, fmt::format("{}: no hello in time", at->link().peer_name())));
-    } else if (at->ready() && now - last > options.idle_timeout && !at->ListNode<PausedTag>::linked()) {
+    } else if (at->ready() && now - last > options.idle_timeout) {
       at->close(Error(Code::kConnectionLost, fmt::format("{}: no sign of life", at->link().peer_name())));
     }
   }
@@ -248,9 +253,13 @@ Task<> Server::Impl::stop(Until grace) {
   stopped_ = true;
 }
 
-void Server::Impl::check_invariants() const {
+void Server::Impl::check_invariants() {
   ASSERT(request_count > 0 || bytes_ == 0);
   ASSERT(memory_turn_.available() <= 1);
+  std::uint32_t open = 0;
+  for (ServerConnection* at = connections.front(); at != nullptr; at = connections.next(*at)) ++open;
+  ASSERT(open == connection_count);
+  sessions.check_invariants();
 }
 
 Server::Server(Reactor& reactor, media::BufferPool& pool, Service& service, ServerOptions options)
@@ -264,6 +273,7 @@ Task<> Server::stop(Until grace) { return impl_->stop(grace); }
 SessionTable& Server::sessions() { return impl_->sessions; }
 std::uint32_t Server::connections() const { return impl_->connection_count; }
 std::uint32_t Server::requests_in_flight() const { return impl_->request_count; }
+void Server::check_invariants() { impl_->check_invariants(); }
 const Counters& Server::counters() const { return impl_->counters; }
 
 }  // namespace cenote::rpc

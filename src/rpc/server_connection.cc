@@ -28,6 +28,21 @@ void ServerConnection::protocol_error(std::string message) {
 
 LinkHandler::Verdict ServerConnection::on_message(const Header& header, ByteView body) {
   last_activity_ = context_.reactor.now();
+  const Verdict verdict = on_any(header, body);
+  waiting_ = verdict.later;
+  return verdict;
+}
+
+void ServerConnection::send_sign_of_life() {
+  if (control_reply_.busy || session_ == nullptr || closed_) return;
+  Header pong;
+  pong.opcode = static_cast<Opcode>(ControlOpcode::kPing);
+  pong.session = session_->id().value();
+  pong.sequence = 1;
+  control_reply_.send(pong, Code::kOk, {}, std::nullopt);
+}
+
+LinkHandler::Verdict ServerConnection::on_any(const Header& header, ByteView body) {
   if (superseded_ || refused_) return {};
   if (header.is(flag::kControl)) return on_control(header, body);
   if (session_ == nullptr) {

@@ -48,6 +48,11 @@ class ServerConnection final : private LinkHandler,
   void supersede();
   void resume() { link_->resume(); }
 
+  /// Its last message was put off: it waits for room or memory, and does not read.
+  bool waiting() const { return waiting_; }
+  /// Tells a client whose pings are not read that the server lives.
+  void send_sign_of_life();
+
   Link& link() { return *link_; }
   bool ready() const { return session_ != nullptr; }
   Instant last_activity() const { return last_activity_; }
@@ -79,6 +84,7 @@ class ServerConnection final : private LinkHandler,
   void on_closed(const Error& reason) override;
   void on_request_payload(IncomingRequest& request, Result<> result) override;
 
+  Verdict on_any(const Header& header, ByteView body);
   Verdict on_control(const Header& header, ByteView body);
   void on_hello(const Header& header, ByteView body);
   void welcome(const Header& header, const Hello& hello, std::uint16_t version);
@@ -97,6 +103,7 @@ class ServerConnection final : private LinkHandler,
   CancelSource memory_wait_;
   bool waiting_for_memory_ = false;
   std::optional<IncomingRequest::Buffers> reserved_;
+  bool waiting_ = false;
   bool refused_ = false;
   bool superseded_ = false;
   bool closed_ = false;

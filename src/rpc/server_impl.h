@@ -20,7 +20,7 @@ struct Server::Impl final : private SessionOwner, private ConnectionOwner {
 
   Result<Address> listen(Transport& transport, const Address& address);
   Task<> stop(Until grace);
-  void check_invariants() const;
+  void check_invariants();
 
   Reactor& reactor;
   media::BufferPool& buffer_pool;

@@ -71,6 +71,12 @@ void ServerSession::on_request_over(std::uint64_t charged_bytes) {
   context_.owner.on_request_over(charged_bytes);
 }
 
+void ServerSession::check_invariants() {
+  ASSERT(requests_ > 0 || bytes_ == 0);
+  dispatcher_.check_invariants();
+  callbacks_.check_invariants();
+}
+
 std::shared_ptr<Session> ServerSessionTable::find(SessionId id) {
   const auto found = sessions_.find(id);
   return found == sessions_.end() ? nullptr : found->second;
@@ -126,6 +132,13 @@ void ServerSessionTable::end_idle() {
 
 void ServerSessionTable::end_all(const Error& reason) {
   while (!sessions_.empty()) end_session(sessions_.begin()->second, reason);
+}
+
+void ServerSessionTable::check_invariants() {
+  for (const auto& [id, session] : sessions_) {
+    ASSERT(session->id() == id && !session->ended());
+    session->check_invariants();
+  }
 }
 
 }  // namespace cenote::rpc

@@ -63,6 +63,7 @@ class ServerSession final : public Session, private RequestListener, private Cal
   CallTable& callbacks() { return callbacks_; }
   bool has_room(std::uint64_t bytes) const;
   void charge(std::uint64_t bytes);
+  void check_invariants();
 
  private:
   void on_request_over(std::uint64_t charged_bytes) override;
@@ -100,6 +101,7 @@ class ServerSessionTable final : public SessionTable {
   Result<Opened> open(const Hello& hello);
   void end_idle();
   void end_all(const Error& reason);
+  void check_invariants();
 
  private:
   void end_session(std::shared_ptr<ServerSession> session, const Error& reason);

@@ -78,11 +78,15 @@ void StreamLink::on_flush() {
 void StreamLink::flush() {
   if (sending_ || reason_ || queue_.empty()) return;
   part_count_ = 0;
+  small_used_ = 0;
   gathered_ = 0;
   std::size_t skip = front_sent_;
-  for (Outgoing* message = queue_.front(); message != nullptr && part_count_ < kMaxParts;
-       message = queue_.next(*message)) {
-    skip = add_parts(*message, skip);
+  for (Outgoing* message = queue_.front(); message != nullptr; message = queue_.next(*message)) {
+    if (!add_small(*message, skip)) {
+      if (part_count_ == kMaxParts) break;
+      add_parts(*message, skip);
+    }
+    skip = 0;
     ++gathered_;
   }
   sending_ = true;
@@ -90,8 +94,29 @@ void StreamLink::flush() {
   stream_->send(std::span(parts_).first(part_count_));
 }
 
-/// Adds what fits of the message after its first `skip` bytes. Returns 0, what the next message skips.
-std::size_t StreamLink::add_parts(const Outgoing& message, std::size_t skip) {
+/// Copies a small message behind the one before it; false if it is not small or there is no room.
+bool StreamLink::add_small(const Outgoing& message, std::size_t skip) {
+  const std::size_t bytes = wire_bytes(message) - skip;
+  if (bytes > kSmallBytes || !message.bulk.empty() || small_used_ + bytes > kSmallSpace) return false;
+  std::byte* at = small_.data() + small_used_;
+  iovec* last = part_count_ > 0 ? &parts_[part_count_ - 1] : nullptr;
+  if (last != nullptr && static_cast<std::byte*>(last->iov_base) + last->iov_len == at) {
+    last->iov_len += bytes;
+  } else if (part_count_ < kMaxParts) {
+    parts_[part_count_++] = {at, bytes};
+  } else {
+    return false;
+  }
+  small_used_ += bytes;
+  const std::size_t header_skip = std::min(skip, kHeaderBytes);
+  at = std::copy(message.encoded_.begin() + static_cast<std::ptrdiff_t>(header_skip), message.encoded_.end(), at);
+  const ByteView body = message.body.subspan(skip - header_skip);
+  std::copy(body.begin(), body.end(), at);
+  return true;
+}
+
+/// Adds what fits of the message after its first `skip` bytes.
+void StreamLink::add_parts(const Outgoing& message, std::size_t skip) {
   const auto add = [this](ByteView part) {
     parts_[part_count_++] = to_iovec(part);
     return part_count_ < kMaxParts;
@@ -100,19 +125,18 @@ std::size_t StreamLink::add_parts(const Outgoing& message, std::size_t skip) {
   visit_from(std::span<const ByteView>(front), skip, add);
   const std::size_t front_bytes = kHeaderBytes + message.body.size();
   if (part_count_ < kMaxParts) visit_from(message.bulk.spans(), skip > front_bytes ? skip - front_bytes : 0, add);
-  return 0;
 }
 
 void StreamLink::on_sent(Result<std::size_t> bytes) {
   ASSERT(sending_);
   sending_ = false;
+  gathered_ = 0;
   if (bytes) {
     account_sent(*bytes);
   } else if (bytes.error() != Code::kCancelled) {
     fail(std::move(bytes).error());
   }
   drop_abandoned();
-  gathered_ = 0;
   flush();
   finish_if_idle();
 }
@@ -378,6 +402,9 @@ void StreamLink::fail(Error reason) {
 }
 
 void StreamLink::finish_if_idle() {
+#if defined(CENOTE_ASAN) || defined(CENOTE_TSAN)
+  check_invariants();
+#endif
   if (reason_ && handler_ != nullptr && !sending_ && !receiving_ && !flush_requested_ && !finished_)
     finish_later_.request();
 }
@@ -394,8 +421,9 @@ void StreamLink::finish() {
 
 void StreamLink::check_invariants() const {
   ASSERT(staged_begin_ <= staged_end_ && staged_end_ <= staging_.size());
-  ASSERT(!reason_ || !paused_ || !receiving_);
+  ASSERT(!paused_ || !receiving_);
   ASSERT(sending_ || gathered_ == 0);
+  ASSERT(!finished_ || (!sending_ && !receiving_));
   ASSERT(payload_ == nullptr || (stage_ == Stage::kPayload && payload_done_ <= header_.bulk_bytes));
 }
 

@@ -43,6 +43,9 @@ class StreamLink final : public Link, private StreamEvents {
  private:
   enum class Stage : std::uint8_t { kHeader, kBody, kOffer, kPayload };
   static constexpr std::size_t kMaxParts = 128;
+  // Messages up to this size are copied together: a part of a scatter list costs the kernel more than such a copy.
+  static constexpr std::size_t kSmallBytes = 512;
+  static constexpr std::size_t kSmallSpace = 16384;
   static constexpr std::size_t kMaxReceiveParts = 64;
 
   void on_sent(Result<std::size_t> bytes) override;
@@ -50,7 +53,8 @@ class StreamLink final : public Link, private StreamEvents {
   void on_flush() override;
 
   void flush();
-  std::size_t add_parts(const Outgoing& message, std::size_t skip);
+  bool add_small(const Outgoing& message, std::size_t skip);
+  void add_parts(const Outgoing& message, std::size_t skip);
   void account_sent(std::size_t bytes);
   void drop_abandoned();
   void rescue(Outgoing& message);
@@ -85,6 +89,8 @@ class StreamLink final : public Link, private StreamEvents {
   bool any_abandoned_ = false;
   std::array<iovec, kMaxParts> parts_;
   std::size_t part_count_ = 0;
+  std::array<std::byte, kSmallSpace> small_;
+  std::size_t small_used_ = 0;
 
   std::vector<std::byte> staging_;
   std::size_t staged_begin_ = 0;

@@ -39,6 +39,15 @@ struct RecordingObserver final : Observer {
   std::vector<Error> errors;
 };
 
+void append_message(Bytes& stream, Header header, ByteView body) {
+  header.body_bytes = static_cast<std::uint32_t>(body.size());
+  header.body_crc = body.empty() ? 0 : crc32c(body);
+  std::array<std::byte, kHeaderBytes> encoded;
+  encode_header(header, encoded);
+  stream.insert(stream.end(), encoded.begin(), encoded.end());
+  stream.insert(stream.end(), body.begin(), body.end());
+}
+
 /// A server with its service; lives on one reactor.
 struct ServerSide {
   explicit ServerSide(UringReactor& owner) : reactor(owner) {}
@@ -173,12 +182,7 @@ TEST_F(Tcp, ASlowReaderHoldsBackTheServerOnly) {
   Bytes stream;
   const auto add = [&](Header header, ByteView body) {
     header.session = lazy_session.id().value();
-    header.body_bytes = static_cast<std::uint32_t>(body.size());
-    header.body_crc = body.empty() ? 0 : crc32c(body);
-    std::array<std::byte, kHeaderBytes> encoded;
-    encode_header(header, encoded);
-    stream.insert(stream.end(), encoded.begin(), encoded.end());
-    stream.insert(stream.end(), body.begin(), body.end());
+    append_message(stream, header, body);
   };
   Hello hello;
   hello.identity = lazy_session.options().identity;
@@ -221,6 +225,29 @@ TEST_F(Tcp, AConnectionWithoutHelloIsClosed) {
   FileDescriptor silent = raw_connection();
   reactor->block_on(until_done(*reactor, [&] { return !server.events.errors.empty(); }));
   EXPECT_THAT(server.events.errors[0].message(), HasSubstr("no hello in time"));
+}
+
+TEST_F(Tcp, AVersionMismatchIsAnErrorOnBothSides) {
+  begin();
+  FileDescriptor socket = raw_connection();
+  Hello hello;
+  hello.version_min = 90;
+  hello.version_max = 95;
+  hello.name = "from the future";
+  hello.session = SessionId(1);
+  Bytes stream;
+  append_message(stream, {.opcode = 1, .flags = flag::kControl, .session = 1, .sequence = 1}, encode(hello));
+  ASSERT_EQ(::send(socket.get(), stream.data(), stream.size(), 0), static_cast<ssize_t>(stream.size()));
+  reactor->block_on(until_done(*reactor, [&] { return !server.events.errors.empty(); }));
+  EXPECT_EQ(server.events.errors[0].code(), Code::kVersionMismatch);
+  EXPECT_THAT(server.events.errors[0].message(), HasSubstr("'from the future' speaks protocol versions 90 to 95"));
+  Bytes answer(4096);
+  const ssize_t bytes = ::recv(socket.get(), answer.data(), answer.size(), 0);
+  ASSERT_GT(bytes, static_cast<ssize_t>(kHeaderBytes));
+  const Result<Header> header = decode_header(answer);
+  ASSERT_TRUE(header) << header.error().to_string();
+  EXPECT_EQ(code_from_wire(header->status), Code::kVersionMismatch);
+  EXPECT_THAT(std::string(as_text(ByteView(answer).subspan(kHeaderBytes, header->body_bytes))), HasSubstr("upgrade"));
 }
 
 TEST_F(Tcp, ConnectionRefusedNamesTheAddress) {

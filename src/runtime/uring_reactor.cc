@@ -123,6 +123,7 @@ struct UringReactor::Impl {
   std::thread::id owner;
   Instant turn_start{};
   Instant last_work{};
+  std::optional<WallTime> wall;  // of this turn, once somebody asked
   ReadyQueue ready;
   TimerQueue timers;
   IntrusiveList<TurnEnd, TurnEndTag> turn_ends;
@@ -209,6 +210,7 @@ void UringReactor::Impl::loop(const bool* until_done) {
 
 void UringReactor::Impl::turn() {
   turn_start = monotonic_now();
+  wall.reset();
   std::size_t worked = run_ready();
   worked += timers.fire_due(turn_start);
   worked += mailbox.deliver_all();
@@ -264,6 +266,7 @@ void UringReactor::Impl::enter_and_wait() {
   }
   asleep.store(false, std::memory_order_relaxed);
   turn_start = monotonic_now();
+  wall.reset();
 }
 
 void UringReactor::Impl::check_entered(int result) {
@@ -359,7 +362,11 @@ Result<std::unique_ptr<UringReactor>> UringReactor::create(UringReactorOptions o
 }
 
 Instant UringReactor::now() const { return impl_->running ? impl_->turn_start : monotonic_now(); }
-WallTime UringReactor::wall_now() const { return WallTime(read_clock(CLOCK_REALTIME)); }
+WallTime UringReactor::wall_now() const {
+  if (!impl_->running) return WallTime(read_clock(CLOCK_REALTIME));
+  if (!impl_->wall) impl_->wall = WallTime(read_clock(CLOCK_REALTIME));
+  return *impl_->wall;
+}
 std::uint64_t UringReactor::random() { return impl_->random.next(); }
 
 void UringReactor::schedule(std::coroutine_handle<> handle) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -90,7 +91,7 @@ class PayloadOwner {
 class Payload {
  public:
   Payload() = default;
-  Payload(Payload&& other) noexcept;
+  Payload(Payload&& other) noexcept = default;
   Payload& operator=(Payload&& other) noexcept;
   ~Payload() { clear(); }
 
@@ -102,15 +103,24 @@ class Payload {
   void add_static(ByteView memory);
 
   /// At most kMaxBulkBytes when sent, or the reply becomes kOutOfRange.
-  std::size_t bytes() const { return bytes_; }
-  std::span<const ByteView> spans() const { return spans_; }
+  std::size_t bytes() const { return parts_ ? parts_->bytes : 0; }
+  std::span<const ByteView> spans() const {
+    return parts_ ? std::span<const ByteView>(parts_->spans) : std::span<const ByteView>();
+  }
+  bool empty() const { return parts_ == nullptr; }
   void clear();
 
  private:
-  std::vector<ByteView> spans_;
-  std::vector<media::Buffer> buffers_;
-  std::vector<PayloadOwner*> owners_;
-  std::size_t bytes_ = 0;
+  struct Parts {
+    std::vector<ByteView> spans;
+    std::vector<media::Buffer> buffers;
+    std::vector<PayloadOwner*> owners;
+    std::size_t bytes = 0;
+  };
+  Parts& parts();
+
+  // Most replies have none: moving those must cost nothing.
+  std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace cenote::rpc

@@ -63,6 +63,7 @@ class Peer final : public Caller {
   std::string name() const;
   std::uint32_t calls_in_flight() const;
   const Counters& counters() const;
+  void check_invariants();
 
   /// Ends all calls with kStopped and closes the connection. Idempotent.
   Task<> stop();

@@ -54,6 +54,7 @@ class Server {
   std::uint32_t connections() const;
   std::uint32_t requests_in_flight() const;
   const Counters& counters() const;
+  void check_invariants();
 
   struct Impl;
 

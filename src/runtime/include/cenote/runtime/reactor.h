@@ -63,7 +63,7 @@ class Reactor {
 
   /// Monotonic time, read once per turn of the loop.
   virtual Instant now() const = 0;
-  /// Wall-clock time; may jump.
+  /// Wall-clock time; may jump. Read at most once per turn.
   virtual WallTime wall_now() const = 0;
   /// 64 random bits; in the simulator from the seed.
   virtual std::uint64_t random() = 0;
