@@ -112,7 +112,8 @@ TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
   EXPECT_EQ(container->properties, request.properties);
   EXPECT_FALSE(targets_.containers[0].at(container->id).checksums);
-  const auto changed = wait(control_.set_properties("a", "c", {{"user.owner", "you"}, {"user.x", ""}}, Until::forever()));
+  const auto changed =
+      wait(control_.set_properties("a", "c", {{"user.owner", "you"}, {"user.x", ""}}, Until::forever()));
   ASSERT_TRUE(changed.has_value());
   EXPECT_EQ(changed->properties.at("user.owner"), "you");
   EXPECT_EQ(changed->properties.size(), 3U);

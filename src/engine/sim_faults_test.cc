@@ -18,8 +18,8 @@ constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashe
 constexpr int kWriters = 6;
 constexpr int kInsertsPerWriter = 25;
 
-/// Writers insert keys that nobody else inserts, each under the condition that it is absent, while connections break, the
-/// network stalls and the engine crashes. A request that took effect twice would meet its own effect.
+/// Writers insert keys that nobody else inserts, each under the condition that it is absent, while connections break,
+/// the network stalls and the engine crashes. A request that took effect twice would meet its own effect.
 class SimFaults : public testing::TestWithParam<std::uint64_t> {
  protected:
   SimFaults() : world_(GetParam()), network_(world_) {
@@ -77,7 +77,9 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
     while (test->writing_ > 0) {
       co_await node->sleep_for(Duration(5'000'000 + test->world_.random_below(120'000'000)));
       switch (test->world_.random_below(5)) {
-        case 0: test->network_.reset_connections("client0", "engine"); break;
+        case 0:
+          test->network_.reset_connections("client0", "engine");
+          break;
         case 1:
           test->network_.cut_one_way(test->world_.chance(1, 2) ? "engine" : "client1", "client1");
           co_await node->sleep_for(Duration(test->world_.random_below(500'000'000)));
@@ -86,8 +88,12 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
         case 2:
           if (auto* device = test->engine_->device(0)) device->set_slowdown(test->world_.chance(1, 2) ? 20 : 1);
           break;
-        case 3: co_await restart(test, node, true); break;
-        case 4: co_await restart(test, node, test->world_.chance(1, 2)); break;
+        case 3:
+          co_await restart(test, node, true);
+          break;
+        case 4:
+          co_await restart(test, node, test->world_.chance(1, 2));
+          break;
       }
     }
   }

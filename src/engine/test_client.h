@@ -7,8 +7,8 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/opcodes.h"
-#include "cenote/rpc/peer.h"
 #include "cenote/rpc/link.h"
+#include "cenote/rpc/peer.h"
 #include "cenote/runtime/reactor.h"
 
 namespace cenote::engine {
