@@ -21,7 +21,8 @@ Result<Client*> Context::client() {
   return &*client_;
 }
 
-CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description, const std::string& examples) {
+CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
+                   const std::string& examples) {
   CLI::App* verb = noun.add_subcommand(name, description);
   verb->footer("Examples:\n" + examples);
   return verb;
@@ -29,7 +30,8 @@ CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& d
 
 Result<ContainerName> parse_container(std::string_view text) {
   const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size() || text.find('/', slash + 1) != std::string_view::npos) {
+  if (slash == std::string_view::npos || slash == 0 || slash + 1 == text.size() ||
+      text.find('/', slash + 1) != std::string_view::npos) {
     return failf(Code::kInvalidArgument, "'{}' names no container: write POOL/CONTAINER", text);
   }
   return ContainerName{std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
@@ -37,13 +39,14 @@ Result<ContainerName> parse_container(std::string_view text) {
 
 Result<Container> open_container(Context& context, std::string_view name) {
   TRY(const ContainerName parsed, parse_container(name));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   return client->open_container(parsed.pool, parsed.container, context.bounds());
 }
 
 std::optional<RemotePath> parse_remote(std::string_view text) {
   const std::size_t colon = text.find(":/");
-  // A local path may hold a colon too, but not in a first component that has exactly one slash before it and none at the start.
+  // A local path may hold a colon too, but not in a first component that has exactly one slash before it and none at
+  // the start.
   if (colon == std::string_view::npos || colon == 0 || text.front() == '/' || text.front() == '.') return std::nullopt;
   if (!parse_container(text.substr(0, colon))) return std::nullopt;
   return RemotePath{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};

@@ -31,7 +31,8 @@ struct Context {
 };
 
 /// A verb below a noun, with its example lines under the help.
-CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description, const std::string& examples);
+CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
+                   const std::string& examples);
 
 /// POOL/CONTAINER of an argument; kInvalidArgument with the form when it is something else.
 struct ContainerName {

@@ -35,8 +35,10 @@ class FileDescriptor {
 
 Error system_error(std::string_view what, const std::string& path) {
   const int number = errno;
-  const Code code = number == ENOENT ? Code::kNotFound : number == EACCES || number == EPERM ? Code::kPermissionDenied
-                    : number == ENOSPC ? Code::kDeviceFull : Code::kIoError;
+  const Code code = number == ENOENT                      ? Code::kNotFound
+                    : number == EACCES || number == EPERM ? Code::kPermissionDenied
+                    : number == ENOSPC                    ? Code::kDeviceFull
+                                                          : Code::kIoError;
   return Error(code, fmt::format("cannot {} '{}': {}", what, path, std::strerror(number)));
 }
 
@@ -65,12 +67,15 @@ struct CopyIn {
   }
 };
 
-Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status, std::optional<posix::Directory> directory,
-                            std::string target) {
+Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status,
+                            std::optional<posix::Directory> directory, std::string target) {
   const FileDescriptor in(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
   if (in.get() < 0) co_return fail(system_error("read", source));
-  const posix::CreateOptions create{.mode = status.st_mode & 07777u, .uid = status.st_uid, .gid = status.st_gid,
-                                    .exclusive = false, .truncate = true};
+  const posix::CreateOptions create{.mode = status.st_mode & 07777u,
+                                    .uid = status.st_uid,
+                                    .gid = status.st_gid,
+                                    .exclusive = false,
+                                    .truncate = true};
   auto opened = directory ? co_await copy.files.create_at(*directory, std::move(target), create)
                           : co_await copy.files.create(std::move(target), create);
   if (!opened) co_return fail(opened.error().with_context(source));
@@ -89,7 +94,8 @@ Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status
   ++copy.statistics.files;
   if (copy.acknowledged) {
     const std::string line = source + "\n";
-    if (::write(copy.acknowledged->get(), line.data(), line.size()) < 0) co_return fail(system_error("write", copy.options.acknowledged_file));
+    if (::write(copy.acknowledged->get(), line.data(), line.size()) < 0)
+      co_return fail(system_error("write", copy.options.acknowledged_file));
   }
   co_return Result<>();
 }
@@ -101,8 +107,8 @@ Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, std:
   copy->slots.release();
 }
 
-Task<Result<posix::Directory>> enter_directory(CopyIn& copy, posix::Directory parent, std::string name, std::string path,
-                                               const struct stat& status) {
+Task<Result<posix::Directory>> enter_directory(CopyIn& copy, posix::Directory parent, std::string name,
+                                               std::string path, const struct stat& status) {
   const posix::CreateOptions options{.mode = status.st_mode & 07777u, .uid = status.st_uid, .gid = status.st_gid};
   auto made = co_await copy.files.mkdir_at(parent, std::move(name), options);
   if (made) ++copy.statistics.directories;
@@ -176,7 +182,8 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
   if (::stat(source.c_str(), &status) != 0) co_return fail(system_error("read", source));
   CopyIn copy(reactor, files, std::move(options), progress);
   if (!copy.options.acknowledged_file.empty()) {
-    copy.acknowledged.emplace(::open(copy.options.acknowledged_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    copy.acknowledged.emplace(
+        ::open(copy.options.acknowledged_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
     if (copy.acknowledged->get() < 0) co_return fail(system_error("write", copy.options.acknowledged_file));
   }
   Result<> done;
@@ -194,8 +201,8 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
 
 namespace {
 
-Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::string target, const posix::Attributes& attributes,
-                             CopyStatistics& statistics, Progress& progress) {
+Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::string target,
+                             const posix::Attributes& attributes, CopyStatistics& statistics, Progress& progress) {
   const std::uint32_t mode = attributes.mode;
   const WallTime mtime = attributes.mtime;
   CO_TRY(posix::File file, co_await files.open_file(source));
@@ -207,7 +214,8 @@ Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::
     CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
     if (got == 0) break;
     for (std::uint64_t written = 0; written < got;) {
-      const ssize_t count = ::pwrite(out.get(), buffer.data() + written, got - written, static_cast<off_t>(offset + written));
+      const ssize_t count =
+          ::pwrite(out.get(), buffer.data() + written, got - written, static_cast<off_t>(offset + written));
       if (count < 0) co_return fail(system_error("write", temporary));
       written += static_cast<std::uint64_t>(count);
     }
@@ -219,14 +227,15 @@ Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::
   const auto since = mtime.time_since_epoch();
   const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
   const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
-  if (::fchmod(out.get(), mode) != 0 || ::futimens(out.get(), times) != 0) co_return fail(system_error("set attributes of", temporary));
+  if (::fchmod(out.get(), mode) != 0 || ::futimens(out.get(), times) != 0)
+    co_return fail(system_error("set attributes of", temporary));
   if (::rename(temporary.c_str(), target.c_str()) != 0) co_return fail(system_error("rename", temporary));
   ++statistics.files;
   co_return Result<>();
 }
 
-Task<Result<>> copy_tree_out(posix::FileSystem& files, std::string source, std::string target, CopyStatistics& statistics,
-                             Progress& progress) {
+Task<Result<>> copy_tree_out(posix::FileSystem& files, std::string source, std::string target,
+                             CopyStatistics& statistics, Progress& progress) {
   std::deque<std::pair<std::string, std::string>> pending{{source, target}};
   while (!pending.empty()) {
     const auto [from, to] = std::move(pending.front());

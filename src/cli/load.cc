@@ -69,7 +69,8 @@ Task<> worker(Load* load) {
 
 }  // namespace
 
-Task<Result<LoadResult>> run_load(async::Container container, ObjectId object, LoadOptions options, std::uint64_t present) {
+Task<Result<LoadResult>> run_load(async::Container container, ObjectId object, LoadOptions options,
+                                  std::uint64_t present) {
   Reactor& reactor = container.client().reactor();
   const Instant begun = reactor.now();
   Load load{.reactor = reactor,

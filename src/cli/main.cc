@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
       "  cenote pool create scratch --size 1GiB\n"
       "  cenote container create scratch/home --type posix\n"
       "  cenote fs cp -r ~/photos scratch/home:/photos\n"
-      "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 exists or conflicts, 5 unreachable, 6 no space, 7 damaged data,\n"
+      "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 exists or conflicts, 5 unreachable, 6 no space, 7 damaged "
+      "data,\n"
       "8 not permitted, 9 busy or locked, 10 timed out, 11 version mismatch, 130 interrupted");
   GlobalFlags flags;
   add_global_flags(app, flags);

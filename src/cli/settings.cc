@@ -13,19 +13,24 @@ namespace cenote::cli {
 
 const std::vector<SettingSpec>& setting_specs() {
   static const std::vector<SettingSpec> specs = {
-      {"client.server", "CENOTE_SERVER", "127.0.0.1:7777", "address of the system: HOST[:PORT], several separated by commas"},
+      {"client.server", "CENOTE_SERVER", "127.0.0.1:7777",
+       "address of the system: HOST[:PORT], several separated by commas"},
       {"client.timeout", "CENOTE_TIMEOUT", "30s", "how long one operation may take"},
       {"server.data", "CENOTE_DATA", "/var/lib/cenote", "data directory of the engine"},
       {"server.name", "CENOTE_NAME", "cenote", "name of a system that is created"},
       {"server.listen", "CENOTE_LISTEN", "127.0.0.1:7777", "where clients connect"},
-      {"server.control", "CENOTE_CONTROL", "127.0.0.1:7778", "where the control port (HTTP) listens; 'none' for no control port"},
+      {"server.control", "CENOTE_CONTROL", "127.0.0.1:7778",
+       "where the control port (HTTP) listens; 'none' for no control port"},
       {"server.targets", "CENOTE_TARGETS", "0", "storage targets of a new data directory; 0: one per core, at most 4"},
-      {"server.target-size", "CENOTE_TARGET_SIZE", "0", "size of each target's file; 0: a share of half the free space"},
+      {"server.target-size", "CENOTE_TARGET_SIZE", "0",
+       "size of each target's file; 0: a share of half the free space"},
       {"server.reactors", "CENOTE_REACTORS", "0", "threads that serve data; 0: one less than there are cores"},
       {"server.cache", "CENOTE_CACHE", "64MiB", "metadata cache per target"},
-      {"server.log-size", "CENOTE_LOG_SIZE", "0", "write-ahead log per target, at creation; 0: chosen by the target's size"},
+      {"server.log-size", "CENOTE_LOG_SIZE", "0",
+       "write-ahead log per target, at creation; 0: chosen by the target's size"},
       {"server.pin-cpus", "CENOTE_PIN_CPUS", "false", "pin each reactor to a core"},
-      {"server.insecure", "CENOTE_INSECURE", "false", "allow listening beyond this machine although there is no authentication"},
+      {"server.insecure", "CENOTE_INSECURE", "false",
+       "allow listening beyond this machine although there is no authentication"},
   };
   return specs;
 }
@@ -142,7 +147,8 @@ Result<std::uint32_t> Settings::number(std::string_view key) const {
   const char* end = value.text.data() + value.text.size();
   const auto [stop, error] = std::from_chars(value.text.data(), end, number);
   if (error != std::errc() || stop != end) {
-    return fail(of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is no whole number", value.text)), key, value));
+    return fail(
+        of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is no whole number", value.text)), key, value));
   }
   return number;
 }
@@ -151,7 +157,8 @@ Result<bool> Settings::flag(std::string_view key) const {
   const Value& value = get(key);
   if (value.text == "true" || value.text == "1" || value.text == "yes") return true;
   if (value.text == "false" || value.text == "0" || value.text == "no") return false;
-  return fail(of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is neither true nor false", value.text)), key, value));
+  return fail(
+      of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is neither true nor false", value.text)), key, value));
 }
 
 namespace {

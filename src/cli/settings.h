@@ -13,9 +13,9 @@ namespace cenote::cli {
 
 /// One thing that can be configured: by flag, by environment variable, or in the TOML file.
 struct SettingSpec {
-  std::string_view key;          ///< dotted, as in the file: "server.listen"
+  std::string_view key;  ///< dotted, as in the file: "server.listen"
   std::string_view environment;
-  std::string_view fallback;     ///< the default, as text
+  std::string_view fallback;  ///< the default, as text
   std::string_view help;
 };
 
@@ -31,8 +31,8 @@ class Settings {
   };
   using Environment = std::optional<std::string> (*)(std::string_view name);
 
-  /// Reads `file`, or the first of $CENOTE_CONFIG, the user's and the system's file that exists. kNotFound for a named file
-  /// that is missing, kMalformed with line and column, or naming an unknown key.
+  /// Reads `file`, or the first of $CENOTE_CONFIG, the user's and the system's file that exists. kNotFound for a named
+  /// file that is missing, kMalformed with line and column, or naming an unknown key.
   static Result<Settings> load(std::optional<std::string> file, Environment environment);
 
   void set_flag(std::string_view key, std::string value, std::string_view flag);

@@ -187,7 +187,8 @@ Task<Result<>> Array::punch_chunks_after(std::uint64_t last_kept, Until until) {
   do {
     CO_TRY(ListReply page, co_await self.container_.list(list, until));
     for (const ListedKey& listed : page.keys) {
-      if (listed.key.size() != sizeof(std::uint64_t) || load_le<std::uint64_t>(listed.key.data()) <= last_kept) continue;
+      if (listed.key.size() != sizeof(std::uint64_t) || load_le<std::uint64_t>(listed.key.data()) <= last_kept)
+        continue;
       PunchRequest punch;
       punch.object = self.object_;
       punch.level = PunchLevel::kDkey;

@@ -11,7 +11,8 @@ rpc::ClientSession::Options session_options(Reactor& reactor, const ConnectOptio
   return {.identity = Uuid::from_random(high, reactor.random()), .name = options.name, .incarnation = 1};
 }
 
-rpc::PeerOptions peer_options(std::vector<rpc::Address> addresses, const ConnectOptions& options, rpc::Counters& counters) {
+rpc::PeerOptions peer_options(std::vector<rpc::Address> addresses, const ConnectOptions& options,
+                              rpc::Counters& counters) {
   rpc::PeerOptions peer;
   peer.addresses = std::move(addresses);
   peer.connect_timeout = options.timeout;

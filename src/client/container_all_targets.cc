@@ -13,7 +13,8 @@ namespace {
 bool is_spread(const ObjectId& object) { return object.object_class() != ObjectClass::kS1; }
 
 /// The targets that can hold a part of what the request names.
-std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object, ByteView dkey, std::uint32_t targets) {
+std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object, ByteView dkey,
+                                       std::uint32_t targets) {
   if (!whole_object || !is_spread(object)) return {target_of(object, dkey, targets)};
   std::vector<std::uint32_t> all(targets);
   for (std::uint32_t i = 0; i < targets; ++i) all[i] = i;
@@ -22,17 +23,17 @@ std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object
 
 /// Order of a listing: numeric for integer keys, else that of bytes.
 bool listed_before(KeyFlavour flavour, const ListedKey& a, const ListedKey& b) {
-  if (flavour == KeyFlavour::kUint64 && a.key.size() == sizeof(std::uint64_t) && b.key.size() == sizeof(std::uint64_t)) {
+  if (flavour == KeyFlavour::kUint64 && a.key.size() == sizeof(std::uint64_t) &&
+      b.key.size() == sizeof(std::uint64_t)) {
     return load_le<std::uint64_t>(a.key.data()) < load_le<std::uint64_t>(b.key.data());
   }
   return compare(a.key, b.key) < 0;
 }
 
-/// Merges one page of each target: keys beyond the last one that every unfinished target has reached are left for the next
-/// page, and a key that several targets hold shows once.
+/// Merges one page of each target: keys beyond the last one that every unfinished target has reached are left for the
+/// next page, and a key that several targets hold shows once.
 ListReply merge_pages(std::vector<ListReply> pages, const ListRequest& request) {
-  const KeyFlavour flavour =
-      request.level == ListLevel::kDkeys ? request.object.dkey_flavour() : KeyFlavour::kLexical;
+  const KeyFlavour flavour = request.level == ListLevel::kDkeys ? request.object.dkey_flavour() : KeyFlavour::kLexical;
   const auto before = [flavour](const ListedKey& a, const ListedKey& b) { return listed_before(flavour, a, b); };
   bool complete = true;
   std::vector<ListedKey> merged;
@@ -74,7 +75,8 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   UpdateReply newest{};
   bool found = false;
   Result<> absent;
-  for (const std::uint32_t target : targets_for(request.object, request.level == PunchLevel::kObject, request.dkey, count)) {
+  for (const std::uint32_t target :
+       targets_for(request.object, request.level == PunchLevel::kObject, request.dkey, count)) {
     auto reply = co_await state->impl->call(Opcode::kPunch, body, {}, {}, target, until);
     // A wide object exists when a part of it does, on any target.
     if (!reply && reply.error() == Code::kConditionFailed) {
@@ -122,8 +124,9 @@ Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
     CO_TRY(QueryReply found, decode_query_reply(reply.body));
     if (!found.exists) continue;
     const bool integers = found.dkey.size() == sizeof(std::uint64_t) && last.dkey.size() == sizeof(std::uint64_t);
-    const bool later = !last.exists || (integers ? load_le<std::uint64_t>(found.dkey.data()) > load_le<std::uint64_t>(last.dkey.data())
-                                                 : compare(found.dkey, last.dkey) > 0);
+    const bool later =
+        !last.exists || (integers ? load_le<std::uint64_t>(found.dkey.data()) > load_le<std::uint64_t>(last.dkey.data())
+                                  : compare(found.dkey, last.dkey) > 0);
     if (later) last = std::move(found);
   }
   co_return last;

@@ -78,7 +78,8 @@ Result<> verify_segments(std::span<const Segment> segments, const AkeyFetch& ask
     });
   }
   if (damaged || next != fetched.checksums.size()) {
-    return failf(Code::kChecksumMismatch, "akey '{}': data arrived damaged (checksum of chunk {} of {}); it was not returned",
+    return failf(Code::kChecksumMismatch,
+                 "akey '{}': data arrived damaged (checksum of chunk {} of {}); it was not returned",
                  printable(asked.akey), next, fetched.checksums.size());
   }
   return {};
@@ -123,7 +124,8 @@ Result<> settle_payload(const FetchRequest& request, const FetchReply& reply, st
   TRY(const auto segments, segments_of(request, reply));
   const Segment& last = segments.back();
   if (last.received_at + last.sent != received || last.belongs_at + last.room > into.bytes()) {
-    return failf(Code::kMalformed, "fetch reply announces {} bytes and {} came", last.received_at + last.sent, received);
+    return failf(Code::kMalformed, "fetch reply announces {} bytes and {} came", last.received_at + last.sent,
+                 received);
   }
   if (verify_checksums) CHECK_OK(verify(request, reply, segments, into));
 

@@ -26,8 +26,8 @@ class EmbeddedCoordinatorTest : public testing::Test {
 
   void SetUp() override {
     media::SimDevice device(node_, "new", *medium_);
-    const auto done = world_.block_on(
-        node_, store::Store::format(node_, store::Devices::one(device), {.log_bytes = 4u << 20}));
+    const auto done =
+        world_.block_on(node_, store::Store::format(node_, store::Devices::one(device), {.log_bytes = 4u << 20}));
     ASSERT_TRUE(done) << done.error().to_string();
     world_.block_on(node_, device.close());
     start();

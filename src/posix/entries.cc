@@ -114,7 +114,8 @@ Task<Result<>> Entries::remove(EntryPlace place, Inode inode, Until until) {
   inode.state = EntryState::kRemoved;
   auto removed = co_await store(place, inode, Precondition::kPresent, until);
   if (!removed && removed.error() == Code::kConditionFailed) {
-    co_return failf(Code::kNotFound, "'{}' was removed by another client", printable(as_bytes(place.name), kMaxNameBytes));
+    co_return failf(Code::kNotFound, "'{}' was removed by another client",
+                    printable(as_bytes(place.name), kMaxNameBytes));
   }
   CO_CHECK_OK(std::move(removed));
   co_return co_await finish_removal(std::move(place), std::move(inode), until);

@@ -6,14 +6,16 @@
 
 namespace cenote::posix {
 
-/// The place of a name: a dkey of a directory object. The root has no name; its attributes lie in the superblock object.
+/// The place of a name: a dkey of a directory object. The root has no name; its attributes lie in the superblock
+/// object.
 struct EntryPlace {
   ObjectId directory;
   std::string name;
   static EntryPlace root() { return {superblock_object(), "root"}; }
 };
 
-/// Single-dkey operations on directory entries, and the finishing of chains that somebody left half done. No paths here.
+/// Single-dkey operations on directory entries, and the finishing of chains that somebody left half done. No paths
+/// here.
 class Entries {
  public:
   explicit Entries(async::Container container) : container_(std::move(container)) {}

@@ -123,8 +123,8 @@ Result<FsSuperblock> decode_superblock(ByteView stored) {
     return fail(Code::kMalformed, "the container holds something else than a file system");
   }
   if (oldest_reader > kSuperblockVersion) {
-    return failf(Code::kNewerFormat, "the file system needs format {} and this Cenote knows {}: upgrade it", oldest_reader,
-                 kSuperblockVersion);
+    return failf(Code::kNewerFormat, "the file system needs format {} and this Cenote knows {}: upgrade it",
+                 oldest_reader, kSuperblockVersion);
   }
   FsSuperblock superblock;
   superblock.chunk_bytes = decoder.integer<std::uint32_t>();

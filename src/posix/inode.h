@@ -16,9 +16,9 @@ struct Inode {
   std::uint32_t mode = 0, uid = 0, gid = 0;
   std::uint32_t links = 1;
   WallTime atime{}, mtime{}, ctime{};
-  ObjectId object;              ///< a symbolic link has one too, for its inode number
-  bool has_xattrs = false;      ///< the object's companion may hold extended attributes
-  ObjectId object_to_remove;    ///< what this entry replaced and nobody has punched yet
+  ObjectId object;            ///< a symbolic link has one too, for its inode number
+  bool has_xattrs = false;    ///< the object's companion may hold extended attributes
+  ObjectId object_to_remove;  ///< what this entry replaced and nobody has punched yet
   bool removed_has_xattrs = false;
   ObjectId moving_to_directory;
   std::string moving_to_name;

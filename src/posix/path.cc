@@ -13,7 +13,8 @@ Result<std::vector<std::string>> split_path(std::string_view path) {
   if (path.size() > kMaxPathBytes) {
     return failf(Code::kNameTooLong, "path of {} bytes is over the limit of {}", path.size(), kMaxPathBytes);
   }
-  if (path.contains('\0')) return failf(Code::kInvalidArgument, "path '{}' holds a zero byte", printable(as_bytes(path)));
+  if (path.contains('\0'))
+    return failf(Code::kInvalidArgument, "path '{}' holds a zero byte", printable(as_bytes(path)));
   std::vector<std::string> components;
   std::size_t at = 0;
   while (at < path.size()) {
@@ -22,8 +23,8 @@ Result<std::vector<std::string>> split_path(std::string_view path) {
     at = end + 1;
     if (component.empty() || component == ".") continue;
     if (component.size() > kMaxNameBytes) {
-      return failf(Code::kNameTooLong, "'{}' is {} bytes long, over the limit of {} for a name", component, component.size(),
-                   kMaxNameBytes);
+      return failf(Code::kNameTooLong, "'{}' is {} bytes long, over the limit of {} for a name", component,
+                   component.size(), kMaxNameBytes);
     }
     components.emplace_back(component);
   }
@@ -35,7 +36,8 @@ Result<> validate_name(std::string_view name) {
     return failf(Code::kInvalidArgument, "'{}' cannot be created or removed as a name", name);
   }
   if (name.size() > kMaxNameBytes) {
-    return failf(Code::kNameTooLong, "'{}' is {} bytes long, over the limit of {} for a name", name, name.size(), kMaxNameBytes);
+    return failf(Code::kNameTooLong, "'{}' is {} bytes long, over the limit of {} for a name", name, name.size(),
+                 kMaxNameBytes);
   }
   if (name.contains('/') || name.contains('\0')) {
     return failf(Code::kInvalidArgument, "name '{}' holds a '/' or a zero byte", printable(as_bytes(name)));

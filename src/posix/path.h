@@ -8,8 +8,8 @@
 
 namespace cenote::posix {
 
-/// Splits an absolute path into components, "." and empty ones left out, ".." kept. kInvalidArgument for a relative or empty
-/// path or one with a NUL, kNameTooLong over a limit.
+/// Splits an absolute path into components, "." and empty ones left out, ".." kept. kInvalidArgument for a relative or
+/// empty path or one with a NUL, kNameTooLong over a limit.
 Result<std::vector<std::string>> split_path(std::string_view path);
 
 /// One component that may be created: not empty, not "." or "..", no '/' or NUL, at most kMaxNameBytes.

@@ -22,7 +22,8 @@ Task<Result<>> FileSystem::rename(std::string from, std::string to, Until until)
   CO_TRY(Resolved target, co_await impl_->resolve(to, false, until));
   CO_CHECK_OK(validate_name(source.place.name));
   CO_CHECK_OK(validate_name(target.place.name));
-  if (source.is_root() || target.is_root()) co_return fail(Code::kInvalidArgument, "the root directory cannot be renamed");
+  if (source.is_root() || target.is_root())
+    co_return fail(Code::kInvalidArgument, "the root directory cannot be renamed");
   if (target.inode && target.inode->object == source.inode->object) co_return Result<>();  // the same name
   if (std::ranges::find(target.ancestors, source.inode->object) != target.ancestors.end()) {
     co_return failf(Code::kInvalidArgument, "'{}' cannot be moved into itself as '{}'", from, to);

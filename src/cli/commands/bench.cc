@@ -42,7 +42,8 @@ std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t b
   constexpr std::uint32_t kLargeDepth = 8;
   if (wanted("update") || wanted("fetch")) add("update", LoadKind::kUpdate, bytes, arguments.depth);
   if (wanted("fetch")) add("fetch", LoadKind::kFetch, bytes, arguments.depth);
-  if (wanted("write") || wanted("read")) add("write", LoadKind::kUpdate, kLarge, std::min(arguments.depth, kLargeDepth));
+  if (wanted("write") || wanted("read"))
+    add("write", LoadKind::kUpdate, kLarge, std::min(arguments.depth, kLargeDepth));
   if (wanted("read")) add("read", LoadKind::kFetch, kLarge, std::min(arguments.depth, kLargeDepth));
   if (wanted("put") || wanted("get")) add("put", LoadKind::kPut, 100, arguments.depth);
   if (wanted("get")) add("get", LoadKind::kGet, 100, arguments.depth);
@@ -86,12 +87,18 @@ void print(Context& context, const std::vector<Row>& rows) {
     const auto percentile = [&](double percent) {
       return static_cast<double>(row.result.latency.percentile(percent).count());
     };
-    table.push_back({row.name, human_bytes(row.options.bytes), std::to_string(row.options.depth), fmt::format("{:.0f}/s", rate),
-                     human_bytes(static_cast<std::uint64_t>(bandwidth)) + "/s", microseconds(percentile(50)),
-                     microseconds(percentile(99))});
-    all.push_back({{"workload", row.name}, {"bytes", row.options.bytes}, {"depth", row.options.depth},
-                   {"operations", row.result.operations}, {"seconds", seconds}, {"operations_per_second", rate},
-                   {"bytes_per_second", bandwidth}, {"p50_ns", percentile(50)}, {"p99_ns", percentile(99)},
+    table.push_back({row.name, human_bytes(row.options.bytes), std::to_string(row.options.depth),
+                     fmt::format("{:.0f}/s", rate), human_bytes(static_cast<std::uint64_t>(bandwidth)) + "/s",
+                     microseconds(percentile(50)), microseconds(percentile(99))});
+    all.push_back({{"workload", row.name},
+                   {"bytes", row.options.bytes},
+                   {"depth", row.options.depth},
+                   {"operations", row.result.operations},
+                   {"seconds", seconds},
+                   {"operations_per_second", rate},
+                   {"bytes_per_second", bandwidth},
+                   {"p50_ns", percentile(50)},
+                   {"p99_ns", percentile(99)},
                    {"p999_ns", percentile(99.9)}});
   }
   context.out.table({"WORKLOAD", "SIZE", "DEPTH", "RATE", "BANDWIDTH", "P50", "P99"}, table);
@@ -106,7 +113,7 @@ Result<> run(Context& context, const Arguments& arguments) {
     return failf(Code::kInvalidArgument, "--size {} must divide 1 MiB and be at least 8 bytes", arguments.size);
   }
   std::vector<Row> rows = plan(arguments.workloads, static_cast<std::uint32_t>(bytes), arguments, working_set);
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   CHECK_OK(client->run([&](async::Client& inner) { return run_rows(&inner, name, &rows, arguments.keep); }));
   print(context, rows);
   return {};
@@ -116,17 +123,26 @@ Result<> run(Context& context, const Arguments& arguments) {
 
 void add_bench(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* bench = add_verb(app, "bench", "Measure a system: rate, bandwidth and latency of durable writes and verified reads",
-                             "  cenote bench scratch/things\n"
-                             "  cenote bench scratch/things --workload update --workload fetch --size 4KiB --depth 64 --seconds 10\n"
-                             "  cenote bench scratch/things --json");
-  bench->add_option("POOL/CONTAINER", arguments->container, "where the test data goes; it is removed at the end")->required();
-  bench->add_option("--workload", arguments->workloads, "update, fetch (of --size), write, read (1 MiB), put, get (100-byte values); all when left out")
+  CLI::App* bench =
+      add_verb(app, "bench", "Measure a system: rate, bandwidth and latency of durable writes and verified reads",
+               "  cenote bench scratch/things\n"
+               "  cenote bench scratch/things --workload update --workload fetch --size 4KiB --depth 64 --seconds 10\n"
+               "  cenote bench scratch/things --json");
+  bench->add_option("POOL/CONTAINER", arguments->container, "where the test data goes; it is removed at the end")
+      ->required();
+  bench
+      ->add_option("--workload", arguments->workloads,
+                   "update, fetch (of --size), write, read (1 MiB), put, get (100-byte values); all when left out")
       ->check(CLI::IsMember({"update", "fetch", "write", "read", "put", "get"}));
   bench->add_option("--size", arguments->size, "bytes per update and fetch")->capture_default_str();
-  bench->add_option("--depth", arguments->depth, "operations in flight")->check(CLI::Range(1, 256))->capture_default_str();
-  bench->add_option("--seconds", arguments->seconds, "duration of each workload")->check(CLI::Range(0.1, 86400.0))->capture_default_str();
-  bench->add_option("--working-set", arguments->working_set, "data written before writing starts over")->capture_default_str();
+  bench->add_option("--depth", arguments->depth, "operations in flight")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  bench->add_option("--seconds", arguments->seconds, "duration of each workload")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  bench->add_option("--working-set", arguments->working_set, "data written before writing starts over")
+      ->capture_default_str();
   bench->add_flag("--keep", arguments->keep, "leave the test data");
   bench->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
 }

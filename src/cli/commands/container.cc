@@ -22,14 +22,15 @@ Result<std::pair<std::string, std::string>> parse_property(std::string_view text
   return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
 }
 
-Result<> create(Context& context, const std::string& name, const std::string& type, const std::vector<std::string>& properties) {
+Result<> create(Context& context, const std::string& name, const std::string& type,
+                const std::vector<std::string>& properties) {
   TRY(const ContainerName parsed, parse_container(name));
   CreateContainer request{.pool = parsed.pool, .label = parsed.container, .type = type, .properties = {}};
   for (const std::string& text : properties) {
     TRY(auto property, parse_property(text));
     request.properties.insert(std::move(property));
   }
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const ContainerInfo made, client->create_container(request, context.bounds()));
   context.out.line(fmt::format("created container '{}' ({})", name, made.id.to_string()));
   context.out.document(json_of(made));
@@ -37,7 +38,7 @@ Result<> create(Context& context, const std::string& name, const std::string& ty
 }
 
 Result<> list(Context& context, const std::string& pool) {
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const auto containers, client->list_containers(pool, context.bounds()));
   std::vector<std::vector<std::string>> rows;
   Json all = Json::array();
@@ -52,7 +53,7 @@ Result<> list(Context& context, const std::string& pool) {
 
 Result<> query(Context& context, const std::string& name) {
   TRY(const ContainerName parsed, parse_container(name));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const ContainerInfo container, client->query_container(parsed.pool, parsed.container, context.bounds()));
   context.out.table(kHeader, {row_of(container)});
   context.out.document(json_of(container));
@@ -61,7 +62,7 @@ Result<> query(Context& context, const std::string& name) {
 
 Result<> destroy(Context& context, const std::string& name) {
   TRY(const ContainerName parsed, parse_container(name));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   CHECK_OK(client->destroy_container(parsed.pool, parsed.container, context.bounds()));
   context.out.line(fmt::format("destroyed container '{}'", name));
   context.out.document({{"destroyed", name}});
@@ -71,7 +72,7 @@ Result<> destroy(Context& context, const std::string& name) {
 Result<> set_property(Context& context, const std::string& name, const std::string& text) {
   TRY(const ContainerName parsed, parse_container(name));
   TRY(const auto property, parse_property(text));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   CHECK_OK(client->set_property(parsed.pool, parsed.container, property.first, property.second, context.bounds()));
   context.out.line(fmt::format("{}: {} = {}", name, property.first, property.second));
   context.out.document({{property.first, property.second}});
@@ -80,7 +81,7 @@ Result<> set_property(Context& context, const std::string& name, const std::stri
 
 Result<> get_property(Context& context, const std::string& name, const std::string& key) {
   TRY(const ContainerName parsed, parse_container(name));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const ContainerInfo container, client->query_container(parsed.pool, parsed.container, context.bounds()));
   if (key.empty()) {
     std::vector<std::vector<std::string>> rows;
@@ -90,7 +91,8 @@ Result<> get_property(Context& context, const std::string& name, const std::stri
     return {};
   }
   const auto found = container.properties.find(key);
-  if (found == container.properties.end()) return failf(Code::kNotFound, "container '{}' has no property '{}'", name, key);
+  if (found == container.properties.end())
+    return failf(Code::kNotFound, "container '{}' has no property '{}'", name, key);
   context.out.line(found->second);
   context.out.document({{key, found->second}});
   return {};
@@ -106,7 +108,9 @@ void add_container(CLI::App& app, Context& context) {
     std::vector<std::string> properties;
   };
   const auto arguments = std::make_shared<Arguments>();
-  const auto add_name = [&](CLI::App* verb) { verb->add_option("POOL/CONTAINER", arguments->name, "the container")->required(); };
+  const auto add_name = [&](CLI::App* verb) {
+    verb->add_option("POOL/CONTAINER", arguments->name, "the container")->required();
+  };
 
   CLI::App* verb = add_verb(*container, "create", "Create a container",
                             "  cenote container create scratch/things\n"
@@ -128,20 +132,26 @@ void add_container(CLI::App& app, Context& context) {
   add_name(verb);
   verb->callback([=, &context] { context.action = [=, &context] { return query(context, arguments->name); }; });
 
-  verb = add_verb(*container, "destroy", "Destroy a container and all data in it", "  cenote container destroy scratch/things");
+  verb = add_verb(*container, "destroy", "Destroy a container and all data in it",
+                  "  cenote container destroy scratch/things");
   add_name(verb);
   verb->callback([=, &context] { context.action = [=, &context] { return destroy(context, arguments->name); }; });
 
-  verb = add_verb(*container, "set-prop", "Set a property", "  cenote container set-prop scratch/home user.owner=physics");
+  verb =
+      add_verb(*container, "set-prop", "Set a property", "  cenote container set-prop scratch/home user.owner=physics");
   add_name(verb);
   verb->add_option("KEY=VALUE", arguments->property, "keys of your own start with 'user.'")->required();
-  verb->callback([=, &context] { context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); }; });
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };
+  });
 
   verb = add_verb(*container, "get-prop", "Show one property, or all",
                   "  cenote container get-prop scratch/home\n  cenote container get-prop scratch/home checksum");
   add_name(verb);
   verb->add_option("KEY", arguments->key, "the property; all when left out");
-  verb->callback([=, &context] { context.action = [=, &context] { return get_property(context, arguments->name, arguments->key); }; });
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return get_property(context, arguments->name, arguments->key); };
+  });
 }
 
 }  // namespace cenote::cli

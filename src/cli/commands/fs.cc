@@ -31,7 +31,7 @@ Task<Answer<Work>> run_with_files(async::Client* client, ContainerName name, Wor
 template <typename Work>
 Answer<Work> with_files(Context& context, const std::string& container, Work work) {
   TRY(const ContainerName name, parse_container(container));
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   return client->run([&](async::Client& inner) { return run_with_files(&inner, name, &work); });
 }
 
@@ -43,15 +43,20 @@ Result<RemotePath> remote(std::string_view text) {
 
 const char* type_name(posix::FileType type) {
   switch (type) {
-    case posix::FileType::kFile: return "file";
-    case posix::FileType::kDirectory: return "directory";
-    case posix::FileType::kSymlink: return "link";
+    case posix::FileType::kFile:
+      return "file";
+    case posix::FileType::kDirectory:
+      return "directory";
+    case posix::FileType::kSymlink:
+      return "link";
   }
   return "?";
 }
 
 std::string mode_text(const posix::Attributes& attributes) {
-  std::string text = attributes.type == posix::FileType::kDirectory ? "d" : attributes.type == posix::FileType::kSymlink ? "l" : "-";
+  std::string text = attributes.type == posix::FileType::kDirectory ? "d"
+                     : attributes.type == posix::FileType::kSymlink ? "l"
+                                                                    : "-";
   for (int shift = 6; shift >= 0; shift -= 3) {
     const std::uint32_t bits = attributes.mode >> shift;
     text += (bits & 4) != 0 ? 'r' : '-';
@@ -62,7 +67,8 @@ std::string mode_text(const posix::Attributes& attributes) {
 }
 
 std::string time_text(WallTime time) {
-  const auto seconds = static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
+  const auto seconds =
+      static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
   std::tm broken_down{};
   localtime_r(&seconds, &broken_down);
   char text[32];
@@ -86,13 +92,18 @@ Json json_of(const std::string& path, const posix::Attributes& attributes) {
 void print_copy(Context& context, const CopyStatistics& statistics, Duration elapsed) {
   const double seconds = std::max(std::chrono::duration<double>(elapsed).count(), 1e-9);
   if (!context.quiet) {
-    context.out.line(fmt::format("{} files, {} directories, {} links, {} in {:.1f} s ({}/s){}", statistics.files,
-                                 statistics.directories, statistics.links, human_bytes(statistics.bytes), seconds,
-                                 human_bytes(static_cast<std::uint64_t>(static_cast<double>(statistics.bytes) / seconds)),
-                                 statistics.skipped > 0 ? fmt::format(", {} devices or sockets left out", statistics.skipped) : ""));
+    context.out.line(
+        fmt::format("{} files, {} directories, {} links, {} in {:.1f} s ({}/s){}", statistics.files,
+                    statistics.directories, statistics.links, human_bytes(statistics.bytes), seconds,
+                    human_bytes(static_cast<std::uint64_t>(static_cast<double>(statistics.bytes) / seconds)),
+                    statistics.skipped > 0 ? fmt::format(", {} devices or sockets left out", statistics.skipped) : ""));
   }
-  context.out.document({{"files", statistics.files}, {"directories", statistics.directories}, {"links", statistics.links},
-                        {"bytes", statistics.bytes}, {"skipped", statistics.skipped}, {"seconds", seconds}});
+  context.out.document({{"files", statistics.files},
+                        {"directories", statistics.directories},
+                        {"links", statistics.links},
+                        {"bytes", statistics.bytes},
+                        {"skipped", statistics.skipped},
+                        {"seconds", seconds}});
 }
 
 /// A directory as target takes the source's last name, as cp does.
@@ -109,10 +120,11 @@ Result<> copy(Context& context, const Arguments& arguments) {
   const auto from = parse_remote(arguments.path);
   const auto to = parse_remote(arguments.target);
   if (from.has_value() == to.has_value()) {
-    return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path", arguments.path,
-                 arguments.target);
+    return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
+                 arguments.path, arguments.target);
   }
-  CopyOptions options{.recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
+  CopyOptions options{
+      .recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
   Progress progress("copying", 0, !context.quiet && !context.out.json());
   const auto work = [&](async::Client& client, posix::FileSystem& files) -> Task<Result<CopyStatistics>> {
     if (from) co_return co_await copy_out(client.reactor(), files, from->path, arguments.target, options, progress);
@@ -153,8 +165,8 @@ Result<> list(Context& context, const Arguments& arguments) {
   TRY(const Rows rows, with_files(context, where.container, work));
   Json entries = Json::array();
   for (const auto& [name, attributes] : rows) {
-    context.out.line(arguments.all ? fmt::format("{} {:>6} {:>6} {:>12}  {}  {}", mode_text(attributes), attributes.uid, attributes.gid,
-                                                 attributes.size, time_text(attributes.mtime), name)
+    context.out.line(arguments.all ? fmt::format("{} {:>6} {:>6} {:>12}  {}  {}", mode_text(attributes), attributes.uid,
+                                                 attributes.gid, attributes.size, time_text(attributes.mtime), name)
                                    : name);
     entries.push_back(json_of(name, attributes));
   }
@@ -166,10 +178,12 @@ Result<> stat(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return files.stat(where.path, false); };
   TRY(const posix::Attributes attributes, with_files(context, where.container, work));
-  context.out.line(fmt::format("  path: {}\n  type: {}\n  size: {} ({})\n  mode: {:04o} ({})  uid: {}  gid: {}  links: {}\n  modified: {}\n  object: {}",
-                               where.path, type_name(attributes.type), attributes.size, human_bytes(attributes.size), attributes.mode,
-                               mode_text(attributes), attributes.uid, attributes.gid, attributes.links, time_text(attributes.mtime),
-                               attributes.object.to_string()));
+  context.out.line(
+      fmt::format("  path: {}\n  type: {}\n  size: {} ({})\n  mode: {:04o} ({})  uid: {}  gid: {}  links: {}\n  "
+                  "modified: {}\n  object: {}",
+                  where.path, type_name(attributes.type), attributes.size, human_bytes(attributes.size),
+                  attributes.mode, mode_text(attributes), attributes.uid, attributes.gid, attributes.links,
+                  time_text(attributes.mtime), attributes.object.to_string()));
   context.out.document(json_of(where.path, attributes));
   return {};
 }
@@ -193,7 +207,8 @@ Result<> cat(Context& context, const Arguments& arguments) {
 Result<> make_directory(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
-    for (std::size_t end = where.path.find('/', 1); arguments.parents && end != std::string::npos; end = where.path.find('/', end + 1)) {
+    for (std::size_t end = where.path.find('/', 1); arguments.parents && end != std::string::npos;
+         end = where.path.find('/', end + 1)) {
       auto made = co_await files.mkdir(where.path.substr(0, end), {.mode = 0755});
       if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
     }
@@ -245,7 +260,8 @@ Result<> move(Context& context, const Arguments& arguments) {
   TRY(const RemotePath from, remote(arguments.path));
   TRY(const RemotePath to, remote(arguments.target));
   if (from.container != to.container) {
-    return failf(Code::kInvalidArgument, "'{}' and '{}' are in two containers: copy, then remove", arguments.path, arguments.target);
+    return failf(Code::kInvalidArgument, "'{}' and '{}' are in two containers: copy, then remove", arguments.path,
+                 arguments.target);
   }
   const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
     CO_TRY(std::string place, co_await place_in(files, to.path, from.path, false));
@@ -284,9 +300,12 @@ Result<> disk_usage(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return measure(files, where.path); };
   TRY(const CopyStatistics total, with_files(context, where.container, work));
-  context.out.line(fmt::format("{}  {} files, {} directories, {} links  {}", human_bytes(total.bytes), total.files, total.directories,
-                               total.links, where.path));
-  context.out.document({{"path", where.path}, {"bytes", total.bytes}, {"files", total.files}, {"directories", total.directories},
+  context.out.line(fmt::format("{}  {} files, {} directories, {} links  {}", human_bytes(total.bytes), total.files,
+                               total.directories, total.links, where.path));
+  context.out.document({{"path", where.path},
+                        {"bytes", total.bytes},
+                        {"files", total.files},
+                        {"directories", total.directories},
                         {"links", total.links}});
   return {};
 }
@@ -311,11 +330,15 @@ void add_fs(CLI::App& app, Context& context) {
   verb->add_option("SOURCE", arguments->path, "local path, or POOL/CONTAINER:/PATH")->required();
   verb->add_option("TARGET", arguments->target, "the other of the two")->required();
   verb->add_flag("-r,--recursive", arguments->recursive, "copy directories with everything in them");
-  verb->add_option("--parallel", arguments->parallel, "files copied at the same time")->check(CLI::Range(1, 256))->capture_default_str();
-  verb->add_option("--acknowledged", arguments->acknowledged, "append the name of each file to this local file once it is durable");
+  verb->add_option("--parallel", arguments->parallel, "files copied at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_option("--acknowledged", arguments->acknowledged,
+                   "append the name of each file to this local file once it is durable");
   bind(verb, copy);
 
-  verb = add_verb(*fs, "ls", "List a directory", "  cenote fs ls scratch/home:/\n  cenote fs ls -l scratch/home:/photos");
+  verb =
+      add_verb(*fs, "ls", "List a directory", "  cenote fs ls scratch/home:/\n  cenote fs ls -l scratch/home:/photos");
   add_path(verb);
   verb->add_flag("-l,--long", arguments->all, "mode, owner, size and time too");
   bind(verb, list);
@@ -328,12 +351,14 @@ void add_fs(CLI::App& app, Context& context) {
   add_path(verb);
   bind(verb, cat);
 
-  verb = add_verb(*fs, "mkdir", "Create a directory", "  cenote fs mkdir scratch/home:/photos\n  cenote fs mkdir -p scratch/home:/a/b/c");
+  verb = add_verb(*fs, "mkdir", "Create a directory",
+                  "  cenote fs mkdir scratch/home:/photos\n  cenote fs mkdir -p scratch/home:/a/b/c");
   add_path(verb);
   verb->add_flag("-p,--parents", arguments->parents, "create missing parents; an existing directory is no error");
   bind(verb, make_directory);
 
-  verb = add_verb(*fs, "rm", "Remove a file, or a tree", "  cenote fs rm scratch/home:/notes.txt\n  cenote fs rm -r scratch/home:/photos");
+  verb = add_verb(*fs, "rm", "Remove a file, or a tree",
+                  "  cenote fs rm scratch/home:/notes.txt\n  cenote fs rm -r scratch/home:/photos");
   add_path(verb);
   verb->add_flag("-r,--recursive", arguments->recursive, "directories with everything in them");
   bind(verb, remove);

@@ -1,5 +1,5 @@
-#include <iterator>
 #include <iostream>
+#include <iterator>
 
 #include "cenote/base/format.h"
 #include "context.h"
@@ -16,7 +16,8 @@ struct Arguments {
 Result<std::string> read_stdin() {
   std::string data{std::istreambuf_iterator<char>(std::cin), {}};
   if (data.size() > kMaxSingleValueBytes) {
-    return failf(Code::kValueTooLarge, "the value has more than {} bytes: store it as a file or an array", kMaxSingleValueBytes);
+    return failf(Code::kValueTooLarge, "the value has more than {} bytes: store it as a file or an array",
+                 kMaxSingleValueBytes);
   }
   return data;
 }
@@ -101,12 +102,14 @@ void add_kv(CLI::App& app, Context& context) {
   verb->add_flag("--new", arguments->only_new, "fail if the key exists");
   bind(verb, put);
 
-  verb = add_verb(*kv, "get", "Print a value as it is", "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg");
+  verb = add_verb(*kv, "get", "Print a value as it is",
+                  "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg");
   add_container_name(verb);
   verb->add_option("KEY", arguments->key)->required();
   bind(verb, get);
 
-  verb = add_verb(*kv, "list", "List keys in order", "  cenote kv list scratch/things\n  cenote kv list scratch/things --prefix 2024- --limit 10");
+  verb = add_verb(*kv, "list", "List keys in order",
+                  "  cenote kv list scratch/things\n  cenote kv list scratch/things --prefix 2024- --limit 10");
   add_container_name(verb);
   verb->add_option("--prefix", arguments->prefix, "only keys that start with this");
   verb->add_option("--limit", arguments->limit, "at most so many");

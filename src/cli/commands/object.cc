@@ -47,7 +47,8 @@ Result<> put(Context& context, const Arguments& arguments) {
     akey.ranges.push_back({arguments.offset, payload.size()});
   }
   TRY(const UpdateReply reply, container.update(std::move(request), {as_bytes(payload)}, context.bounds()));
-  context.out.line(fmt::format("{} bytes in object {} at epoch {}", payload.size(), object.to_string(), reply.epoch.value()));
+  context.out.line(
+      fmt::format("{} bytes in object {} at epoch {}", payload.size(), object.to_string(), reply.epoch.value()));
   context.out.document({{"object", object.to_string()}, {"bytes", payload.size()}, {"epoch", reply.epoch.value()}});
   return {};
 }
@@ -73,7 +74,9 @@ Result<> get(Context& context, const Arguments& arguments) {
   }
   if (!arguments.array) data.resize(reply.akeys[0].bytes);
   if (!context.out.json()) return context.out.raw(as_text(data));
-  context.out.document({{"object", object.to_string()}, {"bytes", data.size()}, {"epoch", reply.epoch.value()},
+  context.out.document({{"object", object.to_string()},
+                        {"bytes", data.size()},
+                        {"epoch", reply.epoch.value()},
                         {"value", std::string(as_text(data))}});
   return {};
 }
@@ -88,7 +91,9 @@ ListLevel level_of(const Arguments& arguments) {
 void print_extent(Context& context, const ListedExtent& extent, Json& entries) {
   context.out.line(fmt::format("{}-{}  epoch {}  {}", extent.range.first, extent.range.first + extent.range.count - 1,
                                extent.epoch.value(), human_bytes(extent.stored_bytes)));
-  entries.push_back({{"first", extent.range.first}, {"count", extent.range.count}, {"epoch", extent.epoch.value()},
+  entries.push_back({{"first", extent.range.first},
+                     {"count", extent.range.count},
+                     {"epoch", extent.epoch.value()},
                      {"stored_bytes", extent.stored_bytes}});
 }
 
@@ -124,7 +129,9 @@ Result<> punch(Context& context, const Arguments& arguments) {
   PunchRequest request;
   TRY(request.object, ObjectId::parse(arguments.object));
   request.condition = Precondition::kPresent;
-  request.level = arguments.dkey.empty() ? PunchLevel::kObject : arguments.akey.empty() ? PunchLevel::kDkey : PunchLevel::kAkey;
+  request.level = arguments.dkey.empty()   ? PunchLevel::kObject
+                  : arguments.akey.empty() ? PunchLevel::kDkey
+                                           : PunchLevel::kAkey;
   request.dkey = key_bytes(arguments.dkey);
   if (!arguments.akey.empty()) request.akeys.push_back(key_bytes(arguments.akey));
   auto punched = container.punch(std::move(request), context.bounds());
@@ -149,7 +156,8 @@ Result<> stat(Context& context, const Arguments& arguments) {
     dkeys += page.keys.size();
     request.anchor = std::move(page.anchor);
   } while (!request.anchor.empty());
-  if (dkeys == 0) return failf(Code::kNotFound, "container '{}' has no object {}", arguments.container, arguments.object);
+  if (dkeys == 0)
+    return failf(Code::kNotFound, "container '{}' has no object {}", arguments.container, arguments.object);
   const char* object_class = object.object_class() == ObjectClass::kS1 ? "S1" : "SX";
   context.out.line(fmt::format("object {}  class {}  dkeys {}", object.to_string(), object_class, dkeys));
   context.out.document({{"object", object.to_string()}, {"class", object_class}, {"dkeys", dkeys}});
@@ -169,9 +177,10 @@ void add_object(CLI::App& app, Context& context) {
     verb->add_option("POOL/CONTAINER", arguments->container, "the container")->required();
   };
 
-  CLI::App* verb = add_verb(*object, "put", "Write a value, or bytes of an array",
-                            "  cenote object put scratch/things new name text hello\n"
-                            "  cenote object put scratch/things 00010000... chunk data --array --offset 4096 --file part.bin");
+  CLI::App* verb =
+      add_verb(*object, "put", "Write a value, or bytes of an array",
+               "  cenote object put scratch/things new name text hello\n"
+               "  cenote object put scratch/things 00010000... chunk data --array --offset 4096 --file part.bin");
   add_container_name(verb);
   verb->add_option("OBJECT", arguments->object, "object id, or 'new' for one of its own")->required();
   verb->add_option("DKEY", arguments->dkey)->required();
@@ -179,7 +188,8 @@ void add_object(CLI::App& app, Context& context) {
   verb->add_option("VALUE", arguments->value, "the bytes, unless --file is given");
   verb->add_option("--file", arguments->file, "take the bytes from this file; '-' for standard input");
   verb->add_flag("--array", arguments->array, "write into an array of bytes");
-  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")->check(CLI::NonNegativeNumber);
+  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")
+      ->check(CLI::NonNegativeNumber);
   verb->add_option("--class", arguments->object_class, "class of a new object")->check(CLI::IsMember({"S1", "SX"}));
   bind(verb, put);
 
@@ -203,7 +213,8 @@ void add_object(CLI::App& app, Context& context) {
   verb->add_option("AKEY", arguments->akey);
   bind(verb, list);
 
-  verb = add_verb(*object, "punch", "Delete an object, a dkey or an akey", "  cenote object punch scratch/things 0002... name");
+  verb = add_verb(*object, "punch", "Delete an object, a dkey or an akey",
+                  "  cenote object punch scratch/things 0002... name");
   add_container_name(verb);
   verb->add_option("OBJECT", arguments->object)->required();
   verb->add_option("DKEY", arguments->dkey);

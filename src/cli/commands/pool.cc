@@ -18,15 +18,16 @@ Result<> create(Context& context, const std::string& label, const std::string& s
   if (!size.empty()) {
     TRY(request.size_bytes, parse_bytes(size));
   }
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const PoolInfo pool, client->create_pool(request, context.bounds()));
-  context.out.line("created pool '" + pool.label + "' of " + human_bytes(pool.size_bytes) + " (" + pool.id.to_string() + ")");
+  context.out.line("created pool '" + pool.label + "' of " + human_bytes(pool.size_bytes) + " (" + pool.id.to_string() +
+                   ")");
   context.out.document(json_of(pool));
   return {};
 }
 
 Result<> list(Context& context) {
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const auto pools, client->list_pools(context.bounds()));
   std::vector<std::vector<std::string>> rows;
   Json all = Json::array();
@@ -40,7 +41,7 @@ Result<> list(Context& context) {
 }
 
 Result<> query(Context& context, const std::string& name) {
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   TRY(const PoolInfo pool, client->query_pool(name, context.bounds()));
   context.out.table(kHeader, {row_of(pool)});
   context.out.document(json_of(pool));
@@ -48,7 +49,7 @@ Result<> query(Context& context, const std::string& name) {
 }
 
 Result<> destroy(Context& context, const std::string& name, bool force) {
-  TRY(Client* client, context.client());
+  TRY(Client * client, context.client());
   CHECK_OK(client->destroy_pool(name, force, context.bounds()));
   context.out.line("destroyed pool '" + name + "'");
   context.out.document({{"destroyed", name}});
@@ -66,11 +67,13 @@ void add_pool(CLI::App& app, Context& context) {
   };
   const auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* verb = add_verb(*pool, "create", "Create a pool",
-                            "  cenote pool create scratch --size 10GiB\n  cenote pool create all          # all space that is free");
+  CLI::App* verb =
+      add_verb(*pool, "create", "Create a pool",
+               "  cenote pool create scratch --size 10GiB\n  cenote pool create all          # all space that is free");
   verb->add_option("LABEL", arguments->name, "name of the pool")->required();
   verb->add_option("--size", arguments->size, "space promised to the pool, like 10GiB; all free space when left out");
-  verb->callback([=, &context] { context.action = [=, &context] { return create(context, arguments->name, arguments->size); }; });
+  verb->callback(
+      [=, &context] { context.action = [=, &context] { return create(context, arguments->name, arguments->size); }; });
 
   verb = add_verb(*pool, "list", "List all pools", "  cenote pool list\n  cenote pool list --json");
   verb->callback([&context] { context.action = [&context] { return list(context); }; });
@@ -83,7 +86,9 @@ void add_pool(CLI::App& app, Context& context) {
                   "  cenote pool destroy scratch\n  cenote pool destroy scratch --force    # with all its containers");
   verb->add_option("POOL", arguments->name, "label or UUID")->required();
   verb->add_flag("--force", arguments->force, "destroy its containers and all data in them, too");
-  verb->callback([=, &context] { context.action = [=, &context] { return destroy(context, arguments->name, arguments->force); }; });
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return destroy(context, arguments->name, arguments->force); };
+  });
 }
 
 }  // namespace cenote::cli

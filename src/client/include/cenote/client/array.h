@@ -4,8 +4,8 @@
 
 namespace cenote::async {
 
-/// An object used as one long array of bytes: cut into chunks, one uint64 dkey each, spread over the targets. Cheap to copy.
-/// What two calls in flight write to the same bytes ends up in either order.
+/// An object used as one long array of bytes: cut into chunks, one uint64 dkey each, spread over the targets. Cheap to
+/// copy. What two calls in flight write to the same bytes ends up in either order.
 class Array {
  public:
   static constexpr std::uint32_t kDefaultChunkBytes = 1u << 20;
