@@ -15,7 +15,7 @@
 namespace cenote::engine {
 namespace {
 
-constexpr const char* kVersion = "0.1.0";
+constexpr const char* kVersion = CENOTE_VERSION;
 /// The coordinator's state is small; the smallest cache a store has is plenty.
 constexpr std::uint64_t kCoordinatorCacheBytes = store::kMinCacheBytes;
 

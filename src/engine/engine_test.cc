@@ -117,6 +117,22 @@ TEST_F(EngineTest, ManyRequestsAtOnceCrossAllReactors) {
   });
 }
 
+TEST_F(EngineTest, ConnectionsSpreadOverTheReactors) {
+  start();
+  for (int count = 0; count < 40; ++count) {
+    with_client([&](TestClient& client) -> Task<> {
+      const auto system = co_await client.admin(AdminMethod::kGet, "/v1/system");
+      EXPECT_TRUE(system.has_value()) << system.error().to_string();
+    });
+  }
+  const std::string text = metrics_.prometheus_text();
+  for (const char* reactor : {"0", "1"}) {
+    const std::string idle =
+        fmt::format("cenote_engine_request_seconds_count{{op=\"admin\",reactor=\"{}\"}} 0", reactor);
+    EXPECT_EQ(text.find(idle), std::string::npos) << "all 40 connections went to the other one";
+  }
+}
+
 TEST_F(EngineTest, ServesItsOwnProcess) {
   rpc::InprocNetwork network;
   options_.inproc = &network;

@@ -130,7 +130,8 @@ SimEngine::SimEngine(SimWorld& world, rpc::SimNetwork& network, SimEngineOptions
 SimEngine::~SimEngine() { ASSERT(core_ == nullptr); }
 
 Task<Result<>> SimEngine::start() {
-  ASSERT(core_ == nullptr && !host_->crashed());
+  ASSERT(core_ == nullptr);
+  if (host_->crashed()) co_return fail(Code::kDeviceDead, "the node has crashed");
   core_ = std::make_unique<EngineCore>(*host_, host_->identity(), options_.core, metrics_, options_.logger);
   auto started = co_await core_->start();
   if (!started && !host_->crashed()) core_.reset();

@@ -46,13 +46,14 @@ void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::Bu
 
 Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index) {
   std::vector<Endpoint> endpoints;
-  if (index != 0) return endpoints;
   UringReactor& reactor = uring(*data_[index]);
   if (!options_.listen_address.empty()) {
     TRY(auto address, rpc::Address::parse(options_.listen_address));
-    endpoints.push_back({std::make_unique<rpc::TcpTransport>(reactor), std::move(address)});
+    rpc::TcpOptions tcp;
+    if (data_.size() > 1) tcp.sharing = index == 0 ? rpc::AddressSharing::kFirst : rpc::AddressSharing::kJoin;
+    endpoints.push_back({std::make_unique<rpc::TcpTransport>(reactor, tcp), std::move(address)});
   }
-  if (options_.inproc != nullptr) {
+  if (options_.inproc != nullptr && index == 0) {
     TRY(auto address, rpc::Address::parse(options_.inproc_address));
     endpoints.push_back({std::make_unique<rpc::InprocTransport>(*options_.inproc, reactor), std::move(address)});
   }

@@ -183,14 +183,27 @@ Task<Result<std::unique_ptr<Link>>> TcpTransport::connect(Address address, Until
   co_return link;
 }
 
-Result<std::unique_ptr<Listener>> TcpTransport::listen(const Address& address) {
-  TRY(const SocketAddress wanted, listening_address(address));
+namespace {
+
+Result<FileDescriptor> bind_socket(const Address& address, const SocketAddress& wanted, bool shared) {
   FileDescriptor socket(::socket(wanted.family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket) return fail(listen_error(address, errno));
   const int one = 1;
   // A restarted server takes its port back while old connections linger.
   (void)::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  if (shared) (void)::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
   if (::bind(socket.get(), wanted.get(), wanted.bytes) != 0) return fail(listen_error(address, errno));
+  return socket;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Listener>> TcpTransport::listen(const Address& address) {
+  TRY(const SocketAddress wanted, listening_address(address));
+  const AddressSharing sharing = impl_->options.sharing;
+  // A shared address can be shared by another process of this user unnoticed, which is why the first one looks before.
+  if (sharing == AddressSharing::kFirst) CHECK_OK(bind_socket(address, wanted, false));
+  TRY(FileDescriptor socket, bind_socket(address, wanted, sharing != AddressSharing::kNone));
   if (::listen(socket.get(), impl_->options.backlog) != 0) return fail(listen_error(address, errno));
   SocketAddress bound;
   bound.bytes = sizeof bound.storage;

@@ -23,7 +23,7 @@ Uuid id_of_request(const rpc::Request& request) {
 Task<rpc::Response> ObjectService::admin(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kAdmin, reactor_);
   auto outcome = co_await run_admin(request);
-  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   co_return succeeded(to_bytes(as_bytes(*outcome)));
 }
 

@@ -16,7 +16,7 @@ media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
 Task<rpc::Response> ObjectService::update(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);
-  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   Bytes body;
   encode(*outcome, body);
   co_return succeeded(std::move(body));

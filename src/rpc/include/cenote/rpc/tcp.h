@@ -1,11 +1,20 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 
 #include "cenote/rpc/link.h"
 #include "cenote/runtime/uring_reactor.h"
 
 namespace cenote::rpc {
+
+/// Whether several transports of one process, each of its own reactor, listen on one address; the kernel then spreads
+/// new connections over them.
+enum class AddressSharing : std::uint8_t {
+  kNone,
+  kFirst,  ///< Refuses an address that is in use by anyone, and lets others of this user join.
+  kJoin,   ///< The address that a transport with kFirst listens on already.
+};
 
 struct TcpOptions {
   /// Memory of each connection that small messages arrive in; payloads larger than what it holds bypass it.
@@ -14,6 +23,7 @@ struct TcpOptions {
   std::uint32_t send_buffer_bytes = 0;
   std::uint32_t receive_buffer_bytes = 0;
   int backlog = 512;
+  AddressSharing sharing = AddressSharing::kNone;
 };
 
 /// TCP over io_uring. One recvmsg and one sendmsg are in flight per connection; all messages of a turn, and all that
