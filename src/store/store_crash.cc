@@ -39,7 +39,7 @@ class CrashTest {
     WorkloadOptions workload;
     workload.seed = random_();
     workload.steps = steps;
-    workload.keys = 60;
+    workload.keys = options_.keys;
     workload.checkpoint_in = 8;
     return workload;
   }
