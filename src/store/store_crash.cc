@@ -41,6 +41,7 @@ class CrashTest {
     workload.steps = steps;
     workload.keys = options_.keys;
     workload.checkpoint_in = 8;
+    workload.full = options_.seed % 2 == 0;
     return workload;
   }
 
