@@ -251,6 +251,7 @@ bool PageCache::hold(Frame& frame) {
   if (frame.batch == impl_->batch) return false;
   frame.batch = impl_->batch;
   frame.pending_bytes = 0;
+  frame.overflows = 0;
   return true;
 }
 

@@ -41,6 +41,7 @@ struct Frame {
 
   // Of the batch being prepared (PageCache::hold, Trees::prepare_put).
   std::uint32_t pending_bytes = 0;  ///< most that the batch adds to this page
+  std::uint32_t overflows = 0;      ///< how many entries of these may not fit
   std::uint64_t batch = 0;          ///< the batch that holds it
 };
 

@@ -242,10 +242,12 @@ Task<Result<>> Recovery::redo_record(ChainPoint frame, std::uint32_t records_don
       co_return failf(Code::kCorrupt, "the log at position {} cannot be redone: {}", lsn.value(),
                       need.error().to_string());
     }
-    const std::uint64_t dirty = state_.cache.frames_dirty() + need->frames;
-    const auto room = state_.allocator.meta().slots_available();
-    const std::uint64_t limit = std::min(state_.dirty_limit(), room > pins.count() ? room - pins.count() : 0);
-    if (dirty <= limit && need->frames <= state_.cache.writable_frames()) co_return batch.apply(record, lsn);
+    const std::uint64_t before = state_.cache.frames_dirty();
+    const std::uint64_t after = before + need->frames;
+    const bool fits = (before == 0 || after <= state_.dirty_limit()) &&
+                      need->frames <= state_.cache.writable_frames() &&
+                      after + pins.count() <= state_.allocator.meta().slots_available();
+    if (fits) co_return batch.apply(record, lsn);
     if (checkpointed || state_.options.read_only) {
       co_return failf(Code::kResourceExhausted, "redoing the log needs a larger page cache than {} bytes",
                       state_.options.cache_bytes);

@@ -141,7 +141,7 @@ Result<bool> StoreImpl::try_reclaim_slice(DroppedTree tree) {
   CHECK_OK(usable());
   const PageCache& cache = state_.cache;
   const std::uint64_t occupied = cache.frames_dirty() + cache.frames_frozen();
-  const std::uint64_t dirty_after = cache.frames_dirty() + kReclaimFrames + pin_limit_ - pin_units_.available();
+  const std::uint64_t dirty_after = cache.frames_dirty() + kReclaimFrames + pins_granted();
   if (occupied + kReclaimFrames > state_.dirty_limit() || kReclaimFrames > cache.writable_frames() ||
       dirty_after > state_.allocator.meta().slots_available()) {
     return must_wait(Lack::kCheckpoint);

@@ -39,8 +39,9 @@ class CrashTest {
     WorkloadOptions workload;
     workload.seed = random_();
     workload.steps = steps;
-    workload.keys = 60;
+    workload.keys = options_.keys;
     workload.checkpoint_in = 8;
+    workload.full = options_.seed % 2 == 0;
     return workload;
   }
 

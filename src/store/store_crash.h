@@ -10,6 +10,7 @@ namespace cenote::store {
 struct CrashTestOptions {
   std::uint64_t seed = 1;
   std::uint32_t steps = 40;
+  std::uint32_t keys = 60;  ///< of each tree
   std::uint32_t cut_every = 1;
 };
 

@@ -124,16 +124,18 @@ Result<> StoreImpl::check_log_room(const Batch& batch) {
 
 Result<> StoreImpl::check_page_room(BatchApply::Need need, SpaceClass space_class) {
   const PageCache& cache = state_.cache;
-  if (need.frames > state_.dirty_limit()) {
-    return failf(Code::kResourceExhausted, "the batch may change {} pages, the page cache allows for {}", need.frames,
-                 state_.dirty_limit());
-  }
   const std::uint64_t dirty = cache.frames_dirty();
-  if (dirty + cache.frames_frozen() + need.frames > state_.dirty_limit()) return must_wait(Lack::kCheckpoint);
+  const std::uint64_t occupied = dirty + cache.frames_frozen();
+  // What a batch may need is a rough bound. One that may need more than the limit goes when nothing else is dirty.
+  if (occupied > 0 && occupied + need.frames > state_.dirty_limit()) return must_wait(Lack::kCheckpoint);
+  if (need.frames > cache.frames_total()) {
+    return failf(Code::kResourceExhausted, "the batch may change {} pages, the page cache has {}", need.frames,
+                 cache.frames_total());
+  }
   if (need.frames > cache.writable_frames()) return must_wait(Lack::kPins);
   state_.sync_allocator();
   // A page that is clean and pinned becomes dirty without taking a frame.
-  const std::uint64_t touched = need.frames + pin_limit_ - pin_units_.available();
+  const std::uint64_t touched = need.frames + pins_granted();
   switch (state_.allocator.page_room(need.created, touched, dirty, space_class)) {
     case Allocator::PageRoom::kYes:
       return {};
@@ -157,9 +159,10 @@ Result<Lsn> StoreImpl::apply(View& view, const Batch& batch) {
   if (!need) view.seen_ = std::max(view.seen_, state_.trees.roots_changed());
   CHECK_OK(need);
   CHECK_OK(check_page_room(*need, batch.space_class()));
+  const std::uint64_t most_dirty = state_.cache.frames_dirty() + need->frames + pins_granted();
   const Lsn lsn = log_->append(batch.encoded(), batch.claims());
   const Result<> applied = batch_apply_.apply(batch.encoded(), lsn);
-  ASSERT(applied.has_value());
+  ASSERT(applied.has_value() && state_.cache.frames_dirty() <= most_dirty);
   view.applied_ = true;
   view.seen_ = lsn;
   ++batches_;

@@ -66,6 +66,8 @@ class StoreImpl final : private LogListener {
   void log_failed(const Error& cause) override;
   void fence(const Error& cause);
 
+  /// Pages that running operations may have pinned.
+  std::uint64_t pins_granted() const { return pin_limit_ - pin_units_.available(); }
   Lsn durable_lsn() const { return log_ ? log_->durable() : state_.applied; }
   std::unexpected<Error> must_wait(Lack lack);
   Result<> check_log_room(const Batch& batch);
@@ -90,7 +92,6 @@ class StoreImpl final : private LogListener {
   Condition work_;  // the background loops look again
   std::uint64_t pin_limit_;
   Semaphore pin_units_;
-  std::uint64_t pins_granted_ = 0;
 
   // A checkpoint that begins after a request answers it.
   std::uint64_t checkpoints_requested_ = 0;

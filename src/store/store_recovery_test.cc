@@ -26,8 +26,7 @@ class LargeLog : public ::testing::Test, public StoreBench {
     options.checkpoint_dirty = 1.0;
     options.checkpoint_log_fill = 1.0;
     open();
-    for (std::uint32_t key = 0; key < kKeys; key += 700) write(key, 100, 1500, 'b', 7);
-    extents();
+    block_on(rewrite());
     EXPECT_EQ(store->status().checkpoints, 0u);
     crash();
     options.cache_bytes = kMinCacheBytes;
@@ -43,20 +42,30 @@ class LargeLog : public ::testing::Test, public StoreBench {
     const auto written = commit(std::move(batch));
     ASSERT_TRUE(written) << written.error().to_string();
   }
-  /// Extents claimed, released and claimed again in the log: a checkpoint taken while it is redone must keep off.
-  void extents() {
-    for (int i = 0; i < 40; ++i) {
-      const Extent extent = *store->reserve(100, SpaceClass::kForeground);
+  /// Changes every page, and claims, releases and claims again extents, which a checkpoint taken while this is redone must
+  /// keep off. In one turn, so that each frame of the log holds many batches.
+  Task<> rewrite() {
+    Lsn last{};
+    for (std::uint32_t key = 0; key < kKeys; key += 70) {
       Batch batch;
+      for (std::uint32_t i = key; i < std::min(key + 70, kKeys); i += 7) {
+        const std::string name = fmt::format("{:06}", i);
+        batch.put(tree, as_bytes(name), Bytes(1500, std::byte{'b'}));
+        expected[name] = 'b';
+      }
+      const Extent extent = *store->reserve(100, SpaceClass::kForeground);
+      fill(extent);
       batch.claim(extent);
-      if (i % 3 == 2) {
+      if (owned.size() == 20) {
         batch.release(owned.front());
         owned.erase(owned.begin());
       }
       owned.push_back(extent);
-      ASSERT_TRUE(commit(std::move(batch)));
-      fill(extent);
+      const auto applied = co_await store->run([&](View& view) { return view.apply(batch); });
+      EXPECT_TRUE(applied) << applied.error().to_string();
+      last = applied.value_or(last);
     }
+    EXPECT_TRUE(co_await store->durable(last));
   }
   void fill(Extent extent) {
     Bytes block(media::kBlockBytes, std::byte{0x5a});
@@ -91,7 +100,7 @@ TEST_F(LargeLog, IsRedoneWithCheckpointsInBetween) {
 
 TEST_F(LargeLog, MayCrashAnywhereWhileItIsRedone) {
   const BenchMedia crashed = BenchMedia{medium->clone(), nullptr, nullptr};
-  for (std::uint64_t cut : {1u, 2u, 100u, 400u, 613u, 614u, 615u, 616u, 617u, 618u, 619u, 620u, 625u, 700u, 900u}) {
+  for (std::uint64_t cut : {1u, 2u, 300u, 613u, 615u, 617u, 619u, 621u, 900u}) {
     mediums[0] = crashed[0]->clone();
     power_on();
     on_each_write([&](std::uint64_t number) {

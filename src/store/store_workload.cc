@@ -37,6 +37,9 @@ struct Reference {
   }
 };
 
+/// The pattern of an extent whose data was never written.
+constexpr std::uint64_t kNoData = 0;
+
 void fill(MutableBytes data, std::uint64_t pattern) {
   for (std::size_t i = 0; i < data.size(); i += 8) store_le(data.data() + i, pattern + i);
 }
@@ -48,6 +51,7 @@ bool is_filled(ByteView data, std::uint64_t pattern) {
 }
 
 Task<Result<bool>> extent_is_whole(media::BlockDevice* device, Reference reference) {
+  if (reference.pattern == kNoData) co_return true;
   AlignedBuffer data(std::size_t{reference.extent.blocks} * media::kBlockBytes);
   CO_CHECK_OK(co_await device->read(reference.extent.first, data.span()));
   co_return is_filled(data.span(), reference.pattern);
@@ -75,6 +79,17 @@ void History::apply(Contents& contents, const Effect& effect) {
 void History::add(Effect effect) {
   apply(contents, effect);
   effects.push_back(std::move(effect));
+}
+
+std::uint64_t History::last_change(const std::string& tree, const std::string& key) const {
+  const auto changes = [&](const Effect& effect) {
+    return std::ranges::any_of(effect.entries,
+                               [&](const Effect::Entry& entry) { return entry.tree == tree && entry.key == key; });
+  };
+  for (std::uint64_t count = effects.size(); count > 0; --count) {
+    if (changes(effects[count - 1])) return count;
+  }
+  return 0;
 }
 
 void History::cut_to(std::uint64_t count) {
@@ -109,6 +124,7 @@ Task<> Workload::run() {
   if (history_.contents.trees.empty()) {
     const auto first = co_await change();
     if (!first && !is_store_gone(first.error())) wrong(first.error().to_string());
+    if (first && options_.full) static_cast<void>(co_await take_space());
   }
   for (std::uint32_t i = 0; i < options_.clients; ++i) scope.spawn(client());
   co_await scope.drain();
@@ -208,6 +224,36 @@ Task<Result<>> Workload::change() {
   co_return co_await wait_durable(lsn, index);
 }
 
+/// Extents under keys that no client changes, with no data to compare.
+Task<Result<>> Workload::take_space() {
+  std::vector<Extent> extents;
+  for (auto extent = store_.reserve(kGroupBlocks, SpaceClass::kForeground); extent;
+       extent = store_.reserve(kGroupBlocks, SpaceClass::kForeground)) {
+    extents.push_back(*extent);
+  }
+  for (int i = 0; i < 2 && !extents.empty(); ++i) {
+    store_.cancel(extents.back());
+    extents.pop_back();
+  }
+  std::uint64_t index = 0;
+  const auto attempt = [&](View& view) {
+    Batch batch;
+    Effect effect;
+    const TreeId control = history_.contents.trees.at(std::string(kControlTree)).id;
+    for (const Extent& extent : extents) {
+      const std::string key = fmt::format("{}space {}", kExtentPrefix, extent.first.value());
+      const std::string value = Reference{extent, kNoData}.encode();
+      batch.claim(extent);
+      batch.put(control, as_bytes(key), as_bytes(value));
+      effect.entries.push_back({std::string(kControlTree), key, value});
+    }
+    number(batch, effect);
+    return apply(view, batch, std::move(effect), &index);
+  };
+  CO_TRY(const Lsn lsn, co_await store_.run(attempt));
+  co_return co_await store_.durable(lsn);
+}
+
 /// Data first, then the batch that names it; what the key named before is released by the same batch.
 Task<Result<>> Workload::write_extent() {
   CO_TRY(const Extent extent, store_.reserve(1 + static_cast<std::uint32_t>(below(20)), SpaceClass::kForeground));
@@ -253,7 +299,9 @@ Task<Result<>> Workload::read_extent() {
   co_return Result<>{};
 }
 
-Result<> Workload::compare_some(View& view) {
+/// `shown`: the batch whose doing the first answer is; whoever passes it on waits for `seen`.
+Result<> Workload::compare_some(View& view, Lsn* seen, std::uint64_t* shown) {
+  *shown = 0;
   const std::string name = random_tree();
   if (name.empty()) return {};
   const Contents::Tree& tree = history_.contents.trees.at(name);
@@ -261,6 +309,8 @@ Result<> Workload::compare_some(View& view) {
   TRY(const auto value, view.get(tree.id, as_bytes(key)));
   const auto expected = tree.entries.find(key);
   const bool right = expected == tree.entries.end() ? !value : value && as_text(*value) == expected->second;
+  *seen = view.seen();
+  *shown = history_.last_change(name, key);
   if (!right) wrong(fmt::format("get of '{}' in '{}' is not what was put", key, name));
   Cursor cursor(view, tree.id);
   TRY(bool there, cursor.seek(as_bytes(key)));
@@ -277,7 +327,12 @@ Result<> Workload::compare_some(View& view) {
 }
 
 Task<Result<>> Workload::read_some() {
-  co_return co_await store_.run([this](View& view) { return compare_some(view); });
+  Lsn seen;
+  std::uint64_t shown = 0;
+  CO_CHECK_OK(co_await store_.run([&](View& view) { return compare_some(view, &seen, &shown); }));
+  CO_CHECK_OK(co_await store_.durable(seen));
+  history_.acknowledged = std::max(history_.acknowledged, shown);
+  co_return Result<>{};
 }
 
 namespace {

@@ -43,6 +43,8 @@ struct History {
   /// Forgets all but the first `count`: what a crash left.
   void cut_to(std::uint64_t count);
   static void apply(Contents& contents, const Effect& effect);
+  /// How many batches it takes until the last one that changed the key is among them.
+  std::uint64_t last_change(const std::string& tree, const std::string& key) const;
 };
 
 struct WorkloadOptions {
@@ -52,6 +54,7 @@ struct WorkloadOptions {
   std::uint32_t keys = 300;          ///< a tree's key space
   std::uint32_t value_bytes = 1200;  ///< largest value
   std::uint32_t checkpoint_in = 40;  ///< one step in so many asks for a checkpoint
+  bool full = false;  ///< first takes nearly all space for extents without data, so that what is freed is soon reused
 };
 
 /// Runs clients until all steps are done or the store fails. Batches of puts, erases, created and dropped trees,
@@ -69,10 +72,11 @@ class Workload {
   Task<Result<>> step();
   Task<Result<>> change();
   Task<Result<>> write_extent();
+  Task<Result<>> take_space();
   Task<Result<>> read_extent();
   Task<Result<>> read_some();
   Result<Lsn> plan_and_apply(View& view);
-  Result<> compare_some(View& view);
+  Result<> compare_some(View& view, Lsn* seen, std::uint64_t* shown);
   void plan(Batch& batch, Effect& effect);
   void plan_entry(Batch& batch, Effect& effect, const std::string& tree);
   void number(Batch& batch, Effect& effect);

@@ -192,6 +192,53 @@ TEST_F(TreesTest, NewTreeIsFilledWithinItsBound) {
   }
 }
 
+/// Keys and sizes that split as many pages as a batch can.
+struct SplitPattern {
+  std::size_t key_bytes, value_bytes;
+  enum { kAscending, kDescending, kTwoEnds, kRandom } order;
+};
+
+std::string key_in_pattern(const SplitPattern& pattern, Random& random, std::uint64_t turn) {
+  const std::uint64_t number = pattern.order == SplitPattern::kAscending    ? turn
+                               : pattern.order == SplitPattern::kDescending ? 900'000 - turn
+                               : pattern.order == SplitPattern::kTwoEnds    ? (turn % 2 == 0 ? turn : 900'000 - turn)
+                                                                            : random.below(900'000);
+  const char fill = random.chance(1, 2) && pattern.order == SplitPattern::kRandom ? 'a' : 'b';
+  return std::string(pattern.key_bytes - 6, fill) + fmt::format("{:06}", number);
+}
+
+TEST_F(TreesTest, ABatchTakesNoMoreThanItAskedFor) {
+  constexpr std::uint64_t kBatches = 12;
+  for (const std::size_t key_bytes : {std::size_t{8}, std::size_t{300}, std::size_t{kMaxKeyBytes}}) {
+    for (const std::size_t value_bytes : {std::size_t{0}, std::size_t{kMaxValueBytes}}) {
+      for (int order = 0; order < 4; ++order) {
+        const SplitPattern pattern{key_bytes, value_bytes, static_cast<decltype(SplitPattern::order)>(order)};
+        SCOPED_TRACE(testing::Message() << key_bytes << " " << value_bytes << " " << order);
+        TreesKit large(node, 4096, 1);
+        large.trees->create(kTree, Lsn{1});
+        Random random(7);
+        for (std::uint64_t batch = 0; batch < kBatches; ++batch) {
+          std::vector<std::string> keys;
+          for (std::uint32_t i = 0; i < kMaxBatchEntries; ++i) {
+            keys.push_back(key_in_pattern(pattern, random, batch * kMaxBatchEntries + i));
+          }
+          std::uint64_t frames = 0;
+          large.trees->begin_batch();
+          for (const std::string& key : keys) {
+            ASSERT_TRUE(large.trees->prepare_put(kTree, as_bytes(key), value_bytes, frames));
+          }
+          const std::uint64_t dirty = large.cache->frames_dirty();
+          for (const std::string& key : keys)
+            large.trees->put(kTree, as_bytes(key), Bytes(value_bytes), Lsn{batch + 1});
+          large.trees->finish_batch();
+          EXPECT_LE(large.cache->frames_dirty() - dirty, frames);
+          EXPECT_LE(frames, 1000u);
+        }
+      }
+    }
+  }
+}
+
 TEST_F(TreesTest, DetachedTreeIsReclaimedInSlices) {
   const std::string prefix(kMaxKeyBytes - 4, 'k');
   for (int i = 0; i < 4000; ++i) put(fmt::format("{}{:04}", prefix.substr(i % 2), i), "v");

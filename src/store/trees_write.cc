@@ -30,6 +30,21 @@ Result<Trees::Path> Trees::prepare(TreeId tree, ByteView key, std::uint64_t& fra
   return path;
 }
 
+namespace {
+
+/// Whether entry number `overflows` that a full inner page gets can cost one more split. A split in the middle leaves
+/// room for two more entries in either half, so the third one can split it again; a split at the end, of a page that
+/// was appended to, leaves the left half full, but for each of these at least eight entries were appended. Both
+/// together are less than two, and one for every second entry.
+bool may_split_inner(std::uint32_t overflows) { return overflows < 2 || overflows % 2 == 0; }
+static_assert(kMinEntrySpace - kPageBytes * 5 / 8 >= 3 * kMaxInnerEntryBytes);
+
+/// A root that splits makes a page for its own contents besides. The new root has room for several children, and what
+/// it splits into when they are many is covered by one page for every second split below.
+std::uint64_t frames_of_root_split(std::uint32_t overflows) { return overflows % 2 == 0 ? 2 : 1; }
+
+}  // namespace
+
 Result<> Trees::prepare_put(TreeId tree, ByteView key, std::size_t value_bytes, std::uint64_t& frames) {
   ASSERT(value_bytes <= kMaxValueBytes);
   TRY(const Path path, prepare(tree, key, frames));
@@ -43,8 +58,10 @@ Result<> Trees::prepare_put(TreeId tree, ByteView key, std::size_t value_bytes, 
     Frame& frame = *path.steps[level].frame;
     frame.pending_bytes += added;
     if (frame.pending_bytes <= path.page(level).free_bytes()) break;
-    // From here on each put may split the page, once; its parent then gets one more entry. A root gets two children.
-    frames += level == path.top ? 2 : 1;
+    // From here on each put may split the page or what became of it; each split gives the parent one more entry.
+    const std::uint32_t overflows = frame.overflows++;
+    if (level > 0 && !may_split_inner(overflows)) break;
+    frames += level == path.top ? frames_of_root_split(overflows) : 1;
     added = kMaxInnerEntryBytes;
   }
   return {};
