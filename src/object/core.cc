@@ -88,6 +88,24 @@ void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
   }
 }
 
+Result<AkeyState> AkeyLookup::state() {
+  const bool latest = reader_.epoch == kEpochLatest;
+  if (latest) {
+    const AkeyCache::Known* known = core_.akeys.find(reader_.tree, container_.punches, path_.akey_prefix());
+    if (known != nullptr) {
+      seen_ = std::max(seen_, known->lsn);
+      return known->state;
+    }
+  }
+  if (!hidden_) {
+    TRY(hidden_, dkey_hidden(reader_, path_));
+  }
+  TRY(const AkeyState state, akey_state(reader_, path_, *hidden_));
+  if (latest && state.exists())
+    core_.akeys.put(reader_.tree, container_.punches, path_.akey_prefix(), state, reader_.view.seen());
+  return state;
+}
+
 Result<> check_bound(const Container& container, Epoch epoch) {
   if (epoch >= container.bound) return {};
   return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged; read a later one",
