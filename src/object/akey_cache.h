@@ -7,12 +7,12 @@
 
 namespace cenote::object {
 
-/// Remembers what akeys are like at the latest epoch, so that updating or reading one again needs no lookup of the punches
-/// above it, of its birth and its flags. A fixed number of places; a newcomer takes the place of another.
+/// Remembers what akeys are like at the latest epoch, so that updating or reading one again needs no lookup of the
+/// punches above it, of its birth and its flags. A fixed number of places; a newcomer takes the place of another.
 ///
-/// What is remembered holds until the akey's type, birth or flags change (`put` or `forget` follows the batch that does it) or
-/// until anything is punched at the object, dkey or akey level in its container (the caller's `generation` counts those).
-/// Aggregation changes nothing of it: it removes only what is hidden.
+/// What is remembered holds until the akey's type, birth or flags change (`put` or `forget` follows the batch that does
+/// it) or until anything is punched at the object, dkey or akey level in its container (the caller's `generation`
+/// counts those). Aggregation changes nothing of it: it removes only what is hidden.
 class AkeyCache {
  public:
   AkeyCache() : places_(kPlaces) {}

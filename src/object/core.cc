@@ -31,6 +31,7 @@ Result<> raise_ceiling(Core& core, Epoch epoch, store::View& view) {
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   if (!ceiling) return {};
   core.batch.clear();
+  core.batch.set_space_class(store::SpaceClass::kReclaim);  // reading works on a full target
   core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
   TRY(core.ceiling_lsn, view.apply(core.batch));
   core.clock.raised(*ceiling);

@@ -3,9 +3,9 @@
 #include <memory>
 #include <unordered_map>
 
+#include "akey_cache.h"
 #include "cenote/object/object_store.h"
 #include "cenote/runtime/scope.h"
-#include "akey_cache.h"
 #include "epoch_clock.h"
 #include "lookup.h"
 #include "records.h"

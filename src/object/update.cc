@@ -73,7 +73,8 @@ class Update {
 
   Result<> check_dkey(const Reader& reader, KeyPath& path) const;
   Result<AkeyPlan> plan_akey(AkeyLookup& akeys, std::uint32_t index) const;
-  void remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans, store::Lsn lsn);
+  void remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans,
+                store::Lsn lsn);
   void put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans);
   std::string describe_akey(std::uint32_t index) const {
     return describe(request_.object, request_.dkey, request_.akeys[index].akey);
@@ -303,7 +304,8 @@ void Update::remember(const Container& container, KeyPath& path, Epoch epoch, st
   for (std::uint32_t i = 0; i < plans.size(); ++i) {
     if (!plans[i].born() && !plans[i].put_array) continue;
     path.set_akey(request_.akeys[i].akey);
-    core_.akeys.put(container.tree, container.punches, path.akey_prefix(), plans[i].after(request_.akeys[i], epoch), lsn);
+    core_.akeys.put(container.tree, container.punches, path.akey_prefix(), plans[i].after(request_.akeys[i], epoch),
+                    lsn);
   }
 }
 
