@@ -31,6 +31,7 @@ Result<> raise_ceiling(Core& core, Epoch epoch, store::View& view) {
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   if (!ceiling) return {};
   core.batch.clear();
+  core.batch.set_space_class(store::SpaceClass::kReclaim);  // reading works on a full target
   core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
   TRY(core.ceiling_lsn, view.apply(core.batch));
   core.clock.raised(*ceiling);
@@ -86,6 +87,24 @@ void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
     clock.raised(*stamp.ceiling);
     ceiling_lsn = lsn;
   }
+}
+
+Result<AkeyState> AkeyLookup::state() {
+  const bool latest = reader_.epoch == kEpochLatest;
+  if (latest) {
+    const AkeyCache::Known* known = core_.akeys.find(reader_.tree, container_.punches, path_.akey_prefix());
+    if (known != nullptr) {
+      seen_ = std::max(seen_, known->lsn);
+      return known->state;
+    }
+  }
+  if (!hidden_) {
+    TRY(hidden_, dkey_hidden(reader_, path_));
+  }
+  TRY(const AkeyState state, akey_state(reader_, path_, *hidden_));
+  if (latest && state.exists())
+    core_.akeys.put(reader_.tree, container_.punches, path_.akey_prefix(), state, reader_.view.seen());
+  return state;
 }
 
 Result<> check_bound(const Container& container, Epoch epoch) {

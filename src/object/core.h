@@ -3,6 +3,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "akey_cache.h"
 #include "cenote/object/object_store.h"
 #include "cenote/runtime/scope.h"
 #include "epoch_clock.h"
@@ -21,6 +22,7 @@ struct Container {
   Epoch bound;                      ///< readers below it are refused: aggregation may have merged their versions
   Epoch changed;                    ///< newest update or punch
   Epoch unmerged;                   ///< oldest one that no pass of aggregation has covered; zero: none
+  std::uint64_t punches = 0;        ///< of objects, dkeys and akeys since the store opened
   store::Lsn lsn;                   ///< of the last batch that changed it
 
   void note_change(Epoch epoch) {
@@ -51,6 +53,7 @@ struct Core {
   store::Lsn ceiling_lsn;     ///< of the last batch that raised the clock's ceiling
   store::TreeId system_tree;
   store::TreeId request_tree;
+  AkeyCache akeys;
   store::Batch batch;
   /// Where data is copied that cannot be written from where it lies. Memory of its own: an update that holds its
   /// payload may wait for it without holding up whoever frees the payloads.
@@ -83,6 +86,25 @@ struct Core {
   static constexpr std::uint32_t kStampEntries = Sessions::kBatchEntries + 2;
 
   void check_invariants() const;
+};
+
+/// The akeys of one dkey in one attempt, from the cache where it knows them.
+class AkeyLookup {
+ public:
+  /// `path` holds the dkey. `seen` is raised to what the answers depend on.
+  AkeyLookup(Core& core, const Container& container, const Reader& reader, KeyPath& path, store::Lsn& seen)
+      : core_(core), container_(container), reader_(reader), path_(path), seen_(seen) {}
+
+  /// State of the path's akey at the reader's epoch.
+  Result<AkeyState> state();
+
+ private:
+  Core& core_;
+  const Container& container_;
+  const Reader& reader_;
+  KeyPath& path_;
+  store::Lsn& seen_;
+  std::optional<Epoch> hidden_;  // of the dkey, once it was needed
 };
 
 /// Counts a running request for as long as it lives. Not entered: the store is closing.

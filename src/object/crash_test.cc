@@ -7,9 +7,11 @@ namespace {
 constexpr std::uint32_t kWorkers = 4;
 const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 1);
 
-/// How far each worker is: its request number `started` was sent, `acknowledged` was answered.
+/// How far each worker is: its request number `started` was sent, `acknowledged` was answered or its effect shown to a
+/// reader.
 struct Progress {
   std::array<std::uint64_t, kWorkers> started{}, acknowledged{};
+  bool done = false;
 };
 
 /// What the medium would hold if the power had failed before one device write, and what had been answered by then.
@@ -73,20 +75,13 @@ Task<> work(TestTarget& target, std::uint32_t worker, std::uint64_t count, Progr
     progress.started[worker] = number;
     const auto reply = co_await send(target, worker, number);
     EXPECT_TRUE(reply) << reply.error().to_string();
-    progress.acknowledged[worker] = number;
+    progress.acknowledged[worker] = std::max(progress.acknowledged[worker], number);
     // Merging runs between, so that what it removes and releases is cut at every write, too.
     if (worker == 0 && number % 3 == 0) EXPECT_TRUE(co_await target.objects->aggregate(target.objects->now()));
   }
 }
 
-Task<> work_all(TestTarget& target, std::uint64_t count, Progress& progress) {
-  Scope scope(target.node);
-  for (std::uint32_t worker = 0; worker < kWorkers; ++worker) scope.spawn(work(target, worker, count, progress));
-  co_await scope.drain();
-}
-
-/// Which request's effect a worker's dkey shows; all akeys must show the same. nullopt: a mixture.
-std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, const Progress& progress) {
+FetchRequest fetch_of(const TestTarget& target, std::uint32_t worker) {
   FetchRequest request = target.fetch_single(kObject, key_of(worker), key_of(kAkeys[0]));
   request.akeys[0].max_bytes = 10'000;
   request.akeys.push_back({.akey = key_of(kAkeys[1]), .ranges = {}, .max_bytes = 10'000});
@@ -94,11 +89,14 @@ std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, con
                            .kind = ValueKind::kArray,
                            .ranges = {{kArrayWindowBytes - 4096, 12'288}},
                            .max_bytes = 12'288});
-  const auto fetched = target.fetch(request);
-  EXPECT_TRUE(fetched) << fetched.error().to_string();
-  if (!fetched) return std::nullopt;
-  const Bytes payload = joined(*fetched);
-  for (std::uint64_t number = progress.acknowledged[worker]; number <= progress.started[worker]; ++number) {
+  return request;
+}
+
+/// The request in [from, to] whose effect a worker's dkey shows; all akeys must show the same. nullopt: a mixture.
+std::optional<std::uint64_t> effect_in(const Fetched& fetched, std::uint32_t worker, std::uint64_t from,
+                                       std::uint64_t to) {
+  const Bytes payload = joined(fetched);
+  for (std::uint64_t number = from; number <= to; ++number) {
     Bytes expected;
     if (number > 0 && !is_punch(number))
       for (std::size_t i = 0; i < std::size(kAkeys); ++i) {
@@ -108,6 +106,39 @@ std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, con
     if (payload == expected) return number;
   }
   return std::nullopt;
+}
+
+/// Reads all the time. What it was shown must survive as if it had been acknowledged.
+Task<> watch(TestTarget& target, std::uint32_t worker, Progress& progress) {
+  while (!progress.done) {
+    const std::uint64_t before = progress.acknowledged[worker];
+    const auto fetched = co_await target.objects->fetch(fetch_of(target, worker), Until::forever());
+    EXPECT_TRUE(fetched) << fetched.error().to_string();
+    if (!fetched) co_return;
+    const auto number = effect_in(*fetched, worker, before, progress.started[worker]);
+    EXPECT_TRUE(number) << "worker " << worker << " shows a mixture, or something older than " << before;
+    progress.acknowledged[worker] = std::max(progress.acknowledged[worker], number.value_or(0));
+    // What is absent or inline is read without waiting; simulated time must move.
+    co_await target.node.sleep_for(std::chrono::microseconds(30));
+  }
+}
+
+Task<> work_all(TestTarget& target, std::uint64_t count, Progress& progress) {
+  Scope workers(target.node), watchers(target.node);
+  for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
+    workers.spawn(work(target, worker, count, progress));
+    watchers.spawn(watch(target, worker, progress));
+  }
+  co_await workers.drain();
+  progress.done = true;
+  co_await watchers.drain();
+}
+
+std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, const Progress& progress) {
+  const auto fetched = target.fetch(fetch_of(target, worker));
+  EXPECT_TRUE(fetched) << fetched.error().to_string();
+  if (!fetched) return std::nullopt;
+  return effect_in(*fetched, worker, progress.acknowledged[worker], progress.started[worker]);
 }
 
 void verify(Image& image, std::uint64_t seed) {

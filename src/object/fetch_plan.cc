@@ -25,11 +25,11 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
 
   const Reader reader{view, container->tree, request_.epoch};
   KeyPath path(request_.object, request_.dkey);
-  TRY(const Epoch hidden, dkey_hidden(reader, path));
+  AkeyLookup akeys(core, *container, reader, path, seen);
   bool exists = false;
   for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
     path.set_akey(request_.akeys[i].akey);
-    CHECK_OK(look_up_akey(reader, path, hidden, i));
+    CHECK_OK(look_up_akey(reader, path, akeys, i));
     exists = exists || reply.akeys[i].exists;
   }
   if (request_.dkey_condition == Precondition::kNone) return {};
@@ -41,10 +41,10 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
-Result<> FetchPlan::look_up_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index) {
+Result<> FetchPlan::look_up_akey(const Reader& reader, KeyPath& path, AkeyLookup& akeys, std::uint32_t index) {
   const AkeyFetch& akey = request_.akeys[index];
   AkeyFetched& fetched = reply.akeys.emplace_back();
-  TRY(const AkeyState state, akey_state(reader, path, hidden));
+  TRY(const AkeyState state, akeys.state());
   fetched.exists = state.exists();
   if (akey.condition != Precondition::kNone && state.exists() != (akey.condition == Precondition::kPresent))
     return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), state.exists() ? "exists" : "does not exist");

@@ -56,7 +56,7 @@ class FetchPlan {
   bool checksummed = false;  ///< the container's property
 
  private:
-  Result<> look_up_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index);
+  Result<> look_up_akey(const Reader& reader, KeyPath& path, AkeyLookup& akeys, std::uint32_t index);
   Result<> add_single(const Reader& reader, KeyPath& path, const AkeyState& state, std::uint32_t index);
   Result<> add_array(const Reader& reader, KeyPath& path, const AkeyState& state, std::uint32_t index);
   void add_absent(std::uint32_t index);

@@ -7,8 +7,10 @@
 namespace cenote::object {
 namespace {
 
-// How much one attempt does before other work gets its turn.
-constexpr std::uint32_t kStepsPerAttempt = 64;
+// How much one run does before other work gets its turn. The store keeps all pages that a run met until it ends, so
+// this also bounds how much of the page cache a list takes.
+constexpr std::uint32_t kStepsPerRun = 32;
+constexpr std::uint32_t kAkeysPerStep = 6;
 
 /// A list in the making. It is not of one moment: what was found stays found when an attempt ends at a missing page, so
 /// a list of any length makes progress in a cache of any size.
@@ -17,7 +19,9 @@ class Listing {
   Listing(Core& core, const ListRequest& request) : core_(core), request_(request), path_(request.object) {}
 
   void start();
-  /// False: call again.
+  /// Begins one run.
+  void refill() { steps_left_ = kStepsPerRun; }
+  /// False: run again.
   Result<bool> advance(store::View& view, store::Lsn& seen);
   ListReply take_reply() { return std::move(reply_); }
 
@@ -43,6 +47,7 @@ class Listing {
   KeyBytes key_;
   std::uint64_t record_ = 0;  // kExtents: where the next extent is looked for
   std::uint64_t reply_bytes_ = 0;
+  std::uint32_t steps_left_ = 0;
   bool done_ = false;
   ListReply reply_;
 };
@@ -88,7 +93,7 @@ Result<bool> Listing::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
   const Reader reader{view, container->tree, request_.epoch};
-  for (std::uint32_t i = 0; i < kStepsPerAttempt && !done_; ++i) CHECK_OK(step(reader));
+  for (; steps_left_ > 0 && !done_; --steps_left_) CHECK_OK(step(reader));
   return done_;
 }
 
@@ -131,7 +136,7 @@ Result<> Listing::step_keys(const Reader& reader) {
     if (!found) return {};
   }
   if (request_.level == ListLevel::kAkeys) return look_at_akey(reader);
-  TRY(const LiveKeySearch::Found found, search_->run(reader, kStepsPerAttempt));
+  TRY(const LiveKeySearch::Found found, search_->run(reader, kAkeysPerStep));
   if (found == LiveKeySearch::Found::kMore) return {};
   if (found == LiveKeySearch::Found::kYes) add_key({.key = key_});
   end_key();
@@ -219,6 +224,7 @@ Task<Result<ListReply>> list(Core& core, const ListRequest& request, Until until
   Listing listing(core, request);
   listing.start();
   while (true) {
+    listing.refill();
     CO_TRY(const bool done, co_await core.store.run(
                                 [&listing, &seen](store::View& view) {
                                   auto result = listing.advance(view, seen);

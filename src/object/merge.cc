@@ -10,8 +10,10 @@ namespace {
 // Steps of one slice: together some tens of microseconds.
 constexpr std::uint32_t kStepsPerSlice = 16;
 constexpr std::uint32_t kSweptPerStep = 128;
-/// A window with more versions than this is left alone; the sweep alone thins it out.
+constexpr std::uint64_t kBytesPerSlice = 256u << 10;
+/// A window with more versions, or more bytes of them, than this is left alone; the sweep alone thins it out.
 constexpr std::size_t kMaxWindowItems = 4096;
+constexpr std::uint64_t kMaxWindowBytes = 2u << 20;
 
 Epoch epoch_of(ByteView key) { return Epoch(~load_be<std::uint64_t>(key.data() + key.size() - 8)); }
 
@@ -59,7 +61,8 @@ Result<bool> Merge::slice(store::View& view) {
   removal_ = {};
   State state = state_;
   bool done = false;
-  for (std::uint32_t i = 0; i < kStepsPerSlice && !done && !removal_.full(); ++i) {
+  for (std::uint32_t i = 0; i < kStepsPerSlice && !done && !removal_.full() && removal_.looked_at < kBytesPerSlice;
+       ++i) {
     const Phase phase = state.phase;
     TRY(done, step(reader, state));
     // The next phase looks at the same entries, and must not find those that this slice is about to remove.
@@ -213,7 +216,8 @@ Result<> Merge::step_sweep(const Reader& reader, State& state) {
   for (std::uint32_t i = 0; i < kSweptPerStep; ++i) {
     if (!more || !starts_with(cursor.key(), state.akey)) return end_sweep(state);
     if (removal_.full()) return {};
-    CHECK_OK(sweep_entry(reader, state, cursor.key(), cursor.value()));
+    removal_.looked_at += cursor.key().size() + cursor.value().size();
+    CHECK_OK(sweep_entry(state, cursor.key(), cursor.value()));
     state.position.assign(cursor.key());
     state.position.push_back(std::byte{0});
     TRY(more, cursor.next());
@@ -221,7 +225,7 @@ Result<> Merge::step_sweep(const Reader& reader, State& state) {
   return {};
 }
 
-Result<> Merge::sweep_entry(const Reader&, State& state, ByteView raw_key, ByteView value) {
+Result<> Merge::sweep_entry(State& state, ByteView raw_key, ByteView value) {
   TRY(const ParsedKey key, parse_key(raw_key));
   if (key.epoch > bound_) return {};
   if (key.epoch <= state.hidden) return remove_data(raw_key, value);
@@ -307,6 +311,7 @@ struct Merge::Item {
 
 Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange window) {
   const std::uint64_t end = window.first + window.count;
+  const std::uint64_t looked_at_before = removal_.looked_at;
   std::vector<Item> items;
   Overlay overlay;
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
@@ -321,8 +326,9 @@ Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, 
         items.push_back(
             {key.first, key.first + entry.records, key.epoch, extent_class, entry.type == EntryType::kHole});
       }
+      removal_.looked_at += cursor.key().size() + cursor.value().size();
       TRY(more, cursor.next());
-      if (items.size() <= kMaxWindowItems) continue;
+      if (items.size() <= kMaxWindowItems && removal_.looked_at - looked_at_before <= kMaxWindowBytes) continue;
       state.skipped_window = true;
       state.window = end;
       return {};

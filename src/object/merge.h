@@ -57,6 +57,7 @@ class Merge {
   struct Removal {
     std::uint32_t entries = 0, extents = 0;
     std::uint64_t bytes = 0, blocks = 0;
+    std::uint64_t looked_at = 0;  ///< bytes of entries, which bounds the pages a slice keeps in the cache
     bool full() const { return entries >= 128 || extents >= 1024; }
   };
   struct Item;
@@ -66,7 +67,7 @@ class Merge {
   Result<> step_level(const Reader& reader, State& state, const ParsedKey& key);
   Result<> start_akey(const Reader& reader, State& state);
   Result<> step_sweep(const Reader& reader, State& state);
-  Result<> sweep_entry(const Reader& reader, State& state, ByteView raw_key, ByteView value);
+  Result<> sweep_entry(State& state, ByteView raw_key, ByteView value);
   Result<> end_sweep(State& state);
   Result<> step_windows(const Reader& reader, State& state);
   Result<std::optional<std::uint64_t>> next_window(const Reader& reader, const State& state, KeyPath& path);

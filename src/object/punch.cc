@@ -147,6 +147,8 @@ Result<UpdateReply> Punch::attempt(store::View& view, store::Lsn& seen) {
   if (core_.batch.empty()) return UpdateReply{stamp.epoch};
   TRY(const store::Lsn lsn, view.apply(core_.batch));
   core_.stamped(*container, stamp, lsn);
+  if (request_.level != PunchLevel::kRange) ++container->punches;
+  if (request_.level == PunchLevel::kRange) core_.akeys.forget(container->tree, path.akey_prefix());
   seen = std::max(seen, lsn);
   return UpdateReply{stamp.epoch};
 }

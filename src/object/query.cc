@@ -6,8 +6,8 @@
 namespace cenote::object {
 namespace {
 
-// Windows or dkeys that one attempt looks at before other work gets its turn.
-constexpr std::uint32_t kStepsPerAttempt = 32;
+// Windows or dkeys that one run looks at before other work gets its turn; the store keeps their pages until it ends.
+constexpr std::uint32_t kStepsPerRun = 32;
 
 /// Looks for the end of an array's data from behind, window by window; without a dkey, in the dkeys from the greatest
 /// down. Like a list it keeps what it knows from attempt to attempt.
@@ -21,7 +21,9 @@ class EndSearch {
     }
   }
 
-  /// False: call again.
+  /// Begins one run.
+  void refill() { steps_left_ = kStepsPerRun; }
+  /// False: run again.
   Result<bool> advance(store::View& view, store::Lsn& seen);
   QueryReply take_reply() { return std::move(reply_); }
 
@@ -45,6 +47,7 @@ class EndSearch {
   KeyBytes dkey_;
   bool in_dkey_ = false;
   std::uint64_t end_ = UINT64_MAX;  // no data at or after it
+  std::uint32_t steps_left_ = 0;
   QueryReply reply_;
 };
 
@@ -52,7 +55,7 @@ Result<bool> EndSearch::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
   const Reader reader{view, container->tree, request_.epoch};
-  for (std::uint32_t i = 0; i < kStepsPerAttempt; ++i) {
+  for (; steps_left_ > 0; --steps_left_) {
     TRY(const bool done, in_dkey_ ? step(reader) : next_dkey(reader));
     if (done) return true;
   }
@@ -131,6 +134,7 @@ Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until un
   CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
   EndSearch search(core, request);
   while (true) {
+    search.refill();
     CO_TRY(const bool done, co_await core.store.run(
                                 [&search, &seen](store::View& view) {
                                   auto result = search.advance(view, seen);

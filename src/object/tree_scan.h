@@ -8,13 +8,16 @@ namespace cenote::object {
 /// in slices between which others run. An entry is given once, also when a page is missing in the middle.
 template <typename Take>
 Task<Result<>> scan_tree(Core& core, store::TreeId tree, Bytes position, Take take) {
-  constexpr std::uint32_t kEntriesPerAttempt = 256;
+  constexpr std::uint32_t kEntriesPerRun = 256;
   for (bool done = false; !done;) {
-    CO_TRY(done, co_await core.store.run([tree, &position, &take](store::View& view) -> Result<bool> {
+    // Counted over all attempts of one run: the store keeps the pages they met until the run ends.
+    std::uint32_t left = kEntriesPerRun;
+    CO_TRY(done, co_await core.store.run([tree, &position, &take, &left](store::View& view) -> Result<bool> {
       store::Cursor cursor(view, tree);
       TRY(bool more, cursor.seek(position));
-      for (std::uint32_t i = 0; more && i < kEntriesPerAttempt; ++i) {
+      while (more && left > 0) {
         CHECK_OK(take(cursor.key(), cursor.value()));
+        --left;
         position.assign(cursor.key().begin(), cursor.key().end());
         position.push_back(std::byte{0});  // the next key is greater than this one
         TRY(more, cursor.next());

@@ -26,10 +26,23 @@ struct Piece {
 
 /// What the attempt found out about an akey and its entry needs.
 struct AkeyPlan {
+  AkeyState before;
   bool put_array = false;
-  bool born = false;  ///< its birth is this update
-  Epoch birth;
   ArrayFlags flags;
+
+  bool born() const { return !before.exists(); }  ///< this update is its birth
+  /// What the akey is like once the update is applied.
+  AkeyState after(const AkeyUpdate& akey, Epoch epoch) const {
+    AkeyState after = before;
+    after.is = akey.kind == ValueKind::kArray ? AkeyState::Is::kArray : AkeyState::Is::kSingle;
+    if (after.is == AkeyState::Is::kSingle) return after;
+    after.flags = flags;
+    after.record_bytes = akey.record_bytes;
+    if (!born()) return after;
+    after.born = epoch;
+    after.hidden = Epoch(epoch.value() - 1);
+    return after;
+  }
 };
 
 class Update {
@@ -59,7 +72,9 @@ class Update {
   void encode(Piece& piece);
 
   Result<> check_dkey(const Reader& reader, KeyPath& path) const;
-  Result<AkeyPlan> plan_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index) const;
+  Result<AkeyPlan> plan_akey(AkeyLookup& akeys, std::uint32_t index) const;
+  void remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans,
+                store::Lsn lsn);
   void put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans);
   std::string describe_akey(std::uint32_t index) const {
     return describe(request_.object, request_.dkey, request_.akeys[index].akey);
@@ -241,22 +256,22 @@ Result<> Update::check_dkey(const Reader& reader, KeyPath& path) const {
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
-Result<AkeyPlan> Update::plan_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index) const {
+Result<AkeyPlan> Update::plan_akey(AkeyLookup& akeys, std::uint32_t index) const {
   const AkeyUpdate& akey = request_.akeys[index];
-  TRY(const AkeyState state, akey_state(reader, path, hidden));
+  TRY(const AkeyState state, akeys.state());
   if (akey.condition != Precondition::kNone && state.exists() != (akey.condition == Precondition::kPresent))
     return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), state.exists() ? "exists" : "does not exist");
   const bool array = akey.kind == ValueKind::kArray;
   if (state.exists() && (state.is == AkeyState::Is::kArray) != array)
     return failf(Code::kTypeMismatch, "{}: is {}", describe_akey(index), array ? "a single value" : "an array");
-  if (!array) return AkeyPlan{};
+  AkeyPlan plan{.before = state, .flags = state.flags};
+  if (!array) return plan;
   if (state.exists() && state.record_bytes != akey.record_bytes)
     return failf(Code::kTypeMismatch, "{}: its records have {} bytes, not {}", describe_akey(index), state.record_bytes,
                  akey.record_bytes);
-  AkeyPlan plan{.born = !state.exists(), .birth = state.born, .flags = state.flags};
   for (const Piece& piece : pieces_)
     if (piece.akey == index) plan.flags.add_class(extent_class(piece.bytes));
-  plan.put_array = plan.born || plan.flags != state.flags;
+  plan.put_array = plan.born() || plan.flags != state.flags;
   return plan;
 }
 
@@ -273,13 +288,24 @@ void Update::put_all(const Container& container, KeyPath& path, Epoch epoch, std
       if (plan.put_array) {
         ValueBytes value;
         append_array(update.record_bytes, plan.flags, value);
-        batch.put(container.tree, path.akey_entry(plan.born ? epoch : plan.birth), value);
+        batch.put(container.tree, path.akey_entry(plan.born() ? epoch : plan.before.born), value);
       }
     }
     const ByteView key = update.kind == ValueKind::kSingle ? path.single(epoch)
                                                            : path.extent(extent_class(piece.bytes), piece.first, epoch);
     batch.put(container.tree, key, {values_.data() + piece.value_offset, piece.value_bytes});
     for (const store::Extent& extent : piece.extents) batch.claim(extent);
+  }
+}
+
+/// Tells the cache of akeys what the applied batch made of them.
+void Update::remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans,
+                      store::Lsn lsn) {
+  for (std::uint32_t i = 0; i < plans.size(); ++i) {
+    if (!plans[i].born() && !plans[i].put_array) continue;
+    path.set_akey(request_.akeys[i].akey);
+    core_.akeys.put(container.tree, container.punches, path.akey_prefix(), plans[i].after(request_.akeys[i], epoch),
+                    lsn);
   }
 }
 
@@ -293,12 +319,12 @@ Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
   }
   const Reader reader{view, container->tree, kEpochLatest};
   KeyPath path(request_.object, request_.dkey);
-  TRY(const Epoch hidden, dkey_hidden(reader, path));
   CHECK_OK(check_dkey(reader, path));
+  AkeyLookup akeys(core_, *container, reader, path, seen);
   SmallVector<AkeyPlan, 1> plans;
   for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
     path.set_akey(request_.akeys[i].akey);
-    TRY(const AkeyPlan plan, plan_akey(reader, path, hidden, i));
+    TRY(const AkeyPlan plan, plan_akey(akeys, i));
     plans.push_back(plan);
   }
   Core::Stamp stamp{.request = request_.id, .epoch = core_.clock.next(core_.wall_now()), .ceiling = {}};
@@ -308,6 +334,7 @@ Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
   TRY(const store::Lsn lsn, view.apply(core_.batch));
   applied_ = true;
   core_.stamped(*container, stamp, lsn);
+  remember(*container, path, stamp.epoch, plans.view(), lsn);
   seen = std::max(seen, lsn);
   return UpdateReply{stamp.epoch};
 }
