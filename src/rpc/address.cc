@@ -7,6 +7,7 @@
 #include <charconv>
 #include <memory>
 
+#include "cenote/base/bytes.h"
 #include "cenote/base/format.h"
 
 namespace cenote::rpc {
@@ -18,8 +19,8 @@ Result<std::uint16_t> parse_port(std::string_view text, std::string_view whole) 
   std::uint16_t port = 0;
   const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), port);
   if (text.empty() || problem != std::errc() || end != text.data() + text.size()) {
-    return failf(Code::kInvalidArgument, "address '{}': '{}' is no port; write HOST:PORT with a port of 0 to 65535", whole,
-                 text);
+    return failf(Code::kInvalidArgument, "address '{}': '{}' is no port; write HOST:PORT with a port of 0 to 65535",
+                 whole, text);
   }
   return port;
 }
@@ -31,7 +32,8 @@ bool is_ipv6(const std::string& host) {
 
 bool valid_name(std::string_view host) {
   for (char c : host) {
-    const bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+    const bool ok =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
     if (!ok) return false;
   }
   return !host.empty() && host.size() <= kMaxHostBytes;

@@ -95,8 +95,8 @@ Result<std::uint16_t> choose_version(const Hello& hello) {
   const std::uint16_t newest = std::min(hello.version_max, kProtocolVersionMax);
   if (newest < std::max(hello.version_min, kProtocolVersionMin)) {
     return failf(Code::kVersionMismatch,
-                 "client '{}' speaks protocol versions {} to {}, this server {} to {}: upgrade the older side", hello.name,
-                 hello.version_min, hello.version_max, kProtocolVersionMin, kProtocolVersionMax);
+                 "client '{}' speaks protocol versions {} to {}, this server {} to {}: upgrade the older side",
+                 hello.name, hello.version_min, hello.version_max, kProtocolVersionMin, kProtocolVersionMax);
   }
   return newest;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -29,6 +30,12 @@ class Outgoing : public ListNode<struct OutgoingTag> {
 
  protected:
   ~Outgoing() = default;
+
+ private:
+  friend class StreamLink;
+  friend class InprocLink;
+  std::array<std::byte, kHeaderBytes> encoded_;
+  bool abandoned_ = false;
 };
 
 /// The memory that the payload of one message is received into. Intrusive: kept by its owner until `on_payload`.

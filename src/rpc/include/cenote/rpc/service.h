@@ -62,6 +62,9 @@ struct Response {
   Payload payload;
   /// Sent along, with errors too.
   std::uint32_t map_version = 0;
+  /// Of a failure that may have had an effect: retries then get this same error. Otherwise a failed request counts as
+  /// not executed, and a retry runs.
+  bool keep_error = false;
 };
 
 /// What a server (or a client, for callbacks) does with requests.

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cenote/base/uuid.h"
 #include "cenote/rpc/call.h"
@@ -19,16 +20,21 @@ class RequestTicket : public ListNode<struct TicketTag> {
  public:
   /// Expires after `lifetime`, at most kRequestLifetimeMax.
   RequestTicket(ClientSession& session, Duration lifetime);
+  ~RequestTicket();
 
   SessionId session() const;
   Sequence sequence() const { return sequence_; }
   /// Absolute; the same for all retries.
   WallTime expiry() const { return expiry_; }
+  /// Whether a server may have it; the next call with this ticket is then marked as a retry.
+  bool sent() const { return sent_; }
+  void mark_sent() { sent_ = true; }
 
  private:
   ClientSession& session_;
   Sequence sequence_;
   WallTime expiry_;
+  bool sent_ = false;
 };
 
 /// The client's side of a session: its identity and the ids of its requests, shared by all Peers of one client on one
@@ -42,9 +48,13 @@ class ClientSession {
     std::string name;
     /// Grows whenever a client starts again under the same session id.
     std::uint64_t incarnation = 1;
+    /// Of the first request: beyond any that was ever used with the session id.
+    std::uint64_t first_sequence = 1;
   };
   /// Draws the session id from the reactor. Outlives its peers and tickets.
   ClientSession(Reactor& reactor, Options options);
+  /// Goes on under a known id; the incarnation must be larger than the last one used with it.
+  ClientSession(Reactor& reactor, Options options, SessionId id);
   ~ClientSession();
 
   SessionId id() const { return id_; }
@@ -52,13 +62,25 @@ class ClientSession {
   /// Every request up to this one has ended at the client.
   Sequence acknowledged() const;
 
+  /// Appends requests beyond `acknowledged()` that have ended since `cursor`, at most `limit`, and moves the cursor.
+  /// For the peers, each of which tells its server; one that asks too rarely misses some, which costs the server
+  /// memory.
+  void collect_ended(std::uint64_t& cursor, std::size_t limit, std::vector<std::uint64_t>& into) const;
+
  private:
   friend class RequestTicket;
+  static constexpr std::size_t kEndedKept = 1024;
+
+  void end(RequestTicket& ticket);
+
   Reactor& reactor_;
   Options options_;
   SessionId id_;
   std::uint64_t last_sequence_ = 0;
   IntrusiveList<RequestTicket, TicketTag> open_;  // in order of their sequences
+  // The last requests that ended before an older one, as a ring; `ended_count_` were ever put there.
+  std::vector<std::uint64_t> ended_;
+  std::uint64_t ended_count_ = 0;
 };
 
 /// The server's side of a session: what it knows about one client. It outlives connections; handlers hold it by

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "cenote/base/bytes.h"
+#include "cenote/base/error.h"
 #include "cenote/store/types.h"
 
 namespace cenote::store {
@@ -33,14 +34,23 @@ class Batch {
 
   SpaceClass space_class() const { return space_class_; }
   bool empty() const { return operations_ == 0; }
+  /// Whether extents are claimed: their data must be durable before the log record is.
+  bool claims() const { return claims_; }
+  /// kOk, or why the batch cannot be applied.
+  Code flaw() const { return flaw_; }
   std::uint32_t operations() const { return operations_; }
   /// The encoded operations, as the log stores them (docs/formats/store.md).
   ByteView encoded() const { return encoded_; }
   void clear();
 
  private:
+  bool admit(Code flaw);
+
   Bytes encoded_;
   std::uint32_t operations_ = 0;
+  std::uint32_t entries_ = 0;  // puts and erases
+  Code flaw_ = Code::kOk;
+  bool claims_ = false;
   SpaceClass space_class_ = SpaceClass::kForeground;
 };
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
@@ -55,9 +56,48 @@ struct StoreStatus {
   bool fenced = false;
 };
 
-/// Keeps blocks that were readable when it was taken from being reused, while extents found by a lookup are read.
-/// Move-only; short-lived.
-class ExtentGuard;
+/// Keeps blocks that were readable when it was taken from being reused, while extents found by a lookup are read. Taken
+/// before the lookup or in the same turn. Move-only; short-lived; must be gone before the store is destroyed.
+class ExtentGuard {
+ public:
+  ExtentGuard(ExtentGuard&& other) noexcept : store_(std::exchange(other.store_, nullptr)), ticket_(other.ticket_) {}
+  ExtentGuard& operator=(ExtentGuard&& other) noexcept {
+    std::swap(store_, other.store_);
+    std::swap(ticket_, other.ticket_);
+    return *this;
+  }
+  ~ExtentGuard();
+
+ private:
+  friend class StoreImpl;
+  ExtentGuard(StoreImpl& store, std::uint64_t ticket) : store_(&store), ticket_(ticket) {}
+
+  StoreImpl* store_;
+  std::uint64_t ticket_;
+};
+
+/// One call of `Store::run`: lets it wait between attempts for what the last one lacked.
+class Attempts {
+ public:
+  explicit Attempts(StoreImpl& store);
+  Attempts(const Attempts&) = delete;
+  Attempts& operator=(const Attempts&) = delete;
+  ~Attempts();
+
+  /// kStopped once `close` has begun, kFenced after a failed log write.
+  Result<> admitted() const;
+  View view();
+  /// Whether an attempt that ended with this error is to be made again; it must not have changed anything.
+  static bool again(const Error& error, const View& view);
+  /// Waits for what the attempt that ended with this error lacked.
+  Task<Result<>> resolve(Error reason, Until until);
+
+ private:
+  struct Waits;
+  StoreImpl& store_;
+  bool entered_;
+  std::unique_ptr<Waits> waits_;  // made by the first wait
+};
 
 /// The metadata engine of one target: an ordered map from byte strings to byte strings in many named trees, with atomic
 /// batches over any of them, durable through a write-ahead log, plus the allocator of data extents. Larger than memory:
@@ -72,7 +112,7 @@ class Store {
   ~Store();
 
   /// Waits for running operations, makes everything durable, writes a checkpoint. Must be awaited before destruction, also
-  /// after an error; on dead media it fails quickly instead of hanging.
+  /// after an error; on dead media it fails quickly instead of hanging. Later calls of the store fail with kStopped.
   Task<Result<>> close();
 
   /// Calls `attempt(view)`, a plain function returning Result<R>, as often as it takes to run without meeting a missing
@@ -89,16 +129,19 @@ class Store {
   Task<Result<Lsn>> commit(Batch batch);
 
   std::optional<TreeId> find_tree(std::string_view name) const;
-  /// A fresh id for Batch::create_tree.
+  /// A fresh id for Batch::create_tree. One that is never used is lost at the next open, when others may get it.
   TreeId next_tree_id();
 
   /// Sets aside up to `blocks` (at most kGroupBlocks) contiguous blocks; may return a shorter extent when space is
-  /// fragmented. Nothing is durable until a batch claims it; `cancel` gives it back. kNoSpace when full.
+  /// fragmented. Nothing is durable until a batch claims it; `cancel` gives it back. kNoSpace when full; near that,
+  /// perhaps only until the next checkpoint or until what was released becomes reusable. A part of a reserved extent can
+  /// be claimed and the rest cancelled.
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
   void cancel(Extent extent);
   ExtentGuard guard_extents();
   /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is applied
-  /// only after the write to it has completed; the log's durability rule then covers both.
+  /// only after the write to it has completed. Where the device prefers durable writes the data is written so; otherwise
+  /// plainly, and the store flushes the device before the log record of the claim goes out.
   media::BlockDevice& data_device();
 
   /// Writes a checkpoint now and returns when it is durable.
@@ -107,12 +150,25 @@ class Store {
   Reactor& reactor();
 
  private:
-  friend class ExtentGuard;
+  friend class StoreChecker;
   explicit Store(std::unique_ptr<StoreImpl> impl);
-  /// One turn of `run`: given the error of an attempt, waits for what it lacked. ok: try again.
-  Task<Result<>> resolve(Error reason, Until until);
-  struct Running;
   std::unique_ptr<StoreImpl> impl_;
 };
+
+template <typename Attempt>
+auto Store::run(Attempt attempt, Until until) -> Task<std::invoke_result_t<Attempt&, View&>> {
+  Attempts attempts(*impl_);
+  CO_CHECK_OK(attempts.admitted());
+  for (;;) {
+    std::optional<Error> lacked;
+    {
+      View view = attempts.view();
+      auto result = attempt(view);
+      if (result || !Attempts::again(result.error(), view)) co_return result;
+      lacked = std::move(result).error();
+    }
+    CO_CHECK_OK(co_await attempts.resolve(*std::move(lacked), until));
+  }
+}
 
 }  // namespace cenote::store

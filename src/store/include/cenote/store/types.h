@@ -14,9 +14,9 @@ using Lsn = Strong<struct LsnTag>;
 /// Number of a named tree, never reused within one store.
 using TreeId = Strong<struct TreeIdTag, std::uint32_t>;
 
-/// Longest key of a tree and longest value: a leaf always holds at least four entries.
+/// Longest key of a tree and longest value: a leaf always holds at least four entries (asserted in page.h).
 inline constexpr std::uint32_t kMaxKeyBytes = 1024;
-inline constexpr std::uint32_t kMaxValueBytes = 2816;
+inline constexpr std::uint32_t kMaxValueBytes = 2528;
 /// Longest tree name.
 inline constexpr std::uint32_t kMaxTreeNameBytes = 255;
 /// Largest encoded batch; larger work is split by its caller.

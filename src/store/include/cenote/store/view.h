@@ -33,6 +33,7 @@ class View {
   Lsn seen() const { return seen_; }
 
  private:
+  friend class Attempts;
   friend class Cursor;
   friend class StoreImpl;
   View(StoreImpl& store, Trees& trees) : store_(store), trees_(trees) {}
@@ -40,6 +41,7 @@ class View {
   StoreImpl& store_;
   Trees& trees_;
   Lsn seen_{};
+  bool applied_ = false;
 };
 
 /// Ordered walk over one tree, valid inside one call of the function given to `Store::run` and until `apply`.

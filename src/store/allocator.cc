@@ -1,0 +1,147 @@
+#include "allocator.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+
+namespace cenote::store {
+namespace {
+
+/// Data blocks kept for aggregation and rebuild: one part in this many of the data device ...
+constexpr std::uint64_t kDataReserveShare = 64;
+/// ... but no more than this.
+constexpr std::uint64_t kMaxDataReserveBlocks = (256ull << 20) / media::kBlockBytes;
+
+std::vector<Space> make_spaces(const Geometry& geometry) {
+  std::vector<Space> spaces;
+  spaces.emplace_back(geometry.device_blocks[0], geometry.fixed_regions(0));
+  if (geometry.separate_data()) {
+    spaces.emplace_back(geometry.device_blocks[geometry.data_device], geometry.fixed_regions(geometry.data_device));
+  }
+  return spaces;
+}
+
+}  // namespace
+
+Allocator::Allocator(const Geometry& geometry, std::uint64_t page_reserve)
+    : spaces_(make_spaces(geometry)),
+      page_reserve_(page_reserve),
+      data_reserve_(std::min(data().groups() * kGroupBlocks / kDataReserveShare, kMaxDataReserveBlocks)) {}
+
+void Allocator::load_chunk(std::uint64_t chunk, ByteView bits) {
+  const std::uint64_t meta_chunks = meta().chunk_count();
+  if (chunk < meta_chunks) return meta_space().load_chunk(chunk, bits);
+  data_space().load_chunk(chunk - meta_chunks, bits);
+}
+
+Result<> Allocator::load_page_slot(std::uint64_t slot) {
+  if (slot / kSlotsPerGroup >= meta().groups())
+    return failf(Code::kCorrupt, "page map: slot {} is not on the device", slot);
+  meta_space().load_slot(slot);
+  return {};
+}
+
+Result<> Allocator::finish_loading() {
+  for (Space& space : spaces_) CHECK_OK(space.finish_loading());
+  return {};
+}
+
+Result<> Allocator::replay_claim(Extent extent) {
+  if (!data().claimable(extent)) {
+    return failf(Code::kCorrupt, "the log claims blocks {}+{}, which are taken", extent.first.value(), extent.blocks);
+  }
+  data_space().replay_claim(extent);
+  return {};
+}
+
+Result<> Allocator::replay_release(Extent extent) {
+  if (!data().is_owned(extent)) {
+    return failf(Code::kCorrupt, "the log releases blocks {}+{}, which nobody owns", extent.first.value(),
+                 extent.blocks);
+  }
+  data_space().replay_release(extent);
+  return {};
+}
+
+std::uint64_t Allocator::reserve_of(SpaceClass space_class) const {
+  return space_class == SpaceClass::kForeground ? page_reserve_ : page_reserve_ / 2;
+}
+
+/// How many free groups may become data groups without breaking either rule for pages.
+std::uint64_t Allocator::convertible_groups(SpaceClass space_class) const {
+  const std::uint64_t free_groups = data().free_groups();
+  if (!shared()) return free_groups;
+  const std::uint64_t needed = live_pages_ + reserve_of(space_class);
+  const std::uint64_t capacity = meta().slots_capacity();
+  const std::uint64_t available = meta().slots_available();
+  if (capacity <= needed || available <= dirty_pages_) return 0;
+  return std::min({free_groups, (capacity - needed) / kSlotsPerGroup, (available - dirty_pages_) / kSlotsPerGroup});
+}
+
+Result<Extent> Allocator::reserve(std::uint32_t blocks, SpaceClass space_class) {
+  if (blocks == 0 || blocks > kGroupBlocks) {
+    return failf(Code::kOutOfRange, "an extent has 1 to {} blocks, not {}", kGroupBlocks, blocks);
+  }
+  const std::uint64_t convertible = convertible_groups(space_class);
+  const std::uint64_t usable = data().data_blocks_available() + convertible * kGroupBlocks;
+  const std::uint64_t kept = space_class == SpaceClass::kForeground ? data_reserve_ : 0;
+  if (usable > kept) {
+    const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, usable - kept));
+    if (auto extent = data_space().reserve(wanted, convertible > 0)) return *extent;
+    if (auto extent = data_space().reserve_shorter(wanted)) return *extent;
+  }
+  return failf(Code::kNoSpace, "no space for {} blocks of data: delete something or add media", blocks);
+}
+
+void Allocator::release(Extent extent, Lsn lsn) {
+  data_space().release(extent);
+  pending_.push_back({extent, lsn, first_guard_ + guards_.size()});
+}
+
+void Allocator::reclaim(Lsn durable) {
+  while (!pending_.empty() && pending_.front().lsn <= durable &&
+         (guards_.empty() || first_guard_ >= pending_.front().guards)) {
+    data_space().make_available(pending_.front().extent);
+    pending_.pop_front();
+  }
+}
+
+std::uint64_t Allocator::open_guard() {
+  guards_.push_back(true);
+  return first_guard_ + guards_.size() - 1;
+}
+
+void Allocator::close_guard(std::uint64_t ticket) {
+  ASSERT(ticket >= first_guard_ && guards_[ticket - first_guard_]);
+  guards_[ticket - first_guard_] = false;
+  while (!guards_.empty() && !guards_.front()) {
+    guards_.pop_front();
+    ++first_guard_;
+  }
+}
+
+Allocator::PageRoom Allocator::page_room(std::uint64_t created, std::uint64_t touched, std::uint64_t dirty,
+                                         SpaceClass space_class) const {
+  if (live_pages_ + created + reserve_of(space_class) > meta().slots_capacity()) return PageRoom::kFull;
+  return dirty + touched <= meta().slots_available() ? PageRoom::kYes : PageRoom::kAfterCheckpoint;
+}
+
+std::uint64_t Allocator::data_blocks_total() const {
+  const std::uint64_t groups = data().free_groups() + data().data_groups();
+  return groups * kGroupBlocks;
+}
+
+std::uint64_t Allocator::data_blocks_free() const {
+  return data().data_blocks_available() + convertible_groups(SpaceClass::kForeground) * kGroupBlocks;
+}
+
+void Allocator::check_invariants() const {
+  for (const Space& space : spaces_) space.check_invariants();
+  ASSERT(meta().slots_available() >= dirty_pages_);
+  ASSERT(guards_.empty() || guards_.front());
+  for (std::size_t i = 1; i < pending_.size(); ++i) {
+    ASSERT(pending_[i - 1].lsn <= pending_[i].lsn && pending_[i - 1].guards <= pending_[i].guards);
+  }
+}
+
+}  // namespace cenote::store

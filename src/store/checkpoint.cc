@@ -1,0 +1,85 @@
+#include "checkpoint.h"
+
+#include <cstring>
+
+#include "cenote/base/codec.h"
+#include "page.h"
+#include "parallel.h"
+
+namespace cenote::store {
+namespace {
+
+/// Device writes of a checkpoint at the same time: enough to use the device, few enough that the log's writes beside them
+/// do not queue for long.
+constexpr std::uint64_t kWritesAtOnce = 8;
+
+}  // namespace
+
+void Checkpoint::freeze() {
+  lsn_ = state_.applied;
+  catalog_root_ = state_.trees.root(kCatalogTree).value();
+  next_tree_ = state_.catalog.next_id();
+  const std::vector<Frame*> frames = state_.cache.freeze();
+  std::vector<PageId> ids;
+  ids.reserve(frames.size());
+  for (const Frame* frame : frames) ids.push_back(frame->id);
+  obsolete_slots_ = state_.map.freeze(ids);
+  pages_.reserve(frames.size());
+  for (Frame* frame : frames) {
+    const auto slot = state_.allocator.take_slot();
+    ASSERT(slot);  // the allocator lets no more pages become dirty than there are slots
+    pages_.push_back({frame, static_cast<std::uint32_t>(*slot)});
+    if (const std::uint32_t before = state_.map.find(frame->id).slot) obsolete_slots_.push_back(before);
+  }
+  for (std::uint32_t slot : obsolete_slots_) state_.allocator.retire_slot(slot);
+  const std::uint64_t base = state_.chunks.first_bitmap_chunk();
+  state_.allocator.take_dirty_chunks(
+      [&](std::uint64_t chunk, const Bytes& bits) { chunks_.push_back({base + chunk, bits}); });
+}
+
+Task<Result<>> Checkpoint::write_page(PageWrite page, const std::function<void()>* progress) {
+  const PageId id = page.frame->id;
+  Page(page.frame->data).seal();
+  const auto crc = load_le<std::uint32_t>(page.frame->data);
+  const media::BlockNo block(std::uint64_t{page.slot} * kPageBlocks);
+  const ByteView image(page.frame->data, kPageBytes);
+  CO_CHECK_OK(co_await state_.devices.meta->write(block, image, media::Durability::kCached));
+  ++state_.page_writes;
+  // From here on the page can be evicted and is read from its new place.
+  state_.map.place(id, {page.slot, crc});
+  state_.cache.written(*page.frame);
+  (*progress)();
+  co_return Result<>{};
+}
+
+Task<Result<>> Checkpoint::write_chunk(const ChunkWrite* chunk) {
+  AlignedBuffer buffer(media::kBlockBytes);
+  std::memcpy(buffer.data(), chunk->contents.data(), media::kBlockBytes);
+  co_return co_await state_.chunks.write(chunk->chunk, buffer.span());
+}
+
+Task<Result<>> Checkpoint::write(std::function<void()> progress) {
+  const auto page = [&](std::uint64_t i) { return write_page(pages_[i], &progress); };
+  CO_CHECK_OK(co_await in_parallel(state_.reactor, pages_.size(), kWritesAtOnce, page));
+  // Only checkpoints change entries of the page map: now it is the one of the image.
+  state_.map.take_dirty_chunks(
+      [&](std::uint64_t chunk) { chunks_.push_back({chunk, state_.map.chunk_bytes(chunk)}); });
+  const auto chunk = [&](std::uint64_t i) { return write_chunk(&chunks_[i]); };
+  CO_CHECK_OK(co_await in_parallel(state_.reactor, chunks_.size(), kWritesAtOnce, chunk));
+  CO_CHECK_OK(co_await state_.chunks.write_tables());
+  co_return co_await state_.devices.meta->flush();
+}
+
+void Checkpoint::describe(Superblock& superblock) const {
+  superblock.checkpoint = lsn_;
+  superblock.catalog_root = catalog_root_;
+  superblock.next_tree = next_tree_;
+  superblock.table = state_.chunks.roots();
+}
+
+void Checkpoint::finish() {
+  state_.map.thaw();
+  for (std::uint32_t slot : obsolete_slots_) state_.allocator.make_slot_available(slot);
+}
+
+}  // namespace cenote::store

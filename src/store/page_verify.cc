@@ -1,0 +1,182 @@
+#include <algorithm>
+
+#include "cenote/base/checksum.h"
+#include "cenote/base/format.h"
+#include "page.h"
+
+namespace cenote::store {
+namespace {
+
+/// The bytes of a page that some record has.
+class TakenBytes {
+ public:
+  /// False if any byte of [begin, end) is taken already.
+  bool take(std::uint32_t begin, std::uint32_t end) {
+    for (std::uint32_t at = begin; at < end;) {
+      const std::uint32_t shift = at % 64;
+      const std::uint32_t width = std::min(end - at, 64 - shift);
+      const std::uint64_t mask = (width == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1) << shift;
+      std::uint64_t& word = words_[at / 64];
+      if ((word & mask) != 0) return false;
+      word |= mask;
+      at += width;
+    }
+    return true;
+  }
+
+ private:
+  std::array<std::uint64_t, kPageBytes / 64> words_{};
+};
+
+}  // namespace
+
+/// The rules of docs/formats/page.md, in an order in which each reads only what earlier ones have shown to be in
+/// bounds.
+class PageVerifier {
+ public:
+  PageVerifier(const std::byte* data, PageId expected) : data_(data), page_(data), expected_(expected) {}
+
+  Result<> run(bool sealed) {
+    CHECK_OK(check_envelope(sealed));
+    CHECK_OK(check_header());
+    CHECK_OK(check_fences());
+    CHECK_OK(check_records());
+    CHECK_OK(check_order());
+    return page_.is_leaf() ? Result<>{} : check_children();
+  }
+
+ private:
+  Result<> damaged(std::string_view rule) const {
+    return failf(Code::kCorrupt, "page {}: {}", expected_.value(), rule);
+  }
+
+  template <typename T>
+  T load(std::uint32_t at) const {
+    return load_le<T>(data_ + at);
+  }
+
+  std::uint32_t checksum() const {
+    constexpr std::array<std::byte, 4> kZeros{};
+    return crc32c({data_ + kZeros.size(), kPageBytes - kZeros.size()}, crc32c(kZeros));
+  }
+
+  /// What holds for every version: magic, checksum, whose page it is, who can read it.
+  Result<> check_envelope(bool sealed) const {
+    if (load<std::uint32_t>(PageView::kAtMagic) != kPageMagic) return damaged("not a page (magic)");
+    if (sealed && load<std::uint32_t>(PageView::kAtChecksum) != checksum()) return damaged("checksum does not match");
+    if (load<std::uint8_t>(PageView::kAtOldestReader) > kPageVersion) {
+      return failf(Code::kNewerFormat, "page {}: needs page format {} or newer, this is {}", expected_.value(),
+                   load<std::uint8_t>(PageView::kAtOldestReader), kPageVersion);
+    }
+    if (expected_ == kNoPage || page_.id() != expected_) {
+      return failf(Code::kCorrupt, "page {}: found page {} in its place", expected_.value(), page_.id().value());
+    }
+    return {};
+  }
+
+  Result<> check_header() const {
+    if (load<std::uint8_t>(PageView::kAtVersion) < load<std::uint8_t>(PageView::kAtOldestReader)) {
+      return damaged("version below its oldest reader");
+    }
+    const bool leaf = page_.level() == 0;
+    if (page_.level() >= kPageLevels) return damaged("level");
+    if (page_.kind() != (leaf ? PageKind::kLeaf : PageKind::kInner)) return damaged("kind does not match level");
+    if ((page_.field(PageView::kAtFlags) & ~PageView::kNoUpperFence) != 0) return damaged("unknown flags");
+    for (std::uint32_t at = PageView::kAtReserved; at < kPageHeaderBytes; ++at) {
+      if (data_[at] != std::byte{0}) return damaged("reserved bytes are not zero");
+    }
+    return {};
+  }
+
+  Result<> check_fences() const {
+    const std::uint32_t lower_bytes = page_.field(PageView::kAtLowerBytes);
+    const std::uint32_t upper_bytes = page_.field(PageView::kAtUpperBytes);
+    if (lower_bytes > kMaxKeyBytes || upper_bytes > kMaxKeyBytes) return damaged("fence too long");
+    const std::uint32_t fences_end = kPageHeaderBytes + lower_bytes + upper_bytes;
+    for (std::uint32_t at = fences_end; at < page_.slots_begin(); ++at) {
+      if (data_[at] != std::byte{0}) return damaged("padding of the fences is not zero");
+    }
+    const Fences fences = page_.fences();
+    if (!fences.upper && upper_bytes != 0) return damaged("upper fence both absent and present");
+    if (fences.upper && compare(fences.lower, *fences.upper) >= 0) return damaged("fences are not in order");
+    if (page_.prefix_bytes() != fences.prefix_bytes()) return damaged("prefix is not what the fences share");
+    return {};
+  }
+
+  /// Every record inside the heap, none over another, and every byte accounted for.
+  Result<> check_records() const {
+    const std::uint32_t heap_begin = page_.field(PageView::kAtHeapBegin);
+    const std::uint32_t slots_end = page_.slots_begin() + kSlotBytes * page_.count();
+    if (slots_end > heap_begin || heap_begin > kPageBytes) return damaged("slots and records overlap");
+    TakenBytes taken;
+    std::uint32_t live = 0;
+    for (std::uint32_t slot = 0; slot < page_.count(); ++slot) {
+      const std::uint32_t offset = page_.record_offset(slot);
+      if (offset < heap_begin || offset + kRecordHeaderBytes > kPageBytes) return damaged("record outside the heap");
+      const std::uint32_t bytes = page_.record_bytes(slot);
+      if (offset + bytes > kPageBytes) return damaged("record past the end of the page");
+      if (!taken.take(offset, offset + bytes)) return damaged("records overlap");
+      live += bytes;
+      CHECK_OK(check_lengths(slot));
+    }
+    if (live + page_.field(PageView::kAtFragmented) != kPageBytes - heap_begin) return damaged("dead bytes miscounted");
+    return {};
+  }
+
+  Result<> check_lengths(std::uint32_t slot) const {
+    if (page_.prefix_bytes() + page_.suffix_bytes(slot) > kMaxKeyBytes) return damaged("key too long");
+    const std::size_t value_bytes = page_.value(slot).size();
+    if (page_.is_leaf() ? value_bytes > kMaxValueBytes : value_bytes != kChildBytes) return damaged("value length");
+    return {};
+  }
+
+  Result<> check_order() const {
+    for (std::uint32_t slot = 0; slot < page_.count(); ++slot) {
+      std::array<std::byte, 4> head{};
+      const ByteView suffix = page_.suffix(slot);
+      std::copy_n(suffix.begin(), std::min<std::size_t>(suffix.size(), head.size()), head.begin());
+      if (page_.head(slot) != load_be<std::uint32_t>(head.data())) return damaged("head is not the key's");
+      if (slot > 0 && compare(page_.suffix(slot - 1), suffix) >= 0) return damaged("keys are not in order");
+    }
+    return check_bounds();
+  }
+
+  /// The first and the last key against the fences; those between follow from the order.
+  Result<> check_bounds() const {
+    const Fences fences = page_.fences();
+    const std::uint32_t first = page_.is_leaf() ? 0 : 1;
+    if (page_.count() <= first) return {};
+    const ByteView lower = fences.lower.subspan(page_.prefix_bytes());
+    const auto order = compare(page_.suffix(first), lower);
+    if (page_.is_leaf() ? order < 0 : order <= 0) return damaged("key below the lower fence");
+    if (fences.upper && compare(page_.suffix(page_.count() - 1), fences.upper->subspan(page_.prefix_bytes())) >= 0) {
+      return damaged("key above the upper fence");
+    }
+    return {};
+  }
+
+  Result<> check_children() const {
+    if (page_.count() == 0) return damaged("inner page without children");
+    if (!page_.suffix(0).empty()) return damaged("first child has a key");
+    for (std::uint32_t slot = 0; slot < page_.count(); ++slot) {
+      if (page_.child(slot) == expected_) return damaged("page is its own child");
+    }
+    return {};
+  }
+
+  const std::byte* data_;
+  PageView page_;
+  PageId expected_;
+};
+
+Result<> verify(ByteView page, PageId expected) {
+  ASSERT(page.size() == kPageBytes);
+  return PageVerifier(page.data(), expected).run(true);
+}
+
+Result<> verify_unsealed(ByteView page, PageId expected) {
+  ASSERT(page.size() == kPageBytes);
+  return PageVerifier(page.data(), expected).run(false);
+}
+
+}  // namespace cenote::store

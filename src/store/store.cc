@@ -1,0 +1,125 @@
+#include "cenote/store/store.h"
+
+#include "store_impl.h"
+#include "recovery.h"
+
+namespace cenote::store {
+
+/// What a run holds that has met a missing page.
+struct Attempts::Waits {
+  explicit Waits(StoreImpl& the_store) : store(the_store), pins(the_store.state().cache) {}
+  ~Waits() { give_back(); }
+
+  void give_back() {
+    pins.release();
+    if (units == 0) return;
+    store.pin_units().release(std::exchange(units, 0));
+    store.room_changed();
+  }
+
+  /// Makes sure that one more page may be pinned. Whoever needs more than it has gives all back first and asks for the
+  /// larger amount at once, so nobody holds some and waits for more.
+  Task<Result<>> allow_pin(Until until) {
+    if (pins.count() < units) co_return Result<>{};
+    const std::uint64_t wanted = units == 0 ? 8 : units == 8 ? 64 : store.pin_limit();
+    if (units == store.pin_limit()) {
+      co_return fail(Code::kResourceExhausted, "the operation needs more pages at a time than the page cache allows");
+    }
+    give_back();
+    CO_CHECK_OK(co_await store.pin_units().acquire(wanted, until));
+    units = wanted;
+    co_return Result<>{};
+  }
+
+  StoreImpl& store;
+  PagePins pins;
+  std::uint64_t units = 0;
+};
+
+Attempts::Attempts(StoreImpl& store) : store_(store), entered_(store.admit().has_value()) {}
+
+Attempts::~Attempts() {
+  waits_.reset();
+  if (entered_) store_.leave();
+}
+
+Result<> Attempts::admitted() const {
+  if (!entered_) return fail(Code::kStopped, "the store is closed");
+  return store_.usable();
+}
+
+View Attempts::view() { return store_.view(); }
+
+bool Attempts::again(const Error& error, const View& view) {
+  if (error != Code::kPageFault && error != Code::kMustWait) return false;
+  ASSERT(!view.applied_);  // `apply` is the last thing an attempt does
+  return true;
+}
+
+Task<Result<>> Attempts::resolve(Error reason, Until until) {
+  const PageId missing = store_.state().trees.fault();
+  CO_CHECK_OK(store_.usable());
+  if (!waits_) waits_ = std::make_unique<Waits>(store_);
+  if (reason == Code::kMustWait) {
+    waits_->give_back();
+    co_return co_await store_.wait_for_room(until);
+  }
+  CO_CHECK_OK(co_await waits_->allow_pin(until));
+  CO_CHECK_OK(co_await waits_->pins.fetch(missing, until));
+  co_return store_.usable();
+}
+
+ExtentGuard::~ExtentGuard() {
+  if (store_ != nullptr) store_->close_guard(ticket_);
+}
+
+Result<std::optional<ByteView>> View::get(TreeId tree, ByteView key) {
+  auto value = trees_.get(tree, key, seen_);
+  if (!value && value.error() == Code::kNotFound) seen_ = std::max(seen_, store_.state().catalog_changed);
+  return value;
+}
+
+Result<Lsn> View::apply(const Batch& batch) { return store_.apply(*this, batch); }
+
+Store::Store(std::unique_ptr<StoreImpl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Task<Result<std::unique_ptr<Store>>> Store::open(Reactor& reactor, Devices devices, OpenOptions options) {
+  if (options.cache_bytes < kMinCacheBytes) {
+    co_return fail(Code::kOutOfRange, "the page cache of a store needs at least 16 MiB");
+  }
+  SuperblockIo superblocks(*devices.meta);
+  CO_TRY(Superblock superblock, co_await find_store(devices, options, superblocks));
+  auto impl = std::make_unique<StoreImpl>(reactor, devices, options, std::move(superblock), superblocks);
+  auto started = co_await impl->start();
+  if (!started) {
+    static_cast<void>(co_await impl->close());
+    co_return fail(std::move(started).error());
+  }
+  co_return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+Task<Result<>> Store::close() { co_return co_await impl_->close(); }
+Task<Result<>> Store::durable(Lsn lsn) { co_return co_await impl_->durable(lsn); }
+bool Store::is_durable(Lsn lsn) const { return impl_->is_durable(lsn); }
+
+Task<Result<Lsn>> Store::commit(Batch batch) {
+  const auto attempt = [&batch](View& view) { return view.apply(batch); };
+  CO_TRY(const Lsn lsn, co_await run(attempt));
+  CO_CHECK_OK(co_await durable(lsn));
+  co_return lsn;
+}
+
+std::optional<TreeId> Store::find_tree(std::string_view name) const { return impl_->state().catalog.find(name); }
+TreeId Store::next_tree_id() { return impl_->state().catalog.take_id(); }
+Result<Extent> Store::reserve(std::uint32_t blocks, SpaceClass space_class) {
+  return impl_->reserve(blocks, space_class);
+}
+void Store::cancel(Extent extent) { impl_->cancel(extent); }
+ExtentGuard Store::guard_extents() { return impl_->guard_extents(); }
+media::BlockDevice& Store::data_device() { return *impl_->state().devices.data; }
+Task<Result<>> Store::checkpoint() { co_return co_await impl_->checkpoint(); }
+StoreStatus Store::status() const { return impl_->status(); }
+Reactor& Store::reactor() { return impl_->state().reactor; }
+
+}  // namespace cenote::store

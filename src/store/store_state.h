@@ -1,0 +1,51 @@
+#pragma once
+
+#include "allocator.h"
+#include "catalog.h"
+#include "cenote/store/store.h"
+#include "chunk_store.h"
+#include "page_cache.h"
+#include "page_map.h"
+#include "superblock.h"
+#include "trees.h"
+
+namespace cenote::store {
+
+/// The state of a store in memory, without its log and its background work: what recovery builds, batches change and
+/// checkpoints write.
+struct StoreState final : PageSource {
+  /// `superblock` is the newest on the media.
+  StoreState(Reactor& reactor, Devices devices, const OpenOptions& options, Superblock superblock);
+
+  Task<Result<>> read_page(PageId id, MutableBytes into) override;
+  PageId allocate_page() override { return map.allocate(); }
+  void free_page(PageId id) override { map.release(id); }
+
+  /// Tells the allocator what the trees and the cache hold now.
+  void sync_allocator();
+  /// Most pages that may be dirty or frozen: the rest of the cache is for reading.
+  std::uint64_t dirty_limit() const { return dirty_limit_; }
+  void check_invariants() const;
+
+  Reactor& reactor;
+  Devices devices;
+  OpenOptions options;
+  Superblock superblock;
+  PageMap map;
+  ChunkStore chunks;
+  PageCache cache;
+  Allocator allocator;
+  Trees trees;
+  Catalog catalog;
+  Lsn applied{};          ///< of the last batch applied
+  Lsn catalog_changed{};  ///< of the last batch that created or dropped a tree
+  std::uint64_t page_reads = 0;
+  std::uint64_t page_writes = 0;
+
+ private:
+  Task<Result<>> read_image(PageId id, PageMap::Entry entry, MutableBytes into);
+
+  std::uint64_t dirty_limit_;
+};
+
+}  // namespace cenote::store

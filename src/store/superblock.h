@@ -1,0 +1,79 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "cenote/base/bytes.h"
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+#include "geometry.h"
+
+namespace cenote::store {
+
+inline constexpr std::uint16_t kFormatVersion = 1;
+/// Feature bits this build understands; a superblock with others is treated as docs/formats/store.md says.
+inline constexpr std::uint64_t kReadOnlyFeatures = 0;
+inline constexpr std::uint64_t kIncompatibleFeatures = 0;
+
+/// Which of the two slots of a chunk or table block holds its present contents, and their checksum.
+struct LiveSlot {
+  std::uint8_t state = 0;  ///< 0 never written (all zeroes), 1 slot A, 2 slot B
+  std::uint32_t crc = 0;
+  friend bool operator==(const LiveSlot&, const LiveSlot&) = default;
+};
+
+/// A place in the log between two frames, and all that the next frame must continue.
+struct ChainPoint {
+  std::uint64_t position = 0;
+  std::uint64_t sequence = 1;      ///< of the frame that begins here
+  std::uint32_t previous_crc = 0;  ///< of the frame that ends here
+  friend bool operator==(const ChainPoint&, const ChainPoint&) = default;
+};
+
+/// What a superblock says (docs/formats/store.md): who the store is, where everything lies, and one consistent
+/// checkpoint.
+struct Superblock {
+  std::uint64_t compatible = 0;
+  std::uint64_t read_only_compatible = 0;
+  std::uint64_t incompatible = 0;
+  Uuid system;
+  Uuid target;
+  std::uint64_t incarnation = 0;
+  std::uint64_t sequence = 0;
+  Geometry geometry;
+  ChainPoint replay_from;
+  std::uint32_t records_done = 0;  ///< of the frame at `replay_from`
+  Lsn checkpoint{};                ///< of the last batch in the checkpoint
+  std::uint64_t generation = 0;
+  std::uint64_t generation_start = 0;
+  PageId catalog_root{};
+  TreeId next_tree{};
+  std::vector<LiveSlot> table;
+
+  friend bool operator==(const Superblock&, const Superblock&) = default;
+};
+
+/// `into` is kSuperblockBytes.
+void encode_superblock(const Superblock& superblock, MutableBytes into);
+/// kNotFound: no superblock here. kCorrupt: there was one. kNewerFormat: cannot be read by this build.
+Result<Superblock> decode_superblock(ByteView from);
+
+/// The first block of a device that is not the meta device.
+struct Label {
+  Uuid system;
+  Uuid target;
+  std::uint64_t incarnation = 0;
+  std::uint32_t device = 0;
+  bool wal = false;
+  bool data = false;
+  std::uint64_t blocks = 0;
+  friend bool operator==(const Label&, const Label&) = default;
+};
+
+/// `into` is one block.
+void encode_label(const Label& label, MutableBytes into);
+/// Errors as of decode_superblock.
+Result<Label> decode_label(ByteView from);
+
+}  // namespace cenote::store

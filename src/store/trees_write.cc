@@ -1,0 +1,157 @@
+#include <algorithm>
+
+#include "page_reshape.h"
+#include "trees.h"
+
+namespace cenote::store {
+
+PageId Trees::create(TreeId tree, Lsn lsn) {
+  Frame& root = cache_.create(source_.allocate_page(), lsn);
+  Page::format(root.data, {root.id, tree, 0}, {{}, std::nullopt}).set_lsn(lsn);
+  attach(tree, root.id);
+  return root.id;
+}
+
+void Trees::begin_batch() {
+  ASSERT(shrunk_.empty());
+  cache_.begin_batch();
+}
+
+/// Finds and holds the pages for `key`, and counts those that the batch has not counted yet.
+Result<Trees::Path> Trees::prepare(TreeId tree, ByteView key, std::uint64_t& frames) {
+  ASSERT(key.size() <= kMaxKeyBytes);
+  Path path;
+  CHECK_OK(descend(tree, key, path));
+  for (std::uint32_t level = path.bottom; level <= path.top; ++level) {
+    Frame& frame = *path.steps[level].frame;
+    if (cache_.hold(frame)) frames += cache_.frames_to_modify(frame);
+  }
+  return path;
+}
+
+Result<> Trees::prepare_put(TreeId tree, ByteView key, std::size_t value_bytes, std::uint64_t& frames) {
+  ASSERT(value_bytes <= kMaxValueBytes);
+  TRY(const Path path, prepare(tree, key, frames));
+  // What the batch has pending for a page is an upper bound: a put may replace, prefixes may be taken off. A put for an
+  // empty range makes a page for every level below it; a later one for the same range may split one of those instead.
+  frames += path.bottom;
+  std::uint32_t added =
+      path.bottom > 0 ? kMaxInnerEntryBytes
+                      : entry_bytes(static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value_bytes));
+  for (std::uint32_t level = path.bottom; level <= path.top; ++level) {
+    Frame& frame = *path.steps[level].frame;
+    frame.pending_bytes += added;
+    if (frame.pending_bytes <= path.page(level).free_bytes()) break;
+    // From here on each put may split the page, once; its parent then gets one more entry. A root gets two children.
+    frames += level == path.top ? 2 : 1;
+    added = kMaxInnerEntryBytes;
+  }
+  return {};
+}
+
+Result<> Trees::prepare_erase(TreeId tree, ByteView key, std::uint64_t& frames) {
+  CHECK_OK(prepare(tree, key, frames));
+  return {};
+}
+
+/// `descend` where every page is known to be cached and checked, since the batch has prepared it.
+Result<Trees::Landing> Trees::descend_cached(TreeId tree, ByteView key, Path& path) {
+  auto landing = descend(tree, key, path);
+  ASSERT(landing.has_value());
+  return landing;
+}
+
+Page Trees::writable(Path& path, std::uint32_t level, Lsn lsn) {
+  Frame& frame = cache_.modify(*path.steps[level].frame, lsn);
+  path.steps[level].frame = &frame;
+  Page page(frame.data);
+  page.set_lsn(std::max(page.lsn(), lsn));
+  return page;
+}
+
+void Trees::put(TreeId tree, ByteView key, ByteView value, Lsn lsn) {
+  ASSERT(key.size() <= kMaxKeyBytes && value.size() <= kMaxValueBytes);
+  Path path;
+  const auto landing = descend_cached(tree, key, path);
+  if (!landing->at_leaf()) add_pages(path, tree, lsn);
+  Page leaf = writable(path, 0, lsn);
+  SlotSearch search = leaf.find(key);
+  if (search.found) {
+    if (leaf.fits_value(search.slot, static_cast<std::uint32_t>(value.size())))
+      return leaf.set_value(search.slot, value);
+    leaf.erase(search.slot);
+  }
+  const std::uint32_t needed = entry_bytes(static_cast<std::uint32_t>(key.size()) - leaf.prefix_bytes(),
+                                           static_cast<std::uint32_t>(value.size()));
+  if (needed > leaf.free_bytes()) {
+    split_page(path, 0, key, search.slot, lsn);
+    leaf = Page(path.steps[0].frame->data);
+    search = leaf.find(key);
+  }
+  leaf.insert(search.slot, key.subspan(leaf.prefix_bytes()), value);
+}
+
+/// Gives the empty range where the path ends a leaf, and the inner pages between, each with one child.
+void Trees::add_pages(Path& path, TreeId tree, Lsn lsn) {
+  KeyBuffer lower;
+  KeyBuffer upper;
+  Page parent = writable(path, path.bottom, lsn);
+  std::uint32_t slot = path.steps[path.bottom].slot;
+  const Fences bounds = child_bounds(parent, slot, lower, upper);
+  while (path.bottom > 0) {
+    --path.bottom;
+    Frame& frame = cache_.create(source_.allocate_page(), lsn);
+    Page page = Page::format(frame.data, {frame.id, tree, static_cast<std::uint8_t>(path.bottom)}, bounds);
+    page.set_lsn(lsn);
+    if (path.bottom > 0) page.insert_child(0, {}, kNoPage);
+    parent.set_child(slot, frame.id);
+    path.steps[path.bottom] = {&frame, 0};
+    parent = page;
+    slot = 0;
+  }
+}
+
+/// Splits the page at `level`, which has no room for an entry before `position`, and leaves `path` with the half that
+/// `key` belongs to.
+void Trees::split_page(Path& path, std::uint32_t level, ByteView key, std::uint32_t position, Lsn lsn) {
+  if (level == path.top) grow_root(path, lsn);
+  Page page = writable(path, level, lsn);
+  const std::uint32_t middle = choose_split(page, position);
+  KeyBuffer buffer;
+  const ByteView between = separator(page, middle, buffer);
+
+  Page parent = writable(path, level + 1, lsn);
+  const auto between_bytes = static_cast<std::uint32_t>(between.size());
+  if (!parent.fits(between_bytes - parent.prefix_bytes(), kChildBytes)) {
+    split_page(path, level + 1, key, path.steps[level + 1].slot + 1, lsn);
+    parent = Page(path.steps[level + 1].frame->data);
+  }
+  Frame& right = cache_.create(source_.allocate_page(), lsn);
+  split(page, right.data, right.id, middle, between);
+  parent.insert_child(path.steps[level + 1].slot + 1, between.subspan(parent.prefix_bytes()), right.id);
+  if (compare(key, between) < 0) return;
+  path.steps[level].frame = &right;
+  if (level > 0) path.steps[level].slot -= middle;
+  ++path.steps[level + 1].slot;
+}
+
+/// Moves the contents of the root to a page of their own, the root's only child.
+void Trees::grow_root(Path& path, Lsn lsn) {
+  ASSERT(path.top + 1 < kPageLevels);
+  Page root = writable(path, path.top, lsn);
+  PageIdentity identity = root.identity();
+  Frame& child = cache_.create(source_.allocate_page(), lsn);
+  Merge{root, std::nullopt, root.fences()}.write(child.data, {child.id, identity.tree, identity.level});
+  Page(child.data).set_append_run(root.append_run());
+
+  ++identity.level;
+  root = Page::format(root.bytes(), identity, {{}, std::nullopt});
+  root.insert_child(0, {}, child.id);
+  root.set_lsn(lsn);
+  Frame* root_frame = path.steps[path.top].frame;
+  path.steps[path.top].frame = &child;
+  ++path.top;
+  path.steps[path.top] = {root_frame, 0};
+}
+
+}  // namespace cenote::store
