@@ -3,6 +3,9 @@ add_compile_options(-Wall -Wextra -Wno-missing-designated-field-initializers -Wp
                     -Wimplicit-fallthrough -Wextra-semi -Wunused -Werror)
 # Coroutine frames honour over-aligned locals (I/O headers) only with this flag.
 add_compile_options(-fcoro-aligned-allocation -fno-omit-frame-pointer)
+# Assertions name src/..., whether the compiler is given absolute paths or the compiler cache made them relative.
+file(RELATIVE_PATH source_from_build ${CMAKE_BINARY_DIR} ${CMAKE_SOURCE_DIR})
+add_compile_options(-fmacro-prefix-map=${source_from_build}=)
 # x86-64-v3 (AVX2, 2013 and later) is the oldest machine Cenote runs on.
 if(CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
   add_compile_options(-march=x86-64-v3)
@@ -17,6 +20,10 @@ elseif(CENOTE_TSAN)
   add_compile_options(-fsanitize=thread -O1 -g1)
   add_link_options(-fsanitize=thread)
   add_compile_definitions(CENOTE_TSAN=1)
+else()
+  # What is shipped holds no path of the machine that built it. Not in test builds: an absolute path in the flags spoils the
+  # compiler cache for other checkouts.
+  add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 endif()
 if(CENOTE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)

@@ -47,6 +47,7 @@ std::string escaped(std::string_view text, bool quote) {
 // `target="3",op="update"`: the form of the exposition, and what tells series of one family apart.
 std::string label_text(Labels labels) {
   std::ranges::sort(labels);
+  ASSERT(std::ranges::adjacent_find(labels, {}, &Labels::value_type::first) == labels.end());
   std::string text;
   for (const auto& [name, value] : labels) {
     ASSERT(is_lower_name(name) && name != "le");

@@ -157,6 +157,7 @@ TEST(MetricsDeathTest, BrokenNamesAreRefused) {
   EXPECT_DEATH(registry.histogram("cenote_latency", "No unit."), "assertion failed");
   EXPECT_DEATH(registry.gauge("Cenote-x", "Characters."), "assertion failed");
   EXPECT_DEATH(registry.gauge("cenote_y_bytes", "Label.", {{"le", "1"}}), "assertion failed");
+  EXPECT_DEATH(registry.gauge("cenote_y_bytes", "Twice.", {{"a", "1"}, {"a", "2"}}), "assertion failed");
   EXPECT_DEATH(registry.histogram("cenote_x_seconds", "X.", {{"a b", "1"}}), "assertion failed");
 }
 

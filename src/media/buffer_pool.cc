@@ -136,6 +136,14 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
   return *this;
 }
 
+Buffer Buffer::borrow(MutableBytes memory) {
+  ASSERT(memory.size() % kBlockBytes == 0 && memory.size() <= UINT32_MAX);
+  Buffer buffer;
+  buffer.data_ = memory.data();
+  buffer.bytes_ = static_cast<std::uint32_t>(memory.size());
+  return buffer;
+}
+
 Buffer::~Buffer() {
   if (pool_ != nullptr) pool_->free(*this);
 }

@@ -125,6 +125,7 @@ struct UringReactor::Impl {
   Instant last_work{};
   ReadyQueue ready;
   TimerQueue timers;
+  IntrusiveList<TurnEnd, TurnEndTag> turn_ends;
   Random random{random_seed()};
   WakeOperation wake_operation{*this};
   // Completions taken from the ring to make room in the middle of a turn; older than all that is in the ring.
@@ -211,6 +212,7 @@ void UringReactor::Impl::turn() {
   std::size_t worked = run_ready();
   worked += timers.fire_due(turn_start);
   worked += mailbox.deliver_all();
+  while (TurnEnd* work = turn_ends.pop_front()) work->at_turn_end();
   if (worked > 0) last_work = turn_start;
   if (ready.empty() && turn_start - last_work >= options.spin && !leaving()) {
     enter_and_wait();
@@ -408,6 +410,11 @@ io_uring_sqe& UringReactor::prepare(UringOperation& operation) {
   ::io_uring_sqe_set_data(&entry, &operation);
   ++impl_->in_flight;
   return entry;
+}
+
+void UringReactor::at_turn_end(TurnEnd& work) {
+  ASSERT(impl_->on_own_thread());
+  if (!work.linked()) impl_->turn_ends.push_back(work);
 }
 
 void UringReactor::reserve_entries(unsigned entries) {

@@ -172,6 +172,30 @@ TEST(UringReactorTest, OperationsOfATurnShareOneSystemCall) {
   EXPECT_LE(reactor->system_calls() - before, 2u);
 }
 
+struct NopAtTurnEnd final : TurnEnd {
+  UringReactor& reactor;
+  CountingOperation& operation;
+  NopAtTurnEnd(UringReactor& r, CountingOperation& o) : reactor(r), operation(o) {}
+  void at_turn_end() override { ::io_uring_prep_nop(&reactor.prepare(operation)); }
+};
+
+Task<std::uint64_t> request_twice(UringReactor& reactor, CountingOperation& operation) {
+  NopAtTurnEnd work(reactor, operation);
+  const std::uint64_t before = reactor.system_calls();
+  reactor.at_turn_end(work);
+  reactor.at_turn_end(work);
+  co_await nop(reactor);
+  while (operation.completed == 0) co_await reactor.yield();
+  co_return reactor.system_calls() - before;
+}
+
+TEST(UringReactorTest, WorkAtTheEndOfATurnRunsOnceAndJoinsItsSubmission) {
+  const auto reactor = make_reactor();
+  CountingOperation operation;
+  EXPECT_EQ(reactor->block_on(request_twice(*reactor, operation)), 1u);
+  EXPECT_EQ(operation.completed, 1);
+}
+
 TEST(UringReactorTest, OperationsPreparedBeforeTheFirstRunAreSubmittedByIt) {
   auto reactor = make_reactor();
   CountingOperation operation;

@@ -17,7 +17,7 @@ constexpr std::uint64_t kWritesAtOnce = 8;
 
 void Checkpoint::freeze() {
   lsn_ = state_.applied;
-  catalog_root_ = state_.trees.root(kCatalogTree).value();
+  catalog_root_ = *state_.trees.root(kCatalogTree);
   next_tree_ = state_.catalog.next_id();
   const std::vector<Frame*> frames = state_.cache.freeze();
   std::vector<PageId> ids;

@@ -10,9 +10,9 @@ namespace cenote::store {
 /// The image of the whole store at one log position, written beside the live one (docs/formats/store.md).
 ///
 ///   freeze     at once: fixes what belongs to the image
-///   write      over time, while batches go on: pages, chunks and tables go to places that nothing durable refers to
-///   describe   fills in what a superblock says of the image; the caller waits until the log is durable up to the
-///              position and writes it
+///   write      over time, while batches go on, but only when the log is durable up to the position: pages, chunks and
+///              tables go to places that nothing durable refers to
+///   describe   fills in what a superblock says of the image; the caller writes it
 ///   finish     when that superblock is durable: what only the image before needed can be reused
 ///
 /// One checkpoint at a time. One that was not finished is fatal for the store in memory and harmless on the media.

@@ -24,19 +24,15 @@ Result<> check_roles(const Devices& devices, const Superblock& superblock) {
   const bool same = (devices.wal == devices.meta) == (geometry.wal_device == 0) &&
                     (devices.data == devices.meta) == (geometry.data_device == 0) &&
                     (devices.wal == devices.data) == (geometry.wal_device == geometry.data_device);
-  if (!same) {
-    return failf(Code::kForeign, "the store on '{}' was formatted with another assignment of devices to roles",
-                 devices.meta->name());
-  }
-  for (std::uint8_t device = 0; device < kMaxDevices; ++device) {
-    if (geometry.device_blocks[device] == 0) continue;
-    const media::BlockDevice& media = device_of(devices, geometry, device);
-    if (media.block_count() < geometry.device_blocks[device]) {
-      return failf(Code::kCorrupt, "'{}' has {} blocks and had {} when it was formatted", media.name(),
-                   media.block_count(), geometry.device_blocks[device]);
-    }
-  }
-  return {};
+  if (same) return {};
+  return failf(Code::kForeign, "the store on '{}' was formatted with another assignment of devices to roles",
+               devices.meta->name());
+}
+
+Result<> check_size(const media::BlockDevice& device, std::uint64_t blocks) {
+  if (device.block_count() >= blocks) return {};
+  return failf(Code::kCorrupt, "'{}' has {} blocks and had {} when it was formatted", device.name(),
+               device.block_count(), blocks);
 }
 
 Result<> check_owner(const Superblock& superblock, const OpenOptions& options, const std::string& name) {
@@ -74,10 +70,12 @@ Task<Result<Superblock>> find_store(Devices devices, const OpenOptions& options,
   CO_CHECK_OK(check_owner(superblock, options, devices.meta->name()));
   CO_CHECK_OK(check_features(superblock, options.read_only));
   CO_CHECK_OK(check_roles(devices, superblock));
-  for (std::uint8_t device = 1; device < kMaxDevices; ++device) {
-    if (superblock.geometry.device_blocks[device] == 0) continue;
+  for (std::uint8_t device = 0; device < kMaxDevices; ++device) {
+    const std::uint64_t blocks = superblock.geometry.device_blocks[device];
+    if (blocks == 0) continue;
     media::BlockDevice& media = device_of(devices, superblock.geometry, device);
-    CO_CHECK_OK(co_await check_label(&media, device, &superblock));
+    if (device != 0) CO_CHECK_OK(co_await check_label(&media, device, &superblock));
+    CO_CHECK_OK(check_size(media, blocks));
   }
   co_return superblock;
 }

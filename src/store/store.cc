@@ -1,7 +1,7 @@
 #include "cenote/store/store.h"
 
-#include "store_impl.h"
 #include "recovery.h"
+#include "store_impl.h"
 
 namespace cenote::store {
 
@@ -71,12 +71,6 @@ Task<Result<>> Attempts::resolve(Error reason, Until until) {
 
 ExtentGuard::~ExtentGuard() {
   if (store_ != nullptr) store_->close_guard(ticket_);
-}
-
-Result<std::optional<ByteView>> View::get(TreeId tree, ByteView key) {
-  auto value = trees_.get(tree, key, seen_);
-  if (!value && value.error() == Code::kNotFound) seen_ = std::max(seen_, store_.state().catalog_changed);
-  return value;
 }
 
 Result<Lsn> View::apply(const Batch& batch) { return store_.apply(*this, batch); }

@@ -16,7 +16,7 @@ constexpr std::uint64_t kReclaimPins = 2 * kPageLevels;
 }  // namespace
 
 bool StoreImpl::checkpoint_due() const {
-  if (checkpoint_running_ || fenced_) return false;
+  if (checkpoint_running_ || fenced_ || pauses_ > 0) return false;
   if (checkpoints_requested_ > checkpoints_begun_for_) return true;
   const auto log_used = static_cast<double>(log_->head() - log_->tail());
   const auto dirty = static_cast<double>(state_.cache.frames_dirty());
@@ -34,6 +34,7 @@ Task<> StoreImpl::checkpoint_loop() {
     checkpoint_running_ = true;
     const auto written = co_await write_checkpoint();
     checkpoint_running_ = false;
+    room_.notify_all();
     if (!written) fence(written.error().with_context("checkpoint failed"));
   }
 }
@@ -44,8 +45,9 @@ Task<Result<>> StoreImpl::write_checkpoint() {
   const std::uint64_t cut = log_->cut();
   checkpoint.freeze();
   state_.sync_allocator();
-  CO_CHECK_OK(co_await checkpoint.write([this] { room_.notify_all(); }));
+  // First, since a page that was written can be evicted and read again, and then no longer tells what it waits for (I4).
   CO_CHECK_OK(co_await log_->wait_durable(Lsn(cut), Until::forever()));
+  CO_CHECK_OK(co_await checkpoint.write([this] { room_.notify_all(); }));
   Superblock next = state_.superblock;
   checkpoint.describe(next);
   ++next.sequence;
@@ -75,16 +77,31 @@ Task<Result<>> StoreImpl::checkpoint() {
   co_return outcome;
 }
 
+Task<> StoreImpl::pause_background() {
+  // A slice of reclaiming may wait for a checkpoint, so it ends first.
+  while (reclaiming_) static_cast<void>(co_await room_.wait(Until::forever()));
+  ++pauses_;
+  while (checkpoint_running_) static_cast<void>(co_await room_.wait(Until::forever()));
+}
+
+void StoreImpl::resume_background() {
+  --pauses_;
+  work_.notify_all();
+}
+
 Task<> StoreImpl::reclaim_loop() {
   const Until until{kNoDeadline, &scope_.cancel_source()};
   std::size_t stuck = 0;  // trees at the front whose pages cannot be read; the next open tries again
   while (!fenced_ && !scope_.stopping()) {
-    if (state_.catalog.dropped().size() <= stuck) {
+    if (pauses_ > 0 || state_.catalog.dropped().size() <= stuck) {
       static_cast<void>(co_await work_.wait(until));
       continue;
     }
     const DroppedTree tree = state_.catalog.dropped()[stuck];
+    reclaiming_ = true;
     const auto done = co_await reclaim_slice(tree);
+    reclaiming_ = false;
+    room_.notify_all();
     if (!done && !fenced_ && !scope_.stopping()) ++stuck;
     co_await state_.reactor.yield();
   }
@@ -114,7 +131,6 @@ Task<Result<bool>> StoreImpl::reclaim_slice(DroppedTree tree) {
     }
   }
   pin_units_.release(kReclaimPins);
-  room_.notify_all();
   co_return outcome;
 }
 

@@ -49,7 +49,7 @@ Task<Result<>> StoreImpl::start() {
   log.start = recovered.end;
   log.tail = superblock.replay_from.position;
   log.writes_in_flight = std::max(1u, state_.options.log_writes_in_flight);
-  log_.emplace(state_.reactor, *this, log);
+  log_.emplace(state_.reactor, static_cast<LogListener&>(*this), log);
   scope_.spawn(checkpoint_loop());
   scope_.spawn(reclaim_loop());
   co_return Result<>{};

@@ -54,6 +54,9 @@ class StoreImpl final : private LogListener {
   /// Waits for what the last kMustWait was about.
   Task<Result<>> wait_for_room(Until until);
   void room_changed() { room_.notify_all(); }
+  /// Until `resume_background` no checkpoint and no reclaiming runs; returns when what runs has ended.
+  Task<> pause_background();
+  void resume_background();
   void check_invariants() const;
 
  private:
@@ -94,6 +97,8 @@ class StoreImpl final : private LogListener {
   std::uint64_t checkpoints_begun_for_ = 0;
   std::uint64_t checkpoints_done_for_ = 0;
   bool checkpoint_running_ = false;
+  bool reclaiming_ = false;
+  std::uint32_t pauses_ = 0;
 
   std::uint64_t checkpoints_ = 0;
   std::uint64_t batches_ = 0;

@@ -11,12 +11,16 @@
 
 namespace cenote::object {
 
+struct Core;
+
 struct ObjectStoreOptions {
   /// Values and extents up to this many bytes live in the leaf and in the log record; larger ones go to extents.
   std::uint32_t inline_bytes = 2048;
   /// Versions older than this may be merged by aggregation.
   Duration retention = std::chrono::seconds(60);
   bool aggregation = true;
+  /// How far the clocks of servers and clients may differ.
+  Duration max_clock_offset = std::chrono::seconds(1);
 };
 
 struct ContainerProperties {
@@ -27,23 +31,33 @@ struct ContainerUsage {
   std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions
 };
 
-/// A piece of a fetch's payload, in payload order. `data` points into one of Fetched::buffers, into Fetched::inline_data or at
-/// zeroes that live as long as the program.
+/// What the store has done since it opened, for metrics, tools and tests.
+struct ObjectStoreCounters {
+  std::uint64_t updates = 0, fetches = 0, punches = 0;
+  std::uint64_t repeated = 0;             ///< retries answered with the kept result
+  std::uint64_t copied_bytes = 0;         ///< payload copied because it could not be written from where it lay
+  std::uint64_t merged_entries = 0;       ///< removed by aggregation
+  std::uint64_t reclaimed_blocks = 0;     ///< given back by aggregation and destroyed containers
+  std::uint64_t background_failures = 0;  ///< slices that ended in an error; they are tried again
+};
+
+/// A piece of a fetch's payload, in payload order. `data` points into one of Fetched::buffers, into
+/// Fetched::inline_data or at zeroes that live as long as the program.
 struct PayloadPiece {
   ByteView data;
 };
 
 struct Fetched {
   FetchReply reply;
-  std::vector<PayloadPiece> payload;
-  std::vector<media::Buffer> buffers;
+  SmallVector<PayloadPiece, 2> payload;
+  SmallVector<media::Buffer, 1> buffers;
   /// Owns what lay inline. Each element is allocated once and never grows, so pieces may point into it.
-  std::vector<Bytes> inline_data;
+  SmallVector<Bytes, 1> inline_data;
 };
 
-/// The versioned object store of one target: containers, objects, dkeys, akeys, values and array extents over one Store.
-/// All members run on the store's reactor. Every answer is durable: nothing returned here, failures included, could be
-/// lost by a crash (I4).
+/// The versioned object store of one target: containers, objects, dkeys, akeys, values and array extents over one
+/// Store. All members run on the store's reactor. Every answer is durable: nothing returned here, failures included,
+/// could be lost by a crash (I4).
 class ObjectStore {
  public:
   static Task<Result<std::unique_ptr<ObjectStore>>> open(store::Store& store, media::BufferPool& buffers,
@@ -52,17 +66,18 @@ class ObjectStore {
   /// Stops background work; must be awaited before destruction. The Store is closed by its owner afterwards.
   Task<Result<>> close();
 
-  // Containers. Creating one that exists with the same id is no error (retries); destroying hides it at once and reclaims
-  // in slices.
+  // Containers. Creating one that exists with the same id is no error (retries); destroying hides it at once and
+  // reclaims in slices.
   Task<Result<>> create_container(Uuid container, ContainerProperties properties);
   Task<Result<>> destroy_container(Uuid container);
   Task<Result<ContainerProperties>> container_properties(Uuid container);
   Task<Result<ContainerUsage>> container_usage(Uuid container);
   Task<Result<std::vector<Uuid>>> list_containers();
 
-  /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to the
-  /// media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).
-  Task<Result<UpdateReply>> update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes, Until until);
+  /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
+  /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).
+  Task<Result<UpdateReply>> update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+                                   Until until);
   /// Data is verified against the stored checksums; kCorrupt names object, key and range.
   Task<Result<Fetched>> fetch(FetchRequest request, Until until);
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until);
@@ -76,10 +91,12 @@ class ObjectStore {
   /// Runs aggregation and reclamation over everything once, up to `bound`; returns when nothing more can be merged.
   Task<Result<>> aggregate(Epoch bound);
 
+  ObjectStoreCounters counters() const;
+  void check_invariants() const;
+
  private:
-  struct Impl;
-  explicit ObjectStore(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  explicit ObjectStore(std::unique_ptr<Core> core);
+  std::unique_ptr<Core> core_;
 };
 
 }  // namespace cenote::object

@@ -22,9 +22,9 @@ inline constexpr std::uint32_t kMaxRecordBytes = 1u << 20;
 /// Payload of one update or fetch, over all its akeys and ranges.
 inline constexpr std::uint32_t kMaxPayloadBytes = 2u << 20;
 inline constexpr std::uint32_t kMaxAkeysPerRequest = 64;
-inline constexpr std::uint32_t kMaxRangesPerRequest = 192;
+inline constexpr std::uint32_t kMaxRangesPerRequest = 160;
 /// An update stores at most this many pieces: one per single value, one per window that a range touches.
-inline constexpr std::uint32_t kMaxPiecesPerUpdate = 192;
+inline constexpr std::uint32_t kMaxPiecesPerUpdate = 160;
 /// A punched range costs up to three entries: the parts of its first and last window, and all between.
 inline constexpr std::uint32_t kMaxRangesPerPunch = 64;
 inline constexpr std::uint32_t kMaxListEntries = 1024;

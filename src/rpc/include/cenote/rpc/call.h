@@ -20,7 +20,7 @@ struct ReplyInfo {
 
 struct CallOptions {
   /// Bounds the whole call, reconnecting and resending included.
-  Until until;
+  Until until{};
   /// Index of the target inside the engine.
   std::uint16_t target = 0;
   ServiceClass service_class = ServiceClass::kForeground;

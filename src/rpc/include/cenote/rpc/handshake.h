@@ -24,14 +24,14 @@ struct Hello {
   std::uint16_t version_min = kProtocolVersionMin;
   std::uint16_t version_max = kProtocolVersionMax;
   std::uint64_t features = 0;
-  Uuid identity;
-  std::string name;
-  SessionId session;
+  Uuid identity{};
+  std::string name{};
+  SessionId session{};
   std::uint64_t incarnation = 0;
   /// The system the client wants; null for any.
-  Uuid system;
+  Uuid system{};
   Authentication authentication = Authentication::kInsecure;
-  Bytes credential;
+  Bytes credential{};
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
@@ -39,12 +39,12 @@ struct Hello {
 struct Welcome {
   std::uint16_t version = kProtocolVersionMax;
   std::uint64_t features = 0;  ///< of both sides
-  SessionId session;
+  SessionId session{};
   /// The server still knew this session and incarnation; otherwise it has just begun.
   bool resumed = false;
   std::uint64_t server_incarnation = 0;
-  Uuid system;
-  Credits credits;
+  Uuid system{};
+  Credits credits{};
   std::uint32_t body_bytes_max = kMaxBodyBytes;
   std::uint32_t bulk_bytes_max = kMaxBulkBytes;
   /// Wall clock of the server when it answered, ns since 1970.

@@ -33,9 +33,10 @@ class Outgoing : public ListNode<struct OutgoingTag> {
 
  private:
   friend class StreamLink;
-  friend class InprocLink;
+  friend class InprocEnd;
   std::array<std::byte, kHeaderBytes> encoded_;
   bool abandoned_ = false;
+  bool away_ = false;  // with the other reactor
 };
 
 /// The memory that the payload of one message is received into. Intrusive: kept by its owner until `on_payload`.

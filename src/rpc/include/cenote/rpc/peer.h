@@ -16,9 +16,9 @@ namespace cenote::rpc {
 
 struct PeerOptions {
   /// Tried in order, the last that worked first.
-  std::vector<Address> addresses;
+  std::vector<Address> addresses{};
   /// The system the server must belong to; null for any.
-  Uuid system;
+  Uuid system{};
   std::uint64_t features = 0;
   /// Handles the server's callbacks; none: they are answered kUnknownOpcode.
   Service* callbacks = nullptr;

@@ -15,12 +15,12 @@ namespace cenote::rpc {
 
 struct ServerOptions {
   /// Told to clients, who refuse a server of another system.
-  Uuid system;
+  Uuid system{};
   /// Of this start of the server: grows with every start.
   std::uint64_t incarnation = 1;
   std::uint64_t features = 0;
   /// What one connection may have in flight, told to the client; requests beyond are not read.
-  Credits credits;
+  Credits credits{};
   /// What all connections together may have in flight; beyond, connections are not read until something has ended.
   std::uint32_t requests_max = 4096;
   std::uint64_t bytes_max = 256ull << 20;
@@ -29,7 +29,7 @@ struct ServerOptions {
   Duration hello_timeout = std::chrono::seconds(10);
   /// A connection without any message for this long is closed; clients ping more often.
   Duration idle_timeout = std::chrono::seconds(60);
-  SessionTableOptions sessions;
+  SessionTableOptions sessions{};
   Observer* observer = nullptr;
   Counters* counters = nullptr;
 };

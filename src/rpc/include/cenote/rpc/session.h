@@ -43,9 +43,9 @@ class ClientSession {
  public:
   struct Options {
     /// Of the client as a whole; for logs, locks and access control.
-    Uuid identity;
+    Uuid identity{};
     /// For people: program, host, process.
-    std::string name;
+    std::string name{};
     /// Grows whenever a client starts again under the same session id.
     std::uint64_t incarnation = 1;
     /// Of the first request: beyond any that was ever used with the session id.

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "cenote/runtime/intrusive_list.h"
 #include "cenote/runtime/reactor.h"
 #include "cenote/runtime/root_task.h"
 
@@ -17,6 +18,16 @@ class UringOperation {
 
  protected:
   ~UringOperation() = default;
+};
+
+/// Something to do at the end of a turn: what collects the work of a whole turn into one operation. Intrusive;
+/// destroying it takes the request back.
+class TurnEnd : public ListNode<struct TurnEndTag> {
+ public:
+  virtual void at_turn_end() = 0;
+
+ protected:
+  ~TurnEnd() = default;
 };
 
 struct UringReactorOptions {
@@ -66,6 +77,10 @@ class UringReactor final : public Reactor {
   /// A free submission entry, already bound to `operation` (its user data; leave that alone); submitted at the end of
   /// this turn together with all others. Fill it in before the next call: that one may submit when the queue is full.
   io_uring_sqe& prepare(UringOperation& operation);
+  /// Calls `work` once, when the coroutines, timers and mail of this turn have run and before what they prepared is
+  /// submitted (in a completion: at the end of the next turn). Harmless if it is requested already; the work must not
+  /// request itself.
+  void at_turn_end(TurnEnd& work);
   /// Makes room for `entries` calls of `prepare` that will reach the kernel in one submission, as linked ones must. At
   /// most the queue's size.
   void reserve_entries(unsigned entries);

@@ -11,6 +11,7 @@ namespace cenote::store {
 class StoreImpl;
 class Trees;
 struct Frame;
+struct LeafPosition;
 
 /// What a plain function given to `Store::run` may do: look at the trees and, last, change them. Nothing here waits. When
 /// a page is missing the call fails with kPageFault and when there is no log room with kMustWait; the function returns
@@ -36,6 +37,7 @@ class View {
   friend class Attempts;
   friend class Cursor;
   friend class StoreImpl;
+  friend struct ViewMaker;  // of the cursor's tests, which need no store
   View(StoreImpl& store, Trees& trees) : store_(store), trees_(trees) {}
 
   StoreImpl& store_;
@@ -44,7 +46,8 @@ class View {
   bool applied_ = false;
 };
 
-/// Ordered walk over one tree, valid inside one call of the function given to `Store::run` and until `apply`.
+/// Ordered walk over one tree, valid inside one call of the function given to `Store::run` and until `apply`. A move that
+/// finds nothing, or fails, leaves the position as it was.
 class Cursor {
  public:
   Cursor(View& view, TreeId tree) : view_(view), tree_(tree) {}
@@ -53,6 +56,7 @@ class Cursor {
   Result<bool> seek(ByteView key);
   /// Positions at the last entry with key <= `key`. False: there is none.
   Result<bool> seek_at_most(ByteView key);
+  /// To the entry behind or before the present position, which there must be. False: there is none.
   Result<bool> next();
   Result<bool> previous();
 
@@ -61,6 +65,8 @@ class Cursor {
   ByteView value() const { return value_; }
 
  private:
+  Result<bool> move_to(const Result<std::optional<LeafPosition>>& found);
+
   View& view_;
   TreeId tree_;
   Frame* leaf_ = nullptr;

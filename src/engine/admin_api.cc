@@ -1,0 +1,155 @@
+#include "admin_api.h"
+
+#include <string_view>
+#include <vector>
+
+#include "cenote/base/format.h"
+#include "control_service.h"
+#include "json_fields.h"
+
+namespace cenote::engine {
+
+/// A path taken apart: /v1/pools/{pool}/containers/{container}, of any depth.
+struct AdminApi::Route {
+  std::vector<std::string> segments;  ///< below /v1
+  bool force = false;
+
+  std::size_t depth() const { return segments.size(); }
+};
+
+namespace {
+
+constexpr std::string_view kRoot = "/v1/";
+constexpr std::string_view kForce = "force=";
+
+std::unexpected<Error> no_such_path(std::string_view path) {
+  return failf(Code::kNotFound, "there is no '{}' in the control API: it has /v1/system and /v1/pools",
+               printable(as_bytes(path)));
+}
+
+std::unexpected<Error> wrong_method(std::string_view path, std::string_view allowed) {
+  return failf(Code::kUnsupported, "'{}' does not have this method: it has {}", printable(as_bytes(path)), allowed);
+}
+
+Result<bool> parse_force(std::string_view query) {
+  if (query.empty() || query == "force=false") return false;
+  if (query == "force=true") return true;
+  return failf(Code::kInvalidArgument, "unknown query '{}': '{}true' or '{}false'", printable(as_bytes(query)), kForce,
+               kForce);
+}
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> segments;
+  while (!path.empty()) {
+    const std::size_t end = path.find('/');
+    segments.emplace_back(path.substr(0, end));
+    path = end == std::string_view::npos ? std::string_view() : path.substr(end + 1);
+  }
+  return segments;
+}
+
+template <typename T>
+Result<std::string> answer(Result<T> outcome) {
+  if (!outcome) return fail(std::move(outcome).error());
+  if constexpr (std::is_void_v<T>) {
+    return "{}";
+  } else {
+    return to_json(*outcome);
+  }
+}
+
+}  // namespace
+
+Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
+  if (request.path.size() > kMaxAdminPathBytes || request.body.size() > kMaxAdminBodyBytes) {
+    co_return failf(Code::kOutOfRange, "path or body is too long: at most {} and {} bytes", kMaxAdminPathBytes,
+                    kMaxAdminBodyBytes);
+  }
+  const std::string_view whole = request.path;
+  const std::string_view path = whole.substr(0, whole.find('?'));
+  if (!path.starts_with(kRoot)) co_return no_such_path(path);
+  Route route{split_path(path.substr(kRoot.size())), false};
+  CO_TRY(route.force, parse_force(whole.size() > path.size() ? whole.substr(path.size() + 1) : ""));
+  const auto& segments = route.segments;
+  if (segments.size() == 1 && segments[0] == "system") {
+    if (request.method != AdminMethod::kGet) co_return wrong_method(path, "GET");
+    co_return to_json(co_await system_.describe());
+  }
+  const bool in_pools = !segments.empty() && segments[0] == "pools";
+  const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
+  if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
+  if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
+  if (in_containers && route.depth() == 3) co_return co_await containers(std::move(route), std::move(request), until);
+  if (in_containers && route.depth() == 4) co_return co_await container(std::move(route), std::move(request), until);
+  co_return no_such_path(path);
+}
+
+Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until until) {
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.list_pools());
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "GET and POST");
+  CO_TRY(auto wanted, create_pool_from_json(request.body));
+  co_return answer(co_await control_.create_pool(std::move(wanted), request.new_id, until));
+}
+
+Task<Result<std::string>> AdminApi::pool(Route route, AdminRequest request, Until until) {
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.query_pool(route.segments[1]));
+  if (request.method != AdminMethod::kDelete) co_return wrong_method(request.path, "GET and DELETE");
+  co_return answer(co_await control_.destroy_pool(route.segments[1], route.force, until));
+}
+
+Task<Result<std::string>> AdminApi::containers(Route route, AdminRequest request, Until until) {
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.list_containers(route.segments[1]));
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "GET and POST");
+  CO_TRY(auto wanted, create_container_from_json(request.body));
+  wanted.pool = route.segments[1];
+  co_return answer(co_await control_.create_container(std::move(wanted), request.new_id, until));
+}
+
+Task<Result<std::string>> AdminApi::container(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  const std::string name = route.segments[3];
+  switch (request.method) {
+    case AdminMethod::kGet: co_return answer(co_await control_.query_container(pool, name));
+    case AdminMethod::kDelete: co_return answer(co_await control_.destroy_container(pool, name, until));
+    case AdminMethod::kPatch: {
+      CO_TRY(auto properties, properties_from_json(request.body));
+      co_return answer(co_await control_.set_properties(pool, name, std::move(properties), until));
+    }
+    case AdminMethod::kPost: break;
+  }
+  co_return wrong_method(request.path, "GET, PATCH and DELETE");
+}
+
+int http_status(const Error& error) {
+  switch (error.code()) {
+    case Code::kInvalidArgument:
+    case Code::kMalformed:
+    case Code::kOutOfRange: return 400;
+    case Code::kPermissionDenied: return 403;
+    case Code::kNotFound:
+    case Code::kPoolNotFound:
+    case Code::kContainerNotFound: return 404;
+    case Code::kUnsupported: return 405;
+    case Code::kExists:
+    case Code::kNotEmpty:
+    case Code::kConditionFailed: return 409;
+    case Code::kNotReady:
+    case Code::kStopped:
+    case Code::kCancelled:
+    case Code::kBusy:
+    case Code::kResourceExhausted: return 503;
+    case Code::kDeadlineExceeded: return 504;
+    case Code::kNoSpace:
+    case Code::kQuotaExceeded: return 507;
+    default: return 500;
+  }
+}
+
+std::string error_json(const Error& error) {
+  return json_text(Json{{"error",
+                         {{"code", code_name(error.code())},
+                          {"number", static_cast<std::uint16_t>(error.code())},
+                          {"message", error.message()}}}});
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <string>
+
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+#include "cenote/protocol/control_requests.h"
+#include "cenote/runtime/cancel.h"
+#include "cenote/runtime/task.h"
+
+namespace cenote::engine {
+
+class ControlService;
+
+/// Longest body of an admin request: 64 properties of the largest size, and room.
+inline constexpr std::size_t kMaxAdminBodyBytes = 256u << 10;
+inline constexpr std::size_t kMaxAdminPathBytes = 1024;
+
+struct AdminRequest {
+  AdminMethod method = AdminMethod::kGet;
+  std::string path;  ///< with its query: "/v1/pools/p?force=true"
+  std::string body;  ///< JSON, or empty
+  /// Id of what a POST creates, the same in every retry, so that a retry finds what the first attempt made.
+  Uuid new_id;
+};
+
+/// What an engine can tell about itself.
+class SystemView {
+ public:
+  virtual Task<SystemInfo> describe() = 0;
+
+ protected:
+  ~SystemView() = default;
+};
+
+/// The control API (docs/protocols/admin.md): one function, whatever way a request came. Control reactor only.
+class AdminApi {
+ public:
+  AdminApi(ControlService& control, SystemView& system) : control_(control), system_(system) {}
+
+  /// The JSON of the answer. kNotFound for an unknown path, kUnsupported for a method that the path does not have,
+  /// kMalformed for a body that is no such request; then what ControlService says. Any bytes are safe.
+  Task<Result<std::string>> handle(AdminRequest request, Until until);
+
+ private:
+  struct Route;
+  Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> pool(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> containers(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> container(Route route, AdminRequest request, Until until);
+
+  ControlService& control_;
+  SystemView& system_;
+};
+
+/// HTTP status of a failure.
+int http_status(const Error& error);
+/// {"error":{"code":"not_found","number":2,"message":"..."}}
+std::string error_json(const Error& error);
+
+}  // namespace cenote::engine

@@ -1,0 +1,118 @@
+#include "admin_api.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cenote/runtime/sim_reactor.h"
+#include "control_service.h"
+#include "memory_coordinator.h"
+#include "memory_targets.h"
+
+namespace cenote::engine {
+namespace {
+
+class FakeSystem final : public SystemView {
+ public:
+  Task<SystemInfo> describe() override {
+    SystemInfo info;
+    info.name = "test";
+    info.targets.resize(2);
+    co_return info;
+  }
+};
+
+class AdminApiTest : public testing::Test {
+ protected:
+  Result<std::string> call(AdminMethod method, std::string path, std::string body = "") {
+    const AdminRequest request{method, std::move(path), std::move(body), Uuid::from_random(1, ++ids_)};
+    return world_.block_on(node_, api_.handle(request, Until::forever()));
+  }
+  Code refusal(AdminMethod method, std::string path, std::string body = "") {
+    const auto answer = call(method, std::move(path), std::move(body));
+    return answer ? Code::kOk : answer.error().code();
+  }
+
+  SimWorld world_{1};
+  SimReactor& node_ = world_.add_node("control");
+  CoordinatorState state_;
+  MemoryCoordinator coordinator_{state_};
+  MemoryTargets targets_{2};
+  ControlService control_{node_, coordinator_, targets_};
+  FakeSystem system_;
+  AdminApi api_{control_, system_};
+  std::uint64_t ids_ = 0;
+};
+
+constexpr AdminMethod kGet = AdminMethod::kGet;
+constexpr AdminMethod kPost = AdminMethod::kPost;
+constexpr AdminMethod kPatch = AdminMethod::kPatch;
+constexpr AdminMethod kDelete = AdminMethod::kDelete;
+
+TEST_F(AdminApiTest, LifeOfAPoolAndAContainer) {
+  const auto pool = call(kPost, "/v1/pools", R"({"label":"p","size_bytes":500})");
+  ASSERT_TRUE(pool.has_value()) << pool.error().to_string();
+  EXPECT_EQ(pool_info_from_json(*pool)->size_bytes, 500U);
+  const auto container =
+      call(kPost, "/v1/pools/p/containers", R"({"label":"c","type":"kv","properties":{"user.a":"b"}})");
+  ASSERT_TRUE(container.has_value()) << container.error().to_string();
+  EXPECT_EQ(container_info_from_json(*container)->type, "kv");
+  EXPECT_EQ(pools_from_json(*call(kGet, "/v1/pools"))->size(), 1U);
+  EXPECT_EQ(pool_info_from_json(*call(kGet, "/v1/pools/p"))->containers, 1U);
+  EXPECT_EQ(containers_from_json(*call(kGet, "/v1/pools/p/containers"))->size(), 1U);
+  const auto changed = call(kPatch, "/v1/pools/p/containers/c", R"({"properties":{"user.a":"z"}})");
+  EXPECT_EQ(container_info_from_json(*changed)->properties.at("user.a"), "z");
+  EXPECT_EQ(container_info_from_json(*call(kGet, "/v1/pools/p/containers/c"))->properties.at("user.a"), "z");
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p"), Code::kNotEmpty);
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p?force=false"), Code::kNotEmpty);
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p/containers/c"), Code::kOk);
+  EXPECT_EQ(refusal(kGet, "/v1/pools/p/containers/c"), Code::kContainerNotFound);
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p?force=true"), Code::kOk);
+  EXPECT_EQ(refusal(kGet, "/v1/pools/p"), Code::kPoolNotFound);
+}
+
+TEST_F(AdminApiTest, DescribesTheSystem) {
+  EXPECT_EQ(system_info_from_json(*call(kGet, "/v1/system"))->targets.size(), 2U);
+  EXPECT_EQ(refusal(kPost, "/v1/system"), Code::kUnsupported);
+}
+
+TEST_F(AdminApiTest, UnknownPathsAndMethodsAreRefused) {
+  for (const char* path : {"", "/", "/v1", "/v1/", "/v2/system", "/v1/pool", "/v1/pools/p/c", "/v1/pools/p/containers/c/d",
+                           "/v1/system/x", "v1/system", "/v1//pools"}) {
+    EXPECT_EQ(refusal(kGet, path), Code::kNotFound) << path;
+  }
+  EXPECT_EQ(refusal(kDelete, "/v1/pools"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kPatch, "/v1/pools/p"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kPatch, "/v1/pools/p/containers"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kPost, "/v1/pools/p/containers/c"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p?force=yes"), Code::kInvalidArgument);
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p?x"), Code::kInvalidArgument);
+}
+
+TEST_F(AdminApiTest, BadBodiesAreRefused) {
+  for (const char* body : {"", "{", "[]", "null", R"({"label":1})", R"({"size_bytes":1})", "\xff\xfe",
+                           R"({"label":"p","size_bytes":-1})", R"({"label":"p","size_bytes":1.5})"}) {
+    EXPECT_EQ(refusal(kPost, "/v1/pools", body), Code::kMalformed) << body;
+  }
+  EXPECT_EQ(refusal(kPost, "/v1/pools", R"({"label":"a b"})"), Code::kInvalidArgument);
+  EXPECT_EQ(refusal(kPost, "/v1/pools", std::string(kMaxAdminBodyBytes + 1, ' ')), Code::kOutOfRange);
+  EXPECT_EQ(refusal(kGet, "/v1/" + std::string(kMaxAdminPathBytes, 'x')), Code::kOutOfRange);
+  EXPECT_EQ(refusal(kPost, "/v1/pools", std::string(1000, '[')), Code::kMalformed);
+  EXPECT_TRUE(state_.entries.empty());
+}
+
+TEST_F(AdminApiTest, ErrorsHaveAStatusAndAForm) {
+  EXPECT_EQ(http_status(Error(Code::kPoolNotFound)), 404);
+  EXPECT_EQ(http_status(Error(Code::kExists)), 409);
+  EXPECT_EQ(http_status(Error(Code::kMalformed)), 400);
+  EXPECT_EQ(http_status(Error(Code::kNotReady)), 503);
+  EXPECT_EQ(http_status(Error(Code::kNoSpace)), 507);
+  EXPECT_EQ(http_status(Error(Code::kCorrupt)), 500);
+  const auto json = nlohmann::json::parse(error_json(Error(Code::kNotFound, "no \"x\" \xff")));
+  EXPECT_EQ(json["error"]["code"], "not_found");
+  EXPECT_EQ(json["error"]["number"], 2);
+  EXPECT_TRUE(json["error"]["message"].get<std::string>().starts_with("no \"x\""));
+}
+
+}  // namespace
+}  // namespace cenote::engine

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cenote/protocol/control_requests.h"
+#include "container_targets.h"
+#include "control_store.h"
+
+namespace cenote::engine {
+
+/// Object numbers handed out by one lease; a client that ends early leaves a gap, of which there is room for plenty.
+inline constexpr std::uint64_t kOidLeaseCount = 1u << 16;
+
+/// A range of object numbers that nobody else gets: [first, first + count).
+struct OidLease {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+/// What the data path needs to know of a container.
+struct OpenContainer {
+  Uuid pool;
+};
+
+/// Containers: creation, destruction, properties, object numbers. Every answer is durable. Control reactor only; calls
+/// that change something are to be made one at a time (ControlService does).
+///
+/// Invariants, at rest: a ready container is known to every target; a container that is not in the control state is known
+/// to none; the labels of the containers of a pool differ; `containers` of a pool counts its containers that are no
+/// tombstones. A crash leaves records that are `creating` or `destroying`, which `resume` completes.
+class Containers {
+ public:
+  Containers(ControlStore& store, ContainerTargets& targets) : store_(store), targets_(targets) {}
+
+  /// Creates container `id`. One that exists under this id with the same label is the answer to a repeated request.
+  /// kExists for another with this label, kPoolNotFound, kInvalidArgument.
+  Task<Result<ContainerInfo>> create(CreateContainer request, Uuid id);
+  Task<Result<std::vector<ContainerInfo>>> list(std::string pool);
+  Task<Result<ContainerInfo>> query(std::string pool, std::string container);
+  Task<Result<>> destroy(std::string pool, std::string container);
+  /// Sets the given properties and leaves the others. Those that decide how data is stored are fixed at creation.
+  Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
+                                             std::map<std::string, std::string> properties);
+
+  /// kContainerNotFound unless the container is ready.
+  Task<Result<OpenContainer>> open(Uuid container);
+  Task<Result<OidLease>> lease_oids(Uuid container);
+
+  /// Destroys a container of any state; the pool's, too, may be a tombstone.
+  Task<Result<>> destroy_record(Uuid container);
+  /// Completes what a crash interrupted.
+  Task<Result<>> resume();
+
+ private:
+  Task<Result<Versioned<ContainerRecord>>> begin_create(CreateContainer request, Uuid id);
+  Task<Result<>> finish_create(Versioned<ContainerRecord> container);
+  Task<Result<>> begin_destroy(Uuid container);
+  Task<Result<>> finish_destroy(Uuid container);
+  Task<Result<>> put_properties(std::string pool, std::string container, std::map<std::string, std::string> properties);
+  Task<Result<OidLease>> try_lease(Uuid container);
+  Task<Result<std::map<std::string, std::string>>> properties(Uuid container);
+  Task<Result<ContainerInfo>> info(ContainerRecord record);
+
+  ControlStore& store_;
+  ContainerTargets& targets_;
+};
+
+/// The rules of type and properties at creation: kInvalidArgument or kOutOfRange names the offender.
+Result<> validate_container(const CreateContainer& request);
+
+}  // namespace cenote::engine

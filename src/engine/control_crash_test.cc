@@ -1,0 +1,123 @@
+#include <gtest/gtest.h>
+
+#include "cenote/base/format.h"
+#include "cenote/runtime/sim_reactor.h"
+#include "control_service.h"
+#include "memory_coordinator.h"
+#include "memory_targets.h"
+
+namespace cenote::engine {
+namespace {
+
+/// What a client was told before the process died.
+struct Seen {
+  bool pool_a = false, container_x = false, container_y_gone = false, pool_b_gone = false;
+};
+
+Uuid id(std::uint64_t number) { return Uuid::from_random(3, number); }
+
+Task<Result<>> history(ControlService& control, Seen& seen) {
+  const Until until = Until::forever();
+  CO_CHECK_OK(co_await control.create_pool({"a", 300}, id(1), until));
+  seen.pool_a = true;
+  CO_CHECK_OK(co_await control.create_pool({"b", 300}, id(2), until));
+  CO_CHECK_OK(co_await control.create_container({"a", "x", "", {{"user.n", "1"}}}, id(3), until));
+  seen.container_x = true;
+  CO_CHECK_OK(co_await control.create_container({"a", "y", "", {}}, id(4), until));
+  CO_CHECK_OK(co_await control.create_container({"b", "z", "", {}}, id(5), until));
+  CO_CHECK_OK(co_await control.lease_oids(id(4), until));
+  CO_CHECK_OK(co_await control.destroy_container("a", "y", until));
+  seen.container_y_gone = true;
+  CO_CHECK_OK(co_await control.create_container({"b", "w", "", {}}, id(6), until));
+  CO_CHECK_OK(co_await control.destroy_pool("b", true, until));
+  seen.pool_b_gone = true;
+  co_return Result<>();
+}
+
+/// Dies at step `fatal`, counted over commits and messages to targets alike.
+struct Fate {
+  std::uint64_t fatal = 0;
+  std::uint64_t step = 0;
+  bool survives() { return ++step < fatal; }
+};
+
+class ControlCrashTest : public testing::Test {
+ protected:
+  // One life of the process, which begins with recovery; returns whether it came to the end of its work.
+  bool live(std::uint64_t fatal, Seen& seen, bool recovery_only) {
+    SimWorld world(fatal);
+    SimReactor& node = world.add_node("control");
+    MemoryCoordinator coordinator(state_);
+    Fate fate{fatal};
+    coordinator.alive = [&] { return fate.survives(); };
+    targets_.before = [&]() -> Result<> {
+      if (fate.survives()) return {};
+      return fail(Code::kDeviceDead, "the process died");
+    };
+    ControlService control(node, coordinator, targets_);
+    if (!world.block_on(node, control.resume())) return false;
+    if (!recovery_only) return world.block_on(node, history(control, seen)).has_value();
+    const auto checked = world.block_on(node, control.check());
+    EXPECT_TRUE(checked.has_value()) << checked.error().to_string();
+    expect_known(world, node, control, seen);
+    return true;
+  }
+
+  void expect_known(SimWorld& world, SimReactor& node, ControlService& control, const Seen& seen) {
+    if (seen.pool_a) {
+      EXPECT_TRUE(world.block_on(node, control.query_pool("a")).has_value());
+    }
+    if (seen.container_x) {
+      EXPECT_EQ(world.block_on(node, control.query_container("a", "x"))->properties.at("user.n"), "1");
+    }
+    if (seen.container_y_gone) {
+      EXPECT_FALSE(world.block_on(node, control.query_container("a", "y")).has_value());
+    }
+    if (seen.pool_b_gone) {
+      EXPECT_FALSE(world.block_on(node, control.query_pool("b")).has_value());
+    }
+    // The targets know exactly the containers that exist.
+    std::size_t containers = 0;
+    for (const auto& entry : state_.entries) containers += entry.first.starts_with("container/") ? 1 : 0;
+    for (const auto& target : targets_.containers) {
+      EXPECT_EQ(target.size(), containers);
+      for (const auto& [id, properties] : target) EXPECT_TRUE(state_.entries.contains("container/" + id.to_string()));
+    }
+  }
+
+  CoordinatorState state_;
+  MemoryTargets targets_{2};
+};
+
+TEST_F(ControlCrashTest, EveryCrashPointRecovers) {
+  std::uint64_t points = 0;
+  for (std::uint64_t fatal = 1;; ++fatal) {
+    SCOPED_TRACE(fmt::format("crash at step {}", fatal));
+    state_ = {};
+    targets_ = MemoryTargets(2);
+    Seen seen;
+    const bool finished = live(fatal, seen, false);
+    EXPECT_TRUE(live(UINT64_MAX, seen, true));
+    if (finished) break;
+    ++points;
+  }
+  EXPECT_GT(points, 25U);
+}
+
+TEST_F(ControlCrashTest, EveryCrashPointOfARecoveryRecovers) {
+  for (const std::uint64_t first : {9, 10, 13, 21, 28, 30}) {
+    for (std::uint64_t fatal = 1;; ++fatal) {
+      SCOPED_TRACE(fmt::format("crash at step {}, then at step {} of the recovery", first, fatal));
+      state_ = {};
+      targets_ = MemoryTargets(2);
+      Seen seen;
+      live(first, seen, false);
+      const bool recovered = live(fatal, seen, true);
+      EXPECT_TRUE(live(UINT64_MAX, seen, true));
+      if (recovered) break;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cenote::engine

@@ -1,0 +1,102 @@
+#include "control_records.h"
+
+#include <charconv>
+
+#include "cenote/base/format.h"
+#include "json_fields.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr const char* kStates[] = {"creating", "ready", "destroying"};
+
+Result<ContainerRecord::State> decode_state(std::string_view name) {
+  for (std::uint8_t number = 0; number < std::size(kStates); ++number) {
+    if (name == kStates[number]) return static_cast<ContainerRecord::State>(number);
+  }
+  return failf(Code::kMalformed, "state is '{}'", printable(as_bytes(name)));
+}
+
+Result<PoolRecord> parse_pool(const Uuid& id, std::string_view value) {
+  TRY(const Json json, parse_object(value));
+  PoolRecord record;
+  record.id = id;
+  TRY(record.label, text_field(json, "label"));
+  TRY(record.size_bytes, number_field(json, "size"));
+  TRY(const std::uint64_t containers, number_field(json, "containers"));
+  record.containers = static_cast<std::uint32_t>(containers);
+  TRY(const std::uint64_t destroying, number_field(json, "destroying"));
+  record.destroying = destroying != 0;
+  return record;
+}
+
+Result<ContainerRecord> parse_container(const Uuid& id, std::string_view value) {
+  TRY(const Json json, parse_object(value));
+  ContainerRecord record;
+  record.id = id;
+  TRY(record.pool, uuid_field(json, "pool"));
+  TRY(record.label, text_field(json, "label"));
+  TRY(record.type, text_field(json, "type"));
+  TRY(const std::string state, text_field(json, "state"));
+  TRY(record.state, decode_state(state));
+  return record;
+}
+
+}  // namespace
+
+std::string encode(const PoolRecord& record) {
+  return json_text(Json{{"label", record.label},
+                        {"size", record.size_bytes},
+                        {"containers", record.containers},
+                        {"destroying", record.destroying ? 1U : 0U}});
+}
+
+std::string encode(const ContainerRecord& record) {
+  return json_text(Json{{"pool", record.pool.to_string()},
+                        {"label", record.label},
+                        {"type", record.type},
+                        {"state", kStates[static_cast<std::uint8_t>(record.state)]}});
+}
+
+Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value) {
+  auto record = parse_pool(id, value);
+  if (!record) return failf(Code::kCorrupt, "the record of pool {} is damaged: {}", id.to_string(), record.error().message());
+  return record;
+}
+
+Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value) {
+  auto record = parse_container(id, value);
+  if (!record) {
+    return failf(Code::kCorrupt, "the record of container {} is damaged: {}", id.to_string(), record.error().message());
+  }
+  return record;
+}
+
+Result<std::uint64_t> decode_number(std::string_view key, std::string_view value) {
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (error != std::errc() || end != value.data() + value.size()) {
+    return failf(Code::kCorrupt, "the number under '{}' in the control state is damaged", key);
+  }
+  return number;
+}
+
+std::string pool_key(const Uuid& pool) { return kPoolPrefix + pool.to_string(); }
+std::string pool_label_key(std::string_view label) { return fmt::format("pool-label/{}", label); }
+std::string container_key(const Uuid& container) { return kContainerPrefix + container.to_string(); }
+std::string container_label_key(const Uuid& pool, std::string_view label) {
+  return fmt::format("container-label/{}/{}", pool.to_string(), label);
+}
+std::string member_prefix(const Uuid& pool) { return fmt::format("member/{}/", pool.to_string()); }
+std::string member_key(const Uuid& pool, const Uuid& container) { return member_prefix(pool) + container.to_string(); }
+std::string property_prefix(const Uuid& container) { return fmt::format("property/{}/", container.to_string()); }
+std::string oid_key(const Uuid& container) { return "oid/" + container.to_string(); }
+std::string engine_key(const Uuid& engine) { return "engine/" + engine.to_string(); }
+
+Result<Uuid> id_of_key(std::string_view key) {
+  auto id = Uuid::parse(key.substr(key.rfind('/') + 1));
+  if (!id) return failf(Code::kCorrupt, "the control state has a key '{}' that names no UUID", printable(as_bytes(key)));
+  return id;
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+
+namespace cenote::engine {
+
+// What the engine keeps in the coordinator (docs/formats/control-state.md):
+//
+//   pool/<pool>               PoolRecord
+//   pool-label/<label>        the pool's UUID
+//   promised                  sum of the sizes of all pools; its revision orders creations and destructions of pools
+//   container/<container>     ContainerRecord
+//   container-label/<pool>/<label>   the container's UUID
+//   member/<pool>/<container>        empty: the containers of a pool
+//   property/<container>/<name>      value of a property
+//   oid/<container>           first object number that was never leased
+//   engine/<engine>           number of this engine's starts
+
+struct PoolRecord {
+  Uuid id;
+  std::string label;
+  std::uint64_t size_bytes = 0;
+  std::uint32_t containers = 0;  ///< that are being created or ready
+  bool destroying = false;       ///< tombstone: no label any more, its containers are going
+  friend bool operator==(const PoolRecord&, const PoolRecord&) = default;
+};
+
+struct ContainerRecord {
+  enum class State : std::uint8_t {
+    kCreating,    ///< some targets may not know it yet; nobody was told that it exists
+    kReady,
+    kDestroying,  ///< tombstone: some targets may still have it; its label is free
+  };
+  Uuid id;
+  Uuid pool;
+  std::string label;
+  std::string type;
+  State state = State::kCreating;
+  friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
+};
+
+std::string encode(const PoolRecord& record);
+std::string encode(const ContainerRecord& record);
+/// kCorrupt naming the record; `id` is the one its key names.
+Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value);
+Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value);
+/// A decimal number kept under `key`.
+Result<std::uint64_t> decode_number(std::string_view key, std::string_view value);
+
+inline constexpr const char* kPromisedKey = "promised";
+inline constexpr const char* kPoolPrefix = "pool/";
+inline constexpr const char* kContainerPrefix = "container/";
+std::string pool_key(const Uuid& pool);
+std::string pool_label_key(std::string_view label);
+std::string container_key(const Uuid& container);
+std::string container_label_key(const Uuid& pool, std::string_view label);
+std::string member_prefix(const Uuid& pool);
+std::string member_key(const Uuid& pool, const Uuid& container);
+std::string property_prefix(const Uuid& container);
+std::string oid_key(const Uuid& container);
+std::string engine_key(const Uuid& engine);
+/// The UUID that a key ends with.
+Result<Uuid> id_of_key(std::string_view key);
+
+}  // namespace cenote::engine

@@ -1,0 +1,104 @@
+#include "control_service.h"
+
+#include <set>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+/// Ends a turn however its owner returns.
+class Turn {
+ public:
+  explicit Turn(Semaphore& turns) : turns_(turns) {}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+  ~Turn() { turns_.release(1); }
+
+ private:
+  Semaphore& turns_;
+};
+
+}  // namespace
+
+Task<Result<>> ControlService::resume() {
+  CO_CHECK_OK(co_await containers_.resume());
+  co_return co_await pools_.resume();
+}
+
+Task<Result<PoolInfo>> ControlService::create_pool(CreatePool request, Uuid id, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await pools_.create(std::move(request), id);
+}
+
+Task<Result<>> ControlService::destroy_pool(std::string name, bool force, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await pools_.destroy(std::move(name), force);
+}
+
+Task<Result<ContainerInfo>> ControlService::create_container(CreateContainer request, Uuid id, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await containers_.create(std::move(request), id);
+}
+
+Task<Result<>> ControlService::destroy_container(std::string pool, std::string container, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await containers_.destroy(std::move(pool), std::move(container));
+}
+
+Task<Result<ContainerInfo>> ControlService::set_properties(std::string pool, std::string container,
+                                                           std::map<std::string, std::string> properties, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await containers_.set_properties(std::move(pool), std::move(container), std::move(properties));
+}
+
+Task<Result<OidLease>> ControlService::lease_oids(Uuid container, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await containers_.lease_oids(container);
+}
+
+Task<Result<>> ControlService::check() {
+  CO_TRY(const auto pools, co_await store_.pools());
+  CO_TRY(const auto containers, co_await store_.containers());
+  CO_TRY(const auto promised, co_await store_.number(kPromisedKey));
+  std::uint64_t sizes = 0;
+  std::set<std::string> labels;
+  for (const PoolRecord& pool : pools) {
+    sizes += pool.size_bytes;
+    std::uint32_t living = 0;
+    std::size_t members = 0;
+    for (const ContainerRecord& container : containers) {
+      if (container.pool != pool.id) continue;
+      ++members;
+      if (container.state == ContainerRecord::State::kDestroying) continue;
+      ++living;
+      if (!labels.insert(pool.id.to_string() + container.label).second) {
+        co_return failf(Code::kCorrupt, "two containers of pool '{}' are called '{}'", pool.label, container.label);
+      }
+      CO_TRY(const auto named, co_await store_.find_container(pool, container.label));
+      if (named.record.id != container.id) {
+        co_return failf(Code::kCorrupt, "label '{}' names another container", container.label);
+      }
+    }
+    CO_TRY(const auto listed, co_await store_.members(pool.id));
+    if (living != pool.containers || listed.size() != members) {
+      co_return failf(Code::kCorrupt, "pool '{}' counts {} containers and lists {}; it has {} and {}", pool.label,
+                      pool.containers, listed.size(), living, members);
+    }
+    if (!pool.destroying && !labels.insert(pool.label).second) {
+      co_return failf(Code::kCorrupt, "two pools are called '{}'", pool.label);
+    }
+  }
+  if (sizes != promised.record) {
+    co_return failf(Code::kCorrupt, "pools have {} bytes together, but {} are promised", sizes, promised.record);
+  }
+  co_return Result<>();
+}
+
+}  // namespace cenote::engine

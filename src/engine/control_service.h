@@ -1,0 +1,52 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "cenote/runtime/sync.h"
+#include "containers.h"
+#include "control_store.h"
+#include "pools.h"
+
+namespace cenote::engine {
+
+/// Pools and containers of the system, as the admin API and the data path use them: changes one at a time, in the order
+/// of their arrival. Control reactor only.
+class ControlService {
+ public:
+  /// Coordinator and targets outlive it.
+  ControlService(Reactor& reactor, cluster::Coordinator& coordinator, ContainerTargets& targets)
+      : store_(coordinator), containers_(store_, targets), pools_(store_, containers_, targets), turn_(reactor, 1) {}
+
+  /// Completes what a crash interrupted; before anything else.
+  Task<Result<>> resume();
+
+  // See Pools and Containers. A change that `until` ends while it waits for its turn has had no effect.
+  Task<Result<PoolInfo>> create_pool(CreatePool request, Uuid id, Until until);
+  Task<Result<>> destroy_pool(std::string name, bool force, Until until);
+  Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);
+  Task<Result<>> destroy_container(std::string pool, std::string container, Until until);
+  Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
+                                             std::map<std::string, std::string> properties, Until until);
+  Task<Result<OidLease>> lease_oids(Uuid container, Until until);
+
+  Task<Result<std::vector<PoolInfo>>> list_pools() { return pools_.list(); }
+  Task<Result<PoolInfo>> query_pool(std::string name) { return pools_.query(std::move(name)); }
+  Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool) { return containers_.list(std::move(pool)); }
+  Task<Result<ContainerInfo>> query_container(std::string pool, std::string container) {
+    return containers_.query(std::move(pool), std::move(container));
+  }
+  Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
+
+  /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.
+  Task<Result<>> check();
+
+ private:
+  ControlStore store_;
+  Containers containers_;
+  Pools pools_;
+  Semaphore turn_;
+};
+
+}  // namespace cenote::engine

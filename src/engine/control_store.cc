@@ -1,0 +1,94 @@
+#include "control_store.h"
+
+namespace cenote::engine {
+
+using cluster::KeyValue;
+using cluster::Revision;
+
+Task<Result<std::optional<Versioned<PoolRecord>>>> ControlStore::pool(Uuid id) {
+  CO_TRY(const auto entry, co_await coordinator_.get(pool_key(id)));
+  if (!entry) co_return std::optional<Versioned<PoolRecord>>();
+  CO_TRY(auto record, decode_pool(id, entry->value));
+  co_return std::optional(Versioned<PoolRecord>{std::move(record), entry->modified});
+}
+
+Task<Result<std::optional<Versioned<ContainerRecord>>>> ControlStore::container(Uuid id) {
+  CO_TRY(const auto entry, co_await coordinator_.get(container_key(id)));
+  if (!entry) co_return std::optional<Versioned<ContainerRecord>>();
+  CO_TRY(auto record, decode_container(id, entry->value));
+  co_return std::optional(Versioned<ContainerRecord>{std::move(record), entry->modified});
+}
+
+Task<Result<std::optional<Uuid>>> ControlStore::resolve(std::string label_key, std::string name) {
+  if (const auto id = Uuid::parse(name)) co_return std::optional(*id);
+  CO_TRY(const auto entry, co_await coordinator_.get(std::move(label_key)));
+  if (!entry) co_return std::optional<Uuid>();
+  CO_TRY(const Uuid id, id_of_key(entry->value));
+  co_return std::optional(id);
+}
+
+Task<Result<Versioned<PoolRecord>>> ControlStore::find_pool(std::string name) {
+  CO_TRY(const auto id, co_await resolve(pool_label_key(name), name));
+  std::optional<Versioned<PoolRecord>> found;
+  if (id) {
+    CO_TRY(found, co_await pool(*id));
+  }
+  if (!found || found->record.destroying) {
+    co_return failf(Code::kPoolNotFound, "no pool '{}': list them with 'cenote pool list'", printable(as_bytes(name)));
+  }
+  co_return *std::move(found);
+}
+
+Task<Result<Versioned<ContainerRecord>>> ControlStore::find_container(PoolRecord pool, std::string name) {
+  CO_TRY(const auto id, co_await resolve(container_label_key(pool.id, name), name));
+  std::optional<Versioned<ContainerRecord>> found;
+  if (id) {
+    CO_TRY(found, co_await container(*id));
+  }
+  if (!found || found->record.pool != pool.id || found->record.state == ContainerRecord::State::kDestroying) {
+    co_return failf(Code::kContainerNotFound, "pool '{}' has no container '{}': list them with 'cenote container list'",
+                    pool.label, printable(as_bytes(name)));
+  }
+  co_return *std::move(found);
+}
+
+Task<Result<std::vector<PoolRecord>>> ControlStore::pools() {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, kPoolPrefix));
+  std::vector<PoolRecord> records;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(const Uuid id, id_of_key(entry.key));
+    CO_TRY(auto record, decode_pool(id, entry.value));
+    records.push_back(std::move(record));
+  }
+  co_return records;
+}
+
+Task<Result<std::vector<ContainerRecord>>> ControlStore::containers() {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, kContainerPrefix));
+  std::vector<ContainerRecord> records;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(const Uuid id, id_of_key(entry.key));
+    CO_TRY(auto record, decode_container(id, entry.value));
+    records.push_back(std::move(record));
+  }
+  co_return records;
+}
+
+Task<Result<std::vector<Uuid>>> ControlStore::members(Uuid pool) {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, member_prefix(pool)));
+  std::vector<Uuid> ids;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(const Uuid id, id_of_key(entry.key));
+    ids.push_back(id);
+  }
+  co_return ids;
+}
+
+Task<Result<Versioned<std::uint64_t>>> ControlStore::number(std::string key) {
+  CO_TRY(const auto entry, co_await coordinator_.get(key));
+  if (!entry) co_return Versioned<std::uint64_t>{0, Revision(0)};
+  CO_TRY(const std::uint64_t value, decode_number(key, entry->value));
+  co_return Versioned<std::uint64_t>{value, entry->modified};
+}
+
+}  // namespace cenote::engine

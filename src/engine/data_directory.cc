@@ -1,0 +1,404 @@
+#include "cenote/engine/data_directory.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "cenote/base/assert.h"
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kIdentityFile = "engine.json";
+constexpr const char* kIdentityTemporary = "engine.json.new";
+constexpr const char* kLockFile = "lock";
+constexpr const char* kTargetsFolder = "targets";
+constexpr const char* kCoordinatorFile = "coordinator";
+constexpr std::uint64_t kCoordinatorBytes = 64ull << 20;
+constexpr std::uint64_t kCoordinatorLogBytes = 8ull << 20;
+constexpr std::uint64_t kDefaultTargetBytesMax = 64ull << 30;
+constexpr std::size_t kIdentityBytesMax = 1u << 20;
+// Of a device that is to become a target: partition tables, file systems and databases all leave traces here.
+constexpr std::size_t kBlankBytes = 128u << 10;
+constexpr mode_t kFolderMode = 0750;
+constexpr mode_t kFileMode = 0640;
+
+class Fd {
+ public:
+  explicit Fd(int fd) : fd_(fd) {}
+  Fd(const Fd&) = delete;
+  Fd& operator=(const Fd&) = delete;
+  ~Fd() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+  bool valid() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+
+ private:
+  int fd_;
+};
+
+// The failure of the last system call: `what` is "cannot open '/x'".
+std::unexpected<Error> system_failure(std::string what) {
+  const int number = errno;
+  const auto code = [number] {
+    switch (number) {
+      case EACCES:
+      case EPERM:
+      case EROFS: return Code::kPermissionDenied;
+      case ENOSPC:
+      case EDQUOT: return Code::kDeviceFull;
+      case ENOENT: return Code::kNotFound;
+      default: return Code::kIoError;
+    }
+  }();
+  return failf(code, "{}: {}", what, std::generic_category().message(number));
+}
+
+Result<> sync_folder(const std::string& path) {
+  const Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid() || ::fsync(folder.get()) != 0) return system_failure(fmt::format("cannot sync directory '{}'", path));
+  return {};
+}
+
+Result<> write_all(int fd, std::string_view text, const std::string& path) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return system_failure(fmt::format("cannot write '{}'", path));
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+// Up to `limit` bytes of a file; nullopt when it does not exist.
+Result<std::optional<std::string>> read_file(const std::string& path, std::size_t limit) {
+  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid() && errno == ENOENT) return std::nullopt;
+  if (!file.valid()) return system_failure(fmt::format("cannot open '{}'", path));
+  std::string text;
+  std::array<char, 4096> part{};
+  while (text.size() < limit) {
+    const ssize_t got = ::read(file.get(), part.data(), std::min(part.size(), limit - text.size()));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_failure(fmt::format("cannot read '{}'", path));
+    if (got == 0) break;
+    text.append(part.data(), static_cast<std::size_t>(got));
+  }
+  return text;
+}
+
+Result<> ensure_folder(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) {
+    if (S_ISDIR(info.st_mode)) return {};
+    return failf(Code::kInvalidArgument, "'{}' is a file, not a directory: name a directory for the engine's data", path);
+  }
+  if (errno != ENOENT) return system_failure(fmt::format("cannot use directory '{}'", path));
+  if (::mkdir(path.c_str(), kFolderMode) != 0) {
+    return system_failure(fmt::format("cannot create directory '{}' (its parent must exist and be writable)", path));
+  }
+  return sync_folder(fs::path(path).parent_path().string());
+}
+
+// The lock lives as long as the descriptor, so it ends with the process however that ends.
+Result<int> lock_folder(const std::string& folder) {
+  const std::string path = folder + "/" + kLockFile;
+  Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
+  if (!file.valid()) return system_failure(fmt::format("data directory '{}' is not writable: cannot open its lock file", folder));
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return system_failure(fmt::format("cannot lock '{}'", path));
+    const auto owner = read_file(path, 32);
+    const std::string pid = owner && *owner ? (**owner).substr(0, (**owner).find('\n')) : "";
+    return failf(Code::kLocked, "data directory '{}' is in use by process {}: stop it first, or use another directory",
+                 folder, pid.empty() ? "(unknown)" : pid);
+  }
+  if (::ftruncate(file.get(), 0) != 0) return system_failure(fmt::format("cannot write '{}'", path));
+  CHECK_OK(write_all(file.get(), fmt::format("{}\n", ::getpid()), path));
+  return file.release();
+}
+
+// A directory without identity may be taken only when it holds nothing but what an interrupted creation leaves.
+Result<> check_unused(const std::string& folder) {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (name == kLockFile || name == kIdentityTemporary || name == "lost+found") continue;
+    if (name == kTargetsFolder || name == kCoordinatorFile) {
+      return failf(Code::kCorrupt,
+                   "data directory '{}' has stores, but its identity file '{}' is missing: restore that file from a "
+                   "backup, or empty the directory to begin anew",
+                   folder, kIdentityFile);
+    }
+    return failf(Code::kInvalidArgument,
+                 "directory '{}' is not empty ('{}') and is no data directory of an engine: use an empty one", folder, name);
+  }
+  if (error) return failf(Code::kPermissionDenied, "cannot read directory '{}': {}", folder, error.message());
+  return {};
+}
+
+Result<std::optional<Identity>> load_identity(const std::string& folder) {
+  const std::string path = folder + "/" + kIdentityFile;
+  TRY(const auto text, read_file(path, kIdentityBytesMax));
+  if (!text) return std::nullopt;
+  auto identity = decode_identity(*text);
+  if (identity) return std::optional(*std::move(identity));
+  if (identity.error() == Code::kNewerFormat) return fail(identity.error().with_context(path));
+  return failf(Code::kCorrupt, "identity file '{}' is damaged ({}): restore it from a backup; the stores are untouched", path,
+               identity.error().message());
+}
+
+struct Existing {
+  std::uint64_t bytes = 0;
+  bool block_device = false;
+};
+
+// What lies at a path that may become, or is, a target; nullopt when nothing does.
+Result<std::optional<Existing>> look_at(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) {
+    if (errno == ENOENT) return std::nullopt;
+    return system_failure(fmt::format("cannot look at '{}'", path));
+  }
+  if (S_ISREG(info.st_mode)) return Existing{static_cast<std::uint64_t>(info.st_size), false};
+  if (!S_ISBLK(info.st_mode)) {
+    return failf(Code::kInvalidArgument, "'{}' is neither a file nor a block device", path);
+  }
+  const Fd device(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  std::uint64_t bytes = 0;
+  if (!device.valid() || ::ioctl(device.get(), BLKGETSIZE64, &bytes) != 0) {
+    return system_failure(fmt::format("cannot read the size of device '{}'", path));
+  }
+  return Existing{bytes, true};
+}
+
+Result<> check_blank(const std::string& path) {
+  TRY(const auto start, read_file(path, kBlankBytes));
+  if (!start || std::ranges::all_of(*start, [](char c) { return c == 0; })) return {};
+  return failf(Code::kExists, "'{}' holds data of another kind: choose another target, or let it be overwritten", path);
+}
+
+Result<std::uint64_t> free_bytes_at(const std::string& folder) {
+  struct statvfs info {};
+  if (::statvfs(folder.c_str(), &info) != 0) return system_failure(fmt::format("cannot ask for the free space of '{}'", folder));
+  return std::uint64_t{info.f_bavail} * info.f_frsize;
+}
+
+Result<> make_file(const std::string& path, std::uint64_t bytes, bool preallocate) {
+  const Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
+  if (!file.valid()) return system_failure(fmt::format("cannot create '{}'", path));
+  const auto size = static_cast<off_t>(bytes);
+  const auto what = [&] { return fmt::format("cannot make '{}' of {} bytes", path, bytes); };
+  if (preallocate && ::fallocate(file.get(), 0, 0, size) != 0) {
+    // A file system that cannot reserve space is used without the reservation.
+    if (errno != EOPNOTSUPP) return system_failure(what());
+  }
+  if (::ftruncate(file.get(), size) != 0) return system_failure(what());
+  if (::fsync(file.get()) != 0) return system_failure(what());
+  return {};
+}
+
+Uuid new_id(const DataDirectory::Random& random) {
+  const std::uint64_t high = random();
+  return Uuid::from_random(high, random());
+}
+
+}  // namespace
+
+Result<DataDirectory> DataDirectory::open(const EngineOptions& options, unsigned cores, const Random& random) {
+  std::error_code error;
+  fs::path full = fs::absolute(options.data_directory, error).lexically_normal();
+  if (!full.has_filename()) full = full.parent_path();
+  const std::string path = full.string();
+  CHECK_OK(ensure_folder(path));
+  TRY(const int lock, lock_folder(path));
+  DataDirectory directory(path, lock);
+  CHECK_OK(directory.load_or_create(options, cores, random));
+  return directory;
+}
+
+Result<Identity> DataDirectory::read_identity(const std::string& directory) {
+  TRY(auto identity, load_identity(directory));
+  if (!identity) {
+    return failf(Code::kNotFound, "'{}' is no data directory of an engine: it has no '{}'", directory, kIdentityFile);
+  }
+  return *std::move(identity);
+}
+
+DataDirectory::DataDirectory(DataDirectory&& other) noexcept
+    : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)), identity_(std::move(other.identity_)) {}
+
+DataDirectory::~DataDirectory() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+std::string DataDirectory::path_of(const StoreIdentity& store) const {
+  return store.path.starts_with('/') ? store.path : path_ + "/" + store.path;
+}
+
+Result<> DataDirectory::load_or_create(const EngineOptions& options, unsigned cores, const Random& random) {
+  TRY(auto found, load_identity(path_));
+  if (!found) {
+    CHECK_OK(check_unused(path_));
+    return create(options, cores, random, nullptr);
+  }
+  if (found->state == Identity::State::kCreating) return create(options, cores, random, &*found);
+  identity_ = *std::move(found);
+  return check_stores(options);
+}
+
+Result<> DataDirectory::create(const EngineOptions& options, unsigned cores, const Random& random,
+                               const Identity* interrupted) {
+  CHECK_OK(plan(options, cores, random, interrupted));
+  CHECK_OK(write_identity());
+  auto made = make_files(options.preallocate);
+  if (!made) abandon();
+  return made;
+}
+
+// Ids of an interrupted creation are kept, because targets outside the directory may be formatted with them already.
+Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const Random& random,
+                             const Identity* interrupted) {
+  const Identity before = interrupted != nullptr ? *interrupted : Identity{};
+  const auto keep_or_new = [&random](const Uuid& id) { return id.is_null() ? new_id(random) : id; };
+  identity_ = Identity{};
+  identity_.name = options.system_name;
+  identity_.system = keep_or_new(before.system);
+  identity_.engine = keep_or_new(before.engine);
+  identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes, kCoordinatorLogBytes};
+  std::size_t wanted = options.target_paths.size();
+  if (wanted == 0) wanted = options.targets != 0 ? options.targets : default_targets(cores);
+  for (std::size_t index = 0; index < wanted; ++index) {
+    StoreIdentity target;
+    target.id = keep_or_new(index < before.targets.size() ? before.targets[index].id : Uuid());
+    target.path = fmt::format("{}/{}", kTargetsFolder, index);
+    if (!options.target_paths.empty()) {
+      target.path = fs::absolute(options.target_paths[index]).lexically_normal().string();
+      TRY(const auto existing, look_at(target.path));
+      if (existing) target.bytes = existing->bytes;
+      const bool ours = std::ranges::find(before.targets, target.path, &StoreIdentity::path) != before.targets.end();
+      if (!ours && !options.overwrite_devices) CHECK_OK(check_blank(target.path));
+    }
+    identity_.targets.push_back(std::move(target));
+  }
+  return plan_sizes(options);
+}
+
+Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
+  const auto to_make = static_cast<std::uint64_t>(
+      std::ranges::count_if(identity_.targets, [](const StoreIdentity& target) { return target.bytes == 0; }));
+  TRY(const std::uint64_t free_bytes, free_bytes_at(path_));
+  std::uint64_t each = options.target_bytes;
+  if (each == 0 && to_make != 0) {
+    each = std::min(kDefaultTargetBytesMax, free_bytes / 2 / to_make) >> 20 << 20;
+    if (each < kMinTargetBytes) {
+      return failf(Code::kDeviceFull, "'{}' has {} bytes free: too few for {} targets of at least {} bytes", path_,
+                   free_bytes, to_make, kMinTargetBytes);
+    }
+  }
+  for (StoreIdentity& target : identity_.targets) {
+    if (target.bytes == 0) target.bytes = each;
+    if (target.bytes < kMinTargetBytes) {
+      return failf(Code::kOutOfRange, "target '{}' has {} bytes: at least {} are needed", target.path, target.bytes,
+                   kMinTargetBytes);
+    }
+    target.log_bytes = options.log_bytes != 0 ? options.log_bytes : default_log_bytes(target.bytes);
+    if (target.log_bytes > target.bytes / 4) {
+      return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of target '{}' with {} bytes",
+                   target.log_bytes, target.path, target.bytes);
+    }
+  }
+  if (options.preallocate && options.target_paths.empty() && each * to_make + kCoordinatorBytes > free_bytes) {
+    return failf(Code::kDeviceFull, "'{}' has {} bytes free: {} targets of {} bytes do not fit; choose a smaller size",
+                 path_, free_bytes, to_make, each);
+  }
+  return {};
+}
+
+Result<> DataDirectory::make_files(bool preallocate) const {
+  const std::string folder = path_ + "/" + kTargetsFolder;
+  CHECK_OK(make_file(path_of(identity_.coordinator), identity_.coordinator.bytes, preallocate));
+  if (std::ranges::any_of(identity_.targets, [](const auto& target) { return !target.path.starts_with('/'); })) {
+    CHECK_OK(ensure_folder(folder));
+  }
+  for (const StoreIdentity& target : identity_.targets) {
+    const std::string path = path_of(target);
+    // What the owner brought is formatted in place; what was made here is made again.
+    if (target.path.starts_with('/')) {
+      TRY(const auto existing, look_at(path));
+      if (existing && existing->bytes >= target.bytes) continue;
+    }
+    CHECK_OK(make_file(path, target.bytes, preallocate));
+    CHECK_OK(sync_folder(fs::path(path).parent_path().string()));
+  }
+  return sync_folder(path_);
+}
+
+Result<> DataDirectory::check_stores(const EngineOptions& options) const {
+  if (options.targets != 0 && options.targets != identity_.targets.size()) {
+    return failf(Code::kInvalidArgument, "data directory '{}' was created with {} targets, not {}: leave the number out",
+                 path_, identity_.targets.size(), options.targets);
+  }
+  const auto check = [this](const StoreIdentity& store, const std::string& name) -> Result<> {
+    const std::string path = path_of(store);
+    TRY(const auto existing, look_at(path));
+    if (!existing) {
+      return failf(Code::kCorrupt, "{}: '{}' is missing, though the identity of '{}' lists it: bring it back", name, path,
+                   path_);
+    }
+    if (existing->bytes < store.bytes) {
+      return failf(Code::kCorrupt, "{}: '{}' has {} bytes, not {}: it was cut", name, path, existing->bytes, store.bytes);
+    }
+    return {};
+  };
+  CHECK_OK(check(identity_.coordinator, "coordinator"));
+  for (std::size_t index = 0; index < identity_.targets.size(); ++index) {
+    CHECK_OK(check(identity_.targets[index], fmt::format("target {}", index)));
+  }
+  return {};
+}
+
+Result<> DataDirectory::write_identity() const {
+  const std::string temporary = path_ + "/" + kIdentityTemporary;
+  const std::string path = path_ + "/" + kIdentityFile;
+  const Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
+  if (!file.valid()) return system_failure(fmt::format("data directory '{}' is not writable: cannot create '{}'", path_, temporary));
+  CHECK_OK(write_all(file.get(), encode_identity(identity_), temporary));
+  if (::fsync(file.get()) != 0) return system_failure(fmt::format("cannot sync '{}'", temporary));
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return system_failure(fmt::format("cannot replace '{}'", path));
+  return sync_folder(path_);
+}
+
+Result<> DataDirectory::commit() {
+  identity_.state = Identity::State::kReady;
+  auto written = write_identity();
+  if (!written) identity_.state = Identity::State::kCreating;
+  return written;
+}
+
+void DataDirectory::abandon() {
+  ASSERT(creating());
+  std::error_code ignored;
+  for (const StoreIdentity& target : identity_.targets) {
+    if (!target.path.starts_with('/')) fs::remove(path_of(target), ignored);
+  }
+  fs::remove(path_of(identity_.coordinator), ignored);
+  // The identity stays: targets outside may be formatted with its ids, and it makes the next try begin again.
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,92 @@
+#include "data_reactor.h"
+
+namespace cenote::engine {
+namespace {
+
+void raise(Counter& counter, std::uint64_t value) {
+  if (value > counter.value()) counter.add(value - counter.value());
+}
+
+}  // namespace
+
+struct DataReactor::Gauges {
+  Gauges(MetricRegistry& metrics, const Labels& labels)
+      : connections(metrics.gauge("cenote_rpc_connections", "Open connections of clients", labels)),
+        in_flight(metrics.gauge("cenote_rpc_requests_in_flight", "Requests being handled", labels)),
+        buffers(metrics.gauge("cenote_engine_buffer_bytes", "I/O buffers in use", labels)),
+        requests(metrics.counter("cenote_rpc_requests_total", "Requests received", labels)),
+        repeated(metrics.counter("cenote_rpc_duplicates_total", "Requests received again", labels)),
+        received(metrics.counter("cenote_rpc_received_bytes_total", "Bytes received", labels)),
+        sent(metrics.counter("cenote_rpc_sent_bytes_total", "Bytes sent", labels)),
+        errors(metrics.counter("cenote_rpc_protocol_errors_total", "Connections that spoke no protocol", labels)) {}
+
+  Gauge& connections;
+  Gauge& in_flight;
+  Gauge& buffers;
+  Counter& requests;
+  Counter& repeated;
+  Counter& received;
+  Counter& sent;
+  Counter& errors;
+};
+
+DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricRegistry& metrics, Logger logger)
+    : reactor_(reactor),
+      options_(options),
+      logger_(logger.named("rpc").with({"reactor", options.index})),
+      pool_(reactor, {.budget_bytes = options.pool_bytes}),
+      op_metrics_(metrics, std::to_string(options.index)),
+      gauges_(std::make_unique<Gauges>(metrics, Labels{{"reactor", std::to_string(options.index)}})) {}
+
+DataReactor::~DataReactor() { ASSERT(server_ == nullptr); }
+
+Result<std::vector<rpc::Address>> DataReactor::serve(std::vector<Endpoint> endpoints, EngineServices& services,
+                                                     std::span<Target* const> targets, rpc::ServerOptions options) {
+  options.bytes_max = options_.request_bytes;
+  options.observer = this;
+  options.counters = &counters_;
+  service_ = std::make_unique<ObjectService>(reactor_, services, targets, op_metrics_);
+  server_ = std::make_unique<rpc::Server>(reactor_, pool_, *service_, options);
+  std::vector<rpc::Address> addresses;
+  for (Endpoint& endpoint : endpoints) {
+    transports_.push_back(std::move(endpoint.transport));
+    TRY(auto address, server_->listen(*transports_.back(), endpoint.address));
+    addresses.push_back(std::move(address));
+  }
+  return addresses;
+}
+
+Task<> DataReactor::stop(Until grace) {
+  if (server_ == nullptr) co_return;
+  co_await server_->stop(grace);
+  server_.reset();
+  transports_.clear();
+  service_.reset();
+}
+
+void DataReactor::forget_container(const Uuid& container) {
+  if (service_ != nullptr) service_->containers().forget(container);
+}
+
+void DataReactor::refresh_metrics() {
+  gauges_->buffers.set(static_cast<std::int64_t>(pool_.used_bytes()));
+  gauges_->connections.set(server_ == nullptr ? 0 : static_cast<std::int64_t>(server_->connections()));
+  gauges_->in_flight.set(server_ == nullptr ? 0 : static_cast<std::int64_t>(server_->requests_in_flight()));
+  raise(gauges_->requests, counters_.requests);
+  raise(gauges_->repeated, counters_.duplicates_attached + counters_.duplicates_answered);
+  raise(gauges_->received, counters_.bytes_received);
+  raise(gauges_->sent, counters_.bytes_sent);
+  raise(gauges_->errors, counters_.protocol_errors);
+}
+
+void DataReactor::on_connection_error(std::string_view peer, const Error& error) {
+  logger_.warn("connection refused", {{"peer", peer}, {"error", error}});
+}
+
+void DataReactor::on_connected(std::string_view peer) { logger_.debug("client connected", {{"peer", peer}}); }
+
+void DataReactor::on_disconnected(std::string_view peer, const Error& reason) {
+  logger_.debug("client disconnected", {{"peer", peer}, {"reason", reason}});
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,427 @@
+#include "cenote/engine/engine_core.h"
+
+#include <algorithm>
+#include <atomic>
+
+#include "admin_api.h"
+#include "cenote/base/format.h"
+#include "cenote/cluster/embedded_coordinator.h"
+#include "cenote/runtime/cross_core.h"
+#include "control_service.h"
+#include "data_reactor.h"
+#include "gather.h"
+#include "target.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr const char* kVersion = "0.1.0";
+/// The coordinator's state is small; the smallest cache a store has is plenty.
+constexpr std::uint64_t kCoordinatorCacheBytes = store::kMinCacheBytes;
+
+Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
+
+}  // namespace
+
+/// Everything of an engine. Members are used on the control reactor, except what is reached through `call_on`; data
+/// reactors call back through EngineServices, on the control reactor, too.
+///
+/// Invariants: `targets_` and `target_list_` do not change while servers run. Made in the order reactors, targets,
+/// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
+struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
+  Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
+      : host(h), identity(std::move(id)), options(std::move(o)), metrics(m), logger(std::move(l)), callers(h.control()) {}
+  ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
+
+  // Start, step by step.
+  Task<Result<>> start();
+  Task<Result<>> make_reactors();
+  Task<Result<>> open_targets();
+  Task<Result<>> open_target(std::size_t index);
+  Task<Result<>> open_coordinator();
+  Task<Result<>> recover();
+  Task<Result<>> serve();
+  Task<Result<std::uint64_t>> next_incarnation();
+  // Stop, in the opposite order.
+  Task<Result<>> stop();
+  Task<> stop_servers();
+  Task<> cancel_requests_at(Instant deadline, CancelSource* cancel);
+  Task<Result<>> close_all();
+
+  // ContainerTargets
+  Task<Result<>> create(Uuid container, object::ContainerProperties properties) override;
+  Task<Result<>> destroy(Uuid container) override;
+  Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
+  std::uint64_t capacity_bytes() const override { return capacity; }
+  // SystemView
+  Task<SystemInfo> describe() override;
+  // EngineServices
+  Reactor& control_reactor() override { return host.control(); }
+  Task<Result<>> check_container(Uuid container) override;
+  Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
+                                  Until until) override;
+  Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+
+  Task<> refresh_metrics();
+
+  Reactor& reactor_of(std::size_t target) { return *host.data()[target % host.data().size()]; }
+  /// Calls `make_task(target)` for each target, on its reactor, all at the same time.
+  template <typename MakeTask>
+  Task<Result<>> on_all_targets(MakeTask make_task) {
+    auto outcomes = co_await gather(host.control(), targets.size(), [&](std::size_t index) {
+      return call_on(host.control(), reactor_of(index), [&make_task, target = targets[index].get()] {
+        return make_task(*target);
+      });
+    });
+    co_return first_failure(std::move(outcomes));
+  }
+
+  EngineHost& host;
+  Identity identity;
+  EngineCoreOptions options;
+  MetricRegistry& metrics;
+  Logger logger;
+
+  std::vector<std::unique_ptr<DataReactor>> reactors;
+  std::vector<std::unique_ptr<Target>> targets;
+  std::vector<Target*> target_list;  // what the services of all reactors look targets up in
+  std::uint64_t capacity = 0;
+  std::unique_ptr<media::BlockDevice> coordinator_device;
+  std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
+  std::unique_ptr<ControlService> control;
+  std::unique_ptr<AdminApi> api;
+  Gate callers;  // of control and api
+  std::vector<rpc::Address> addresses;
+  std::string control_address;
+  std::atomic<bool> ready = false;
+};
+
+Task<Result<>> EngineCore::Impl::start() {
+  auto started = co_await make_reactors();
+  if (started) started = co_await open_targets();
+  if (started) started = co_await open_coordinator();
+  if (started) started = co_await recover();
+  if (started) started = co_await serve();
+  if (!started) {
+    // What the clean-up meets is a consequence of the failure that is reported.
+    co_await stop_servers();
+    static_cast<void>(co_await close_all());
+    co_return started;
+  }
+  ready.store(true, std::memory_order_release);
+  logger.info("engine is ready", {{"system", identity.system}, {"engine", identity.engine}, {"targets", targets.size()}});
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::make_reactors() {
+  const std::size_t count = host.data().size();
+  ASSERT(count > 0);
+  reactors.resize(count);
+  const auto make = [this](std::size_t index) -> Task<Result<>> {
+    const std::size_t count = host.data().size();
+    const std::size_t own_targets = (identity.targets.size() + count - 1 - index) / count;
+    const DataReactorOptions wanted{.index = index,
+                                    .pool_bytes = options.request_bytes + own_targets * options.buffer_bytes,
+                                    .request_bytes = options.request_bytes};
+    reactors[index] = std::make_unique<DataReactor>(*host.data()[index], wanted, metrics, logger);
+    co_return Result<>();
+  };
+  auto outcomes = co_await gather(host.control(), count, [&](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], [&make, index] { return make(index); });
+  });
+  co_return first_failure(std::move(outcomes));
+}
+
+Task<Result<>> EngineCore::Impl::open_targets() {
+  targets.resize(identity.targets.size());
+  auto outcomes = co_await gather(host.control(), targets.size(), [this](std::size_t index) {
+    return call_on(host.control(), reactor_of(index), [this, index] { return open_target(index); });
+  });
+  for (const auto& outcome : outcomes) {
+    if (!outcome) logger.error("target does not open", {{"error", outcome.error()}});
+  }
+  CO_CHECK_OK(first_failure(std::move(outcomes)));
+  for (const auto& target : targets) {
+    target_list.push_back(target.get());
+    capacity += target->capacity_bytes();
+  }
+  co_return Result<>();
+}
+
+// On the target's reactor; each call touches its own element only.
+Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
+  Reactor& reactor = reactor_of(index);
+  const StoreIdentity& store = identity.targets[index];
+  auto device = host.open_device(reactor, store);
+  if (!device) co_return fail(device.error().with_context(fmt::format("target {}", index)));
+  media::BufferPool& pool = reactors[index % reactors.size()]->pool();
+  host.register_buffers(reactor, **device, pool);
+  TargetOptions wanted{.index = static_cast<std::uint32_t>(index),
+                       .system = identity.system,
+                       .identity = store,
+                       .cache_bytes = options.cache_bytes,
+                       .creating = identity.state == Identity::State::kCreating};
+  CO_TRY(targets[index],
+         co_await Target::open(reactor, *std::move(device), pool, std::move(wanted), metrics, logger));
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::open_coordinator() {
+  Reactor& reactor = host.control();
+  const StoreIdentity& own = identity.coordinator;
+  CO_TRY(coordinator_device, host.open_device(reactor, own));
+  const store::Devices devices = store::Devices::one(*coordinator_device);
+  const auto failed_here = [&](Error error) {
+    return fail(error.with_context(fmt::format("coordinator ('{}')", coordinator_device->name())));
+  };
+  if (identity.state == Identity::State::kCreating) {
+    const store::FormatOptions format{.system = identity.system, .target = own.id, .log_bytes = own.log_bytes};
+    auto formatted = co_await store::Store::format(reactor, devices, format);
+    if (!formatted && !(formatted.error() == Code::kExists)) co_return failed_here(or_failure(formatted));
+  }
+  const store::OpenOptions open{.system = identity.system, .target = own.id, .cache_bytes = kCoordinatorCacheBytes};
+  auto opened = co_await store::Store::open(reactor, devices, open);
+  if (!opened) co_return failed_here(std::move(opened).error());
+  auto made = co_await cluster::EmbeddedCoordinator::open(*std::move(opened));
+  if (!made) co_return failed_here(std::move(made).error());
+  coordinator = *std::move(made);
+  if (identity.state == Identity::State::kCreating) {
+    CO_CHECK_OK(host.commit_creation());
+    identity.state = Identity::State::kReady;
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::recover() {
+  control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
+  auto resumed = co_await control->resume();
+  if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  api = std::make_unique<AdminApi>(*control, *this);
+  co_return Result<>();
+}
+
+Task<Result<std::uint64_t>> EngineCore::Impl::next_incarnation() {
+  ControlStore state(*coordinator);
+  const std::string key = engine_key(identity.engine);
+  CO_TRY(const auto last, co_await state.number(key));
+  cluster::Transaction change;
+  change.require(key, last.revision).put(key, std::to_string(last.record + 1));
+  CO_CHECK_OK(co_await coordinator->commit(std::move(change)));
+  co_return last.record + 1;
+}
+
+// One reactor after the other, since the first one's port is everybody's.
+Task<Result<>> EngineCore::Impl::serve() {
+  rpc::ServerOptions wanted;
+  wanted.system = identity.system;
+  CO_TRY(wanted.incarnation, co_await next_incarnation());
+  rpc::Address asked, given;
+  for (std::size_t index = 0; index < reactors.size(); ++index) {
+    const auto serve_here = [&, index]() -> Task<Result<>> {
+      CO_TRY(auto endpoints, host.endpoints(index));
+      for (Endpoint& endpoint : endpoints) {
+        if (index > 0 && endpoint.address == asked) endpoint.address = given;
+      }
+      if (index == 0 && !endpoints.empty()) asked = endpoints.front().address;
+      CO_TRY(const auto listening,
+             reactors[index]->serve(std::move(endpoints), *this, std::span<Target* const>(target_list), wanted));
+      if (index == 0 && !listening.empty()) given = listening.front();
+      for (const rpc::Address& address : listening) {
+        if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
+      }
+      co_return Result<>();
+    };
+    CO_CHECK_OK(co_await call_on(host.control(), *host.data()[index], serve_here));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::stop() {
+  ready.store(false, std::memory_order_release);
+  co_await stop_servers();
+  auto outcome = co_await close_all();
+  if (outcome) {
+    logger.info("engine has stopped");
+  } else {
+    logger.error("engine has stopped with a failure", {{"error", outcome.error()}});
+  }
+  co_return outcome;
+}
+
+Task<> EngineCore::Impl::stop_servers() {
+  const Instant deadline = host.control().now() + options.stop_grace;
+  Scope watch(host.control());
+  watch.spawn(cancel_requests_at(deadline, &watch.cancel_source()));
+  co_await gather(host.control(), reactors.size(), [this, deadline](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], [this, index, deadline]() -> Task<Result<>> {
+      if (reactors[index] != nullptr) co_await reactors[index]->stop(Until::at(deadline));
+      co_return Result<>();
+    });
+  });
+  co_await watch.stop();
+}
+
+// Requests wait at targets of other reactors, too, where the cancellation by their connection's reactor cannot reach them.
+Task<> EngineCore::Impl::cancel_requests_at(Instant deadline, CancelSource* cancel) {
+  if (!co_await sleep_until(host.control(), deadline, *cancel)) co_return;
+  co_await gather(host.control(), targets.size(), [this](std::size_t index) {
+    return call_on(host.control(), reactor_of(index), [this, index]() -> Task<Result<>> {
+      if (targets[index] != nullptr) targets[index]->cancel_source().cancel();
+      co_return Result<>();
+    });
+  });
+}
+
+Task<Result<>> EngineCore::Impl::close_all() {
+  co_await callers.close();
+  api.reset();
+  control.reset();
+  auto outcomes = co_await gather(host.control(), targets.size(), [this](std::size_t index) {
+    return call_on(host.control(), reactor_of(index), [this, index]() -> Task<Result<>> {
+      Result<> closed;
+      if (targets[index] != nullptr) closed = co_await targets[index]->close();
+      targets[index].reset();
+      co_return closed;
+    });
+  });
+  target_list.clear();
+  targets.clear();
+  co_await gather(host.control(), reactors.size(), [this](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], [this, index]() -> Task<Result<>> {
+      reactors[index].reset();
+      co_return Result<>();
+    });
+  });
+  reactors.clear();
+  if (coordinator != nullptr) outcomes.push_back(co_await coordinator->close());
+  coordinator.reset();
+  if (coordinator_device != nullptr) co_await coordinator_device->close();
+  coordinator_device.reset();
+  co_return first_failure(std::move(outcomes));
+}
+
+Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties) {
+  co_return co_await on_all_targets(
+      [=](Target& target) { return target.objects().create_container(container, properties); });
+}
+
+Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
+  // First everybody stops taking it for granted, then it goes: a request in between is refused by its target.
+  co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], [this, index, container]() -> Task<Result<>> {
+      reactors[index]->forget_container(container);
+      co_return Result<>();
+    });
+  });
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().destroy_container(container); });
+}
+
+Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {
+  std::vector<std::uint64_t> used(targets.size());
+  const auto ask = [&](Target& target) -> Task<Result<>> {
+    const auto usage = co_await target.objects().container_usage(container);
+    // One that is being created or destroyed may be unknown here.
+    if (usage) used[target.index()] = usage->logical_bytes;
+    if (!usage && !(usage.error() == Code::kContainerNotFound)) co_return fail(usage.error());
+    co_return Result<>();
+  };
+  CO_CHECK_OK(co_await on_all_targets(ask));
+  std::uint64_t sum = 0;
+  for (const std::uint64_t bytes : used) sum += bytes;
+  co_return sum;
+}
+
+Task<SystemInfo> EngineCore::Impl::describe() {
+  SystemInfo info;
+  info.system = identity.system;
+  info.name = identity.name;
+  info.version = kVersion;
+  info.map_version = kMapVersion;
+  if (!addresses.empty()) info.data_address = addresses.front().to_string();
+  info.control_address = control_address;
+  info.targets.resize(targets.size());
+  const auto ask = [&](Target& target) -> Task<Result<>> {
+    info.targets[target.index()] = target.info();
+    co_return Result<>();
+  };
+  static_cast<void>(co_await on_all_targets(ask));
+  co_return info;
+}
+
+namespace {
+
+/// Counts a call of the control side for as long as it runs.
+class Caller {
+ public:
+  explicit Caller(Gate& gate) : gate_(gate), entered_(gate.enter()) {}
+  Caller(const Caller&) = delete;
+  Caller& operator=(const Caller&) = delete;
+  ~Caller() {
+    if (entered_) gate_.leave();
+  }
+  Result<> check(bool started) const {
+    if (entered_ && started) return {};
+    return fail(Code::kNotReady, entered_ ? "the engine is starting: try again" : "the engine is stopping");
+  }
+
+ private:
+  Gate& gate_;
+  bool entered_;
+};
+
+}  // namespace
+
+Task<Result<>> EngineCore::Impl::check_container(Uuid container) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(control != nullptr));
+  CO_CHECK_OK(co_await control->open_container(container));
+  co_return Result<>();
+}
+
+Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(control != nullptr));
+  co_return co_await control->lease_oids(container, until);
+}
+
+Task<Result<std::string>> EngineCore::Impl::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
+                                                  Until until) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(api != nullptr));
+  co_return co_await api->handle({method, std::move(path), std::move(body), new_id}, until);
+}
+
+Task<> EngineCore::Impl::refresh_metrics() {
+  const Caller caller(callers);
+  if (!caller.check(ready.load(std::memory_order_acquire))) co_return;
+  co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], [this, index]() -> Task<Result<>> {
+      reactors[index]->refresh_metrics();
+      co_return Result<>();
+    });
+  });
+  const auto refresh = [](Target& target) -> Task<Result<>> {
+    target.refresh_metrics();
+    co_return Result<>();
+  };
+  static_cast<void>(co_await on_all_targets(refresh));
+}
+
+EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics,
+                       Logger logger)
+    : impl_(std::make_unique<Impl>(host, std::move(identity), std::move(options), metrics, std::move(logger))) {}
+EngineCore::~EngineCore() = default;
+
+void EngineCore::set_control_address(std::string address) { impl_->control_address = std::move(address); }
+Task<Result<>> EngineCore::start() { return impl_->start(); }
+Task<Result<>> EngineCore::stop() { return impl_->stop(); }
+bool EngineCore::ready() const { return impl_->ready.load(std::memory_order_acquire); }
+const std::vector<rpc::Address>& EngineCore::addresses() const { return impl_->addresses; }
+const Identity& EngineCore::identity() const { return impl_->identity; }
+Task<Result<std::string>> EngineCore::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
+                                            Until until) {
+  return impl_->admin(method, std::move(path), std::move(body), new_id, until);
+}
+Task<> EngineCore::refresh_metrics() { return impl_->refresh_metrics(); }
+
+}  // namespace cenote::engine

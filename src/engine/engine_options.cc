@@ -1,0 +1,94 @@
+#include "cenote/engine/engine_options.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+#include "cenote/protocol/control_requests.h"
+#include "cenote/rpc/address.h"
+#include "cenote/store/types.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr std::uint32_t kDefaultTargetsMax = 4;
+constexpr std::uint32_t kDefaultReactorsMax = 16;
+constexpr std::uint64_t kDefaultLogBytes = 64ull << 20;
+
+Result<> check_range(std::string_view what, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
+  if (value < least || value > most) {
+    return failf(Code::kOutOfRange, "{} is {}: it must be from {} to {}", what, value, least, most);
+  }
+  return {};
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+Result<> check_address(std::string_view what, const std::string& text, bool insecure) {
+  if (text.empty()) return {};
+  auto address = rpc::Address::parse(text);
+  if (!address) return fail(address.error().with_context(what));
+  if (!insecure && !is_loopback(address->host)) {
+    return failf(Code::kPermissionDenied,
+                 "{} '{}' can be reached from other machines, and this system has no authentication: listen on "
+                 "127.0.0.1, or accept it with 'insecure'",
+                 what, text);
+  }
+  return {};
+}
+
+Result<> check_targets(const EngineOptions& options) {
+  CHECK_OK(check_range("targets", options.targets, 0, kMaxTargets));
+  if (options.target_bytes != 0) {
+    CHECK_OK(check_range("target_bytes", options.target_bytes, kMinTargetBytes, kMaxTargetBytes));
+  }
+  if (options.target_paths.size() > kMaxTargets) {
+    return failf(Code::kOutOfRange, "{} target paths: at most {}", options.target_paths.size(), kMaxTargets);
+  }
+  auto sorted = options.target_paths;
+  std::ranges::sort(sorted);
+  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) {
+    return failf(Code::kInvalidArgument, "target path '{}' is given twice", *twice);
+  }
+  if (options.targets != 0 && !options.target_paths.empty() && options.targets != options.target_paths.size()) {
+    return failf(Code::kInvalidArgument, "targets is {}, but {} target paths are given", options.targets,
+                 options.target_paths.size());
+  }
+  return {};
+}
+
+Result<> check(const EngineOptions& options) {
+  if (options.data_directory.empty()) return fail(Code::kInvalidArgument, "no data directory is given");
+  CHECK_OK(validate_label("system name", options.system_name));
+  CHECK_OK(check_address("listen address", options.listen_address, options.insecure));
+  CHECK_OK(check_address("control address", options.control_address, options.insecure));
+  CHECK_OK(check_targets(options));
+  CHECK_OK(check_range("reactors", options.reactors, 0, kMaxReactors));
+  CHECK_OK(check_range("cache_bytes", options.cache_bytes, store::kMinCacheBytes, 1ull << 40));
+  if (options.log_bytes != 0) CHECK_OK(check_range("log_bytes", options.log_bytes, kMinLogBytes, kMaxLogBytes));
+  CHECK_OK(check_range("buffer_bytes", options.buffer_bytes, 16ull << 20, 1ull << 40));
+  CHECK_OK(check_range("request_bytes", options.request_bytes, 16ull << 20, 1ull << 40));
+  if (options.target_bytes != 0 && options.log_bytes > options.target_bytes / 4) {
+    return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of the target's {} bytes", options.log_bytes,
+                 options.target_bytes);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<EngineOptions> with_defaults(EngineOptions options, unsigned cores) {
+  CHECK_OK(check(options));
+  cores = std::max(cores, 1U);
+  if (!options.target_paths.empty()) options.targets = static_cast<std::uint32_t>(options.target_paths.size());
+  if (options.reactors == 0) options.reactors = std::clamp(cores - 1, 1U, kDefaultReactorsMax);
+  return options;
+}
+
+std::uint32_t default_targets(unsigned cores) { return std::clamp(cores, 1U, kDefaultTargetsMax); }
+
+std::uint64_t default_log_bytes(std::uint64_t target_bytes) {
+  constexpr std::uint64_t kBlock = media::kBlockBytes;
+  return std::clamp(target_bytes / 8 / kBlock * kBlock, kMinLogBytes, kDefaultLogBytes);
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,182 @@
+#include "http_port.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "admin_api.h"
+#include "cenote/base/format.h"
+#include "cenote/base/metrics.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kWaitingConnectionsMax = 64;
+constexpr time_t kIoTimeoutSeconds = 5;
+constexpr time_t kKeepAliveSeconds = 5;
+constexpr std::size_t kKeepAliveRequests = 100;
+constexpr const char* kJson = "application/json";
+
+/// Connections wait here for a thread. When too many do, the accepting thread waits, and further ones stay in the
+/// kernel's bounded queue: nothing grows without a limit.
+class BoundedQueue final : public httplib::TaskQueue {
+ public:
+  BoundedQueue() {
+    for (std::size_t count = 0; count < kThreads; ++count) threads_.emplace_back([this] { work(); });
+  }
+
+  void enqueue(std::function<void()> job) override {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return jobs_.size() < kWaitingConnectionsMax; });
+    jobs_.push_back(std::move(job));
+    changed_.notify_all();
+  }
+
+  void shutdown() override {
+    {
+      const std::lock_guard lock(mutex_);
+      ending_ = true;
+    }
+    changed_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+ private:
+  void work() {
+    for (;;) {
+      std::function<void()> job;
+      {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return ending_ || !jobs_.empty(); });
+        if (jobs_.empty()) return;
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
+      changed_.notify_all();
+      job();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::function<void()>> jobs_;
+  bool ending_ = false;
+  std::vector<std::thread> threads_;
+};
+
+void answer(httplib::Response& response, Result<std::string> outcome) {
+  response.status = outcome ? 200 : http_status(outcome.error());
+  response.set_content(outcome ? *outcome : error_json(outcome.error()), kJson);
+}
+
+// What the library refuses by itself (too long, unparsable, no such route) gets the form of our errors.
+Error refusal(int status) {
+  switch (status) {
+    case 404: return Error(Code::kNotFound, "there is no such path: /v1/..., /metrics, /healthz, /readyz");
+    case 413: return Error(Code::kOutOfRange, fmt::format("the body is longer than {} bytes", kMaxAdminBodyBytes));
+    case 414: return Error(Code::kOutOfRange, "the path is too long");
+    case 400: return Error(Code::kMalformed, "not a valid HTTP request");
+    default: return Error(Code::kInternal, "the request failed");
+  }
+}
+
+}  // namespace
+
+struct HttpPort::Impl {
+  explicit Impl(HttpBackend& b) : backend(b) {}
+
+  void set_limits();
+  void add_routes();
+
+  HttpBackend& backend;
+  httplib::Server server;
+  rpc::Address address;
+  std::thread thread;
+};
+
+void HttpPort::Impl::set_limits() {
+  server.new_task_queue = [] { return new BoundedQueue; };
+  server.set_payload_max_length(kMaxAdminBodyBytes);
+  server.set_read_timeout(kIoTimeoutSeconds, 0);
+  server.set_write_timeout(kIoTimeoutSeconds, 0);
+  server.set_keep_alive_timeout(kKeepAliveSeconds);
+  server.set_keep_alive_max_count(kKeepAliveRequests);
+  // The library's default lets a second process share the port unnoticed.
+  server.set_socket_options([](socket_t socket) {
+    const int yes = 1;
+    ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  });
+  server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
+    if (response.body.empty()) response.set_content(error_json(refusal(response.status)), kJson);
+  });
+  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+    response.status = 500;
+    response.set_content(error_json(Error(Code::kInternal, "the request failed")), kJson);
+  });
+}
+
+void HttpPort::Impl::add_routes() {
+  server.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
+    response.set_content("ok\n", "text/plain");
+  });
+  server.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
+    const bool ready = backend.ready();
+    response.status = ready ? 200 : 503;
+    response.set_content(ready ? "ready\n" : "starting or stopping\n", "text/plain");
+  });
+  server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
+    response.set_content(backend.metrics(), std::string(MetricRegistry::kContentType).c_str());
+  });
+  const auto admin = [this](AdminMethod method) {
+    return [this, method](const httplib::Request& request, httplib::Response& response) {
+      answer(response, backend.admin(method, request.target, request.body));
+    };
+  };
+  server.Get("/v1/.*", admin(AdminMethod::kGet));
+  server.Post("/v1/.*", admin(AdminMethod::kPost));
+  server.Patch("/v1/.*", admin(AdminMethod::kPatch));
+  server.Delete("/v1/.*", admin(AdminMethod::kDelete));
+  server.Put("/v1/.*", [](const httplib::Request&, httplib::Response& response) {
+    answer(response, failf(Code::kUnsupported, "the control API has no PUT: use POST or PATCH"));
+  });
+}
+
+HttpPort::HttpPort(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Result<std::unique_ptr<HttpPort>> HttpPort::start(const rpc::Address& address, HttpBackend& backend) {
+  auto impl = std::make_unique<Impl>(backend);
+  impl->set_limits();
+  impl->add_routes();
+  impl->address = address;
+  int port = address.port;
+  if (port == 0) {
+    port = impl->server.bind_to_any_port(address.host);
+  } else if (!impl->server.bind_to_port(address.host, port)) {
+    port = -1;
+  }
+  if (port <= 0) {
+    return failf(Code::kExists,
+                 "the control port cannot listen on {}: the address is in use, or not of this machine; choose another",
+                 address.to_string());
+  }
+  impl->address.port = static_cast<std::uint16_t>(port);
+  impl->thread = std::thread([server = &impl->server] { server->listen_after_bind(); });
+  // Until the loop runs, stopping it would have no effect.
+  while (!impl->server.is_running()) std::this_thread::yield();
+  return std::unique_ptr<HttpPort>(new HttpPort(std::move(impl)));
+}
+
+HttpPort::~HttpPort() {
+  impl_->server.stop();
+  impl_->thread.join();
+}
+
+const rpc::Address& HttpPort::address() const { return impl_->address; }
+
+}  // namespace cenote::engine

@@ -1,0 +1,103 @@
+#include "cenote/engine/identity.h"
+
+#include "cenote/base/checksum.h"
+#include "cenote/base/format.h"
+#include "cenote/engine/engine_options.h"
+#include "json_fields.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr const char* kMagic = "cenote-engine";
+constexpr const char* kCreating = "creating";
+constexpr const char* kReady = "ready";
+
+Json encode_store(const StoreIdentity& store) {
+  return Json{{"id", store.id.to_string()}, {"path", store.path}, {"bytes", store.bytes}, {"log_bytes", store.log_bytes}};
+}
+
+Result<StoreIdentity> decode_store(const Json& json) {
+  if (!json.is_object()) return fail(Code::kMalformed, "a store is no JSON object");
+  StoreIdentity store;
+  TRY(store.id, uuid_field(json, "id"));
+  TRY(store.path, text_field(json, "path"));
+  TRY(store.bytes, number_field(json, "bytes"));
+  TRY(store.log_bytes, number_field(json, "log_bytes"));
+  if (store.path.empty()) return fail(Code::kMalformed, "a store has no path");
+  return store;
+}
+
+// Of the document without its checksum. The members of an object are sorted and the layout is fixed, so equal documents
+// give equal text.
+std::uint32_t checksum_of(const Json& document) { return crc32c(as_bytes(json_text(document))); }
+
+Result<> check_document(Json& document) {
+  TRY(const std::string magic, text_field(document, "magic"));
+  if (magic != kMagic) return failf(Code::kMalformed, "magic is '{}'", printable(as_bytes(magic)));
+  // The version comes before the checksum: a newer format may compute it in another way.
+  TRY(const std::uint64_t oldest, number_field(document, "oldest_reader"));
+  if (oldest > kIdentityFormat) {
+    return failf(Code::kNewerFormat, "written in format {}, which needs a Cenote that reads format {}; this one reads {}",
+                 document.value("format", Json(0)).dump(), oldest, kIdentityFormat);
+  }
+  TRY(const std::uint64_t stored, number_field(document, "crc32c"));
+  document.erase("crc32c");
+  if (stored != checksum_of(document)) return fail(Code::kMalformed, "its checksum does not match");
+  return {};
+}
+
+Result<Identity> decode_document(const Json& document) {
+  Identity identity;
+  TRY(const std::string state, text_field(document, "state"));
+  if (state != kCreating && state != kReady) return failf(Code::kMalformed, "state is '{}'", state);
+  identity.state = state == kReady ? Identity::State::kReady : Identity::State::kCreating;
+  TRY(identity.system, uuid_field(document, "system"));
+  TRY(identity.engine, uuid_field(document, "engine"));
+  TRY(identity.name, text_field(document, "name"));
+  const auto coordinator = document.find("coordinator");
+  const auto targets = document.find("targets");
+  if (coordinator == document.end() || targets == document.end() || !targets->is_array()) {
+    return fail(Code::kMalformed, "the lists of stores are missing");
+  }
+  TRY(identity.coordinator, decode_store(*coordinator));
+  for (const Json& target : *targets) {
+    TRY(auto store, decode_store(target));
+    identity.targets.push_back(std::move(store));
+  }
+  if (identity.targets.empty() || identity.targets.size() > kMaxTargets) {
+    return failf(Code::kMalformed, "it lists {} targets", identity.targets.size());
+  }
+  return identity;
+}
+
+}  // namespace
+
+std::string encode_identity(const Identity& identity) {
+  Json targets = Json::array();
+  for (const StoreIdentity& target : identity.targets) targets.push_back(encode_store(target));
+  Json document{{"magic", kMagic},
+                {"format", kIdentityFormat},
+                {"oldest_reader", kIdentityFormat},
+                {"state", identity.state == Identity::State::kReady ? kReady : kCreating},
+                {"system", identity.system.to_string()},
+                {"engine", identity.engine.to_string()},
+                {"name", identity.name},
+                {"coordinator", encode_store(identity.coordinator)},
+                {"targets", std::move(targets)}};
+  document["crc32c"] = checksum_of(document);
+  return json_text(document, 2) + "\n";
+}
+
+Result<Identity> decode_identity(std::string_view text) {
+  // Inside, kMalformed says what is wrong; outside it is stored bytes that are damaged.
+  const auto decode = [&]() -> Result<Identity> {
+    TRY(Json document, parse_object(text));
+    CHECK_OK(check_document(document));
+    return decode_document(document);
+  };
+  auto identity = decode();
+  if (!identity && identity.error() == Code::kMalformed) return fail(Code::kCorrupt, identity.error().message());
+  return identity;
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cenote/base/error.h"
+#include "cenote/engine/engine_options.h"
+#include "cenote/engine/identity.h"
+
+namespace cenote::engine {
+
+/// The directory of one engine, locked: identity, lock file and the files of its stores (docs/formats/data-directory.md).
+/// The only place of the engine that touches a file system by itself; all of it blocks, so it runs before the reactors.
+///
+/// Invariants: while an object lives no other process (nor another object) has the directory. The identity file is
+/// always whole: absent, `creating` or `ready`. It says `ready` only once every store was formatted durably; until then
+/// nothing in the stores is worth keeping and an open begins the creation again, with the same ids.
+class DataDirectory {
+ public:
+  /// 64 random bits; the source of the ids of a new system.
+  using Random = std::function<std::uint64_t()>;
+
+  /// Opens the directory of `options`, or creates it where there is none. `options` come from `with_defaults`. Each
+  /// error says which path and what to do: kInvalidArgument (a file, a directory of other content, options that
+  /// contradict what is there), kPermissionDenied, kLocked (names the process), kCorrupt (damaged identity, missing or
+  /// short store), kNewerFormat, kDeviceFull, kNotFound, kIoError. Nothing that existed is changed by a failure.
+  static Result<DataDirectory> open(const EngineOptions& options, unsigned cores, const Random& random);
+
+  /// The identity of a directory that may be in use, for inspection: no lock, no change.
+  static Result<Identity> read_identity(const std::string& directory);
+
+  DataDirectory(DataDirectory&& other) noexcept;
+  DataDirectory& operator=(DataDirectory&& other) = delete;
+  /// Releases the lock. The files of a creation that was neither committed nor abandoned stay, for the next open.
+  ~DataDirectory();
+
+  const std::string& path() const { return path_; }
+  const Identity& identity() const { return identity_; }
+  /// True while the stores are to be formatted; `commit` ends it.
+  bool creating() const { return identity_.state == Identity::State::kCreating; }
+  /// Where a store of the identity lies.
+  std::string path_of(const StoreIdentity& store) const;
+
+  /// Every store is formatted, durably: makes the identity `ready`. Durable when it returns.
+  Result<> commit();
+  /// The creation failed: removes the files it made, so that a full disk does not stay full. Best effort.
+  void abandon();
+
+ private:
+  DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  Result<> load_or_create(const EngineOptions& options, unsigned cores, const Random& random);
+  Result<> create(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted);
+  Result<> plan(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted);
+  Result<> plan_sizes(const EngineOptions& options);
+  Result<> make_files(bool preallocate) const;
+  Result<> check_stores(const EngineOptions& options) const;
+  Result<> write_identity() const;
+
+  std::string path_;
+  int lock_ = -1;
+  Identity identity_;
+};
+
+}  // namespace cenote::engine

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cenote/base/error.h"
+#include "cenote/base/log.h"
+#include "cenote/base/metrics.h"
+#include "cenote/engine/engine_host.h"
+#include "cenote/engine/identity.h"
+#include "cenote/protocol/control_requests.h"
+#include "cenote/rpc/address.h"
+#include "cenote/runtime/cancel.h"
+#include "cenote/runtime/task.h"
+
+namespace cenote::engine {
+
+struct EngineCoreOptions {
+  std::uint64_t cache_bytes = 64ull << 20;    ///< page cache of each target
+  std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
+  std::uint64_t request_bytes = 64ull << 20;  ///< payloads of requests in flight, per reactor
+  Duration stop_grace = std::chrono::seconds(10);
+};
+
+/// One engine, whatever it stands on: targets, coordinator, servers and what ties them together. `Engine` runs it on a
+/// real machine, tests run it in the simulator.
+///
+/// Life: `start`, then `stop`, both on the control reactor; a start that failed has cleaned up after itself and needs no
+/// stop. Everything acknowledged is durable whether or not `stop` is ever called: it only makes the next start faster.
+class EngineCore {
+ public:
+  /// `host` and `metrics` outlive it.
+  EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics, Logger logger);
+  ~EngineCore();
+
+  /// Shown to those who ask for the system; before `start`.
+  void set_control_address(std::string address);
+  /// Opens all targets at the same time, formatting them if the system is being created, recovers the control state, and
+  /// serves clients. The error names the target, its device and what to do.
+  Task<Result<>> start();
+  /// Stops accepting, lets running requests end (for the grace period, then cancels them), closes targets and coordinator
+  /// with a checkpoint. Returns the first failure; everything is closed nevertheless.
+  Task<Result<>> stop();
+
+  /// True between the end of a successful start and the begin of the stop. Thread-safe.
+  bool ready() const;
+  /// Where clients connect, with real ports. Fixed while ready.
+  const std::vector<rpc::Address>& addresses() const;
+  const Identity& identity() const;
+
+  /// One request of the control API (docs/protocols/admin.md): the JSON of the answer. `new_id` names what a POST
+  /// creates. kNotReady while the engine is not. Control reactor only.
+  Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id, Until until);
+  /// Brings gauges of the metrics up to date: before they are exported. Control reactor only.
+  Task<> refresh_metrics();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace cenote::engine

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cenote/base/error.h"
+#include "cenote/engine/identity.h"
+#include "cenote/media/block_device.h"
+#include "cenote/media/buffer_pool.h"
+#include "cenote/rpc/address.h"
+#include "cenote/rpc/link.h"
+#include "cenote/runtime/reactor.h"
+
+namespace cenote::engine {
+
+/// A way for clients to reach one reactor.
+struct Endpoint {
+  std::unique_ptr<rpc::Transport> transport;
+  rpc::Address address;
+};
+
+/// The world an engine stands on: reactors, devices, networks. A real machine (`Engine`) or the simulator provides it.
+/// Outlives the EngineCore that uses it, while its reactors run.
+class EngineHost {
+ public:
+  EngineHost() = default;
+  EngineHost(const EngineHost&) = delete;
+  EngineHost& operator=(const EngineHost&) = delete;
+  virtual ~EngineHost() = default;
+
+  /// Runs coordinator and admin API.
+  virtual Reactor& control() = 0;
+  /// Run targets and connections; at least one; target i belongs to reactor i modulo their number. The control reactor
+  /// may be one of them.
+  virtual std::span<Reactor* const> data() = 0;
+
+  /// Opens the device of a store for use on `reactor`, on which it is called.
+  virtual Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const StoreIdentity& store) = 0;
+  /// Makes the buffers of `pool` cheap to use with `device`; both belong to `reactor`, on which it is called.
+  virtual void register_buffers(Reactor& reactor, media::BlockDevice& device, media::BufferPool& pool) {
+    (void)reactor;
+    (void)device;
+    (void)pool;
+  }
+  /// Where data reactor number `index` is to serve clients; called on it. Several reactors may name the same address; the
+  /// port that the first one was given for port 0 then counts for all.
+  virtual Result<std::vector<Endpoint>> endpoints(std::size_t index) = 0;
+  /// Called once, when a system that was being created has all its stores formatted, durably. On the control reactor.
+  virtual Result<> commit_creation() = 0;
+};
+
+}  // namespace cenote::engine

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cenote/base/error.h"
+#include "cenote/base/metrics.h"
+#include "cenote/engine/engine_core.h"
+#include "cenote/engine/identity.h"
+#include "cenote/media/sim_device.h"
+#include "cenote/rpc/sim_network.h"
+#include "cenote/runtime/sim_reactor.h"
+
+namespace cenote::engine {
+
+struct SimEngineOptions {
+  std::string name = "engine";  ///< of its nodes; clients connect to (name, port)
+  std::uint16_t port = 7777;
+  std::uint32_t targets = 2;
+  /// Data reactors, each a node of its own; 0: everything on one node, the control reactor's.
+  std::uint32_t reactors = 0;
+  std::uint64_t target_bytes = 64ull << 20;
+  std::uint64_t log_bytes = 4ull << 20;
+  media::SimDeviceOptions device;
+  EngineCoreOptions core;
+  Logger logger;
+};
+
+/// A whole engine in the simulator: what `Engine` is on a real machine. Its media outlive its software, so it can be
+/// crashed and started again, as often as a test likes.
+///
+/// Invariants: at most one EngineCore lives at a time; a crash cuts devices and network of all its nodes at one instant,
+/// so nothing the software does afterwards has an effect.
+class SimEngine {
+ public:
+  /// World and network outlive it.
+  SimEngine(SimWorld& world, rpc::SimNetwork& network, SimEngineOptions options);
+  /// Stopped, or crashed and cleared.
+  ~SimEngine();
+
+  /// On the control node. The first start formats the stores.
+  Task<Result<>> start();
+  Task<Result<>> stop();
+  /// Power fails, now: from outside all nodes, or from any.
+  void crash(media::CrashOptions options = {});
+  /// After `crash`: waits until the software has come to its end by itself. On the control node. Then it may start again.
+  Task<> clear();
+  bool running() const;
+
+  rpc::Address address() const;
+  SimReactor& control();
+  EngineCore& core();
+  const Identity& identity() const;
+  MetricRegistry& metrics();
+  /// The device of a target of the running engine, for faults; null when it is not open.
+  media::SimDevice* device(std::uint32_t target);
+  /// What a target's medium holds.
+  media::SimMedium& medium(std::uint32_t target);
+
+ private:
+  class Host;
+  std::unique_ptr<Host> host_;
+  MetricRegistry metrics_;
+  SimEngineOptions options_;
+  std::unique_ptr<EngineCore> core_;
+};
+
+}  // namespace cenote::engine

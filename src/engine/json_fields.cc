@@ -1,0 +1,47 @@
+#include "json_fields.h"
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+Result<const Json*> field(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return failf(Code::kMalformed, "member '{}' is missing", name);
+  return &*found;
+}
+
+}  // namespace
+
+Result<Json> parse_object(std::string_view text) {
+  constexpr bool kExceptions = false;
+  Json json = Json::parse(text, nullptr, kExceptions);
+  if (json.is_discarded()) return fail(Code::kMalformed, "not valid JSON");
+  if (!json.is_object()) return fail(Code::kMalformed, "not a JSON object");
+  return json;
+}
+
+Result<std::string> text_field(const Json& object, const char* name) {
+  TRY(const Json* value, field(object, name));
+  if (!value->is_string()) return failf(Code::kMalformed, "member '{}' is no string", name);
+  return value->get<std::string>();
+}
+
+Result<std::uint64_t> number_field(const Json& object, const char* name) {
+  TRY(const Json* value, field(object, name));
+  if (!value->is_number_unsigned()) return failf(Code::kMalformed, "member '{}' is no whole number from 0", name);
+  return value->get<std::uint64_t>();
+}
+
+Result<Uuid> uuid_field(const Json& object, const char* name) {
+  TRY(const std::string text, text_field(object, name));
+  auto id = Uuid::parse(text);
+  if (!id) return failf(Code::kMalformed, "member '{}' is no UUID: '{}'", name, printable(as_bytes(text)));
+  return id;
+}
+
+std::string json_text(const Json& json, int indent) {
+  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace cenote::engine

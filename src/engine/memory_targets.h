@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "container_targets.h"
+
+namespace cenote::engine {
+
+/// Containers of several targets in memory; for tests. Outlives the process that it is used by.
+class MemoryTargets final : public ContainerTargets {
+ public:
+  explicit MemoryTargets(std::size_t count) : containers(count) {}
+
+  /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
+  std::function<Result<>()> before = [] { return Result<>(); };
+  std::uint64_t capacity = 1000;
+  std::uint64_t used = 0;
+  std::vector<std::map<Uuid, object::ContainerProperties>> containers;
+
+  Task<Result<>> create(Uuid container, object::ContainerProperties properties) override {
+    for (auto& target : containers) {
+      CO_CHECK_OK(before());
+      target.try_emplace(container, properties);
+    }
+    co_return Result<>();
+  }
+  Task<Result<>> destroy(Uuid container) override {
+    for (auto& target : containers) {
+      CO_CHECK_OK(before());
+      target.erase(container);
+    }
+    co_return Result<>();
+  }
+  Task<Result<std::uint64_t>> used_bytes(Uuid container) override {
+    co_return containers.front().contains(container) ? used : 0;
+  }
+  std::uint64_t capacity_bytes() const override { return capacity; }
+};
+
+}  // namespace cenote::engine

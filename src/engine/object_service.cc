@@ -1,0 +1,83 @@
+#include "object_service.h"
+
+#include "cenote/base/format.h"
+#include "cenote/protocol/opcodes.h"
+
+namespace cenote::engine {
+
+ObjectService::ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets,
+                             OpMetrics& metrics)
+    : reactor_(reactor), services_(services), targets_(targets), metrics_(metrics), containers_(reactor, services) {}
+
+Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
+  switch (static_cast<Opcode>(request.opcode())) {
+    case Opcode::kUpdate: return update(request);
+    case Opcode::kFetch: return fetch(request);
+    case Opcode::kPunch: return punch(request);
+    case Opcode::kList: return list(request);
+    case Opcode::kQuery: return query(request);
+    case Opcode::kAdmin: return admin(request);
+    case Opcode::kOidRange: return oid_range(request);
+  }
+  return unknown(request);
+}
+
+bool ObjectService::is_read(rpc::Opcode opcode) const {
+  switch (static_cast<Opcode>(opcode)) {
+    case Opcode::kFetch:
+    case Opcode::kList:
+    case Opcode::kQuery: return true;
+    default: return false;
+  }
+}
+
+Task<rpc::Response> ObjectService::unknown(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kUnknown, reactor_);
+  co_return failed(timer, Error(Code::kUnknownOpcode, fmt::format("this engine has no request {}", request.opcode())));
+}
+
+Result<Target*> ObjectService::steer(const rpc::Request& request) const {
+  if (request.map_version() != 0 && request.map_version() != kMapVersion) {
+    return failf(Code::kStaleMap, "the request was made for map version {}; the engine has {}", request.map_version(),
+                 kMapVersion);
+  }
+  if (request.target() >= targets_.size()) {
+    return failf(Code::kInvalidArgument, "there is no target {}: the engine has {}", request.target(), targets_.size());
+  }
+  return targets_[request.target()];
+}
+
+Result<> ObjectService::check_home(const Target& target, const ObjectId& object, ByteView dkey) const {
+  const std::uint32_t home = target_of(object, dkey, static_cast<std::uint32_t>(targets_.size()));
+  if (home == target.index()) return {};
+  return failf(Code::kInvalidArgument, "the dkey belongs to target {}, the request came to target {}", home,
+               target.index());
+}
+
+Instant ObjectService::deadline(const rpc::Request& request) const {
+  return reactor_.now() + (request.expiry() - reactor_.wall_now());
+}
+
+RequestId ObjectService::request_id(const rpc::Request& request) {
+  RequestId id;
+  id.session = request.session_id().value();
+  id.sequence = request.sequence().value();
+  id.expiry = request.expiry();
+  if (request.session() != nullptr) id.acknowledged = request.session()->acknowledged().value();
+  return id;
+}
+
+rpc::Response failed(OpTimer& timer, Error error) {
+  timer.failed();
+  rpc::Response response(std::move(error));
+  response.map_version = kMapVersion;
+  return response;
+}
+
+rpc::Response succeeded(Bytes body) {
+  rpc::Response response(std::move(body));
+  response.map_version = kMapVersion;
+  return response;
+}
+
+}  // namespace cenote::engine

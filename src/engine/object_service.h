@@ -1,0 +1,73 @@
+#pragma once
+
+#include <span>
+
+#include "cenote/protocol/object_id.h"
+#include "cenote/protocol/object_requests.h"
+#include "cenote/rpc/service.h"
+#include "container_cache.h"
+#include "engine_services.h"
+#include "op_metrics.h"
+#include "target.h"
+
+namespace cenote::engine {
+
+/// Version of the pool map of a system with one engine: its targets never change.
+inline constexpr std::uint32_t kMapVersion = 1;
+
+/// Answers the requests that arrive at one data reactor: steers each to its target, which may be of another reactor.
+///
+/// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes that
+/// the handler keeps until the answer is back; nothing of a target is touched but through `call_on`, its held fetches
+/// excepted.
+class ObjectService final : public rpc::Service {
+ public:
+  /// `targets` by index; they and `services` outlive it.
+  ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets, OpMetrics& metrics);
+
+  Task<rpc::Response> handle(rpc::Request& request) override;
+  bool is_read(rpc::Opcode opcode) const override;
+
+  ContainerCache& containers() { return containers_; }
+
+ private:
+  // One file each, in ops/.
+  Task<rpc::Response> update(rpc::Request& request);
+  Task<rpc::Response> fetch(rpc::Request& request);
+  Task<rpc::Response> punch(rpc::Request& request);
+  Task<rpc::Response> list(rpc::Request& request);
+  Task<rpc::Response> query(rpc::Request& request);
+  Task<rpc::Response> admin(rpc::Request& request);
+  Task<rpc::Response> oid_range(rpc::Request& request);
+  Task<rpc::Response> unknown(rpc::Request& request);
+
+  Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
+  Task<Result<HeldFetch*>> run_fetch(rpc::Request& request);
+  Task<Result<UpdateReply>> run_punch(rpc::Request& request);
+  Task<Result<ListReply>> run_list(rpc::Request& request);
+  Task<Result<QueryReply>> run_query(rpc::Request& request);
+  Task<Result<std::string>> run_admin(rpc::Request& request);
+  Task<Result<OidLease>> run_oid_range(rpc::Request& request);
+
+  /// The target that the header names: kInvalidArgument for one that is not there, kStaleMap for another map's.
+  Result<Target*> steer(const rpc::Request& request) const;
+  /// kInvalidArgument when the dkey's home is another target: what was stored here would never be found.
+  Result<> check_home(const Target& target, const ObjectId& object, ByteView dkey) const;
+  /// The moment at which the request's expiry passes, for waits of this process.
+  Instant deadline(const rpc::Request& request) const;
+  /// Identity of the request for the durable table of results.
+  static RequestId request_id(const rpc::Request& request);
+
+  Reactor& reactor_;
+  EngineServices& services_;
+  std::span<Target* const> targets_;
+  OpMetrics& metrics_;
+  ContainerCache containers_;
+};
+
+/// The reply of a failed request; the message goes to the client.
+rpc::Response failed(OpTimer& timer, Error error);
+/// The reply with this body.
+rpc::Response succeeded(Bytes body);
+
+}  // namespace cenote::engine

@@ -1,0 +1,41 @@
+#include "cenote/base/format.h"
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+namespace {
+
+// On the target's reactor.
+Task<Result<HeldFetch*>> fetch_and_hold(Target& target, FetchRequest request, Instant deadline) {
+  CO_TRY(auto fetched, co_await target.objects().fetch(std::move(request), Until{deadline, &target.cancel_source()}));
+  HeldFetch* held = target.hold(std::move(fetched));
+  if (held == nullptr) co_return failf(Code::kStopped, "target {} is closing", target.index());
+  co_return held;
+}
+
+}  // namespace
+
+Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kFetch, reactor_);
+  auto outcome = co_await run_fetch(request);
+  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  HeldFetch& held = **outcome;
+  Bytes body;
+  encode(held.fetched().reply, body);
+  rpc::Response response = succeeded(std::move(body));
+  held.add_to(response.payload);
+  timer.sending(response.payload.bytes());
+  co_return response;
+}
+
+Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(FetchRequest fetch, decode_fetch_request(request.body()));
+  CO_CHECK_OK(check_home(*target, fetch.object, fetch.dkey.view()));
+  if (!containers_.contains(fetch.container)) CO_CHECK_OK(co_await containers_.look_up(fetch.container));
+  const Instant deadline = this->deadline(request);
+  co_return co_await call_on(reactor_, target->reactor(),
+                             [&] { return fetch_and_hold(*target, std::move(fetch), deadline); });
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,28 @@
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+
+Task<rpc::Response> ObjectService::list(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kList, reactor_);
+  auto outcome = co_await run_list(request);
+  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  Bytes body;
+  encode(*outcome, body);
+  co_return succeeded(std::move(body));
+}
+
+Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(ListRequest list, decode_list_request(request.body()));
+  // Objects and dkeys are spread over all targets, what lies below a dkey is at its home.
+  const bool below_dkey = list.level == ListLevel::kAkeys || list.level == ListLevel::kExtents;
+  if (below_dkey) CO_CHECK_OK(check_home(*target, list.object, list.dkey.view()));
+  if (!containers_.contains(list.container)) CO_CHECK_OK(co_await containers_.look_up(list.container));
+  const Instant deadline = this->deadline(request);
+  co_return co_await call_on(reactor_, target->reactor(), [&] {
+    return target->objects().list(std::move(list), Until{deadline, &target->cancel_source()});
+  });
+}
+
+}  // namespace cenote::engine

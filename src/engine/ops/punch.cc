@@ -1,0 +1,28 @@
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+
+Task<rpc::Response> ObjectService::punch(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kPunch, reactor_);
+  auto outcome = co_await run_punch(request);
+  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  Bytes body;
+  encode(*outcome, body);
+  co_return succeeded(std::move(body));
+}
+
+Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(PunchRequest punch, decode_punch_request(request.body()));
+  // A whole object is punched at every target.
+  if (punch.level != PunchLevel::kObject) CO_CHECK_OK(check_home(*target, punch.object, punch.dkey.view()));
+  punch.id = request_id(request);
+  if (!containers_.contains(punch.container)) CO_CHECK_OK(co_await containers_.look_up(punch.container));
+  const Instant deadline = this->deadline(request);
+  co_return co_await call_on(reactor_, target->reactor(), [&] {
+    return target->objects().punch(std::move(punch), Until{deadline, &target->cancel_source()});
+  });
+}
+
+}  // namespace cenote::engine

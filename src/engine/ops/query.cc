@@ -1,0 +1,27 @@
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+
+Task<rpc::Response> ObjectService::query(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kQuery, reactor_);
+  auto outcome = co_await run_query(request);
+  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  Bytes body;
+  encode(*outcome, body);
+  co_return succeeded(std::move(body));
+}
+
+Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(QueryRequest query, decode_query_request(request.body()));
+  // Without a dkey each target answers for the dkeys it has.
+  if (!query.dkey.empty()) CO_CHECK_OK(check_home(*target, query.object, query.dkey.view()));
+  if (!containers_.contains(query.container)) CO_CHECK_OK(co_await containers_.look_up(query.container));
+  const Instant deadline = this->deadline(request);
+  co_return co_await call_on(reactor_, target->reactor(), [&] {
+    return target->objects().query(std::move(query), Until{deadline, &target->cancel_source()});
+  });
+}
+
+}  // namespace cenote::engine

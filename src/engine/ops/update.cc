@@ -1,0 +1,50 @@
+#include "cenote/base/format.h"
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+namespace {
+
+// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor gets
+// a view of its memory, which `keeper` holds until the update has ended.
+media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
+  return same_reactor ? std::move(keeper) : media::Buffer::borrow(keeper.span());
+}
+
+}  // namespace
+
+Task<rpc::Response> ObjectService::update(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
+  auto outcome = co_await run_update(request, timer);
+  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  Bytes body;
+  encode(*outcome, body);
+  co_return succeeded(std::move(body));
+}
+
+Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTimer& timer) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(UpdateRequest update, decode_update_request(request.body()));
+  CO_CHECK_OK(check_home(*target, update.object, update.dkey.view()));
+  update.id = request_id(request);
+  const std::uint32_t bytes = request.bulk_bytes();
+  if (bytes > kMaxPayloadBytes) {
+    co_return failf(Code::kOutOfRange, "{} bytes of payload: one update carries at most {}", bytes, kMaxPayloadBytes);
+  }
+  if (!containers_.contains(update.container)) CO_CHECK_OK(co_await containers_.look_up(update.container));
+
+  const Instant deadline = this->deadline(request);
+  media::Buffer payload;
+  if (bytes != 0) {
+    CO_TRY(rpc::PulledBulk pulled, co_await request.pull(Until{deadline, &request.cancel_source()}));
+    timer.received(pulled.bytes());
+    payload = pulled.take(0);
+  }
+  const bool same_reactor = &target->reactor() == &reactor_;
+  co_return co_await call_on(reactor_, target->reactor(), [&] {
+    return target->objects().update(std::move(update), lend(payload, same_reactor), bytes,
+                                    Until{deadline, &target->cancel_source()});
+  });
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,120 @@
+#include "pools.h"
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+
+using cluster::Revision;
+using cluster::Transaction;
+
+Task<Result<PoolInfo>> Pools::create(CreatePool request, Uuid id) {
+  CO_CHECK_OK(validate_label("pool", request.label));
+  CO_TRY(auto record, co_await without_conflict<PoolRecord>([&] { return try_create(request, id); }));
+  co_return co_await info(std::move(record));
+}
+
+Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
+  CO_TRY(auto existing, co_await store_.pool(id));
+  if (existing && !existing->record.destroying && existing->record.label == request.label) {
+    co_return std::move(existing->record);
+  }
+  const std::string label_key = pool_label_key(request.label);
+  CO_TRY(const auto label, co_await store_.coordinator().get(label_key));
+  if (existing || label) co_return failf(Code::kExists, "there is a pool '{}' already", request.label);
+
+  CO_TRY(const auto promised, co_await store_.number(kPromisedKey));
+  const std::uint64_t capacity = targets_.capacity_bytes();
+  const std::uint64_t left = capacity > promised.record ? capacity - promised.record : 0;
+  if (left == 0 || request.size_bytes > left) {
+    co_return failf(Code::kNoSpace,
+                    "a pool of {} bytes does not fit: {} of {} bytes are promised to pools, {} are left; choose a smaller "
+                    "size or destroy a pool",
+                    request.size_bytes, promised.record, capacity, left);
+  }
+  const PoolRecord record{id, request.label, request.size_bytes != 0 ? request.size_bytes : left, 0, false};
+  Transaction change;
+  change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
+  change.require(label_key, Revision(0)).put(label_key, id.to_string());
+  change.require(kPromisedKey, promised.revision).put(kPromisedKey, std::to_string(promised.record + record.size_bytes));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return record;
+}
+
+Task<Result<std::vector<PoolInfo>>> Pools::list() {
+  CO_TRY(auto records, co_await store_.pools());
+  std::vector<PoolInfo> infos;
+  for (PoolRecord& record : records) {
+    if (record.destroying) continue;
+    CO_TRY(auto entry, co_await info(std::move(record)));
+    infos.push_back(std::move(entry));
+  }
+  co_return infos;
+}
+
+Task<Result<PoolInfo>> Pools::query(std::string name) {
+  CO_TRY(auto pool, co_await store_.find_pool(std::move(name)));
+  co_return co_await info(std::move(pool.record));
+}
+
+Task<Result<>> Pools::destroy(std::string name, bool force) {
+  CO_TRY(const auto record, co_await without_conflict<PoolRecord>([&] { return bury(name, force); }));
+  co_return co_await clear(record.id);
+}
+
+// Makes the pool a tombstone: no new containers, no label, and a crash from here on leads to its end.
+Task<Result<PoolRecord>> Pools::bury(std::string name, bool force) {
+  CO_TRY(auto pool, co_await store_.find_pool(std::move(name)));
+  PoolRecord& record = pool.record;
+  if (record.containers != 0 && !force) {
+    co_return failf(Code::kNotEmpty, "pool '{}' has {} containers: destroy them first, or use force", record.label,
+                    record.containers);
+  }
+  record.destroying = true;
+  Transaction change;
+  change.require(pool_key(record.id), pool.revision).put(pool_key(record.id), encode(record));
+  change.erase(pool_label_key(record.label));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return std::move(record);
+}
+
+Task<Result<>> Pools::clear(Uuid pool) {
+  CO_TRY(const auto members, co_await store_.members(pool));
+  for (const Uuid& container : members) CO_CHECK_OK(co_await containers_.destroy_record(container));
+  co_return co_await without_conflict<void>([&] { return erase(pool); });
+}
+
+Task<Result<>> Pools::erase(Uuid pool) {
+  CO_TRY(const auto found, co_await store_.pool(pool));
+  if (!found) co_return Result<>();
+  CO_TRY(const auto promised, co_await store_.number(kPromisedKey));
+  if (promised.record < found->record.size_bytes) {
+    co_return failf(Code::kCorrupt, "pools promise {} bytes in all, less than pool '{}' with {} bytes", promised.record,
+                    found->record.label, found->record.size_bytes);
+  }
+  Transaction change;
+  change.require(pool_key(pool), found->revision).erase(pool_key(pool));
+  change.require(kPromisedKey, promised.revision)
+      .put(kPromisedKey, std::to_string(promised.record - found->record.size_bytes));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
+Task<Result<>> Pools::resume() {
+  CO_TRY(const auto records, co_await store_.pools());
+  for (const PoolRecord& record : records) {
+    if (record.destroying) CO_CHECK_OK(co_await clear(record.id));
+  }
+  co_return Result<>();
+}
+
+Task<Result<PoolInfo>> Pools::info(PoolRecord record) {
+  PoolInfo info{record.id, record.label, record.size_bytes, 0, record.containers};
+  CO_TRY(const auto members, co_await store_.members(record.id));
+  for (const Uuid& container : members) {
+    CO_TRY(const std::uint64_t used, co_await targets_.used_bytes(container));
+    info.used_bytes += used;
+  }
+  co_return info;
+}
+
+}  // namespace cenote::engine

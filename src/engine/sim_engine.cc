@@ -1,0 +1,166 @@
+#include "cenote/engine/sim_engine.h"
+
+#include <algorithm>
+#include <map>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr std::uint64_t kCoordinatorBytes = 32ull << 20;
+
+std::string node_name(const std::string& engine, std::uint32_t reactor) {
+  // Clients know the first data reactor by the engine's name.
+  return reactor == 0 ? engine : fmt::format("{}.{}", engine, reactor);
+}
+
+}  // namespace
+
+class SimEngine::Host final : public EngineHost {
+ public:
+  Host(SimWorld& world, rpc::SimNetwork& network, const SimEngineOptions& options)
+      : world_(world), network_(network), options_(options) {
+    for (std::uint32_t index = 0; index < std::max(options.reactors, 1U); ++index) {
+      nodes_.push_back(&world.add_node(node_name(options.name, index)));
+    }
+    data_.assign(nodes_.begin(), nodes_.end());
+    if (options.reactors > 0) nodes_.push_back(&world.add_node(options.name + ".control"));
+    const auto id = [&world] {
+      const std::uint64_t high = world.random();
+      return Uuid::from_random(high, world.random());
+    };
+    identity_.system = id();
+    identity_.engine = id();
+    identity_.name = options.name;
+    identity_.coordinator = {id(), "coordinator", kCoordinatorBytes, options.log_bytes};
+    add_medium(identity_.coordinator);
+    for (std::uint32_t index = 0; index < options.targets; ++index) {
+      identity_.targets.push_back({id(), std::to_string(index), options.target_bytes, options.log_bytes});
+      add_medium(identity_.targets.back());
+    }
+  }
+
+  SimReactor& control_node() { return *nodes_.back(); }
+  Identity& identity() { return identity_; }
+  media::SimMedium& medium(const std::string& path) { return *media_.at(path); }
+  media::SimDevice* device(const std::string& path) {
+    const auto found = devices_.find(path);
+    return found == devices_.end() ? nullptr : found->second;
+  }
+
+  Reactor& control() override { return control_node(); }
+  std::span<Reactor* const> data() override { return data_; }
+  Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const StoreIdentity& store) override;
+  Result<std::vector<Endpoint>> endpoints(std::size_t index) override {
+    std::vector<Endpoint> endpoints;
+    if (index == 0) endpoints.push_back({network_.transport(*nodes_[0]), {options_.name, options_.port}});
+    return endpoints;
+  }
+  Result<> commit_creation() override {
+    // The process may have died without having noticed yet.
+    if (crashed_) return fail(Code::kDeviceDead, "the node has crashed");
+    identity_.state = Identity::State::kReady;
+    return {};
+  }
+
+  void crash(media::CrashOptions options) {
+    crashed_ = true;
+    for (auto& [path, device] : devices_) device->crash(options);
+    for (SimReactor* node : nodes_) network_.crash(node->name());
+  }
+  void revive() {
+    crashed_ = false;
+    for (SimReactor* node : nodes_) network_.revive(node->name());
+  }
+  bool crashed() const { return crashed_; }
+
+ private:
+  class Device;
+
+  void add_medium(const StoreIdentity& store) {
+    media_.emplace(store.path, std::make_unique<media::SimMedium>(store.bytes / media::kBlockBytes));
+  }
+
+  SimWorld& world_;
+  rpc::SimNetwork& network_;
+  SimEngineOptions options_;
+  std::vector<SimReactor*> nodes_;  // data nodes, then the control node if it is another one
+  std::vector<Reactor*> data_;
+  Identity identity_;
+  std::map<std::string, std::unique_ptr<media::SimMedium>> media_;  // by path
+  std::map<std::string, media::SimDevice*> devices_;                // the open ones
+  bool crashed_ = false;
+};
+
+/// A device as the engine owns it; the host knows of it as long as it lives.
+class SimEngine::Host::Device final : public media::BlockDevice {
+ public:
+  Device(Host& host, std::string path, std::unique_ptr<media::SimDevice> device)
+      : host_(host), path_(std::move(path)), device_(std::move(device)) {
+    host_.devices_[path_] = device_.get();
+  }
+  ~Device() override { host_.devices_.erase(path_); }
+
+  std::uint64_t block_count() const override { return device_->block_count(); }
+  const std::string& name() const override { return device_->name(); }
+  bool prefers_durable_writes() const override { return device_->prefers_durable_writes(); }
+  void submit(media::IoRequest& request) override { device_->submit(request); }
+  media::DeviceCounters counters() const override { return device_->counters(); }
+  Task<> close() override { return device_->close(); }
+
+ private:
+  Host& host_;
+  std::string path_;
+  std::unique_ptr<media::SimDevice> device_;
+};
+
+Result<std::unique_ptr<media::BlockDevice>> SimEngine::Host::open_device(Reactor& reactor, const StoreIdentity& store) {
+  const auto node = std::ranges::find_if(nodes_, [&](SimReactor* candidate) { return candidate == &reactor; });
+  ASSERT(node != nodes_.end());
+  // A start that a crash overtook must not write any more.
+  if (crashed_) return fail(Code::kDeviceDead, "the node has crashed");
+  auto device = std::make_unique<media::SimDevice>(**node, fmt::format("{}:{}", options_.name, store.path),
+                                                   medium(store.path), options_.device);
+  return std::make_unique<Device>(*this, store.path, std::move(device));
+}
+
+SimEngine::SimEngine(SimWorld& world, rpc::SimNetwork& network, SimEngineOptions options)
+    : host_(std::make_unique<Host>(world, network, options)), options_(std::move(options)) {}
+
+SimEngine::~SimEngine() { ASSERT(core_ == nullptr); }
+
+Task<Result<>> SimEngine::start() {
+  ASSERT(core_ == nullptr && !host_->crashed());
+  core_ = std::make_unique<EngineCore>(*host_, host_->identity(), options_.core, metrics_, options_.logger);
+  auto started = co_await core_->start();
+  if (!started && !host_->crashed()) core_.reset();
+  co_return started;
+}
+
+Task<Result<>> SimEngine::stop() {
+  Result<> outcome = co_await core_->stop();
+  core_.reset();
+  co_return outcome;
+}
+
+void SimEngine::crash(media::CrashOptions options) { host_->crash(options); }
+
+Task<> SimEngine::clear() {
+  ASSERT(host_->crashed());
+  // Everything fails on dead media, as it should.
+  if (core_ != nullptr) static_cast<void>(co_await core_->stop());
+  core_.reset();
+  host_->revive();
+}
+
+bool SimEngine::running() const { return core_ != nullptr && core_->ready(); }
+rpc::Address SimEngine::address() const { return {options_.name, options_.port}; }
+SimReactor& SimEngine::control() { return host_->control_node(); }
+EngineCore& SimEngine::core() { return *core_; }
+const Identity& SimEngine::identity() const { return host_->identity(); }
+MetricRegistry& SimEngine::metrics() { return metrics_; }
+media::SimDevice* SimEngine::device(std::uint32_t target) { return host_->device(std::to_string(target)); }
+media::SimMedium& SimEngine::medium(std::uint32_t target) { return host_->medium(std::to_string(target)); }
+
+}  // namespace cenote::engine

@@ -1,0 +1,235 @@
+#include "cenote/engine/sim_engine.h"
+
+#include <gtest/gtest.h>
+
+#include "cenote/base/format.h"
+#include "cenote/runtime/cross_core.h"
+#include "sim_test_client.h"
+
+namespace cenote::engine {
+namespace {
+
+constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashed, KeyFlavour::kHashed, 0, 1);
+
+Bytes value_of(std::uint64_t number, std::size_t bytes) {
+  Bytes value(bytes);
+  for (std::size_t at = 0; at < bytes; ++at) value[at] = static_cast<std::byte>(number * 31 + at * 7 + (at >> 8));
+  return value;
+}
+
+/// With all on one node, and with data reactors and control on nodes of their own.
+class SimEngineTest : public testing::TestWithParam<std::uint32_t> {
+ protected:
+  SimEngineTest() { options_.reactors = GetParam(); }
+
+  template <typename T>
+  T wait(Task<T> task) {
+    return world_.block_on(client_node_, std::move(task));
+  }
+  void start() {
+    if (engine_ == nullptr) engine_ = std::make_unique<SimEngine>(world_, network_, options_);
+    const auto started = world_.block_on(engine_->control(), engine_->start());
+    ASSERT_TRUE(started.has_value()) << started.error().to_string();
+    if (client_ == nullptr) {
+      client_ = std::make_unique<SimTestClient>(client_node_, network_, engine_->address(), options_.targets);
+    }
+  }
+  void stop() {
+    const auto stopped = world_.block_on(engine_->control(), engine_->stop());
+    EXPECT_TRUE(stopped.has_value()) << stopped.error().to_string();
+  }
+  void crash() {
+    engine_->crash();
+    world_.block_on(engine_->control(), engine_->clear());
+  }
+  void TearDown() override {
+    if (client_ != nullptr) wait(client_->stop());
+    if (engine_ != nullptr && engine_->running()) stop();
+  }
+  Uuid set_up() {
+    start();
+    const auto container = wait(client_->set_up());
+    EXPECT_TRUE(container.has_value()) << container.error().to_string();
+    return *container;
+  }
+
+  SimWorld world_{2024};
+  rpc::SimNetwork network_{world_};
+  SimReactor& client_node_ = world_.add_node("client");
+  SimEngineOptions options_;
+  std::unique_ptr<SimEngine> engine_;
+  std::unique_ptr<SimTestClient> client_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Reactors, SimEngineTest, testing::Values(0, 2));
+
+TEST_P(SimEngineTest, StoresAndFetchesValuesOfEverySize) {
+  const Uuid container = set_up();
+  for (const std::size_t bytes : {0, 1, 100, 4096, 5000, 65536, 1 << 20}) {
+    const std::string dkey = fmt::format("k{}", bytes);
+    const auto put = wait(client_->put(container, kObject, dkey, value_of(bytes, bytes)));
+    ASSERT_TRUE(put.has_value()) << put.error().to_string();
+    EXPECT_EQ(wait(client_->get(container, kObject, dkey)), value_of(bytes, bytes)) << bytes;
+  }
+  EXPECT_EQ(wait(client_->get(container, kObject, "none")).error(), Code::kNotFound);
+}
+
+TEST_P(SimEngineTest, WhatIsAcknowledgedSurvivesAStopAndACrash) {
+  const Uuid container = set_up();
+  for (std::uint64_t number = 0; number < 20; ++number) {
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(number), value_of(number, 3000))).has_value());
+    if (number == 7) {
+      stop();
+      start();
+    }
+    if (number == 14) {
+      crash();
+      start();
+    }
+  }
+  crash();
+  start();
+  for (std::uint64_t number = 0; number < 20; ++number) {
+    EXPECT_EQ(wait(client_->get(container, kObject, std::to_string(number))), value_of(number, 3000)) << number;
+  }
+}
+
+TEST_P(SimEngineTest, ARequestSentAgainAfterARestartTakesEffectOnce) {
+  const Uuid container = set_up();
+  rpc::RequestTicket ticket(client_->session(), std::chrono::minutes(2));
+  const auto first = wait(client_->put(container, kObject, "k", value_of(1, 100), Precondition::kAbsent, &ticket));
+  ASSERT_TRUE(first.has_value()) << first.error().to_string();
+  crash();
+  start();
+  const auto again = wait(client_->put(container, kObject, "k", value_of(1, 100), Precondition::kAbsent, &ticket));
+  ASSERT_TRUE(again.has_value()) << again.error().to_string();
+  EXPECT_EQ(again->epoch, first->epoch);
+  const auto other = wait(client_->put(container, kObject, "k", value_of(1, 100), Precondition::kAbsent));
+  EXPECT_EQ(other.error(), Code::kConditionFailed);
+}
+
+TEST_P(SimEngineTest, ADestroyedContainerIsGoneForEveryRequest) {
+  const Uuid container = set_up();
+  ASSERT_TRUE(wait(client_->put(container, kObject, "k", value_of(1, 100))).has_value());
+  ASSERT_TRUE(wait(client_->admin(AdminMethod::kDelete, "/v1/pools/p/containers/c")).has_value());
+  EXPECT_EQ(wait(client_->get(container, kObject, "k")).error(), Code::kContainerNotFound);
+  EXPECT_EQ(wait(client_->put(container, kObject, "k", value_of(1, 100))).error(), Code::kContainerNotFound);
+  crash();
+  start();
+  EXPECT_EQ(wait(client_->get(container, kObject, "k")).error(), Code::kContainerNotFound);
+}
+
+TEST_P(SimEngineTest, DescribesItself) {
+  set_up();
+  const auto json = wait(client_->admin(AdminMethod::kGet, "/v1/system"));
+  ASSERT_TRUE(json.has_value());
+  const auto info = system_info_from_json(*json);
+  ASSERT_TRUE(info.has_value()) << info.error().to_string();
+  EXPECT_EQ(info->system, engine_->identity().system);
+  ASSERT_EQ(info->targets.size(), options_.targets);
+  EXPECT_EQ(info->targets[1].state, "up");
+  EXPECT_GT(info->targets[1].free_bytes, 0U);
+  EXPECT_EQ(info->data_address, engine_->address().to_string());
+}
+
+TEST_P(SimEngineTest, UsageIsCounted) {
+  const Uuid container = set_up();
+  ASSERT_TRUE(wait(client_->put(container, kObject, "k", value_of(1, 50000))).has_value());
+  const auto json = wait(client_->admin(AdminMethod::kGet, "/v1/pools/p"));
+  EXPECT_GE(pool_info_from_json(*json)->used_bytes, 50000U);
+  EXPECT_EQ(pool_info_from_json(*json)->containers, 1U);
+}
+
+TEST_P(SimEngineTest, ObjectNumbersAreNeverLeasedTwice) {
+  const Uuid container = set_up();
+  std::uint64_t end = 0;
+  for (int count = 0; count < 4; ++count) {
+    const auto reply = wait(client_->raw(Opcode::kOidRange, to_bytes(container.bytes()), {}, 0));
+    ASSERT_TRUE(reply.has_value()) << reply.error().to_string();
+    Decoder decoder(reply->body);
+    const auto first = decoder.integer<std::uint64_t>();
+    EXPECT_GE(first, std::max<std::uint64_t>(end, 1));
+    end = first + decoder.integer<std::uint64_t>();
+    if (count == 1) {
+      crash();
+      start();
+    }
+  }
+}
+
+TEST_P(SimEngineTest, BadRequestsGetAnAnswerAndHarmNobody) {
+  const Uuid container = set_up();
+  const auto refused = [&](Opcode opcode, Bytes body, std::uint16_t target) {
+    const auto reply = wait(client_->raw(opcode, std::move(body), Bytes(100), target));
+    return reply ? Code::kOk : reply.error().code();
+  };
+  for (const Opcode opcode : {Opcode::kUpdate, Opcode::kFetch, Opcode::kPunch, Opcode::kList, Opcode::kQuery,
+                              Opcode::kAdmin, Opcode::kOidRange}) {
+    EXPECT_EQ(refused(opcode, to_bytes(as_bytes("garbage")), 0), Code::kMalformed) << static_cast<int>(opcode);
+    EXPECT_NE(refused(opcode, {}, 0), Code::kOk) << static_cast<int>(opcode);
+  }
+  EXPECT_EQ(refused(Opcode::kUpdate, {}, 99), Code::kInvalidArgument);
+  EXPECT_EQ(refused(static_cast<Opcode>(999), {}, 0), Code::kUnknownOpcode);
+  // A request for the wrong target would store what nobody finds.
+  FetchRequest fetch;
+  fetch.container = container;
+  fetch.object = kObject;
+  fetch.dkey = as_bytes("k");
+  fetch.akeys.emplace_back().akey = as_bytes("v");
+  Bytes body;
+  encode(fetch, body);
+  const std::uint32_t home = target_of(kObject, as_bytes("k"), options_.targets);
+  EXPECT_EQ(refused(Opcode::kFetch, body, static_cast<std::uint16_t>(1 - home)), Code::kInvalidArgument);
+  EXPECT_EQ(wait(client_->admin(AdminMethod::kGet, "/nowhere")).error(), Code::kNotFound);
+  EXPECT_TRUE(wait(client_->put(container, kObject, "k", value_of(1, 100))).has_value());
+}
+
+TEST_P(SimEngineTest, AnUnknownContainerIsRefused) {
+  set_up();
+  const auto put = wait(client_->put(Uuid::from_random(1, 1), kObject, "k", value_of(1, 10)));
+  ASSERT_FALSE(put.has_value());
+  EXPECT_EQ(put.error(), Code::kContainerNotFound);
+  EXPECT_FALSE(put.error().message().empty());
+}
+
+TEST_P(SimEngineTest, MetricsTellWhatHappened) {
+  const Uuid container = set_up();
+  ASSERT_TRUE(wait(client_->put(container, kObject, "k", value_of(1, 10000))).has_value());
+  world_.block_on(engine_->control(), engine_->core().refresh_metrics());
+  const std::string text = engine_->metrics().prometheus_text();
+  EXPECT_NE(text.find("cenote_engine_request_seconds_count{op=\"update\",reactor=\"0\"} 1"), std::string::npos) << text;
+  EXPECT_NE(text.find("cenote_engine_received_bytes_total{op=\"update\",reactor=\"0\"} 10000"), std::string::npos);
+  EXPECT_NE(text.find("cenote_target_fenced{target=\"1\"} 0"), std::string::npos);
+  EXPECT_NE(text.find("cenote_rpc_connections{reactor=\"0\"} 1"), std::string::npos);
+}
+
+TEST_P(SimEngineTest, ACrashInTheMiddleOfTheFirstStartIsRepeatable) {
+  // At many moments of the creation the power fails; the next start ends it.
+  for (int microseconds = 0; microseconds < 8000; microseconds += 400) {
+    SCOPED_TRACE(microseconds);
+    options_.name = fmt::format("engine{}", microseconds);
+    SimEngine engine(world_, network_, options_);
+    world_.after(std::chrono::microseconds(microseconds), [&engine] { engine.crash(); });
+    static_cast<void>(world_.block_on(engine.control(), engine.start()));
+    world_.run_until([&] { return false; }, std::chrono::milliseconds(20));
+    world_.block_on(engine.control(), engine.clear());
+    const auto started = world_.block_on(engine.control(), engine.start());
+    EXPECT_TRUE(started.has_value()) << started.error().to_string();
+    if (started) EXPECT_TRUE(world_.block_on(engine.control(), engine.stop()).has_value());
+  }
+}
+
+TEST_P(SimEngineTest, AFailedTargetIsNamed) {
+  start();
+  stop();
+  // Somebody overwrote the superblocks of one target.
+  for (std::uint64_t block = 0; block < 64; ++block) {
+    engine_->medium(1).write_block(media::BlockNo(block), Bytes(media::kBlockBytes));
+  }
+  const auto started = world_.block_on(engine_->control(), engine_->start());
+  ASSERT_FALSE(started.has_value());
+  EXPECT_NE(started.error().message().find("target 1"), std::string::npos) << started.error().to_string();
+}
+
+}  // namespace
+}  // namespace cenote::engine

@@ -1,0 +1,180 @@
+#include "target.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+void raise(Counter& counter, std::uint64_t value) {
+  if (value > counter.value()) counter.add(value - counter.value());
+}
+
+/// Remembers the first failure of several steps that are all to be made.
+void keep_first(Result<>& first, Result<> next) {
+  if (first && !next) first = std::move(next);
+}
+
+}  // namespace
+
+struct Target::Gauges {
+  Gauges(MetricRegistry& metrics, const Labels& labels)
+      : log_used(metrics.gauge("cenote_target_log_used_bytes", "Log since the last checkpoint", labels)),
+        log_size(metrics.gauge("cenote_target_log_bytes", "Size of the log ring", labels)),
+        dirty(metrics.gauge("cenote_target_dirty_bytes", "Changed pages that no checkpoint holds yet", labels)),
+        cache(metrics.gauge("cenote_target_cache_bytes", "Pages in memory", labels)),
+        data_size(metrics.gauge("cenote_target_data_bytes", "Space for data and metadata", labels)),
+        data_free(metrics.gauge("cenote_target_free_bytes", "Unused part of it", labels)),
+        fenced(metrics.gauge("cenote_target_fenced", "1: a log write failed, the target refuses everything", labels)),
+        checkpoints(metrics.counter("cenote_target_checkpoints_total", "Checkpoints completed", labels)),
+        batches(metrics.counter("cenote_target_batches_total", "Batches applied", labels)),
+        log_writes(metrics.counter("cenote_target_log_writes_total", "Writes of the log, of many batches each", labels)),
+        page_misses(metrics.counter("cenote_target_page_misses_total", "Pages that had to be read", labels)),
+        read_bytes(metrics.counter("cenote_target_device_read_bytes_total", "Read from the device", labels)),
+        written_bytes(metrics.counter("cenote_target_device_written_bytes_total", "Written to the device", labels)),
+        device_errors(metrics.counter("cenote_target_device_errors_total", "Failed device operations", labels)) {}
+
+  Gauge& log_used;
+  Gauge& log_size;
+  Gauge& dirty;
+  Gauge& cache;
+  Gauge& data_size;
+  Gauge& data_free;
+  Gauge& fenced;
+  Counter& checkpoints;
+  Counter& batches;
+  Counter& log_writes;
+  Counter& page_misses;
+  Counter& read_bytes;
+  Counter& written_bytes;
+  Counter& device_errors;
+};
+
+void HeldFetch::add_to(rpc::Payload& payload) {
+  // One more than there are pieces until all are added: a piece of an abandoned reply may be released at any time.
+  pieces_ = 1;
+  for (const object::PayloadPiece& piece : fetched_.payload) {
+    ++pieces_;
+    payload.add(piece.data, *this);
+  }
+  release();
+}
+
+void HeldFetch::release() {
+  if (--pieces_ != 0) return;
+  if (target_.reactor().is_current()) {
+    deliver();
+  } else {
+    target_.reactor().post(*this);
+  }
+}
+
+void HeldFetch::deliver() {
+  fetched_ = object::Fetched();
+  target_.idle_.emplace_back(this);
+  target_.held_.leave();
+}
+
+Target::Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options,
+               MetricRegistry& metrics, Logger logger)
+    : reactor_(reactor),
+      options_(std::move(options)),
+      logger_(logger.with({"target", options_.index})),
+      device_(std::move(device)),
+      held_(reactor),
+      gauges_(std::make_unique<Gauges>(metrics, Labels{{"target", std::to_string(options_.index)}})) {}
+
+Target::~Target() { ASSERT(device_ == nullptr); }
+
+Task<Result<std::unique_ptr<Target>>> Target::open(Reactor& reactor, std::unique_ptr<media::BlockDevice> device,
+                                                   media::BufferPool& pool, TargetOptions options,
+                                                   MetricRegistry& metrics, Logger logger) {
+  const std::string where = fmt::format("target {} ('{}')", options.index, device->name());
+  std::unique_ptr<Target> target(new Target(reactor, std::move(device), std::move(options), metrics, logger));
+  auto started = co_await target->start(pool);
+  if (started) co_return target;
+  // The failure of the start is the one that says what is wrong; a close that fails after it adds nothing.
+  static_cast<void>(co_await target->close());
+  co_return fail(started.error().with_context(where));
+}
+
+Task<Result<>> Target::start(media::BufferPool& pool) {
+  if (options_.creating) CO_CHECK_OK(co_await format_if_new());
+  const store::OpenOptions open{
+      .system = options_.system, .target = options_.identity.id, .cache_bytes = options_.cache_bytes};
+  CO_TRY(store_, co_await store::Store::open(reactor_, store::Devices::one(*device_), open));
+  CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
+  const store::StoreStatus status = store_->status();
+  logger_.info("target is open", {{"device", device_->name()},
+                                  {"bytes", capacity_bytes()},
+                                  {"replayed_records", status.replayed_records},
+                                  {"replay_time", status.replay_time}});
+  co_return Result<>();
+}
+
+Task<Result<>> Target::format_if_new() {
+  const store::FormatOptions format{.system = options_.system,
+                                    .target = options_.identity.id,
+                                    .log_bytes = options_.identity.log_bytes,
+                                    .overwrite = false};
+  auto formatted = co_await store::Store::format(reactor_, store::Devices::one(*device_), format);
+  // An interrupted creation may have come this far before; a store of somebody else is refused when it is opened.
+  if (!formatted && formatted.error() == Code::kExists) co_return Result<>();
+  co_return formatted;
+}
+
+Task<Result<>> Target::close() {
+  Result<> outcome;
+  co_await held_.close();
+  idle_.clear();
+  if (objects_ != nullptr) keep_first(outcome, co_await objects_->close());
+  objects_.reset();
+  if (store_ != nullptr) keep_first(outcome, co_await store_->close());
+  store_.reset();
+  if (device_ != nullptr) co_await device_->close();
+  device_.reset();
+  co_return outcome;
+}
+
+HeldFetch* Target::hold(object::Fetched fetched) {
+  if (!held_.enter()) return nullptr;
+  if (idle_.empty()) idle_.emplace_back(new HeldFetch(*this));
+  HeldFetch* held = idle_.back().release();
+  idle_.pop_back();
+  held->fetched_ = std::move(fetched);
+  return held;
+}
+
+std::uint64_t Target::capacity_bytes() const { return store_->status().data_blocks_total * media::kBlockBytes; }
+
+TargetInfo Target::info() const {
+  const store::StoreStatus status = store_->status();
+  return {.index = options_.index,
+          .id = options_.identity.id,
+          .total_bytes = status.data_blocks_total * media::kBlockBytes,
+          .free_bytes = status.data_blocks_free * media::kBlockBytes,
+          .state = status.fenced ? "fenced: a write to its log failed; restart the engine" : "up"};
+}
+
+void Target::refresh_metrics() {
+  const store::StoreStatus status = store_->status();
+  const media::DeviceCounters device = device_->counters();
+  const auto bytes = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
+  gauges_->log_used.set(bytes(status.applied.value() - std::min(status.checkpoint, status.applied).value()));
+  gauges_->log_size.set(bytes(options_.identity.log_bytes));
+  gauges_->dirty.set(bytes(status.dirty_bytes));
+  gauges_->cache.set(bytes(status.cache_bytes));
+  gauges_->data_size.set(bytes(status.data_blocks_total * media::kBlockBytes));
+  gauges_->data_free.set(bytes(status.data_blocks_free * media::kBlockBytes));
+  gauges_->fenced.set(status.fenced ? 1 : 0);
+  raise(gauges_->checkpoints, status.checkpoints);
+  raise(gauges_->batches, status.batches);
+  raise(gauges_->log_writes, status.log_writes);
+  raise(gauges_->page_misses, status.page_misses);
+  raise(gauges_->read_bytes, device.read_bytes);
+  raise(gauges_->written_bytes, device.written_bytes);
+  raise(gauges_->device_errors, device.errors);
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cenote/base/log.h"
+#include "cenote/base/metrics.h"
+#include "cenote/engine/identity.h"
+#include "cenote/media/block_device.h"
+#include "cenote/media/buffer_pool.h"
+#include "cenote/object/object_store.h"
+#include "cenote/protocol/control_requests.h"
+#include "cenote/rpc/bulk.h"
+#include "cenote/runtime/sync.h"
+#include "cenote/store/store.h"
+
+namespace cenote::engine {
+
+struct TargetOptions {
+  std::uint32_t index = 0;
+  Uuid system;
+  StoreIdentity identity;
+  std::uint64_t cache_bytes = 0;
+  /// The store may have to be formatted first: its system is being created.
+  bool creating = false;
+};
+
+/// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made there,
+/// read on the connection's, released there, and goes home by itself.
+///
+/// Invariant: counted in the target's gate from `Target::hold` to its way back into the target's list.
+class HeldFetch final : public rpc::PayloadOwner, private Mail {
+ public:
+  object::Fetched& fetched() { return fetched_; }
+  /// Moves every piece of the data into `payload`; it is sent to the target when all of them are released, at once if there
+  /// are none. On the connection's reactor, once.
+  void add_to(rpc::Payload& payload);
+
+ private:
+  friend class Target;
+  explicit HeldFetch(class Target& target) : target_(target) {}
+  void release() override;
+  void deliver() override;
+
+  Target& target_;
+  object::Fetched fetched_;
+  std::size_t pieces_ = 0;
+};
+
+/// One target: device, store and object store, on their reactor. Its address is stable while it is open, so other reactors
+/// may hold it; only `index`, `reactor` and `name` are for them, the rest is for `call_on`.
+class Target {
+ public:
+  /// Opens (or formats) the store on `device`. Errors name target and device. `pool` is of the reactor and outlives it.
+  static Task<Result<std::unique_ptr<Target>>> open(Reactor& reactor, std::unique_ptr<media::BlockDevice> device,
+                                                    media::BufferPool& pool, TargetOptions options,
+                                                    MetricRegistry& metrics, Logger logger);
+  ~Target();
+  /// Waits for what is held, closes everything, returns the first failure. Must be awaited before destruction.
+  Task<Result<>> close();
+
+  std::uint32_t index() const { return options_.index; }
+  Reactor& reactor() const { return reactor_; }
+
+  object::ObjectStore& objects() { return *objects_; }
+  store::Store& store() { return *store_; }
+  /// Ends every wait of running requests: for a stop whose grace is over.
+  CancelSource& cancel_source() { return cancel_; }
+
+  /// Keeps what was fetched until it is sent; null when the target is closing.
+  HeldFetch* hold(object::Fetched fetched);
+
+  /// Bytes that pools may promise.
+  std::uint64_t capacity_bytes() const;
+  TargetInfo info() const;
+  void refresh_metrics();
+
+ private:
+  friend class HeldFetch;
+  struct Gauges;
+
+  Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options, MetricRegistry& metrics,
+         Logger logger);
+  Task<Result<>> start(media::BufferPool& pool);
+  Task<Result<>> format_if_new();
+
+  Reactor& reactor_;
+  TargetOptions options_;
+  Logger logger_;
+  std::unique_ptr<media::BlockDevice> device_;
+  std::unique_ptr<store::Store> store_;
+  std::unique_ptr<object::ObjectStore> objects_;
+  CancelSource cancel_;
+  Gate held_;
+  std::vector<std::unique_ptr<HeldFetch>> idle_;  // ready for use
+  std::unique_ptr<Gauges> gauges_;
+};
+
+}  // namespace cenote::engine

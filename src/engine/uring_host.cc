@@ -1,0 +1,62 @@
+#include "uring_host.h"
+
+#include <algorithm>
+
+#include "cenote/media/uring_device.h"
+#include "cenote/rpc/inproc.h"
+#include "cenote/rpc/tcp.h"
+
+namespace cenote::engine {
+namespace {
+
+// The reactors of this host are UringReactors, all of them.
+UringReactor& uring(Reactor& reactor) { return static_cast<UringReactor&>(reactor); }
+
+}  // namespace
+
+Result<std::unique_ptr<UringHost>> UringHost::start(const EngineOptions& options, DataDirectory& directory,
+                                                    Logger logger) {
+  std::unique_ptr<UringHost> host(new UringHost(options, directory, std::move(logger)));
+  // The control reactor waits for rare events; polling would only take time from the others.
+  TRY(host->control_, CoreThread::start({.spin = Duration(0)}));
+  const std::size_t targets = directory.identity().targets.size();
+  const std::size_t count = std::clamp<std::size_t>(options.reactors, 1, targets);
+  for (std::size_t index = 0; index < count; ++index) {
+    const int cpu = options.pin_cpus ? static_cast<int>(index) : -1;
+    TRY(auto thread, CoreThread::start({.spin = options.spin, .cpu = cpu}));
+    host->data_.push_back(&thread->reactor());
+    host->threads_.push_back(std::move(thread));
+  }
+  return host;
+}
+
+Result<std::unique_ptr<media::BlockDevice>> UringHost::open_device(Reactor& reactor, const StoreIdentity& store) {
+  TRY(auto device, media::UringDevice::open(uring(reactor), directory_.path_of(store), {}));
+  if (!device->direct()) {
+    logger_.info("no direct I/O here: going through the page cache", {{"device", device->name()}});
+  }
+  return device;
+}
+
+void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::BufferPool& pool) {
+  // Devices of this host are UringDevices. What the kernel refuses only costs speed.
+  auto registered = static_cast<media::UringDevice&>(device).register_buffers(pool);
+  if (!registered) logger_.debug("buffers are not registered", {{"error", registered.error()}});
+}
+
+Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index) {
+  std::vector<Endpoint> endpoints;
+  if (index != 0) return endpoints;
+  UringReactor& reactor = uring(*data_[index]);
+  if (!options_.listen_address.empty()) {
+    TRY(auto address, rpc::Address::parse(options_.listen_address));
+    endpoints.push_back({std::make_unique<rpc::TcpTransport>(reactor), std::move(address)});
+  }
+  if (options_.inproc != nullptr) {
+    TRY(auto address, rpc::Address::parse(options_.inproc_address));
+    endpoints.push_back({std::make_unique<rpc::InprocTransport>(*options_.inproc, reactor), std::move(address)});
+  }
+  return endpoints;
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,82 @@
+#include <algorithm>
+
+#include "core.h"
+
+namespace cenote::object {
+namespace {
+
+constexpr Duration kInterval = std::chrono::seconds(1);
+/// A slice takes some tens of microseconds: with this pause between them, background work leaves the foreground at
+/// least nine tenths of the core.
+constexpr Duration kPause = std::chrono::microseconds(500);
+
+Result<bool> reclaim_requests_slice(Core& core, store::View& view) {
+  constexpr std::uint32_t kEntries = 200;
+  core.batch.clear();
+  core.batch.set_space_class(store::SpaceClass::kReclaim);
+  const auto keys = core.sessions.reclaim(core.wall_now(), kEntries, core.request_tree, core.batch);
+  if (keys.empty()) return true;
+  CHECK_OK(view.apply(core.batch));
+  core.sessions.reclaimed(keys);
+  return keys.size() < kEntries;
+}
+
+/// The latest epoch that no reader within the retention can ask for.
+Epoch background_bound(const Core& core) {
+  const auto past = (core.wall_now() - core.options.retention).time_since_epoch().count();
+  return Epoch(past > 0 ? static_cast<std::uint64_t>(past) : 0);
+}
+
+Task<Result<>> run_once(Core& core) {
+  CO_CHECK_OK(co_await reclaim_requests(core));
+  CO_CHECK_OK(co_await reclaim_destroyed(core, true));
+  const Epoch bound = background_bound(core);
+  // A pass looks at the whole container, so under steady change it waits until there is something to gain.
+  const auto patience = static_cast<std::uint64_t>(core.options.retention.count()) / 4;
+  std::vector<Uuid> ids;
+  for (const auto& [id, container] : core.containers)
+    if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value()) ids.push_back(id);
+  for (const Uuid& id : ids) CO_CHECK_OK(co_await aggregate_container(core, id, bound, true));
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<>> end_slice(Core& core, bool polite) {
+  if (core.background.stopping()) co_return fail(Code::kStopped, "the target is closing");
+  if (polite && core.foreground > 0)
+    co_return co_await sleep_for(core.reactor, kPause, core.background.cancel_source());
+  co_await core.reactor.yield();
+  co_return Result<>();
+}
+
+Task<Result<>> reclaim_requests(Core& core) {
+  for (bool done = false; !done;) {
+    CO_TRY(done, co_await core.store.run([&core](store::View& view) { return reclaim_requests_slice(core, view); }));
+    CO_CHECK_OK(co_await end_slice(core, true));
+  }
+  co_return Result<>();
+}
+
+Task<> run_background(Core& core) {
+  while (!core.background.stopping()) {
+    {
+      const auto slept = co_await sleep_for(core.reactor, kInterval, core.background.cancel_source());
+      if (!slept) break;
+    }
+    const auto result = co_await run_once(core);
+    // The next round tries again; what keeps failing shows in the counter and fails requests, too.
+    if (!result && !(result.error() == Code::kStopped)) ++core.counters.background_failures;
+  }
+}
+
+Task<Result<>> aggregate_all(Core& core, Epoch bound) {
+  CO_CHECK_OK(co_await reclaim_requests(core));
+  CO_CHECK_OK(co_await reclaim_destroyed(core, false));
+  std::vector<Uuid> ids;
+  for (const auto& [id, container] : core.containers) ids.push_back(id);
+  for (const Uuid& id : ids) CO_CHECK_OK(co_await aggregate_container(core, id, bound, false));
+  co_return Result<>();
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,125 @@
+#include "core.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+
+namespace cenote::object {
+namespace {
+
+// The limits of the protocol make every change fit one batch of the store.
+constexpr std::uint32_t kUpdateEntries = kMaxPiecesPerUpdate + kMaxAkeysPerRequest + Core::kStampEntries;
+constexpr std::uint32_t kPunchEntries = 3 * kMaxRangesPerPunch + 1 + Core::kStampEntries;
+static_assert(kUpdateEntries <= store::kMaxBatchEntries && kPunchEntries <= store::kMaxBatchEntries);
+static_assert(kMaxAkeysPerRequest + Core::kStampEntries <= store::kMaxBatchEntries);
+// Two bytes for every byte of an escaped key are already counted in the limits of keys.
+constexpr std::uint32_t kLongestKey = 16 + 1 + kMaxDkeyBytes + 2 + 1 + kMaxAkeyBytes + 2 + 1 + 8 + 8;
+static_assert(kLongestKey <= store::kMaxKeyBytes);
+// Fragmented values are bounded by what is claimed: a payload has at most 512 + pieces blocks.
+constexpr std::uint32_t kPayloadBlocks = kMaxPayloadBytes / media::kBlockBytes + kMaxPiecesPerUpdate;
+static_assert(kUpdateEntries * (kLongestKey + 64) + kMaxPiecesPerUpdate * kMaxInlineBytes + kPayloadBlocks * 32 <=
+              store::kMaxBatchBytes);
+
+std::uint64_t fetch_budget(const media::BufferPool& buffers) {
+  // Half of the pool, but never less than the largest fetch: one payload and a partial chunk at both ends of each
+  // range.
+  const std::uint64_t largest = 2 * (std::uint64_t{kMaxPayloadBytes} + kMaxRangesPerRequest * 2 * kChecksumChunkBytes);
+  return std::max(buffers.budget_bytes() / 2, largest);
+}
+
+Result<> raise_ceiling(Core& core, Epoch epoch, store::View& view) {
+  const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
+  if (!ceiling) return {};
+  core.batch.clear();
+  core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
+  TRY(core.ceiling_lsn, view.apply(core.batch));
+  core.clock.raised(*ceiling);
+  return {};
+}
+
+}  // namespace
+
+Core::Core(store::Store& s, media::BufferPool& b, ObjectStoreOptions o)
+    : store(s),
+      reactor(s.reactor()),
+      buffers(b),
+      options(o),
+      sessions({.clock_offset = o.max_clock_offset}),
+      bounce(reactor, {.budget_bytes = 4u << 20}),
+      fetch_bytes(reactor, fetch_budget(b)),
+      gate(reactor),
+      background(reactor) {
+  options.inline_bytes = std::min(options.inline_bytes, kMaxInlineBytes);
+}
+
+Result<Container*> Core::find_container(const Uuid& id, store::Lsn& seen) {
+  seen = std::max(seen, containers_lsn);
+  const auto found = containers.find(id);
+  if (found != containers.end()) return &found->second;
+  return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
+}
+
+Task<Result<>> Core::settle(store::Lsn seen) {
+  if (store.is_durable(seen)) co_return Result<>();
+  co_return co_await store.durable(seen);
+}
+
+void Core::put_usage(const Container& container, std::int64_t added_bytes) {
+  if (added_bytes == 0) return;
+  const std::uint64_t bytes = container.logical_bytes + static_cast<std::uint64_t>(added_bytes);
+  batch.put(system_tree, container_key(RecordKind::kUsage, container.id), encode_number(bytes));
+}
+
+void Core::stamp(const Container& container, Stamp& stamp) {
+  sessions.record(stamp.request, stamp.epoch, request_tree, batch);
+  put_usage(container, stamp.added_bytes);
+  stamp.ceiling = clock.raise_for(stamp.epoch);
+  if (stamp.ceiling) batch.put(system_tree, ceiling_key(), encode_number(stamp.ceiling->value()));
+}
+
+void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
+  sessions.applied(stamp.request, stamp.epoch, lsn);
+  container.logical_bytes += static_cast<std::uint64_t>(stamp.added_bytes);
+  container.note_change(stamp.epoch);
+  container.lsn = lsn;
+  if (stamp.ceiling) {
+    clock.raised(*stamp.ceiling);
+    ceiling_lsn = lsn;
+  }
+}
+
+Result<> check_bound(const Container& container, Epoch epoch) {
+  if (epoch >= container.bound) return {};
+  return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged; read a later one",
+               epoch.value(), container.bound.value());
+}
+
+Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen) {
+  if (epoch == kEpochLatest) co_return Result<>();
+  if (epoch > core.clock.last()) {
+    const WallTime latest = core.wall_now() + core.options.max_clock_offset;
+    if (epoch.value() > static_cast<std::uint64_t>(latest.time_since_epoch().count()))
+      co_return failf(Code::kOutOfRange, "epoch {} lies in the future", epoch.value());
+    core.clock.observe(epoch);
+  }
+  if (epoch > core.clock.ceiling()) {
+    // No update may take an epoch at or below one that was read, not even after a restart.
+    const auto raised =
+        co_await core.store.run([&core, epoch](store::View& view) { return raise_ceiling(core, epoch, view); }, until);
+    if (!raised) co_return fail(raised.error());
+  }
+  seen = std::max(seen, core.ceiling_lsn);
+  co_return Result<>();
+}
+
+void Core::check_invariants() const {
+  sessions.check_invariants();
+  ASSERT(clock.last().value() == 0 || containers.empty() || clock.ceiling().value() > 0);
+  for (const auto& [id, container] : containers) {
+    ASSERT(container.id == id);
+    ASSERT(!destroying.contains(container.tree));
+    ASSERT(container.bound <= clock.last());
+  }
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "cenote/object/object_store.h"
+#include "cenote/runtime/scope.h"
+#include "epoch_clock.h"
+#include "lookup.h"
+#include "records.h"
+#include "sessions.h"
+
+namespace cenote::object {
+
+/// A container in memory.
+struct Container {
+  Uuid id;
+  ContainerProperties properties;
+  store::TreeId tree;
+  std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions, as of the last applied batch
+  Epoch bound;                      ///< readers below it are refused: aggregation may have merged their versions
+  Epoch changed;                    ///< newest update or punch
+  Epoch unmerged;                   ///< oldest one that no pass of aggregation has covered; zero: none
+  store::Lsn lsn;                   ///< of the last batch that changed it
+
+  void note_change(Epoch epoch) {
+    changed = epoch;
+    if (unmerged == kEpochZero) unmerged = epoch;
+  }
+  /// A pass of aggregation has covered everything up to `upto`.
+  void merged(Epoch upto) { unmerged = changed > upto ? Epoch(upto.value() + 1) : kEpochZero; }
+};
+
+/// What the operations of one target share. All of it is used on the store's reactor only.
+///
+/// Invariants: containers, sessions and the clock's ceiling equal their trees as of the last applied batch: an attempt
+/// changes them right after `apply` succeeded and nowhere else. `batch` is used inside one attempt at a time.
+struct Core {
+  Core(store::Store& s, media::BufferPool& b, ObjectStoreOptions o);
+
+  store::Store& store;
+  Reactor& reactor;
+  media::BufferPool& buffers;
+  ObjectStoreOptions options;
+  EpochClock clock;
+  Sessions sessions;
+  std::unordered_map<Uuid, Container> containers;
+  /// Trees whose space is being given back, and where each goes on.
+  std::unordered_map<store::TreeId, Bytes> destroying;
+  store::Lsn containers_lsn;  ///< of the last batch that created or destroyed a container
+  store::Lsn ceiling_lsn;     ///< of the last batch that raised the clock's ceiling
+  store::TreeId system_tree;
+  store::TreeId request_tree;
+  store::Batch batch;
+  /// Where data is copied that cannot be written from where it lies. Memory of its own: an update that holds its
+  /// payload may wait for it without holding up whoever frees the payloads.
+  media::BufferPool bounce;
+  /// Bounds what fetches hold of `buffers` while they wait for more of it.
+  Semaphore fetch_bytes;
+  Gate gate;
+  Scope background;
+  std::uint64_t foreground = 0;  ///< running requests; background work gives way to them
+  ObjectStoreCounters counters;
+
+  WallTime wall_now() const { return reactor.wall_now(); }
+  /// kContainerNotFound; `seen` is raised so that the answer waits until the container's state is durable.
+  Result<Container*> find_container(const Uuid& id, store::Lsn& seen);
+  /// Returns when `seen` is durable: before any answer that depends on it.
+  Task<Result<>> settle(store::Lsn seen);
+
+  // Parts of the batch of every change. `stamp` adds the request's result, the container's usage and, when needed, the
+  // clock's ceiling; `stamped` takes them into memory once the batch is applied.
+  struct Stamp {
+    RequestId request;
+    Epoch epoch;
+    std::int64_t added_bytes = 0;
+    std::optional<Epoch> ceiling;
+  };
+  void stamp(const Container& container, Stamp& stamp);
+  void put_usage(const Container& container, std::int64_t added_bytes);
+  void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
+  /// Entries that `stamp` adds at most.
+  static constexpr std::uint32_t kStampEntries = Sessions::kBatchEntries + 2;
+
+  void check_invariants() const;
+};
+
+/// Counts a running request for as long as it lives. Not entered: the store is closing.
+class ForegroundGuard {
+ public:
+  explicit ForegroundGuard(Core& core) : core_(core), entered_(core.gate.enter()) {
+    if (entered_) ++core_.foreground;
+  }
+  ForegroundGuard(const ForegroundGuard&) = delete;
+  ForegroundGuard& operator=(const ForegroundGuard&) = delete;
+  ~ForegroundGuard() {
+    if (!entered_) return;
+    --core_.foreground;
+    core_.gate.leave();
+  }
+  Result<> check() const {
+    if (entered_) return {};
+    return fail(Code::kStopped, "the target is closing");
+  }
+
+ private:
+  Core& core_;
+  bool entered_;
+};
+
+// One file per operation. Each sets `seen` to what its answer depends on, errors included; the caller settles it.
+Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, store::Lsn& seen);
+Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen);
+Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
+                                 std::uint64_t payload_bytes, Until until, store::Lsn& seen);
+Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
+Task<Result<UpdateReply>> punch(Core& core, const PunchRequest& request, Until until, store::Lsn& seen);
+Task<Result<ListReply>> list(Core& core, const ListRequest& request, Until until, store::Lsn& seen);
+Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until until, store::Lsn& seen);
+
+/// Makes `epoch` one that may be read at: not below the container's bound, not in the future beyond clock error, and
+/// below every later update, also after a restart. Latest is always fine.
+Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen);
+/// kEpochTooOld below the container's bound. Inside the attempt that reads.
+Result<> check_bound(const Container& container, Epoch epoch);
+
+/// Loads the system tree and the request results; creates both in an empty store.
+Task<Result<>> load(Core& core);
+
+// Background work, in slices that give way to the foreground; when several run at once they do each other's work.
+/// Merges what no reader at or above `bound` can tell apart. A container that is gone meanwhile is no error.
+Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);
+/// Gives back the space of destroyed containers.
+Task<Result<>> reclaim_destroyed(Core& core, bool polite);
+/// Forgets expired results.
+Task<Result<>> reclaim_requests(Core& core);
+/// All of the above, once.
+Task<Result<>> aggregate_all(Core& core, Epoch bound);
+/// All of the above, again and again until the scope stops.
+Task<> run_background(Core& core);
+/// Between two slices: lets others run; polite ones pause while there are requests. kStopped, kCancelled: give up.
+Task<Result<>> end_slice(Core& core, bool polite);
+
+}  // namespace cenote::object

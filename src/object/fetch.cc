@@ -1,0 +1,224 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "cenote/base/checksum.h"
+#include "cenote/base/format.h"
+#include "fetch_plan.h"
+#include "io_group.h"
+
+namespace cenote::object {
+namespace {
+
+constexpr std::array<std::byte, 64u << 10> kZeroes{};
+
+/// Turns what a plan read into an answer.
+class Answer {
+ public:
+  Answer(const FetchRequest& request, FetchPlan& plan, Fetched& fetched)
+      : request_(request), plan_(plan), fetched_(fetched) {}
+
+  /// kCorrupt names object, key and records of the first chunk that is not what was written.
+  Result<> verify() const;
+  /// The payload, and the checksums of what is sent.
+  void build();
+
+ private:
+  /// The touched chunks of a piece, in memory.
+  MutableBytes chunks_of(const FetchPiece& piece) const;
+  ByteView data_of(const FetchPiece& piece) const { return chunks_of(piece).subspan(piece.lead, piece.bytes); }
+  Result<> verify_piece(const FetchPiece& piece) const;
+  void add_payload(const FetchPiece& piece);
+  void add_checksums(std::uint32_t akey, std::size_t& piece);
+
+  const FetchRequest& request_;
+  FetchPlan& plan_;
+  Fetched& fetched_;
+};
+
+MutableBytes Answer::chunks_of(const FetchPiece& piece) const {
+  std::byte* start = piece.from == FetchPiece::From::kInline ? fetched_.inline_data[0].data() + piece.offset
+                                                             : fetched_.buffers[piece.buffer].data() + piece.offset;
+  const std::uint64_t first = std::uint64_t{piece.chunk} * kChecksumChunkBytes;
+  const std::uint64_t bytes = std::min(piece.value_bytes - first, std::uint64_t{piece.chunks} * kChecksumChunkBytes);
+  return {start, bytes};
+}
+
+Result<> Answer::verify() const {
+  for (const FetchPiece& piece : plan_.pieces)
+    if (piece.checksum != UINT32_MAX) CHECK_OK(verify_piece(piece));
+  return {};
+}
+
+Result<> Answer::verify_piece(const FetchPiece& piece) const {
+  ByteView data = chunks_of(piece);
+  for (std::uint32_t i = 0; i < piece.chunks; ++i) {
+    const std::uint32_t bytes = piece.chunk_bytes(piece.chunk + i);
+    if (crc32c(data.first(bytes)) != plan_.checksums[piece.checksum + i]) {
+      const AkeyFetch& akey = request_.akeys[piece.akey];
+      return failf(Code::kCorrupt,
+                   "{}, records {} to {}: byte {} of the value and the {} after it are not what was written",
+                   describe(request_.object, request_.dkey, akey.akey), piece.records.first,
+                   piece.records.first + piece.records.count - 1, std::uint64_t{piece.chunk + i} * kChecksumChunkBytes,
+                   bytes - 1);
+    }
+    data = data.subspan(bytes);
+  }
+  return {};
+}
+
+void Answer::build() {
+  for (const FetchPiece& piece : plan_.pieces) add_payload(piece);
+  fetched_.reply = std::move(plan_.reply);
+  if (!plan_.checksummed) return;
+  std::size_t piece = 0;
+  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) add_checksums(i, piece);
+}
+
+void Answer::add_payload(const FetchPiece& piece) {
+  if (piece.from != FetchPiece::From::kZeroes) {
+    fetched_.payload.push_back({data_of(piece)});
+    return;
+  }
+  for (std::uint64_t left = piece.bytes; left > 0;) {
+    const std::uint64_t bytes = std::min<std::uint64_t>(left, kZeroes.size());
+    fetched_.payload.push_back({ByteView(kZeroes).first(bytes)});
+    left -= bytes;
+  }
+}
+
+/// CRC32C of a stream in chunks that begin anew at each range. A chunk that is a stored one keeps its stored checksum.
+class ChunkSums {
+ public:
+  explicit ChunkSums(Checksums& out) : out_(out) {}
+  void add(ByteView data) {
+    while (!data.empty()) {
+      const std::size_t bytes = std::min<std::size_t>(data.size(), kChecksumChunkBytes - filled_);
+      crc_ = crc32c(data.first(bytes), crc_);
+      filled_ += bytes;
+      data = data.subspan(bytes);
+      if (filled_ == kChecksumChunkBytes) end();
+    }
+  }
+  bool at_start() const { return filled_ == 0; }
+  void take_whole(std::uint32_t checksum) { out_.push_back(checksum); }
+  void end() {
+    if (filled_ > 0) out_.push_back(crc_);
+    filled_ = 0;
+    crc_ = 0;
+  }
+
+ private:
+  Checksums& out_;
+  std::size_t filled_ = 0;
+  std::uint32_t crc_ = 0;
+};
+
+void Answer::add_checksums(std::uint32_t akey, std::size_t& next) {
+  AkeyFetched& fetched = fetched_.reply.akeys[akey];
+  ChunkSums sums(fetched.checksums);
+  const auto add_piece = [&](const FetchPiece& piece, bool last) {
+    if (piece.from == FetchPiece::From::kZeroes) {
+      for (std::uint64_t left = piece.bytes; left > 0;) {
+        const std::uint64_t bytes = std::min<std::uint64_t>(left, kZeroes.size());
+        sums.add(ByteView(kZeroes).first(bytes));
+        left -= bytes;
+      }
+      return;
+    }
+    ByteView data = data_of(piece);
+    const bool aligned = piece.lead == 0 && piece.checksum != UINT32_MAX;
+    for (std::uint32_t i = 0; !data.empty(); ++i) {
+      const std::uint32_t stored = piece.chunk_bytes(piece.chunk + i);
+      const bool whole = aligned && sums.at_start() && data.size() >= stored;
+      const bool ends_here = stored == kChecksumChunkBytes || (last && data.size() == stored);
+      if (!whole || !ends_here) return sums.add(data);
+      sums.take_whole(plan_.checksums[piece.checksum + i]);
+      data = data.subspan(stored);
+    }
+  };
+  // Pieces do not cross ranges, so a range ends with a piece.
+  const std::size_t ranges = fetched.range_bytes.empty() ? 1 : fetched.range_bytes.size();
+  for (std::size_t range = 0; range < ranges; ++range) {
+    std::uint64_t left = fetched.range_bytes.empty() ? fetched.bytes : fetched.range_bytes[range];
+    while (left > 0) {
+      const FetchPiece& piece = plan_.pieces[next++];
+      left -= piece.bytes;
+      add_piece(piece, left == 0);
+    }
+    sums.end();
+  }
+}
+
+/// Gives the units of a semaphore back at the end.
+class Units {
+ public:
+  explicit Units(Semaphore& semaphore) : semaphore_(semaphore) {}
+  Units(const Units&) = delete;
+  Units& operator=(const Units&) = delete;
+  ~Units() {
+    if (held_ > 0) semaphore_.release(held_);
+  }
+  Task<Result<>> acquire(std::uint64_t units, Until until) {
+    CO_CHECK_OK(co_await semaphore_.acquire(units, until));
+    held_ = units;
+    co_return Result<>();
+  }
+
+ private:
+  Semaphore& semaphore_;
+  std::uint64_t held_ = 0;
+};
+
+/// Reads what the plan says into buffers of its own.
+Task<Result<>> read_all(Core& core, FetchPlan& plan, Fetched& fetched, Until until) {
+  if (!plan.inline_bytes.empty()) fetched.inline_data.push_back(std::move(plan.inline_bytes));
+  if (plan.reads.empty()) co_return Result<>();
+  // A fetch that holds one buffer may wait for another only while all such fetches together fit the pool.
+  Units units(core.fetch_bytes);
+  if (plan.buffer_bytes.size() > 1) {
+    std::uint64_t bytes = 0;
+    for (std::uint32_t buffer : plan.buffer_bytes) bytes += std::bit_ceil(buffer);
+    CO_CHECK_OK(co_await units.acquire(bytes, until));
+  }
+  for (std::uint32_t bytes : plan.buffer_bytes) {
+    auto buffer = core.buffers.try_allocate(bytes);
+    if (!buffer) buffer = co_await core.buffers.allocate(bytes, until);
+    if (!buffer) co_return fail(buffer.error());
+    fetched.buffers.push_back(std::move(*buffer));
+  }
+  IoGroup group(core.store.data_device());
+  for (const FetchRead& read : plan.reads) {
+    const media::Buffer& buffer = fetched.buffers[read.buffer];
+    group.read(read.first, buffer.span().subspan(read.offset, std::size_t{read.blocks} * media::kBlockBytes),
+               buffer.registered_index());
+  }
+  co_return co_await group.run();
+}
+
+}  // namespace
+
+Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen) {
+  CO_CHECK_OK(validate(request));
+  CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
+  ++core.counters.fetches;
+  FetchPlan plan(request);
+  // Before the lookup: what it finds must still be there when it is read.
+  const store::ExtentGuard guard = core.store.guard_extents();
+  CO_CHECK_OK(co_await core.store.run(
+      [&core, &plan, &seen](store::View& view) {
+        auto result = plan.look_up(core, view, seen);
+        seen = std::max(seen, view.seen());
+        return result;
+      },
+      until));
+  Result<Fetched> fetched(std::in_place);
+  if (const auto read = co_await read_all(core, plan, *fetched, until); !read)
+    co_return fail(read.error().with_context("object " + request.object.to_string()));
+  Answer answer(request, plan, *fetched);
+  CO_CHECK_OK(answer.verify());
+  answer.build();
+  co_return fetched;
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,80 @@
+#pragma once
+
+#include "cenote/media/block_device.h"
+#include "core.h"
+
+namespace cenote::object {
+
+/// A part of a fetch's payload.
+struct FetchPiece {
+  enum class From : std::uint8_t { kZeroes, kInline, kStored };
+  From from = From::kZeroes;
+  std::uint32_t akey = 0;
+  std::uint64_t bytes = 0;  ///< of payload
+  // kInline: where in the plan's inline bytes. kStored: `lead` bytes into the chunks that are read.
+  std::uint32_t offset = 0;
+  std::uint32_t lead = 0;
+  // kStored: chunks [chunk, chunk + chunks) of a value of `value_bytes`, read to `offset` of buffer `buffer`.
+  std::uint32_t buffer = 0;
+  std::uint32_t chunk = 0, chunks = 0;
+  std::uint64_t value_bytes = 0;
+  // kInline and kStored: stored checksums of the touched chunks, in the plan. UINT32_MAX: none.
+  std::uint32_t checksum = UINT32_MAX;
+  RecordRange records;  ///< for messages
+
+  /// Bytes of the value's chunk number `index` (from the start of the value).
+  std::uint32_t chunk_bytes(std::uint32_t index) const {
+    const std::uint64_t left = value_bytes - std::uint64_t{index} * kChecksumChunkBytes;
+    return left < kChecksumChunkBytes ? static_cast<std::uint32_t>(left) : kChecksumChunkBytes;
+  }
+};
+
+/// One device read into one of the buffers.
+struct FetchRead {
+  media::BlockNo first{};
+  std::uint32_t blocks = 0;
+  std::uint32_t buffer = 0;
+  std::uint32_t offset = 0;
+};
+
+/// What a fetch found in the trees, in one attempt: enough to read, verify and answer without looking again. The
+/// extents stay readable as long as the guard that was taken before.
+class FetchPlan {
+ public:
+  explicit FetchPlan(const FetchRequest& request) : request_(request) {}
+
+  /// Fills the plan from the trees. kConditionFailed, kTypeMismatch, kOutOfRange (the caller's room), kEpochTooOld,
+  /// kContainerNotFound, kCorrupt.
+  Result<> look_up(Core& core, store::View& view, store::Lsn& seen);
+
+  FetchReply reply;
+  SmallVector<FetchPiece, 2> pieces;  ///< in payload order
+  SmallVector<FetchRead, 2> reads;
+  SmallVector<std::uint32_t, 1> buffer_bytes;  ///< size of each buffer the reads go to
+  SmallVector<std::uint32_t, 4> checksums;
+  Bytes inline_bytes;
+  bool checksummed = false;  ///< the container's property
+
+ private:
+  Result<> look_up_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index);
+  Result<> add_single(const Reader& reader, KeyPath& path, const AkeyState& state, std::uint32_t index);
+  Result<> add_array(const Reader& reader, KeyPath& path, const AkeyState& state, std::uint32_t index);
+  void add_absent(std::uint32_t index);
+  Result<> add_range(const Reader& reader, KeyPath& path, const AkeyState& state, std::uint32_t index,
+                     RecordRange range);
+  void add_slices(const AkeyState& state, std::uint32_t index, std::uint64_t& pending_zeroes);
+  Result<> add_hole(std::uint32_t index, RecordRange hole);
+  /// Bytes [from, from + bytes) of a value.
+  void add_data(std::uint32_t index, const Entry& entry, std::uint64_t from, std::uint64_t bytes, RecordRange records);
+  void add_zeroes(std::uint32_t index, std::uint64_t bytes);
+  void add_reads(const Entry& entry, FetchPiece& piece);
+  std::string describe_akey(std::uint32_t index) const {
+    return describe(request_.object, request_.dkey, request_.akeys[index].akey);
+  }
+
+  const FetchRequest& request_;
+  Versions versions_;
+  Overlay::Slices slices_;
+};
+
+}  // namespace cenote::object

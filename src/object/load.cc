@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include "core.h"
+
+namespace cenote::object {
+namespace {
+
+constexpr std::uint32_t kEntriesPerAttempt = 256;
+
+Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
+  TRY(const SystemKey key, parse_system_key(key_bytes));
+  switch (key.kind) {
+    case RecordKind::kCeiling: {
+      TRY(const std::uint64_t ceiling, decode_number(value));
+      core.clock.load(Epoch(ceiling));
+      return {};
+    }
+    case RecordKind::kContainer: {
+      TRY(const ContainerRecord record, decode_container(value));
+      Container& container = core.containers[key.container];
+      container.id = key.container;
+      container.properties = record.properties;
+      container.tree = record.tree;
+      return {};
+    }
+    case RecordKind::kUsage:
+    case RecordKind::kBound: {
+      // Keys of containers come first, so a number without its container is damage.
+      const auto found = core.containers.find(key.container);
+      if (found == core.containers.end())
+        return fail(Code::kCorrupt, "the system tree has a record of container " + key.container.to_string() +
+                                        ", but not the container");
+      TRY(const std::uint64_t number, decode_number(value));
+      if (key.kind == RecordKind::kUsage) {
+        found->second.logical_bytes = number;
+      } else {
+        found->second.bound = Epoch(number);
+      }
+      return {};
+    }
+    case RecordKind::kDestroying: {
+      TRY(const ByteView position, decode_destroying(value));
+      core.destroying[key.tree] = to_bytes(position);
+      return {};
+    }
+  }
+  return {};
+}
+
+Result<> take_request_entry(Core& core, ByteView key_bytes, ByteView value) {
+  TRY(const RequestKey key, parse_request_key(key_bytes));
+  TRY(const RequestRecord record, decode_request(value));
+  core.sessions.load(key, record);
+  return {};
+}
+
+using TakeEntry = Result<> (*)(Core& core, ByteView key, ByteView value);
+
+/// Gives some entries to `take`; `position` moves with them, so a missing page costs no repetition. True: the end.
+Result<bool> scan_slice(Core& core, store::TreeId tree, Bytes& position, TakeEntry take, store::View& view) {
+  store::Cursor cursor(view, tree);
+  TRY(bool more, cursor.seek(position));
+  for (std::uint32_t i = 0; more && i < kEntriesPerAttempt; ++i) {
+    CHECK_OK(take(core, cursor.key(), cursor.value()));
+    position = to_bytes(cursor.key());
+    position.push_back(std::byte{0});
+    TRY(more, cursor.next());
+  }
+  return !more;
+}
+
+Task<Result<>> scan(Core& core, store::TreeId tree, TakeEntry take) {
+  Bytes position;
+  for (bool done = false; !done;) {
+    CO_TRY(done, co_await core.store.run([&core, tree, &position, take](store::View& view) {
+      return scan_slice(core, tree, position, take, view);
+    }));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> create_trees(Core& core) {
+  store::Batch batch;
+  core.system_tree = core.store.next_tree_id();
+  core.request_tree = core.store.next_tree_id();
+  batch.create_tree(core.system_tree, kSystemTreeName);
+  batch.create_tree(core.request_tree, kRequestTreeName);
+  CO_CHECK_OK(co_await core.store.commit(std::move(batch)));
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<>> load(Core& core) {
+  const auto system = core.store.find_tree(kSystemTreeName);
+  const auto requests = core.store.find_tree(kRequestTreeName);
+  if (!system && !requests) co_return co_await create_trees(core);
+  if (!system || !requests) co_return fail(Code::kCorrupt, "one of the two system trees of the target is missing");
+  core.system_tree = *system;
+  core.request_tree = *requests;
+  CO_CHECK_OK(co_await scan(core, core.system_tree, take_system_entry));
+  CO_CHECK_OK(co_await scan(core, core.request_tree, take_request_entry));
+  // What changed before the restart is not known: every container gets one pass of aggregation.
+  for (auto& [id, container] : core.containers) container.note_change(core.clock.last());
+  core.check_invariants();
+  co_return Result<>();
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,102 @@
+#pragma once
+
+// What one reader at one epoch sees of objects, dkeys and akeys: plain functions over cached pages, for use inside an
+// attempt of Store::run.
+
+#include "cenote/store/view.h"
+#include "keys.h"
+#include "overlay.h"
+#include "values.h"
+
+namespace cenote::object {
+
+/// A tree as one reader sees it.
+struct Reader {
+  store::View& view;
+  store::TreeId tree;
+  Epoch epoch;  ///< sees versions up to and including this
+};
+
+/// State of an akey at the reader's epoch.
+struct AkeyState {
+  enum class Is : std::uint8_t { kAbsent, kSingle, kArray };
+  Is is = Is::kAbsent;
+  Epoch hidden;                    ///< versions up to and including this are punched, by whatever level
+  Epoch born;                      ///< array: epoch of its birth entry
+  std::uint32_t record_bytes = 0;  ///< array
+  ArrayFlags flags;                ///< array
+
+  bool exists() const { return is != Is::kAbsent; }
+};
+
+/// Newest punch of the object, or of the object and the path's dkey: versions up to and including it are hidden.
+Result<Epoch> object_hidden(const Reader& reader, KeyPath& path);
+Result<Epoch> dkey_hidden(const Reader& reader, KeyPath& path);
+/// The path's akey; `hidden` is what `dkey_hidden` gave.
+Result<AkeyState> akey_state(const Reader& reader, KeyPath& path, Epoch hidden);
+
+/// Looks for an akey that exists among all below an object or dkey. It may have to pass many that are punched and not
+/// merged yet, so it can stop and go on: in the same attempt, or in a later one where the answer need not be of one
+/// moment.
+class LiveKeySearch {
+ public:
+  /// `prefix`: of an object or of a dkey.
+  explicit LiveKeySearch(ByteView prefix) : prefix_(prefix), position_(prefix) {}
+
+  enum class Found : std::uint8_t { kYes, kNo, kMore };
+  /// kMore: `budget` akeys were looked at and none exists.
+  Result<Found> run(const Reader& reader, std::uint32_t budget);
+
+ private:
+  PathBytes prefix_;
+  PathBytes position_;  // everything before it has been looked at
+};
+
+/// Whether any akey of the path's object or dkey exists, as of this attempt. kResourceExhausted when too many punched
+/// ones are in the way.
+Result<bool> object_exists(const Reader& reader, KeyPath& path);
+Result<bool> dkey_exists(const Reader& reader, KeyPath& path);
+
+/// A version of some records, copied out of the tree.
+struct Version {
+  std::uint64_t first = 0;
+  Epoch epoch;
+  std::uint32_t value_offset = 0;  ///< in the arena
+  std::uint32_t value_bytes = 0;
+};
+
+/// The versions of an array that a reader may see in some range, with their values. Reused from range to range.
+class Versions {
+ public:
+  void clear() {
+    versions_.clear();
+    arena_.clear();
+    overlay_.clear();
+  }
+  std::uint32_t add(std::uint64_t first, std::uint64_t end, Epoch epoch, ByteView value);
+  void add_hole(std::uint64_t first, std::uint64_t end, Epoch epoch) {
+    overlay_.add(first, end, epoch, Overlay::kHole);
+  }
+  Overlay& overlay() { return overlay_; }
+  const Version& operator[](std::uint32_t index) const { return versions_[index]; }
+  /// Has been decoded once, when it was added.
+  Entry entry(std::uint32_t index) const;
+
+ private:
+  SmallVector<Version, 2> versions_;
+  SmallVector<std::byte, 128> arena_;
+  Overlay overlay_;
+};
+
+/// Adds all versions that cover records of `range`, which lies inside one window of the array.
+Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& array, RecordRange range,
+                          Versions& versions);
+
+/// The newest version of a single value. nullopt: none. The entry points into the tree.
+struct SingleVersion {
+  Epoch epoch;
+  Entry entry;
+};
+Result<std::optional<SingleVersion>> find_single(const Reader& reader, KeyPath& path, Epoch hidden);
+
+}  // namespace cenote::object

@@ -1,0 +1,147 @@
+#include "cenote/object/object_store.h"
+
+#include "core.h"
+
+namespace cenote::object {
+
+// Every member enters the gate, runs the operation, and answers only when what the answer depends on is durable (I4).
+
+ObjectStore::ObjectStore(std::unique_ptr<Core> core) : core_(std::move(core)) {}
+ObjectStore::~ObjectStore() = default;
+
+Task<Result<std::unique_ptr<ObjectStore>>> ObjectStore::open(store::Store& store, media::BufferPool& buffers,
+                                                             ObjectStoreOptions options) {
+  auto core = std::make_unique<Core>(store, buffers, options);
+  if (const auto loaded = co_await load(*core); !loaded) {
+    co_await core->background.stop();
+    co_return fail(loaded.error().with_context("opening the object store"));
+  }
+  if (options.aggregation) core->background.spawn(run_background(*core));
+  co_return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(core)));
+}
+
+Task<Result<>> ObjectStore::close() {
+  co_await core_->background.stop();
+  co_await core_->gate.close();
+  co_return Result<>();
+}
+
+Task<Result<>> ObjectStore::create_container(Uuid container, ContainerProperties properties) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::create_container(*core_, container, properties, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::destroy_container(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::destroy_container(*core_, container, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<ContainerProperties>> ObjectStore::container_properties(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<ContainerProperties> result;
+  if (found) {
+    result = (*found)->properties;
+  } else {
+    result = fail(found.error());
+  }
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<ContainerUsage>> ObjectStore::container_usage(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<ContainerUsage> result;
+  if (found) {
+    seen = std::max(seen, (*found)->lsn);
+    result = ContainerUsage{(*found)->logical_bytes};
+  } else {
+    result = fail(found.error());
+  }
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<std::vector<Uuid>>> ObjectStore::list_containers() {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  std::vector<Uuid> ids;
+  for (const auto& [id, container] : core_->containers) ids.push_back(id);
+  std::ranges::sort(ids);
+  CO_CHECK_OK(co_await core_->settle(core_->containers_lsn));
+  co_return ids;
+}
+
+Task<Result<UpdateReply>> ObjectStore::update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+                                              Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::update(*core_, request, payload, payload_bytes, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<Fetched>> ObjectStore::fetch(FetchRequest request, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::fetch(*core_, request, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<UpdateReply>> ObjectStore::punch(PunchRequest request, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::punch(*core_, request, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<ListReply>> ObjectStore::list(ListRequest request, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::list(*core_, request, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<QueryReply>> ObjectStore::query(QueryRequest request, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::query(*core_, request, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Epoch ObjectStore::now() { return core_->clock.last(); }
+void ObjectStore::observe(Epoch epoch) { core_->clock.observe(epoch); }
+
+Task<Result<>> ObjectStore::aggregate(Epoch bound) {
+  if (!core_->gate.enter()) co_return fail(Code::kStopped, "the target is closing");
+  auto result = co_await aggregate_all(*core_, bound);
+  core_->gate.leave();
+  co_return result;
+}
+
+ObjectStoreCounters ObjectStore::counters() const { return core_->counters; }
+void ObjectStore::check_invariants() const { core_->check_invariants(); }
+
+}  // namespace cenote::object

@@ -1,0 +1,376 @@
+#include "cenote/object/object_store.h"
+
+#include "target_test_kit.h"
+
+namespace cenote::object {
+namespace {
+
+const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
+const ObjectId kFile = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
+
+template <typename T>
+Code code_of(const Result<T>& result) {
+  return result ? Code::kOk : result.error().code();
+}
+
+TEST(ObjectStore, SmallAndLargeValuesComeBack) {
+  TestTarget target(1);
+  target.create();
+  for (const std::size_t bytes : {0, 1, 100, 2048, 2049, 4096, 5000, 100'000, 1 << 20}) {
+    const KeyBytes akey = key_of("value " + std::to_string(bytes));
+    const Bytes value = pattern(bytes, bytes);
+    const auto updated = target.update(target.single(kObject, key_of("d"), akey, value), value);
+    ASSERT_TRUE(updated) << updated.error().to_string();
+    for (int round = 0; round < 2; ++round) {
+      const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), akey));
+      ASSERT_TRUE(fetched) << fetched.error().to_string();
+      EXPECT_TRUE(fetched->reply.akeys[0].exists);
+      EXPECT_EQ(fetched->reply.akeys[0].bytes, bytes);
+      EXPECT_EQ(fetched->reply.epoch, updated->epoch);
+      EXPECT_TRUE(joined(*fetched) == value) << bytes;
+      Checksums expected;
+      append_checksums(value, expected);
+      EXPECT_EQ(fetched->reply.akeys[0].checksums, expected);
+      if (round == 0) target.reopen();
+    }
+  }
+}
+
+TEST(ObjectStore, AbsentThingsAreNoError) {
+  TestTarget target(2);
+  target.create();
+  const auto single = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")));
+  ASSERT_TRUE(single);
+  EXPECT_FALSE(single->reply.akeys[0].exists);
+  const auto array = target.fetch(target.fetch_array(kObject, key_of("d"), key_of("a"), {{5, 10}}));
+  ASSERT_TRUE(array);
+  EXPECT_FALSE(array->reply.akeys[0].exists);
+  EXPECT_EQ(array->reply.akeys[0].holes, (RecordRanges{{5, 10}}));
+  FetchRequest other = target.fetch_single(kObject, key_of("d"), key_of("a"));
+  other.container = Uuid::from_random(9, 9);
+  EXPECT_EQ(code_of(target.fetch(other)), Code::kContainerNotFound);
+}
+
+TEST(ObjectStore, ARangeOverWindowsWithHolesComesBack) {
+  TestTarget target(3);
+  target.create();
+  const KeyBytes dkey = key_of(7u);
+  const std::uint64_t start = kArrayWindowBytes - 10'000;
+  const Bytes data = pattern(3, 30'000);
+  ASSERT_TRUE(target.update(target.array(kFile, dkey, key_of("a"), 1, {{start, 30'000}}, data), data));
+  const Bytes patch = pattern(4, 3000);
+  ASSERT_TRUE(target.update(target.array(kFile, dkey, key_of("a"), 1, {{start + 50'000, 3000}}, patch), patch));
+
+  const auto fetched = target.fetch(target.fetch_array(kFile, dkey, key_of("a"), {{start - 5, 100'000}}));
+  ASSERT_TRUE(fetched) << fetched.error().to_string();
+  Bytes expected(5 + 50'000 + 3000);
+  std::ranges::copy(data, expected.begin() + 5);
+  std::ranges::copy(patch, expected.begin() + 5 + 50'000);
+  EXPECT_TRUE(joined(*fetched) == expected);
+  const AkeyFetched& akey = fetched->reply.akeys[0];
+  EXPECT_EQ(akey.range_bytes, (SmallVector<std::uint64_t, 2>{expected.size()}));
+  EXPECT_EQ(akey.holes, (RecordRanges{{start - 5, 5}, {start + 30'000, 20'000}, {start + 53'000, 100'000 - 53'005}}));
+  Checksums checksums;
+  append_checksums(expected, checksums);
+  EXPECT_EQ(akey.checksums, checksums);
+}
+
+TEST(ObjectStore, ManyAkeysGoInOneUpdate) {
+  TestTarget target(4);
+  target.create();
+  UpdateRequest request{.container = target.container, .object = kObject, .dkey = key_of("d"), .akeys = {}, .id = {}};
+  Bytes payload;
+  for (std::uint32_t i = 0; i < kMaxAkeysPerRequest; ++i) {
+    const Bytes value = pattern(i, i * 150 + 1);
+    const UpdateRequest one = i % 2 == 0 ? target.single(kObject, key_of("d"), key_of("a" + std::to_string(i)), value)
+                                         : target.array(kObject, key_of("d"), key_of("a" + std::to_string(i)), 1,
+                                                        {{i, value.size()}}, value);
+    request.akeys.push_back(one.akeys[0]);
+    payload.insert(payload.end(), value.begin(), value.end());
+  }
+  ASSERT_TRUE(target.update(request, payload));
+  EXPECT_GT(target.objects->counters().copied_bytes, 0u);
+  for (std::uint32_t i = 0; i < kMaxAkeysPerRequest; ++i) {
+    const KeyBytes akey = key_of("a" + std::to_string(i));
+    const auto fetched = target.fetch(i % 2 == 0 ? target.fetch_single(kObject, key_of("d"), akey)
+                                                 : target.fetch_array(kObject, key_of("d"), akey, {{i, i * 150 + 1}}));
+    ASSERT_TRUE(fetched) << fetched.error().to_string();
+    EXPECT_TRUE(joined(*fetched) == pattern(i, i * 150 + 1)) << i;
+  }
+}
+
+// The largest update that the limits allow fits one batch of the store.
+TEST(ObjectStore, TheLargestUpdateFits) {
+  TestTarget target(5);
+  target.create();
+  const std::string long_key(kMaxAkeyBytes - 2, 'k');
+  UpdateRequest request{.container = target.container,
+                        .object = kObject,
+                        .dkey = key_of(std::string(kMaxDkeyBytes, 'd')),
+                        .akeys = {},
+                        .id = {.session = 1, .sequence = 1, .expiry = target.node.wall_now() + std::chrono::seconds(9)}};
+  Bytes payload;
+  const std::uint32_t pieces = kMaxPiecesPerUpdate;
+  for (std::uint32_t i = 0; i < kMaxAkeysPerRequest; ++i) {
+    const std::uint32_t ranges = pieces / kMaxAkeysPerRequest + (i < pieces % kMaxAkeysPerRequest ? 1 : 0);
+    RecordRanges wanted;
+    for (std::uint32_t r = 0; r < ranges; ++r) wanted.push_back({r * 3000ull, 2000});
+    const Bytes data = pattern(i, ranges * 2000);
+    request.akeys.push_back(
+        target.array(kObject, key_of("d"), key_of(long_key + std::to_string(i % 90 + 10)), 1, wanted, data).akeys[0]);
+    payload.insert(payload.end(), data.begin(), data.end());
+  }
+  const auto updated = target.update(request, payload);
+  ASSERT_TRUE(updated) << updated.error().to_string();
+}
+
+TEST(ObjectStore, ConditionsAreCheckedAndApplied) {
+  TestTarget target(6);
+  target.create();
+  const Bytes value = pattern(1, 50);
+  UpdateRequest insert = target.single(kObject, key_of("d"), key_of("a"), value);
+  insert.akeys[0].condition = Precondition::kPresent;
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kConditionFailed);
+  insert.akeys[0].condition = Precondition::kAbsent;
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kOk);
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kConditionFailed);
+  insert.akeys[0].akey = key_of("b");
+  insert.dkey_condition = Precondition::kAbsent;
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kConditionFailed);
+  insert.dkey_condition = Precondition::kPresent;
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kOk);
+
+  FetchRequest fetch = target.fetch_single(kObject, key_of("d"), key_of("c"));
+  fetch.akeys[0].condition = Precondition::kPresent;
+  EXPECT_EQ(code_of(target.fetch(fetch)), Code::kConditionFailed);
+  fetch.akeys[0].condition = Precondition::kNone;
+  fetch.dkey_condition = Precondition::kPresent;
+  EXPECT_EQ(code_of(target.fetch(fetch)), Code::kOk);
+  fetch.dkey = key_of("e");
+  EXPECT_EQ(code_of(target.fetch(fetch)), Code::kConditionFailed);
+
+  PunchRequest punch{.container = target.container,
+                     .object = kObject,
+                     .level = PunchLevel::kDkey,
+                     .condition = Precondition::kPresent,
+                     .dkey = key_of("d"),
+                     .akeys = {},
+                     .ranges = {},
+                     .id = {}};
+  EXPECT_EQ(code_of(target.punch(punch)), Code::kOk);
+  EXPECT_EQ(code_of(target.punch(punch)), Code::kConditionFailed);
+  insert.dkey_condition = Precondition::kAbsent;
+  EXPECT_EQ(code_of(target.update(insert, value)), Code::kOk);
+}
+
+TEST(ObjectStore, TypesAreFixedForTheLifeOfAnAkey) {
+  TestTarget target(7);
+  target.create();
+  const Bytes data = pattern(1, 64);
+  ASSERT_TRUE(target.update(target.array(kObject, key_of("d"), key_of("a"), 8, {{0, 8}}, data), data));
+  EXPECT_EQ(code_of(target.update(target.array(kObject, key_of("d"), key_of("a"), 16, {{0, 4}}, data), data)),
+            Code::kTypeMismatch);
+  EXPECT_EQ(code_of(target.update(target.single(kObject, key_of("d"), key_of("a"), data), data)), Code::kTypeMismatch);
+  EXPECT_EQ(code_of(target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")))), Code::kTypeMismatch);
+  PunchRequest punch{.container = target.container,
+                     .object = kObject,
+                     .level = PunchLevel::kAkey,
+                     .dkey = key_of("d"),
+                     .akeys = {key_of("a")},
+                     .ranges = {},
+                     .id = {}};
+  ASSERT_TRUE(target.punch(punch));
+  // A new life, of another type; the old one is still what earlier epochs see.
+  const Epoch before = target.objects->now();
+  EXPECT_EQ(code_of(target.update(target.single(kObject, key_of("d"), key_of("a"), data), data)), Code::kOk);
+  EXPECT_EQ(code_of(target.update(target.array(kObject, key_of("d"), key_of("a"), 8, {{0, 8}}, data), data)),
+            Code::kTypeMismatch);
+  const auto earlier = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), before));
+  ASSERT_TRUE(earlier);
+  EXPECT_FALSE(earlier->reply.akeys[0].exists);
+}
+
+TEST(ObjectStore, DamageOnTheWayIsRefused) {
+  TestTarget target(8);
+  target.create();
+  Bytes value = pattern(1, 10'000);
+  const UpdateRequest request = target.single(kObject, key_of("d"), key_of("a"), value);
+  value[9000] ^= std::byte{1};
+  const auto updated = target.update(request, value);
+  ASSERT_EQ(code_of(updated), Code::kChecksumMismatch);
+  EXPECT_NE(updated.error().message().find("akey 'a'"), std::string::npos) << updated.error().message();
+  const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")));
+  ASSERT_TRUE(fetched);
+  EXPECT_FALSE(fetched->reply.akeys[0].exists);
+}
+
+TEST(ObjectStore, DamagedBlocksAreNamedNeverReturned) {
+  TestTarget target(9);
+  target.create();
+  const Bytes value = pattern(1, 20'000);
+  ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("victim"), value), value));
+  // Finds the block by its contents and flips a bit.
+  std::uint32_t damaged = 0;
+  Bytes block(media::kBlockBytes);
+  target.power_off();
+  const media::BlockNo end(target.medium->block_count());
+  for (media::BlockNo at = target.medium->next_written(media::BlockNo(0), end); at < end;
+       at = target.medium->next_written(media::BlockNo(at.value() + 1), end)) {
+    target.medium->read_block(at, block);
+    if (!equal(block, ByteView(value).subspan(8192, media::kBlockBytes))) continue;
+    block[17] ^= std::byte{4};
+    target.medium->write_block(at, block);
+    ++damaged;
+  }
+  ASSERT_EQ(damaged, 1u);
+  target.open();
+  const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("victim")));
+  ASSERT_EQ(code_of(fetched), Code::kCorrupt);
+  const std::string& message = fetched.error().message();
+  EXPECT_NE(message.find(kObject.to_string()), std::string::npos) << message;
+  EXPECT_NE(message.find("victim"), std::string::npos) << message;
+  EXPECT_NE(message.find("8192"), std::string::npos) << message;
+}
+
+TEST(ObjectStore, AFullTargetRefusesAndRecovers) {
+  TestTarget target(10, 48);
+  target.create();
+  const Bytes value = pattern(1, 1 << 20);
+  Code last = Code::kOk;
+  std::uint64_t stored = 0;
+  for (std::uint64_t i = 0; i < 100 && last == Code::kOk; ++i) {
+    const auto updated = target.update(target.single(kFile, key_of(i), key_of("a"), value), value);
+    last = code_of(updated);
+    if (updated) ++stored;
+    if (!updated) EXPECT_NE(updated.error().message().find("delete"), std::string::npos) << updated.error().message();
+  }
+  ASSERT_EQ(last, Code::kNoSpace);
+  ASSERT_GT(stored, 10u);
+  // Nothing was lost, and deleting works.
+  for (std::uint64_t i = 0; i < stored; ++i) {
+    const auto fetched = target.fetch(target.fetch_single(kFile, key_of(i), key_of("a")));
+    ASSERT_TRUE(fetched) << fetched.error().to_string();
+    EXPECT_TRUE(joined(*fetched) == value);
+  }
+  const PunchRequest punch{
+      .container = target.container, .object = kFile, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
+  ASSERT_TRUE(target.punch(punch));
+  const auto merged = target.block_on(target.objects->aggregate(target.objects->now()));
+  ASSERT_TRUE(merged) << merged.error().to_string();
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 0u);
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  for (std::uint64_t i = 0; i < stored / 2; ++i) {
+    const auto updated = target.update(target.single(kFile, key_of(i), key_of("a"), value), value);
+    ASSERT_TRUE(updated) << i << " of " << stored << ": " << updated.error().to_string();
+  }
+}
+
+TEST(ObjectStore, DestroyingAContainerReturnsItsSpace) {
+  TestTarget target(11);
+  target.create();
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  const std::uint64_t free_before = target.store->status().data_blocks_free;
+  const Bytes value = pattern(1, 100'000);
+  for (std::uint64_t i = 0; i < 200; ++i)
+    ASSERT_TRUE(target.update(target.single(kFile, key_of(i), key_of("a"), value), value));
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 200u * 100'000);
+  ASSERT_TRUE(target.block_on(target.objects->destroy_container(target.container)));
+  EXPECT_EQ(code_of(target.fetch(target.fetch_single(kFile, key_of(1u), key_of("a")))), Code::kContainerNotFound);
+  EXPECT_EQ(code_of(target.block_on(target.objects->destroy_container(target.container))), Code::kContainerNotFound);
+  // The same name is free at once, also while the old contents are being reclaimed, and after a restart in between.
+  target.reopen();
+  ASSERT_TRUE(target.block_on(target.objects->list_containers())->empty());
+  ASSERT_TRUE(target.block_on(target.objects->create_container(target.container, {.checksums = false})));
+  EXPECT_FALSE(target.fetch(target.fetch_single(kFile, key_of(1u), key_of("a")))->reply.akeys[0].exists);
+  ASSERT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  EXPECT_EQ(target.store->status().data_blocks_free, free_before);
+  EXPECT_FALSE(target.block_on(target.objects->container_properties(target.container))->checksums);
+}
+
+TEST(ObjectStore, ListsAreCutByAnchorsAndPrefixes) {
+  TestTarget target(12);
+  target.create();
+  const Bytes value = pattern(1, 10);
+  for (int i = 0; i < 50; ++i)
+    ASSERT_TRUE(target.update(target.single(kObject, key_of("name-" + std::to_string(100 + i)), key_of("a"), value), value));
+  ListRequest request{.container = target.container,
+                      .level = ListLevel::kDkeys,
+                      .object = kObject,
+                      .dkey = {},
+                      .akey = {},
+                      .anchor = {},
+                      .prefix = key_of("name-11"),
+                      .limit = 4};
+  std::vector<std::string> names;
+  while (true) {
+    const auto listed = target.list(request);
+    ASSERT_TRUE(listed) << listed.error().to_string();
+    EXPECT_LE(listed->keys.size(), 4u);
+    for (const ListedKey& key : listed->keys) names.push_back(to_text(key.key));
+    if (listed->anchor.empty()) break;
+    request.anchor = listed->anchor;
+    // An anchor that is gone still marks its place.
+    ASSERT_TRUE(target.punch({.container = target.container,
+                              .object = kObject,
+                              .level = PunchLevel::kDkey,
+                              .dkey = listed->anchor,
+                              .akeys = {},
+                              .ranges = {},
+                              .id = {}}));
+    target.reopen();
+  }
+  ASSERT_EQ(names.size(), 10u);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(names[static_cast<std::size_t>(i)], "name-" + std::to_string(110 + i));
+}
+
+TEST(ObjectStore, EpochsNeverGoBackWhateverTheWallClockDoes) {
+  TestTarget target(13);
+  target.create();
+  const Bytes value = pattern(1, 10);
+  Epoch last;
+  for (const auto skew : {std::chrono::hours(0), std::chrono::hours(-1), std::chrono::hours(-5), std::chrono::hours(1)}) {
+    target.node.set_clock_skew(skew);
+    for (int i = 0; i < 3; ++i) {
+      const auto updated = target.update(target.single(kObject, key_of("d"), key_of("a"), value), value);
+      ASSERT_TRUE(updated);
+      EXPECT_GT(updated->epoch, last);
+      last = updated->epoch;
+    }
+    target.reopen();
+  }
+  // What was read at an epoch stays as it was, also after a restart.
+  const Epoch soon(last.value() + 500'000'000);
+  const auto read = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), soon));
+  ASSERT_TRUE(read) << read.error().to_string();
+  target.node.set_clock_skew(std::chrono::hours(-9));
+  target.reopen();
+  const auto updated = target.update(target.single(kObject, key_of("d"), key_of("a"), value), value);
+  ASSERT_TRUE(updated);
+  EXPECT_GT(updated->epoch, soon);
+  const Epoch future(soon.value() + 3'600'000'000'000);
+  EXPECT_EQ(code_of(target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), future))), Code::kOutOfRange);
+}
+
+TEST(ObjectStore, BackgroundAggregationGivesSpaceBack) {
+  TestTarget target(14);
+  target.options.aggregation = true;
+  target.options.retention = std::chrono::seconds(2);
+  target.create();
+  const Bytes value = pattern(1, 100'000);
+  for (int i = 0; i < 20; ++i)
+    ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("a"), value), value));
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 20u * 100'000);
+  const Epoch old = target.objects->now();
+  target.world.run_until([&target] { return target.objects->counters().merged_entries >= 19; }, std::chrono::seconds(30));
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 100'000u);
+  const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")));
+  ASSERT_TRUE(fetched);
+  EXPECT_TRUE(joined(*fetched) == value);
+  EXPECT_EQ(code_of(target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), Epoch(old.value() - 1)))),
+            Code::kEpochTooOld);
+}
+
+}  // namespace
+}  // namespace cenote::object

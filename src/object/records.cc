@@ -1,0 +1,165 @@
+#include "records.h"
+
+#include "cenote/base/codec.h"
+#include "cenote/base/format.h"
+
+namespace cenote::object {
+namespace {
+
+constexpr std::byte kVersion{1};
+
+template <std::unsigned_integral T, typename Out>
+void append_le(Out& out, T value) {
+  std::byte bytes[sizeof value];
+  store_le(bytes, value);
+  out.append(ByteView(bytes));
+}
+
+template <std::unsigned_integral T>
+void append_be(RecordBytes& out, T value) {
+  std::byte bytes[sizeof value];
+  store_be(bytes, value);
+  out.append(ByteView(bytes));
+}
+
+RecordBytes key_of(RecordKind kind) {
+  RecordBytes key;
+  key.push_back(static_cast<std::byte>(kind));
+  return key;
+}
+
+std::unexpected<Error> damaged(std::string_view what, ByteView bytes) {
+  return failf(Code::kCorrupt, "{} does not decode: {}", what, to_hex(bytes));
+}
+
+/// The bytes after the version, which is checked.
+Result<Decoder> open_value(ByteView value, std::string_view what) {
+  if (value.empty()) return damaged(what, value);
+  if (value[0] > kVersion)
+    return failf(Code::kNewerFormat, "{} has version {}, this build knows {}: use a newer Cenote", what,
+                 static_cast<unsigned>(value[0]), static_cast<unsigned>(kVersion));
+  if (value[0] != kVersion) return damaged(what, value);
+  return Decoder(value.subspan(1));
+}
+
+std::uint64_t nanoseconds(WallTime time) { return static_cast<std::uint64_t>(time.time_since_epoch().count()); }
+WallTime take_time(Decoder& in) { return WallTime(Duration(static_cast<std::int64_t>(in.integer<std::uint64_t>()))); }
+
+}  // namespace
+
+std::string container_tree_name(store::TreeId tree) { return fmt::format("object.container.{}", tree.value()); }
+
+RecordBytes ceiling_key() { return key_of(RecordKind::kCeiling); }
+
+RecordBytes container_key(RecordKind kind, const Uuid& container) {
+  RecordBytes key = key_of(kind);
+  key.append(container.bytes());
+  return key;
+}
+
+RecordBytes destroying_key(store::TreeId tree) {
+  RecordBytes key = key_of(RecordKind::kDestroying);
+  append_be(key, tree.value());
+  return key;
+}
+
+RecordBytes request_key(std::uint64_t session, std::uint64_t sequence) {
+  RecordBytes key;
+  append_be(key, session);
+  append_be(key, sequence);
+  return key;
+}
+
+Result<SystemKey> parse_system_key(ByteView key) {
+  if (key.empty()) return damaged("a key of the system tree", key);
+  SystemKey parsed;
+  parsed.kind = static_cast<RecordKind>(key[0]);
+  switch (parsed.kind) {
+    case RecordKind::kCeiling:
+      if (key.size() == 1) return parsed;
+      break;
+    case RecordKind::kContainer:
+    case RecordKind::kUsage:
+    case RecordKind::kBound:
+      if (key.size() != 17) break;
+      parsed.container = Uuid::from_bytes(key.subspan<1, 16>());
+      return parsed;
+    case RecordKind::kDestroying:
+      if (key.size() != 5) break;
+      parsed.tree = store::TreeId(load_be<std::uint32_t>(key.data() + 1));
+      return parsed;
+  }
+  return damaged("a key of the system tree", key);
+}
+
+RecordBytes encode_container(const ContainerRecord& record) {
+  RecordBytes out;
+  out.push_back(kVersion);
+  out.push_back(std::byte{record.properties.checksums});
+  append_le(out, record.tree.value());
+  return out;
+}
+
+Result<ContainerRecord> decode_container(ByteView value) {
+  TRY(Decoder in, open_value(value, "a container's record"));
+  ContainerRecord record;
+  const auto flags = in.integer<std::uint8_t>();
+  in.require(flags <= 1);
+  record.properties.checksums = flags == 1;
+  record.tree = store::TreeId(in.integer<std::uint32_t>());
+  if (!in.finish("")) return damaged("a container's record", value);
+  return record;
+}
+
+RecordBytes encode_number(std::uint64_t number) {
+  RecordBytes out;
+  out.push_back(kVersion);
+  append_le(out, number);
+  return out;
+}
+
+Result<std::uint64_t> decode_number(ByteView value) {
+  TRY(Decoder in, open_value(value, "a record of the system tree"));
+  const auto number = in.integer<std::uint64_t>();
+  if (!in.finish("")) return damaged("a record of the system tree", value);
+  return number;
+}
+
+Bytes encode_destroying(ByteView position) {
+  Bytes out{kVersion};
+  out.insert(out.end(), position.begin(), position.end());
+  return out;
+}
+
+Result<ByteView> decode_destroying(ByteView value) {
+  TRY(Decoder in, open_value(value, "the record of a destroyed container"));
+  return in.rest();
+}
+
+RecordBytes encode_request(const RequestRecord& record) {
+  RecordBytes out;
+  out.push_back(kVersion);
+  append_le(out, record.epoch.value());
+  append_le(out, nanoseconds(record.expiry));
+  append_le(out, nanoseconds(record.keep_until));
+  append_le(out, record.acknowledged);
+  return out;
+}
+
+Result<RequestRecord> decode_request(ByteView value) {
+  TRY(Decoder in, open_value(value, "the result of a request"));
+  RequestRecord record;
+  record.epoch = Epoch(in.integer<std::uint64_t>());
+  record.expiry = take_time(in);
+  record.keep_until = take_time(in);
+  record.acknowledged = in.integer<std::uint64_t>();
+  if (!in.finish("")) return damaged("the result of a request", value);
+  return record;
+}
+
+Result<RequestKey> parse_request_key(ByteView key) {
+  if (key.size() != 16) return damaged("a key of the tree of request results", key);
+  return RequestKey{load_be<std::uint64_t>(key.data()), load_be<std::uint64_t>(key.data() + 8)};
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,72 @@
+#pragma once
+
+// What a target's object store keeps beside the containers' own trees (docs/formats/object.md): the system tree (clock
+// ceiling, containers, their usage and aggregation bounds, containers being reclaimed) and the tree of request results.
+
+#include "cenote/base/bytes.h"
+#include "cenote/base/epoch.h"
+#include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
+#include "cenote/object/object_store.h"
+#include "cenote/store/types.h"
+
+namespace cenote::object {
+
+inline constexpr std::string_view kSystemTreeName = "object.system";
+inline constexpr std::string_view kRequestTreeName = "object.requests";
+/// Trees of containers are named by their number: a destroyed container keeps its name while its space is reclaimed.
+std::string container_tree_name(store::TreeId tree);
+
+using RecordBytes = SmallVector<std::byte, 48>;
+
+enum class RecordKind : std::uint8_t {
+  kCeiling = 1,     ///< no epoch above it was ever used
+  kContainer = 2,   ///< by container id
+  kUsage = 3,       ///< by container id
+  kBound = 4,       ///< by container id: readers below it are refused
+  kDestroying = 5,  ///< by tree number
+};
+
+RecordBytes ceiling_key();
+RecordBytes container_key(RecordKind kind, const Uuid& container);
+RecordBytes destroying_key(store::TreeId tree);
+/// 16 bytes: session, sequence, big-endian.
+RecordBytes request_key(std::uint64_t session, std::uint64_t sequence);
+
+struct SystemKey {
+  RecordKind kind = RecordKind::kCeiling;
+  Uuid container;
+  store::TreeId tree;
+};
+Result<SystemKey> parse_system_key(ByteView key);
+
+struct ContainerRecord {
+  ContainerProperties properties;
+  store::TreeId tree;
+};
+RecordBytes encode_container(const ContainerRecord& record);
+Result<ContainerRecord> decode_container(ByteView value);
+
+/// Ceiling, usage and bound: one number.
+RecordBytes encode_number(std::uint64_t number);
+Result<std::uint64_t> decode_number(ByteView value);
+
+/// Where the reclamation of a destroyed container continues; empty: at its first key.
+Bytes encode_destroying(ByteView position);
+Result<ByteView> decode_destroying(ByteView value);
+
+struct RequestRecord {
+  Epoch epoch;  ///< the result
+  WallTime expiry{};
+  WallTime keep_until{};           ///< latest expiry of any request of the session so far
+  std::uint64_t acknowledged = 0;  ///< of the session when this request ran
+};
+RecordBytes encode_request(const RequestRecord& record);
+Result<RequestRecord> decode_request(ByteView value);
+
+struct RequestKey {
+  std::uint64_t session = 0, sequence = 0;
+};
+Result<RequestKey> parse_request_key(ByteView key);
+
+}  // namespace cenote::object

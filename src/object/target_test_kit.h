@@ -1,0 +1,169 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <random>
+#include <string>
+
+#include "cenote/base/codec.h"
+#include "cenote/media/sim_device.h"
+#include "cenote/object/object_store.h"
+#include "cenote/store/store_check.h"
+
+namespace cenote::object {
+
+inline KeyBytes key_of(std::string_view text) { return KeyBytes(as_bytes(text)); }
+inline KeyBytes key_of(std::uint64_t number) {
+  KeyBytes key;
+  key.resize(8);
+  store_le(key.data(), number);
+  return key;
+}
+
+/// `count` bytes that differ from seed to seed and from place to place.
+inline Bytes pattern(std::uint64_t seed, std::size_t count) {
+  Bytes bytes(count);
+  std::mt19937_64 random(seed);
+  for (std::size_t i = 0; i < count; i += 8) {
+    std::byte word[8];
+    store_le(word, random());
+    std::copy_n(word, std::min<std::size_t>(8, count - i), bytes.begin() + static_cast<std::ptrdiff_t>(i));
+  }
+  return bytes;
+}
+
+/// A fetch's payload in one piece.
+inline Bytes joined(const Fetched& fetched) {
+  Bytes bytes;
+  for (const PayloadPiece& piece : fetched.payload) bytes.insert(bytes.end(), piece.data.begin(), piece.data.end());
+  return bytes;
+}
+
+/// A simulated node with one target on one device, for tests. Everything random comes from `seed`.
+class TestTarget {
+ public:
+  explicit TestTarget(std::uint64_t seed, std::uint64_t mib = 96)
+      : world(seed),
+        node(world.add_node("node")),
+        medium(std::make_unique<media::SimMedium>(mib * store::kGroupBlocks)),
+        container(Uuid::from_random(3, seed)) {
+    format.system = Uuid::from_random(1, seed);
+    format.target = Uuid::from_random(2, seed);
+    format.log_bytes = 4u << 20;
+    open_options.cache_bytes = store::kMinCacheBytes;
+    options.aggregation = false;
+  }
+  ~TestTarget() { power_off(); }
+
+  template <typename T>
+  T block_on(Task<T> task) {
+    return world.block_on(node, std::move(task));
+  }
+
+  /// Formats, opens, creates the container.
+  void create() {
+    power_on();
+    const auto formatted = block_on(store::Store::format(node, store::Devices::one(*device), format));
+    ASSERT_TRUE(formatted) << formatted.error().to_string();
+    open();
+    const auto created = block_on(objects->create_container(container, {}));
+    ASSERT_TRUE(created) << created.error().to_string();
+  }
+  Result<> try_open() {
+    power_on();
+    auto opened = block_on(store::Store::open(node, store::Devices::one(*device), open_options));
+    if (!opened) return fail(opened.error());
+    store = *std::move(opened);
+    buffers = std::make_unique<media::BufferPool>(node, media::BufferPoolOptions{.budget_bytes = 32u << 20});
+    auto started = block_on(ObjectStore::open(*store, *buffers, options));
+    if (!started) return fail(started.error());
+    objects = *std::move(started);
+    return {};
+  }
+  void open() {
+    const auto opened = try_open();
+    ASSERT_TRUE(opened) << opened.error().to_string();
+  }
+  void power_on() {
+    if (!device) device = std::make_unique<media::SimDevice>(node, "disk", *medium, device_options);
+  }
+  void power_off() {
+    if (objects) static_cast<void>(block_on(objects->close()));
+    objects.reset();
+    if (store) static_cast<void>(block_on(store->close()));
+    store.reset();
+    buffers.reset();
+    if (device) block_on(device->close());
+    device.reset();
+  }
+  void reopen() {
+    power_off();
+    open();
+  }
+
+  media::Buffer buffer_of(ByteView bytes) {
+    if (bytes.empty()) return {};
+    auto buffer = buffers->try_allocate(static_cast<std::uint32_t>(bytes.size()));
+    EXPECT_TRUE(buffer);
+    std::ranges::copy(bytes, buffer->data());
+    return std::move(*buffer);
+  }
+  Result<UpdateReply> update(const UpdateRequest& request, ByteView payload) {
+    return block_on(objects->update(request, buffer_of(payload), payload.size(), Until::forever()));
+  }
+  Result<Fetched> fetch(const FetchRequest& request) { return block_on(objects->fetch(request, Until::forever())); }
+  Result<UpdateReply> punch(const PunchRequest& request) { return block_on(objects->punch(request, Until::forever())); }
+  Result<ListReply> list(const ListRequest& request) { return block_on(objects->list(request, Until::forever())); }
+  Result<QueryReply> query(const QueryRequest& request) { return block_on(objects->query(request, Until::forever())); }
+
+  // Requests for one akey, with checksums as a client makes them.
+  UpdateRequest single(const ObjectId& object, KeyBytes dkey, KeyBytes akey, ByteView value) const {
+    UpdateRequest request{.container = container, .object = object, .dkey = std::move(dkey), .akeys = {}, .id = {}};
+    AkeyUpdate& update = request.akeys.emplace_back();
+    update.akey = std::move(akey);
+    update.bytes = value.size();
+    append_checksums(update, value, update.checksums);
+    return request;
+  }
+  UpdateRequest array(const ObjectId& object, KeyBytes dkey, KeyBytes akey, std::uint32_t record_bytes, RecordRanges ranges,
+                      ByteView data) const {
+    UpdateRequest request{.container = container, .object = object, .dkey = std::move(dkey), .akeys = {}, .id = {}};
+    AkeyUpdate& update = request.akeys.emplace_back();
+    update.akey = std::move(akey);
+    update.kind = ValueKind::kArray;
+    update.record_bytes = record_bytes;
+    update.ranges = std::move(ranges);
+    update.bytes = data.size();
+    append_checksums(update, data, update.checksums);
+    return request;
+  }
+  FetchRequest fetch_single(const ObjectId& object, KeyBytes dkey, KeyBytes akey, Epoch epoch = kEpochLatest) const {
+    FetchRequest request{
+        .container = container, .object = object, .dkey = std::move(dkey), .epoch = epoch, .akeys = {}};
+    request.akeys.push_back({.akey = std::move(akey), .ranges = {}, .max_bytes = kMaxPayloadBytes});
+    return request;
+  }
+  FetchRequest fetch_array(const ObjectId& object, KeyBytes dkey, KeyBytes akey, RecordRanges ranges,
+                           Epoch epoch = kEpochLatest) const {
+    FetchRequest request = fetch_single(object, std::move(dkey), std::move(akey), epoch);
+    request.akeys[0].kind = ValueKind::kArray;
+    request.akeys[0].ranges = std::move(ranges);
+    return request;
+  }
+
+  SimWorld world;
+  SimReactor& node;
+  std::unique_ptr<media::SimMedium> medium;
+  media::SimDeviceOptions device_options;
+  std::unique_ptr<media::SimDevice> device;
+  store::FormatOptions format;
+  store::OpenOptions open_options;
+  ObjectStoreOptions options;
+  Uuid container;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<media::BufferPool> buffers;
+  std::unique_ptr<ObjectStore> objects;
+};
+
+}  // namespace cenote::object

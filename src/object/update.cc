@@ -1,0 +1,341 @@
+#include <algorithm>
+#include <cstring>
+
+#include "cenote/base/format.h"
+#include "core.h"
+#include "io_group.h"
+
+namespace cenote::object {
+namespace {
+
+/// What becomes one entry: a single value, or the part of a range inside one window.
+struct Piece {
+  std::uint32_t akey = 0;
+  std::uint64_t first = 0;  ///< record
+  std::uint64_t records = 0;
+  std::uint64_t offset = 0;  ///< in the payload
+  std::uint64_t bytes = 0;
+  std::uint32_t checksum = 0;                       ///< index of its first one
+  std::uint32_t value_offset = 0, value_bytes = 0;  ///< its encoded entry
+  bool stored = false;                              ///< in extents, not inline
+  bool direct = false;                              ///< stored, and written from where it lies in the payload
+  Extents extents;
+
+  std::uint32_t blocks() const { return static_cast<std::uint32_t>(chunk_count(bytes)); }
+};
+
+/// What the attempt found out about an akey and its entry needs.
+struct AkeyPlan {
+  bool put_array = false;
+  bool born = false;  ///< its birth is this update
+  Epoch birth;
+  ArrayFlags flags;
+};
+
+class Update {
+ public:
+  Update(Core& core, const UpdateRequest& request, media::Buffer& payload, std::uint64_t payload_bytes)
+      : core_(core), request_(request), payload_(payload), payload_bytes_(payload_bytes) {}
+  Update(const Update&) = delete;
+  Update& operator=(const Update&) = delete;
+  // Extents that no batch claimed go back, whatever the reason.
+  ~Update() {
+    if (applied_) return;
+    for (const Piece& piece : pieces_)
+      for (const store::Extent& extent : piece.extents) core_.store.cancel(extent);
+  }
+
+  Result<> prepare(bool checksums);
+  Task<Result<>> write(Until until);
+  Result<UpdateReply> attempt(store::View& view, store::Lsn& seen);
+
+ private:
+  Result<> check_payload();
+  Result<> verify_checksums(bool keep);
+  void cut();
+  Result<> reserve(Piece& piece);
+  void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
+  Task<Result<>> write_copies(Until until);
+  void encode(Piece& piece);
+
+  Result<> check_dkey(const Reader& reader, KeyPath& path) const;
+  Result<AkeyPlan> plan_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index) const;
+  void put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans);
+  std::string describe_akey(std::uint32_t index) const {
+    return describe(request_.object, request_.dkey, request_.akeys[index].akey);
+  }
+
+  Core& core_;
+  const UpdateRequest& request_;
+  media::Buffer& payload_;
+  std::uint64_t payload_bytes_;
+  SmallVector<Piece, 1> pieces_;
+  Checksums checksums_;  // empty: not kept
+  ValueBytes values_;
+  bool applied_ = false;
+};
+
+Result<> Update::check_payload() {
+  std::uint64_t bytes = 0;
+  for (const AkeyUpdate& akey : request_.akeys) bytes += akey.bytes;
+  if (bytes != payload_bytes_ || payload_.size() < payload_bytes_)
+    return failf(Code::kInvalidArgument, "payload: {} bytes, the akeys hold {}", payload_bytes_, bytes);
+  return {};
+}
+
+Result<> Update::prepare(bool checksums) {
+  CHECK_OK(check_payload());
+  CHECK_OK(verify_checksums(checksums));
+  cut();
+  return {};
+}
+
+Result<> Update::verify_checksums(bool keep) {
+  std::uint64_t offset = 0;
+  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
+    const AkeyUpdate& akey = request_.akeys[i];
+    const ByteView data(payload_.data() + offset, akey.bytes);
+    offset += akey.bytes;
+    if (!keep && akey.checksums.empty()) continue;
+    const std::size_t at = checksums_.size();
+    append_checksums(akey, data, checksums_);
+    if (akey.checksums.empty()) continue;
+    if (!std::equal(akey.checksums.begin(), akey.checksums.end(), checksums_.begin() + at, checksums_.end()))
+      return failf(Code::kChecksumMismatch,
+                   "{}: the data that arrived is not what the client checksummed; send it again", describe_akey(i));
+  }
+  if (!keep) checksums_.clear();
+  return {};
+}
+
+void Update::cut() {
+  std::uint64_t offset = 0;
+  std::uint32_t checksum = 0;
+  const auto add = [&](std::uint32_t akey, RecordRange range, std::uint64_t bytes) {
+    Piece& piece = pieces_.emplace_back();
+    piece.akey = akey;
+    piece.first = range.first;
+    piece.records = range.count;
+    piece.offset = offset;
+    piece.bytes = bytes;
+    piece.checksum = checksum;
+    piece.stored = bytes > core_.options.inline_bytes;
+    // The rest of the last block must be zero; it can be made so in place only where no other piece begins in it.
+    const bool alone_in_block = (offset + bytes) % media::kBlockBytes == 0 || offset + bytes == payload_bytes_;
+    piece.direct = piece.stored && offset % media::kBlockBytes == 0 && alone_in_block;
+    offset += bytes;
+    checksum += static_cast<std::uint32_t>(chunk_count(bytes));
+  };
+  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
+    const AkeyUpdate& akey = request_.akeys[i];
+    if (akey.kind == ValueKind::kSingle) {
+      add(i, {0, 0}, akey.bytes);
+      continue;
+    }
+    for (RecordRange range : akey.ranges)
+      while (range.count > 0) {
+        const RecordRange piece = first_piece(range, akey.record_bytes);
+        add(i, piece, piece.count * akey.record_bytes);
+        range = {range.first + piece.count, range.count - piece.count};
+      }
+  }
+}
+
+Result<> Update::reserve(Piece& piece) {
+  for (std::uint32_t missing = piece.blocks(); missing > 0;) {
+    const auto extent = core_.store.reserve(missing, store::SpaceClass::kForeground);
+    if (!extent) {
+      if (extent.error() == Code::kNoSpace)
+        return failf(
+            Code::kNoSpace,
+            "the target is full ({} more blocks needed): delete data or wait for aggregation, or extend the pool",
+            missing);
+      return fail(extent.error());
+    }
+    piece.extents.push_back(*extent);
+    missing -= extent->blocks;
+  }
+  // Ascending, as the entry wants them; they are still empty, so any order is right.
+  std::ranges::sort(piece.extents);
+  return {};
+}
+
+void Update::add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group) {
+  // A batch is applied after the write completed; what the device does not make durable by then, the flush that
+  // precedes the log record does (docs/formats/object.md, "Durability").
+  const auto durability =
+      core_.store.data_device().prefers_durable_writes() ? media::Durability::kDurable : media::Durability::kCached;
+  std::memset(from.data() + piece.bytes, 0, from.size() - piece.bytes);
+  for (const store::Extent& extent : piece.extents) {
+    const std::size_t bytes = std::size_t{extent.blocks} * media::kBlockBytes;
+    group.write(extent.first, from.first(bytes), durability, registered_index);
+    from = from.subspan(bytes);
+  }
+}
+
+Task<Result<>> Update::write(Until until) {
+  IoGroup group(core_.store.data_device());
+  bool copies = false;
+  for (Piece& piece : pieces_) {
+    if (!piece.stored) continue;
+    CO_CHECK_OK(reserve(piece));
+    copies = copies || !piece.direct;
+  }
+  for (const Piece& piece : pieces_)
+    if (piece.direct)
+      add_writes(piece, {payload_.data() + piece.offset, std::size_t{piece.blocks()} * media::kBlockBytes},
+                 payload_.registered_index(), group);
+  CO_CHECK_OK(co_await group.run());
+  if (copies) CO_CHECK_OK(co_await write_copies(until));
+  for (Piece& piece : pieces_) encode(piece);
+  co_return Result<>();
+}
+
+/// Writes what is not aligned through one buffer, as many pieces at a time as it holds.
+Task<Result<>> Update::write_copies(Until until) {
+  constexpr std::uint32_t kMost = 1u << 20;
+  std::uint32_t wanted = 0;
+  for (const Piece& piece : pieces_)
+    if (piece.stored && !piece.direct) wanted += piece.blocks() * media::kBlockBytes;
+  CO_TRY(const media::Buffer buffer, co_await core_.bounce.allocate(std::min(wanted, kMost), until));
+  for (std::size_t next = 0; next < pieces_.size();) {
+    IoGroup group(core_.store.data_device());
+    MutableBytes room = buffer.span();
+    for (; next < pieces_.size(); ++next) {
+      const Piece& piece = pieces_[next];
+      if (!piece.stored || piece.direct) continue;
+      const std::size_t bytes = std::size_t{piece.blocks()} * media::kBlockBytes;
+      if (bytes > room.size()) break;
+      std::memcpy(room.data(), payload_.data() + piece.offset, piece.bytes);
+      core_.counters.copied_bytes += piece.bytes;
+      add_writes(piece, room.first(bytes), buffer.registered_index(), group);
+      room = room.subspan(bytes);
+    }
+    CO_CHECK_OK(co_await group.run());
+  }
+  co_return Result<>();
+}
+
+void Update::encode(Piece& piece) {
+  const AkeyUpdate& akey = request_.akeys[piece.akey];
+  DataHeader header;
+  header.type = akey.kind == ValueKind::kSingle ? EntryType::kSingle : EntryType::kExtent;
+  header.bytes = piece.bytes;
+  header.records = piece.records;
+  header.record_bytes = akey.record_bytes;
+  if (!checksums_.empty()) header.checksums = checksums_.view().subspan(piece.checksum, chunk_count(piece.bytes));
+  piece.value_offset = static_cast<std::uint32_t>(values_.size());
+  if (piece.stored) {
+    append_stored(header, piece.extents.view(), values_);
+  } else {
+    append_inline(header, {payload_.data() + piece.offset, piece.bytes}, values_);
+  }
+  piece.value_bytes = static_cast<std::uint32_t>(values_.size()) - piece.value_offset;
+}
+
+Result<> Update::check_dkey(const Reader& reader, KeyPath& path) const {
+  if (request_.dkey_condition == Precondition::kNone) return {};
+  TRY(const bool exists, dkey_exists(reader, path));
+  if (exists == (request_.dkey_condition == Precondition::kPresent)) return {};
+  return failf(Code::kConditionFailed, "object {}, dkey '{}': {}", request_.object.to_string(),
+               printable(request_.dkey), exists ? "exists" : "does not exist");
+}
+
+Result<AkeyPlan> Update::plan_akey(const Reader& reader, KeyPath& path, Epoch hidden, std::uint32_t index) const {
+  const AkeyUpdate& akey = request_.akeys[index];
+  TRY(const AkeyState state, akey_state(reader, path, hidden));
+  if (akey.condition != Precondition::kNone && state.exists() != (akey.condition == Precondition::kPresent))
+    return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), state.exists() ? "exists" : "does not exist");
+  const bool array = akey.kind == ValueKind::kArray;
+  if (state.exists() && (state.is == AkeyState::Is::kArray) != array)
+    return failf(Code::kTypeMismatch, "{}: is {}", describe_akey(index), array ? "a single value" : "an array");
+  if (!array) return AkeyPlan{};
+  if (state.exists() && state.record_bytes != akey.record_bytes)
+    return failf(Code::kTypeMismatch, "{}: its records have {} bytes, not {}", describe_akey(index), state.record_bytes,
+                 akey.record_bytes);
+  AkeyPlan plan{.born = !state.exists(), .birth = state.born, .flags = state.flags};
+  for (const Piece& piece : pieces_)
+    if (piece.akey == index) plan.flags.add_class(extent_class(piece.bytes));
+  plan.put_array = plan.born || plan.flags != state.flags;
+  return plan;
+}
+
+void Update::put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans) {
+  store::Batch& batch = core_.batch;
+  batch.clear();
+  std::uint32_t akey = UINT32_MAX;
+  for (const Piece& piece : pieces_) {
+    const AkeyUpdate& update = request_.akeys[piece.akey];
+    if (piece.akey != akey) {
+      akey = piece.akey;
+      path.set_akey(update.akey);
+      const AkeyPlan& plan = plans[akey];
+      if (plan.put_array) {
+        ValueBytes value;
+        append_array(update.record_bytes, plan.flags, value);
+        batch.put(container.tree, path.akey_entry(plan.born ? epoch : plan.birth), value);
+      }
+    }
+    const ByteView key = update.kind == ValueKind::kSingle ? path.single(epoch)
+                                                           : path.extent(extent_class(piece.bytes), piece.first, epoch);
+    batch.put(container.tree, key, {values_.data() + piece.value_offset, piece.value_bytes});
+    for (const store::Extent& extent : piece.extents) batch.claim(extent);
+  }
+}
+
+Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
+  TRY(Container * container, core_.find_container(request_.container, seen));
+  TRY(const auto known, core_.sessions.check(request_.id, core_.wall_now()));
+  if (known) {
+    ++core_.counters.repeated;
+    seen = std::max(seen, known->lsn);
+    return UpdateReply{known->epoch};
+  }
+  const Reader reader{view, container->tree, kEpochLatest};
+  KeyPath path(request_.object, request_.dkey);
+  TRY(const Epoch hidden, dkey_hidden(reader, path));
+  CHECK_OK(check_dkey(reader, path));
+  SmallVector<AkeyPlan, 1> plans;
+  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
+    path.set_akey(request_.akeys[i].akey);
+    TRY(const AkeyPlan plan, plan_akey(reader, path, hidden, i));
+    plans.push_back(plan);
+  }
+  Core::Stamp stamp{.request = request_.id, .epoch = core_.clock.next(core_.wall_now()), .ceiling = {}};
+  for (const Piece& piece : pieces_) stamp.added_bytes += static_cast<std::int64_t>(piece.bytes);
+  put_all(*container, path, stamp.epoch, plans.view());
+  core_.stamp(*container, stamp);
+  TRY(const store::Lsn lsn, view.apply(core_.batch));
+  applied_ = true;
+  core_.stamped(*container, stamp, lsn);
+  seen = std::max(seen, lsn);
+  return UpdateReply{stamp.epoch};
+}
+
+}  // namespace
+
+Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
+                                 std::uint64_t payload_bytes, Until until, store::Lsn& seen) {
+  CO_CHECK_OK(validate(request));
+  // Both are looked at again when the update is applied; here they only save the writing of data that nobody wants.
+  CO_TRY(const Container* container, core.find_container(request.container, seen));
+  CO_TRY(const auto known, core.sessions.check(request.id, core.wall_now()));
+  if (known) {
+    ++core.counters.repeated;
+    seen = std::max(seen, known->lsn);
+    co_return UpdateReply{known->epoch};
+  }
+  Update operation(core, request, payload, payload_bytes);
+  CO_CHECK_OK(operation.prepare(container->properties.checksums));
+  CO_CHECK_OK(co_await operation.write(until));
+  ++core.counters.updates;
+  co_return co_await core.store.run(
+      [&operation, &seen](store::View& view) {
+        auto result = operation.attempt(view, seen);
+        seen = std::max(seen, view.seen());
+        return result;
+      },
+      until);
+}
+
+}  // namespace cenote::object

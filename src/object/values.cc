@@ -1,0 +1,163 @@
+#include "values.h"
+
+#include "cenote/base/codec.h"
+#include "cenote/base/format.h"
+#include "varint.h"
+
+namespace cenote::object {
+namespace {
+
+constexpr std::byte kVersion{1};
+constexpr std::uint8_t kInlineFlag = 1;
+constexpr std::uint8_t kChecksumFlag = 2;
+
+static_assert(kMaxInlineBytes + 32 <= store::kMaxValueBytes);
+// The worst fragmented piece: every block an extent of its own. Extents ascend, so their distances add up to less than
+// the device; with 2^38 blocks (1 PiB) distance and length together take at most five bytes on average.
+static_assert(32 + 256 * 4 + 256 * 5 <= store::kMaxValueBytes);
+
+void append_byte(ValueBytes& out, std::uint32_t value) { out.push_back(static_cast<std::byte>(value)); }
+
+void append_header(ValueBytes& out, EntryType type) {
+  out.push_back(kVersion);
+  append_byte(out, static_cast<std::uint32_t>(type));
+}
+
+void append_data_header(const DataHeader& header, std::uint8_t flags, ValueBytes& out) {
+  append_header(out, header.type);
+  if (!header.checksums.empty()) flags |= kChecksumFlag;
+  append_byte(out, flags);
+  if (header.type == EntryType::kSingle) {
+    append_varint(out, header.bytes);
+  } else {
+    ASSERT(header.type == EntryType::kExtent && header.bytes == header.records * header.record_bytes);
+    append_varint(out, header.records);
+    append_varint(out, header.record_bytes);
+  }
+  const std::size_t at = out.size();
+  out.resize(at + header.checksums.size() * sizeof(std::uint32_t));
+  for (std::size_t i = 0; i < header.checksums.size(); ++i) store_le(out.data() + at + i * 4, header.checksums[i]);
+}
+
+// One pass that checks what `Entry::extents` will rely on.
+bool take_extents(VarintReader& in, Entry& entry) {
+  entry.extent_count = static_cast<std::uint32_t>(in.bounded(256));
+  const ByteView start = in.rest();
+  std::uint64_t blocks = 0;
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < entry.extent_count; ++i) {
+    const std::uint64_t gap = in.next();
+    const std::uint64_t length = (gap & 1) != 0 ? in.bounded(store::kGroupBlocks) : 1;
+    if (in.bad() || length == 0 || (length == 1 && (gap & 1) != 0) || gap / 2 > UINT64_MAX / 4 - end) return false;
+    end += gap / 2 + length;
+    blocks += length;
+  }
+  entry.packed_extents = start.first(start.size() - in.rest().size());
+  return blocks == chunk_count(entry.bytes) && in.rest().empty();
+}
+
+bool take_data(VarintReader& in, Entry& entry) {
+  const std::uint32_t flags = in.byte();
+  if (entry.type == EntryType::kSingle) {
+    entry.bytes = in.bounded(kMaxSingleValueBytes);
+  } else {
+    entry.records = in.bounded(kArrayWindowBytes);
+    entry.record_bytes = static_cast<std::uint32_t>(in.bounded(kMaxRecordBytes));
+    if (in.bad() || entry.records == 0 || entry.record_bytes == 0) return false;
+    entry.bytes = entry.records * entry.record_bytes;
+    if (entry.bytes > kArrayWindowBytes) return false;
+  }
+  if (in.bad() || flags > (kInlineFlag | kChecksumFlag)) return false;
+  entry.is_inline = (flags & kInlineFlag) != 0;
+  if ((flags & kChecksumFlag) != 0) entry.checksums = in.raw(chunk_count(entry.bytes) * sizeof(std::uint32_t));
+  if (!entry.is_inline) return take_extents(in, entry);
+  entry.data = in.raw(entry.bytes);
+  return !in.bad() && in.rest().empty();
+}
+
+bool take_body(VarintReader& in, Entry& entry) {
+  switch (entry.type) {
+    case EntryType::kPunch:
+      return in.rest().empty();
+    case EntryType::kArray:
+      entry.flags.bits = static_cast<std::uint8_t>(in.byte());
+      entry.record_bytes = static_cast<std::uint32_t>(in.bounded(kMaxRecordBytes));
+      return !in.bad() && entry.record_bytes > 0 && in.rest().empty();
+    case EntryType::kHole:
+      entry.records = in.next();
+      return !in.bad() && entry.records > 0 && in.rest().empty();
+    case EntryType::kSingle:
+    case EntryType::kExtent:
+      return take_data(in, entry);
+  }
+  return false;
+}
+
+}  // namespace
+
+std::uint32_t Entry::checksum(std::uint64_t chunk) const {
+  ASSERT((chunk + 1) * sizeof(std::uint32_t) <= checksums.size());
+  return load_le<std::uint32_t>(checksums.data() + chunk * sizeof(std::uint32_t));
+}
+
+Extents Entry::extents() const {
+  Extents extents;
+  VarintReader in(packed_extents);
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < extent_count; ++i) {
+    const std::uint64_t gap = in.next();
+    const std::uint64_t first = end + gap / 2;
+    const std::uint32_t blocks = (gap & 1) != 0 ? static_cast<std::uint32_t>(in.next()) : 1;
+    extents.push_back({media::BlockNo(first), blocks});
+    end = first + blocks;
+  }
+  return extents;
+}
+
+void append_punch(ValueBytes& out) { append_header(out, EntryType::kPunch); }
+
+void append_array(std::uint32_t record_bytes, ArrayFlags flags, ValueBytes& out) {
+  append_header(out, EntryType::kArray);
+  append_byte(out, flags.bits);
+  append_varint(out, record_bytes);
+}
+
+void append_hole(std::uint64_t records, ValueBytes& out) {
+  append_header(out, EntryType::kHole);
+  append_varint(out, records);
+}
+
+void append_inline(const DataHeader& header, ByteView data, ValueBytes& out) {
+  ASSERT(data.size() == header.bytes && data.size() <= kMaxInlineBytes);
+  append_data_header(header, kInlineFlag, out);
+  out.append(data);
+}
+
+void append_stored(const DataHeader& header, std::span<const store::Extent> extents, ValueBytes& out) {
+  append_data_header(header, 0, out);
+  append_varint(out, extents.size());
+  std::uint64_t end = 0;
+  for (const store::Extent& extent : extents) {
+    ASSERT(extent.first.value() >= end);
+    append_varint(out, (extent.first.value() - end) << 1 | (extent.blocks > 1 ? 1 : 0));
+    if (extent.blocks > 1) append_varint(out, extent.blocks);
+    end = extent.first.value() + extent.blocks;
+  }
+}
+
+Result<Entry> decode_entry(ByteView value) {
+  if (value.size() < 2) return failf(Code::kCorrupt, "a value of a container's tree is too short: {}", to_hex(value));
+  if (value[0] > kVersion)
+    return failf(Code::kNewerFormat,
+                 "a value of a container's tree has version {}, this build knows {}: use a newer Cenote",
+                 static_cast<unsigned>(value[0]), static_cast<unsigned>(kVersion));
+  Entry entry;
+  entry.type = static_cast<EntryType>(value[1]);
+  VarintReader in(value.subspan(2));
+  if (value[0] != kVersion || !take_body(in, entry))
+    return failf(Code::kCorrupt, "a value of a container's tree does not decode: {}",
+                 to_hex(value.first(value.size() < 64 ? value.size() : 64)));
+  return entry;
+}
+
+}  // namespace cenote::object

@@ -1,0 +1,79 @@
+#pragma once
+
+// Values of a container's tree (docs/formats/object.md): small headers with data inline, or the blocks that hold it,
+// and the checksums of its chunks.
+
+#include "cenote/base/bytes.h"
+#include "cenote/base/error.h"
+#include "cenote/protocol/object_requests.h"
+#include "cenote/store/types.h"
+
+namespace cenote::object {
+
+/// What an entry says about its position from its epoch on.
+enum class EntryType : std::uint8_t {
+  kPunch = 1,   ///< of an object, dkey or akey: everything below with the same or an earlier epoch is gone
+  kArray = 2,   ///< birth of an array
+  kSingle = 3,  ///< a value
+  kExtent = 4,  ///< records of an array
+  kHole = 5,    ///< punched records of an array, inside one window or (wide) of whole windows
+};
+
+/// Facts about an array that save its readers lookups. They may claim more than there is, never less.
+struct ArrayFlags {
+  std::uint8_t bits = 0;
+  bool has_class(std::uint32_t extent_class) const { return (bits >> extent_class & 1) != 0; }
+  void add_class(std::uint32_t extent_class) { bits = static_cast<std::uint8_t>(bits | 1u << extent_class); }
+  bool has_wide_punches() const { return (bits & kWide) != 0; }
+  void add_wide_punch() { bits |= kWide; }
+  friend bool operator==(ArrayFlags, ArrayFlags) = default;
+
+ private:
+  static constexpr std::uint8_t kWide = 0x80;
+};
+
+using Extents = SmallVector<store::Extent, 2>;
+using ValueBytes = SmallVector<std::byte, 64>;
+
+/// A decoded value; views point into the encoded one.
+struct Entry {
+  EntryType type = EntryType::kPunch;
+  ArrayFlags flags;                ///< kArray
+  std::uint32_t record_bytes = 0;  ///< kArray, kExtent
+  std::uint64_t records = 0;       ///< kExtent, kHole
+  std::uint64_t bytes = 0;         ///< kSingle, kExtent: of data
+  bool is_inline = false;
+  ByteView data;       ///< inline data
+  ByteView checksums;  ///< one little-endian u32 per chunk; empty: none
+  std::uint32_t extent_count = 0;
+  ByteView packed_extents;
+
+  bool holds_data() const { return type == EntryType::kSingle || type == EntryType::kExtent; }
+  std::uint32_t checksum(std::uint64_t chunk) const;
+  /// The extents in the order of the data, which is also ascending on the device.
+  Extents extents() const;
+};
+
+/// Largest data that may stay inline whatever the options say.
+inline constexpr std::uint32_t kMaxInlineBytes = 2048;
+
+struct DataHeader {
+  EntryType type = EntryType::kSingle;
+  std::uint64_t bytes = 0;
+  std::uint64_t records = 0;       ///< kExtent
+  std::uint32_t record_bytes = 0;  ///< kExtent
+  std::span<const std::uint32_t> checksums;
+};
+
+// Each appends one value to `out`.
+void append_punch(ValueBytes& out);
+void append_array(std::uint32_t record_bytes, ArrayFlags flags, ValueBytes& out);
+void append_hole(std::uint64_t records, ValueBytes& out);
+void append_inline(const DataHeader& header, ByteView data, ValueBytes& out);
+/// `extents` ascending, together ceil(bytes / block) blocks.
+void append_stored(const DataHeader& header, std::span<const store::Extent> extents, ValueBytes& out);
+
+/// kCorrupt: not a value of this format; kNewerFormat: of a later version.
+Result<Entry> decode_entry(ByteView value);
+
+}  // namespace cenote::object

@@ -1,0 +1,125 @@
+#include "store_crash.h"
+
+#include <vector>
+
+#include "cenote/base/format.h"
+#include "store_test_kit.h"
+#include "store_workload.h"
+
+namespace cenote::store {
+namespace {
+
+/// What a crash at one device write left, and what was promised by then.
+struct Cut {
+  std::uint64_t write = 0;
+  std::unique_ptr<media::SimMedium> image;
+  std::uint64_t applied = 0;
+  std::uint64_t acknowledged = 0;
+};
+
+class CrashTest {
+ public:
+  explicit CrashTest(CrashTestOptions options) : options_(options), random_(options.seed) {}
+
+  CrashTestOutcome run() {
+    record();
+    for (const Cut& cut : cuts_) {
+      if (!outcome_.problem.empty()) break;
+      const std::string problem = replay(cut);
+      if (!problem.empty()) {
+        outcome_.problem = fmt::format("seed {}, cut at write {}: {}", options_.seed, cut.write, problem);
+      }
+    }
+    outcome_.cuts = cuts_.size();
+    return std::move(outcome_);
+  }
+
+ private:
+  WorkloadOptions workload(std::uint32_t steps) {
+    WorkloadOptions workload;
+    workload.seed = random_();
+    workload.steps = steps;
+    workload.keys = 60;
+    workload.checkpoint_in = 8;
+    return workload;
+  }
+
+  /// The run that is cut: it goes on to its end, and keeps an image of the medium for each cut.
+  void record() {
+    StoreBench bench(options_.seed, 64);
+    bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    bench.format_store();
+    bench.open();
+    bench.device->set_write_hook([&](std::uint64_t number, const media::IoRequest&) {
+      outcome_.writes = number;
+      if (number % options_.cut_every != 0) return;
+      cuts_.push_back({number, bench.device->crash_image({}), history_.effects.size(), history_.acknowledged});
+    });
+    Workload run(*bench.store, history_, workload(options_.steps));
+    bench.block_on(run.run());
+    if (outcome_.problem.empty()) outcome_.problem = run.problem();
+    bench.power_off();
+  }
+
+  History promised(const Cut& cut) const {
+    History history;
+    history.effects.assign(history_.effects.begin(),
+                           history_.effects.begin() + static_cast<std::ptrdiff_t>(cut.applied));
+    history.acknowledged = cut.acknowledged;
+    return history;
+  }
+
+  std::string replay(const Cut& cut) {
+    StoreBench bench(random_(), 64);
+    bench.medium = cut.image->clone();
+    bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    History history = promised(cut);
+    // A third of the cuts crash again while they recover, up to three times.
+    for (int again = 0; cut.write % 3 == 1 && again < 3; ++again) crash_in_recovery(bench);
+    std::string problem = open_and_verify(bench, history);
+    // Another third go on, crash at some write, and recover once more.
+    if (problem.empty() && cut.write % 3 == 2) problem = work_and_crash(bench, history);
+    return problem;
+  }
+
+  void crash_in_recovery(StoreBench& bench) {
+    bench.power_on();
+    crash_at(bench, 1 + random_() % 3);
+    static_cast<void>(bench.try_open());
+    bench.power_off();
+  }
+
+  static void crash_at(StoreBench& bench, std::uint64_t write) {
+    bench.device->set_write_hook([device = bench.device.get(), write](std::uint64_t number, const media::IoRequest&) {
+      if (number == write) device->crash({});
+    });
+  }
+
+  static std::string open_and_verify(StoreBench& bench, History& history) {
+    const auto opened = bench.try_open();
+    if (!opened) return opened.error().to_string();
+    return bench.block_on(verify_store(*bench.store, history));
+  }
+
+  std::string work_and_crash(StoreBench& bench, History& history) {
+    crash_at(bench, bench.device->counters().writes + bench.device->counters().flushes + 1 + random_() % 20);
+    Workload more(*bench.store, history, workload(12));
+    bench.block_on(more.run());
+    if (!more.problem().empty()) return more.problem();
+    if (!bench.device->dead()) bench.device->crash({});
+    bench.power_off();
+    return open_and_verify(bench, history);
+  }
+
+  CrashTestOptions options_;
+  std::mt19937_64 random_;
+  History history_;
+  std::vector<Cut> cuts_;
+  CrashTestOutcome outcome_;
+};
+
+}  // namespace
+
+CrashTestOutcome run_crash_test(CrashTestOptions options) { return CrashTest(options).run(); }
+
+}  // namespace cenote::store

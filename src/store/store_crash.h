@@ -1,0 +1,24 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace cenote::store {
+
+/// One crash test: a random workload is cut at every device write (or every `cut_every`th), each cut is reopened,
+/// compared with what was applied and acknowledged, checked, used and crashed again. Test only.
+struct CrashTestOptions {
+  std::uint64_t seed = 1;
+  std::uint32_t steps = 40;
+  std::uint32_t cut_every = 1;
+};
+
+struct CrashTestOutcome {
+  std::string problem;  ///< empty: nothing was wrong
+  std::uint64_t writes = 0;
+  std::uint64_t cuts = 0;
+};
+
+CrashTestOutcome run_crash_test(CrashTestOptions options);
+
+}  // namespace cenote::store

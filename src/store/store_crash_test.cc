@@ -1,0 +1,41 @@
+#include "store_crash.h"
+
+#include <gtest/gtest.h>
+
+#include "store_test_kit.h"
+
+namespace cenote::store {
+namespace {
+
+class StoreCrash : public ::testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(StoreCrash, EveryCutKeepsWhatWasAcknowledged) {
+  const CrashTestOutcome outcome = run_crash_test({.seed = GetParam()});
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_GT(outcome.cuts, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreCrash, ::testing::Range<std::uint64_t>(1, 9));
+
+TEST(StoreFormat, CutAtAnyWriteLeavesNoStoreOrTheNewOne) {
+  StoreBench bench(5, 64);
+  bench.format_store();  // what was there before
+  std::vector<std::unique_ptr<media::SimMedium>> images;
+  bench.device->set_write_hook([&](std::uint64_t, const media::IoRequest&) {
+    for (int i = 0; i < 4; ++i) images.push_back(bench.device->crash_image({}));
+  });
+  bench.format.overwrite = true;
+  bench.format.target = Uuid::from_random(77, 77);
+  bench.format_store();
+  bench.power_off();
+  for (const auto& image : images) {
+    StoreBench cut(6, 64);
+    cut.medium = image->clone();
+    const auto opened = cut.try_open();
+    EXPECT_TRUE(opened || opened.error() == Code::kNotFound || opened.error() == Code::kCorrupt)
+        << opened.error().to_string();
+  }
+}
+
+}  // namespace
+}  // namespace cenote::store
