@@ -22,6 +22,7 @@ TEST(ObjectStore, SmallAndLargeValuesComeBack) {
     const auto updated = target.update(target.single(kObject, key_of("d"), akey, value), value);
     ASSERT_TRUE(updated) << updated.error().to_string();
     for (int round = 0; round < 2; ++round) {
+      if (round == 1) target.reopen();
       const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), akey));
       ASSERT_TRUE(fetched) << fetched.error().to_string();
       EXPECT_TRUE(fetched->reply.akeys[0].exists);
@@ -31,7 +32,6 @@ TEST(ObjectStore, SmallAndLargeValuesComeBack) {
       Checksums expected;
       append_checksums(value, expected);
       EXPECT_EQ(fetched->reply.akeys[0].checksums, expected);
-      if (round == 0) target.reopen();
     }
   }
 }
@@ -82,9 +82,9 @@ TEST(ObjectStore, ManyAkeysGoInOneUpdate) {
   Bytes payload;
   for (std::uint32_t i = 0; i < kMaxAkeysPerRequest; ++i) {
     const Bytes value = pattern(i, i * 150 + 1);
-    const UpdateRequest one = i % 2 == 0 ? target.single(kObject, key_of("d"), key_of("a" + std::to_string(i)), value)
-                                         : target.array(kObject, key_of("d"), key_of("a" + std::to_string(i)), 1,
-                                                        {{i, value.size()}}, value);
+    const UpdateRequest one =
+        i % 2 == 0 ? target.single(kObject, key_of("d"), key_of("a" + std::to_string(i)), value)
+                   : target.array(kObject, key_of("d"), key_of("a" + std::to_string(i)), 1, {{i, value.size()}}, value);
     request.akeys.push_back(one.akeys[0]);
     payload.insert(payload.end(), value.begin(), value.end());
   }
@@ -104,11 +104,12 @@ TEST(ObjectStore, TheLargestUpdateFits) {
   TestTarget target(5);
   target.create();
   const std::string long_key(kMaxAkeyBytes - 2, 'k');
-  UpdateRequest request{.container = target.container,
-                        .object = kObject,
-                        .dkey = key_of(std::string(kMaxDkeyBytes, 'd')),
-                        .akeys = {},
-                        .id = {.session = 1, .sequence = 1, .expiry = target.node.wall_now() + std::chrono::seconds(9)}};
+  UpdateRequest request{
+      .container = target.container,
+      .object = kObject,
+      .dkey = key_of(std::string(kMaxDkeyBytes, 'd')),
+      .akeys = {},
+      .id = {.session = 1, .sequence = 1, .expiry = target.node.wall_now() + std::chrono::seconds(9)}};
   Bytes payload;
   const std::uint32_t pieces = kMaxPiecesPerUpdate;
   for (std::uint32_t i = 0; i < kMaxAkeysPerRequest; ++i) {
@@ -294,7 +295,8 @@ TEST(ObjectStore, ListsAreCutByAnchorsAndPrefixes) {
   target.create();
   const Bytes value = pattern(1, 10);
   for (int i = 0; i < 50; ++i)
-    ASSERT_TRUE(target.update(target.single(kObject, key_of("name-" + std::to_string(100 + i)), key_of("a"), value), value));
+    ASSERT_TRUE(
+        target.update(target.single(kObject, key_of("name-" + std::to_string(100 + i)), key_of("a"), value), value));
   ListRequest request{.container = target.container,
                       .level = ListLevel::kDkeys,
                       .object = kObject,
@@ -330,7 +332,8 @@ TEST(ObjectStore, EpochsNeverGoBackWhateverTheWallClockDoes) {
   target.create();
   const Bytes value = pattern(1, 10);
   Epoch last;
-  for (const auto skew : {std::chrono::hours(0), std::chrono::hours(-1), std::chrono::hours(-5), std::chrono::hours(1)}) {
+  for (const auto skew :
+       {std::chrono::hours(0), std::chrono::hours(-1), std::chrono::hours(-5), std::chrono::hours(1)}) {
     target.node.set_clock_skew(skew);
     for (int i = 0; i < 3; ++i) {
       const auto updated = target.update(target.single(kObject, key_of("d"), key_of("a"), value), value);
@@ -342,8 +345,10 @@ TEST(ObjectStore, EpochsNeverGoBackWhateverTheWallClockDoes) {
   }
   // What was read at an epoch stays as it was, also after a restart.
   const Epoch soon(last.value() + 500'000'000);
-  const auto read = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), soon));
-  ASSERT_TRUE(read) << read.error().to_string();
+  {
+    const auto read = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a"), soon));
+    ASSERT_TRUE(read) << read.error().to_string();
+  }
   target.node.set_clock_skew(std::chrono::hours(-9));
   target.reopen();
   const auto updated = target.update(target.single(kObject, key_of("d"), key_of("a"), value), value);
@@ -363,7 +368,8 @@ TEST(ObjectStore, BackgroundAggregationGivesSpaceBack) {
     ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("a"), value), value));
   EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 20u * 100'000);
   const Epoch old = target.objects->now();
-  target.world.run_until([&target] { return target.objects->counters().merged_entries >= 19; }, std::chrono::seconds(30));
+  target.world.run_until([&target] { return target.objects->counters().merged_entries >= 19; },
+                         std::chrono::seconds(30));
   EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 100'000u);
   const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")));
   ASSERT_TRUE(fetched);

@@ -126,8 +126,8 @@ class TestTarget {
     append_checksums(update, value, update.checksums);
     return request;
   }
-  UpdateRequest array(const ObjectId& object, KeyBytes dkey, KeyBytes akey, std::uint32_t record_bytes, RecordRanges ranges,
-                      ByteView data) const {
+  UpdateRequest array(const ObjectId& object, KeyBytes dkey, KeyBytes akey, std::uint32_t record_bytes,
+                      RecordRanges ranges, ByteView data) const {
     UpdateRequest request{.container = container, .object = object, .dkey = std::move(dkey), .akeys = {}, .id = {}};
     AkeyUpdate& update = request.akeys.emplace_back();
     update.akey = std::move(akey);
