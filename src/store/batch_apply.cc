@@ -36,13 +36,16 @@ Result<BatchApply::Need> BatchApply::prepare(ByteView encoded) {
 
 Result<> BatchApply::prepare_operation(const Operation& operation, Need& need) {
   switch (operation.kind) {
-    case OperationKind::kPut: return prepare_put(operation, need);
+    case OperationKind::kPut:
+      return prepare_put(operation, need);
     case OperationKind::kErase:
       CHECK_OK(require_tree(operation.tree));
       if (made_here(operation.tree)) return {};
       return state_.trees.prepare_erase(operation.tree, operation.key, need.frames);
-    case OperationKind::kCreateTree: return prepare_create(operation, need);
-    case OperationKind::kDropTree: return prepare_drop(operation, need);
+    case OperationKind::kCreateTree:
+      return prepare_create(operation, need);
+    case OperationKind::kDropTree:
+      return prepare_drop(operation, need);
     case OperationKind::kClaim:
       ASSERT(mode_ == Mode::kReplay || state_.allocator.is_reserved(operation.extent));
       return {};
@@ -68,7 +71,8 @@ Result<> BatchApply::prepare_create(const Operation& operation, Need& need) {
   }
   const auto name_taken = state_.catalog.find(operation.name());
   const bool name_freed = name_taken && std::ranges::find(drops_, *name_taken) != drops_.end();
-  const bool twice = std::ranges::any_of(creates_, [&](const Operation& other) { return other.name() == operation.name(); });
+  const bool twice =
+      std::ranges::any_of(creates_, [&](const Operation& other) { return other.name() == operation.name(); });
   if ((name_taken && !name_freed) || twice) return failf(Code::kExists, "there is a tree '{}'", operation.name());
   if (state_.catalog.find(operation.tree) != nullptr || made_here(operation.tree)) {
     return failf(Code::kExists, "there is a tree {}", operation.tree.value());
@@ -98,12 +102,21 @@ Result<> BatchApply::apply(ByteView encoded, Lsn lsn) {
 
 Result<> BatchApply::apply_operation(const Operation& operation, Lsn lsn) {
   switch (operation.kind) {
-    case OperationKind::kPut: state_.trees.put(operation.tree, operation.key, operation.value, lsn); return {};
-    case OperationKind::kErase: state_.trees.erase(operation.tree, operation.key, lsn); return {};
-    case OperationKind::kCreateTree: create_tree(operation, lsn); return {};
-    case OperationKind::kDropTree: drop_tree(operation.tree, lsn); return {};
+    case OperationKind::kPut:
+      state_.trees.put(operation.tree, operation.key, operation.value, lsn);
+      return {};
+    case OperationKind::kErase:
+      state_.trees.erase(operation.tree, operation.key, lsn);
+      return {};
+    case OperationKind::kCreateTree:
+      create_tree(operation, lsn);
+      return {};
+    case OperationKind::kDropTree:
+      drop_tree(operation.tree, lsn);
+      return {};
     case OperationKind::kClaim:
-    case OperationKind::kRelease: return apply_extent(operation, lsn);
+    case OperationKind::kRelease:
+      return apply_extent(operation, lsn);
   }
   return fail(Code::kInternal);
 }
@@ -126,16 +139,14 @@ void BatchApply::create_tree(const Operation& operation, Lsn lsn) {
   const PageId root = state_.trees.create(operation.tree, lsn);
   state_.trees.put(kCatalogTree, Catalog::name_key(operation.name()), Catalog::tree_value(operation.tree, root), lsn);
   state_.catalog.add(operation.tree, operation.name(), root);
-  state_.catalog_changed = lsn;
 }
 
 /// Unlinks the tree; its pages are given back in the background.
 void BatchApply::drop_tree(TreeId tree, Lsn lsn) {
-  const PageId root = state_.trees.detach(tree);
+  const PageId root = state_.trees.detach(tree, lsn);
   state_.trees.erase(kCatalogTree, Catalog::name_key(state_.catalog.find(tree)->name), lsn);
   state_.trees.put(kCatalogTree, Catalog::dropped_key(tree), Catalog::dropped_value(root), lsn);
   state_.catalog.drop(tree);
-  state_.catalog_changed = lsn;
 }
 
 }  // namespace cenote::store

@@ -1,13 +1,27 @@
+#include <algorithm>
+
 #include "cenote/store/view.h"
 #include "trees.h"
 
 namespace cenote::store {
 
-Result<std::optional<ByteView>> View::get(TreeId tree, ByteView key) { return trees_.get(tree, key, seen_); }
+/// That a tree is not there is an answer like any other.
+void View::note_answer(const Error& error) {
+  if (error == Code::kNotFound) seen_ = std::max(seen_, trees_.roots_changed());
+}
+
+Result<std::optional<ByteView>> View::get(TreeId tree, ByteView key) {
+  auto value = trees_.get(tree, key, seen_);
+  if (!value) note_answer(value.error());
+  return value;
+}
 
 /// Takes a new position in, if there is one; if not, or on an error, the cursor stays where it was.
 Result<bool> Cursor::move_to(const Result<std::optional<LeafPosition>>& found) {
-  if (!found) return fail(found.error());
+  if (!found) {
+    view_.note_answer(found.error());
+    return fail(found.error());
+  }
   if (!*found) return false;
   const LeafPosition position = **found;
   leaf_ = position.leaf;

@@ -29,7 +29,6 @@ LogWriter::LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions o
       next_(options.start),
       cut_(options.start.position),
       cut_point_(options.start),
-      spare_(frame_bytes(kGroupPayload)),
       scope_(reactor) {
   ASSERT(options_.writes_in_flight >= 1);
   check_invariants();
@@ -52,8 +51,12 @@ LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
 }
 
 AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
-  if (bytes <= spare_.size()) return std::exchange(spare_, AlignedBuffer());
-  return AlignedBuffer(std::max(bytes, frame_bytes(kGroupPayload)));
+  const std::uint64_t usual = frame_bytes(kGroupPayload);
+  if (bytes > usual) return AlignedBuffer(bytes);
+  if (spares_.empty()) return AlignedBuffer(usual);
+  AlignedBuffer buffer = std::move(spares_.back());
+  spares_.pop_back();
+  return buffer;
 }
 
 LogWriter::Group& LogWriter::open_group(std::uint32_t record_bytes) {
@@ -175,7 +178,8 @@ void LogWriter::advance() {
     durable_ = group.end();
     ++writes_;
     blocks_written_ += frame_bytes(group.payload_bytes) / media::kBlockBytes;
-    if (group.buffer.size() == frame_bytes(kGroupPayload)) spare_ = std::move(group.buffer);
+    const bool usual = group.buffer.size() == frame_bytes(kGroupPayload);
+    if (usual && spares_.size() <= options_.writes_in_flight) spares_.push_back(std::move(group.buffer));
     groups_.pop_front();
     --started_;
   }

@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "aligned_buffer.h"
 #include "cenote/media/block_device.h"
@@ -127,7 +128,7 @@ class LogWriter {
   std::optional<Error> failure_;
   std::uint64_t writes_ = 0;
   std::uint64_t blocks_written_ = 0;
-  AlignedBuffer spare_;  // one buffer kept, so that a steady log allocates nothing
+  std::vector<AlignedBuffer> spares_;  // of the usual size, kept so that a steady log allocates nothing
   IntrusiveList<Waiter, struct WaitListTag> waiters_;
   Scope scope_;
 };

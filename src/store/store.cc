@@ -1,5 +1,7 @@
 #include "cenote/store/store.h"
 
+#include <algorithm>
+
 #include "recovery.h"
 #include "store_impl.h"
 
@@ -26,9 +28,10 @@ struct Attempts::Waits {
       co_return fail(Code::kResourceExhausted, "the operation needs more pages at a time than the page cache allows");
     }
     give_back();
-    CO_CHECK_OK(co_await store.pin_units().acquire(wanted, until));
-    units = wanted;
-    co_return Result<>{};
+    const auto acquired = co_await store.pin_units().acquire(wanted, until);
+    CO_CHECK_OK(store.usable());
+    if (acquired) units = wanted;
+    co_return acquired;
   }
 
   StoreImpl& store;
@@ -71,6 +74,11 @@ Task<Result<>> Attempts::resolve(Error reason, Until until) {
 
 ExtentGuard::~ExtentGuard() {
   if (store_ != nullptr) store_->close_guard(ticket_);
+}
+
+std::optional<TreeId> View::find_tree(std::string_view name) {
+  seen_ = std::max(seen_, trees_.roots_changed());
+  return store_.state().catalog.find(name);
 }
 
 Result<Lsn> View::apply(const Batch& batch) { return store_.apply(*this, batch); }

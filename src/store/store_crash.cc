@@ -12,7 +12,7 @@ namespace {
 /// What a crash at one device write left, and what was promised by then.
 struct Cut {
   std::uint64_t write = 0;
-  std::unique_ptr<media::SimMedium> image;
+  BenchMedia images;
   std::uint64_t applied = 0;
   std::uint64_t acknowledged = 0;
 };
@@ -46,14 +46,15 @@ class CrashTest {
 
   /// The run that is cut: it goes on to its end, and keeps an image of the medium for each cut.
   void record() {
-    StoreBench bench(options_.seed, 64);
+    layout_ = random_() % 3 == 0 ? StoreBench::Layout::kThreeDevices : StoreBench::Layout::kOneDevice;
+    StoreBench bench(options_.seed, 64, layout_);
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
     bench.format_store();
     bench.open();
-    bench.device->set_write_hook([&](std::uint64_t number, const media::IoRequest&) {
+    bench.on_each_write([&](std::uint64_t number) {
       outcome_.writes = number;
       if (number % options_.cut_every != 0) return;
-      cuts_.push_back({number, bench.device->crash_image({}), history_.effects.size(), history_.acknowledged});
+      cuts_.push_back({number, bench.crash_images(), history_.effects.size(), history_.acknowledged});
     });
     Workload run(*bench.store, history_, workload(options_.steps));
     bench.block_on(run.run());
@@ -70,8 +71,10 @@ class CrashTest {
   }
 
   std::string replay(const Cut& cut) {
-    StoreBench bench(random_(), 64);
-    bench.medium = cut.image->clone();
+    StoreBench bench(random_(), 64, layout_);
+    for (std::size_t i = 0; i < kMaxDevices; ++i) {
+      if (cut.images[i]) bench.mediums[i] = cut.images[i]->clone();
+    }
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
     History history = promised(cut);
     // A third of the cuts crash again while they recover, up to three times.
@@ -90,8 +93,8 @@ class CrashTest {
   }
 
   static void crash_at(StoreBench& bench, std::uint64_t write) {
-    bench.device->set_write_hook([device = bench.device.get(), write](std::uint64_t number, const media::IoRequest&) {
-      if (number == write) device->crash({});
+    bench.on_each_write([&bench, write](std::uint64_t number) {
+      if (number == write) bench.cut_power();
     });
   }
 
@@ -102,17 +105,17 @@ class CrashTest {
   }
 
   std::string work_and_crash(StoreBench& bench, History& history) {
-    crash_at(bench, bench.device->counters().writes + bench.device->counters().flushes + 1 + random_() % 20);
+    crash_at(bench, 1 + random_() % 20);
     Workload more(*bench.store, history, workload(12));
     bench.block_on(more.run());
     if (!more.problem().empty()) return more.problem();
-    if (!bench.device->dead()) bench.device->crash({});
-    bench.power_off();
+    bench.crash();
     return open_and_verify(bench, history);
   }
 
   CrashTestOptions options_;
   std::mt19937_64 random_;
+  StoreBench::Layout layout_ = StoreBench::Layout::kOneDevice;
   History history_;
   std::vector<Cut> cuts_;
   CrashTestOutcome outcome_;

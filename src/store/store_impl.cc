@@ -112,9 +112,12 @@ Task<Result<>> StoreImpl::wait_for_room(Until until) {
 
 Result<> StoreImpl::check_log_room(const Batch& batch) {
   switch (log_->room(static_cast<std::uint32_t>(batch.encoded().size()))) {
-    case LogWriter::Room::kYes: return {};
-    case LogWriter::Room::kBusy: return must_wait(Lack::kLogWrites);
-    case LogWriter::Room::kFull: return must_wait(Lack::kCheckpoint);
+    case LogWriter::Room::kYes:
+      return {};
+    case LogWriter::Room::kBusy:
+      return must_wait(Lack::kLogWrites);
+    case LogWriter::Room::kFull:
+      return must_wait(Lack::kCheckpoint);
   }
   return fail(Code::kInternal);
 }
@@ -132,9 +135,12 @@ Result<> StoreImpl::check_page_room(BatchApply::Need need, SpaceClass space_clas
   // A page that is clean and pinned becomes dirty without taking a frame.
   const std::uint64_t touched = need.frames + pin_limit_ - pin_units_.available();
   switch (state_.allocator.page_room(need.created, touched, dirty, space_class)) {
-    case Allocator::PageRoom::kYes: return {};
-    case Allocator::PageRoom::kAfterCheckpoint: return must_wait(Lack::kCheckpoint);
-    case Allocator::PageRoom::kFull: break;
+    case Allocator::PageRoom::kYes:
+      return {};
+    case Allocator::PageRoom::kAfterCheckpoint:
+      return must_wait(Lack::kCheckpoint);
+    case Allocator::PageRoom::kFull:
+      break;
   }
   return fail(Code::kNoSpace, "no space for new pages: delete something or add media");
 }
@@ -148,7 +154,7 @@ Result<Lsn> StoreImpl::apply(View& view, const Batch& batch) {
   CHECK_OK(check_log_room(batch));
   const auto need = batch_apply_.prepare(batch.encoded());
   // What it says about trees that exist or do not is an answer like any other.
-  if (!need) view.seen_ = std::max(view.seen_, state_.catalog_changed);
+  if (!need) view.seen_ = std::max(view.seen_, state_.trees.roots_changed());
   CHECK_OK(need);
   CHECK_OK(check_page_room(*need, batch.space_class()));
   const Lsn lsn = log_->append(batch.encoded(), batch.claims());

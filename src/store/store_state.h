@@ -37,8 +37,7 @@ struct StoreState final : PageSource {
   Allocator allocator;
   Trees trees;
   Catalog catalog;
-  Lsn applied{};          ///< of the last batch applied
-  Lsn catalog_changed{};  ///< of the last batch that created or dropped a tree
+  Lsn applied{};  ///< of the last batch applied
   std::uint64_t page_reads = 0;
   std::uint64_t page_writes = 0;
 

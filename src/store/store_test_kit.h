@@ -2,20 +2,33 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
 
 #include "cenote/media/sim_device.h"
 #include "cenote/store/store.h"
+#include "geometry.h"
 
 namespace cenote::store {
 
-/// A simulated node with a store on one device, for tests. Everything random comes from `seed`.
+/// The media of a bench, the meta device first; the others are null when one device plays all roles.
+using BenchMedia = std::array<std::unique_ptr<media::SimMedium>, kMaxDevices>;
+
+/// A simulated node with a store, for tests. Everything random comes from `seed`.
 class StoreBench {
  public:
-  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96)
-      : world(seed), node(world.add_node("node")), medium(std::make_unique<media::SimMedium>(mib * kGroupBlocks)) {
+  enum class Layout { kOneDevice, kThreeDevices };
+
+  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96, Layout layout = Layout::kOneDevice)
+      : world(seed), node(world.add_node("node")), medium(mediums[0]) {
+    mediums[0] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
+    if (layout == Layout::kThreeDevices) {
+      mediums[1] = std::make_unique<media::SimMedium>(16 * kGroupBlocks);
+      mediums[2] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
+    }
     format.system = Uuid::from_random(1, seed);
     format.target = Uuid::from_random(2, seed);
     format.log_bytes = 4u << 20;
@@ -29,28 +42,61 @@ class StoreBench {
   }
 
   void power_on() {
-    if (!device) device = std::make_unique<media::SimDevice>(node, "disk", *medium, device_options);
+    if (device) return;
+    constexpr std::array<const char*, kMaxDevices> kNames = {"meta", "wal", "data"};
+    for (std::size_t i = 0; i < kMaxDevices; ++i) {
+      if (mediums[i]) drives[i] = std::make_unique<media::SimDevice>(node, kNames[i], *mediums[i], device_options);
+    }
+    device = drives[0].get();
   }
   /// The orderly end of the process after `close`, or its end after `crash`.
   void power_off() {
     if (store) static_cast<void>(block_on(store->close()));
     store.reset();
-    if (device) block_on(device->close());
-    device.reset();
+    for (auto& drive : drives) {
+      if (drive) block_on(drive->close());
+      drive.reset();
+    }
+    device = nullptr;
   }
   void crash(media::CrashOptions how = {}) {
-    device->crash(how);
+    cut_power(how);
     power_off();
+  }
+  /// All devices at one moment.
+  void cut_power(media::CrashOptions how = {}) {
+    for (auto& drive : drives) {
+      if (drive && !drive->dead()) drive->crash(how);
+    }
+  }
+  BenchMedia crash_images() const {
+    BenchMedia images;
+    for (std::size_t i = 0; i < kMaxDevices; ++i) {
+      if (drives[i]) images[i] = drives[i]->crash_image({});
+    }
+    return images;
+  }
+  /// Calls `action` with a running number before each write or flush of any device takes effect.
+  void on_each_write(std::function<void(std::uint64_t)> action) {
+    auto count = std::make_shared<std::uint64_t>(0);
+    for (auto& drive : drives) {
+      if (!drive) continue;
+      drive->set_write_hook([count, action](std::uint64_t, const media::IoRequest&) { action(++*count); });
+    }
+  }
+  Devices devices() const {
+    if (!drives[1]) return Devices::one(*drives[0]);
+    return {drives[1].get(), drives[0].get(), drives[2].get()};
   }
 
   void format_store() {
     power_on();
-    const auto formatted = block_on(Store::format(node, Devices::one(*device), format));
+    const auto formatted = block_on(Store::format(node, devices(), format));
     ASSERT_TRUE(formatted) << formatted.error().to_string();
   }
   Result<> try_open() {
     power_on();
-    auto opened = block_on(Store::open(node, Devices::one(*device), options));
+    auto opened = block_on(Store::open(node, devices(), options));
     if (!opened) return fail(opened.error());
     store = *std::move(opened);
     return {};
@@ -85,9 +131,11 @@ class StoreBench {
 
   SimWorld world;
   SimReactor& node;
-  std::unique_ptr<media::SimMedium> medium;
+  BenchMedia mediums;
+  std::unique_ptr<media::SimMedium>& medium;  ///< of the meta device, or the only one
   media::SimDeviceOptions device_options;
-  std::unique_ptr<media::SimDevice> device;
+  std::array<std::unique_ptr<media::SimDevice>, kMaxDevices> drives;
+  media::SimDevice* device = nullptr;  ///< the meta device, or the only one
   FormatOptions format;
   OpenOptions options;
   std::unique_ptr<Store> store;

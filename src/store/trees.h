@@ -44,9 +44,11 @@ class Trees {
   /// Makes an empty tree with a new root page (takes one frame), or takes in one whose root exists.
   PageId create(TreeId tree, Lsn lsn);
   void attach(TreeId tree, PageId root);
-  /// Forgets the tree; its pages are given back by `reclaim`.
-  PageId detach(TreeId tree);
+  /// Forgets the tree, by the batch at `lsn`; its pages are given back by `reclaim`.
+  PageId detach(TreeId tree, Lsn lsn = Lsn{});
   std::optional<PageId> root(TreeId tree) const;
+  /// The last batch that made or dropped a tree: what an answer that a tree is not there waits for.
+  Lsn roots_changed() const { return roots_changed_; }
 
   // Reading. kPageFault sets `fault()`; kNotFound: no such tree; kCorrupt: pages that contradict each other.
   Result<std::optional<ByteView>> get(TreeId tree, ByteView key, Lsn& seen);
@@ -158,6 +160,7 @@ class Trees {
   PageCache& cache_;
   PageSource& source_;
   std::unordered_map<TreeId, PageId> roots_;
+  Lsn roots_changed_{};
   PageId fault_{};
   // Leaves of the batch that became empty or underfull, by a key in them; reused, so that erasing allocates nothing.
   std::vector<Shrunk> shrunk_;

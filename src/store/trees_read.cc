@@ -11,11 +11,12 @@ void Trees::attach(TreeId tree, PageId root) {
   ASSERT(added);
 }
 
-PageId Trees::detach(TreeId tree) {
+PageId Trees::detach(TreeId tree, Lsn lsn) {
   const auto found = roots_.find(tree);
   ASSERT(found != roots_.end());
   const PageId root = found->second;
   roots_.erase(found);
+  roots_changed_ = lsn;
   return root;
 }
 

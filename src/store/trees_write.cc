@@ -9,6 +9,7 @@ PageId Trees::create(TreeId tree, Lsn lsn) {
   Frame& root = cache_.create(source_.allocate_page(), lsn);
   Page::format(root.data, {root.id, tree, 0}, {{}, std::nullopt}).set_lsn(lsn);
   attach(tree, root.id);
+  roots_changed_ = lsn;
   return root.id;
 }
 

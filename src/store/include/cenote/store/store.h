@@ -37,11 +37,11 @@ struct FormatOptions {
 struct OpenOptions {
   Uuid system;  ///< Null: any (inspection).
   Uuid target;
-  std::uint64_t cache_bytes = 64ull << 20;    ///< Page cache budget, copies for a running checkpoint included.
-  double checkpoint_log_fill = 0.5;           ///< A checkpoint starts when this part of the log is used ...
-  double checkpoint_dirty = 0.4;              ///< ... or this part of the cache is dirty.
+  std::uint64_t cache_bytes = 64ull << 20;  ///< Page cache budget, copies for a running checkpoint included.
+  double checkpoint_log_fill = 0.5;         ///< A checkpoint starts when this part of the log is used ...
+  double checkpoint_dirty = 0.4;            ///< ... or this part of the cache is dirty.
   std::uint32_t log_writes_in_flight = 4;
-  bool read_only = false;                     ///< Inspection: replays in memory, writes nothing.
+  bool read_only = false;  ///< Inspection: replays in memory, writes nothing.
 };
 
 /// Numbers for metrics, tools and tests.
@@ -111,13 +111,14 @@ class Store {
   static Task<Result<std::unique_ptr<Store>>> open(Reactor& reactor, Devices devices, OpenOptions options);
   ~Store();
 
-  /// Waits for running operations, makes everything durable, writes a checkpoint. Must be awaited before destruction, also
-  /// after an error; on dead media it fails quickly instead of hanging. Later calls of the store fail with kStopped.
+  /// Waits for running operations, makes everything durable, writes a checkpoint. Must be awaited before destruction,
+  /// also after an error; on dead media it fails quickly instead of hanging. Later calls of the store fail with
+  /// kStopped.
   Task<Result<>> close();
 
   /// Calls `attempt(view)`, a plain function returning Result<R>, as often as it takes to run without meeting a missing
-  /// page or a full log, and returns its result. Between its last lookup and its `apply` nothing else runs, so checks and
-  /// the change they guard are atomic. What it returns may not be durable yet: see `durable` and View::seen.
+  /// page or a full log, and returns its result. Between its last lookup and its `apply` nothing else runs, so checks
+  /// and the change they guard are atomic. What it returns may not be durable yet: see `durable` and View::seen.
   template <typename Attempt>
   auto run(Attempt attempt, Until until = Until::forever()) -> Task<std::invoke_result_t<Attempt&, View&>>;
 
@@ -128,20 +129,21 @@ class Store {
   /// `run` of one apply, then `durable`.
   Task<Result<Lsn>> commit(Batch batch);
 
+  /// May name a tree whose creation is not durable yet; what becomes a reply uses View::find_tree.
   std::optional<TreeId> find_tree(std::string_view name) const;
   /// A fresh id for Batch::create_tree. One that is never used is lost at the next open, when others may get it.
   TreeId next_tree_id();
 
   /// Sets aside up to `blocks` (at most kGroupBlocks) contiguous blocks; may return a shorter extent when space is
   /// fragmented. Nothing is durable until a batch claims it; `cancel` gives it back. kNoSpace when full; near that,
-  /// perhaps only until the next checkpoint or until what was released becomes reusable. A part of a reserved extent can
-  /// be claimed and the rest cancelled.
+  /// perhaps only until the next checkpoint or until what was released becomes reusable. A part of a reserved extent
+  /// can be claimed and the rest cancelled.
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
   void cancel(Extent extent);
   ExtentGuard guard_extents();
-  /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is applied
-  /// only after the write to it has completed. Where the device prefers durable writes the data is written so; otherwise
-  /// plainly, and the store flushes the device before the log record of the claim goes out.
+  /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is
+  /// applied only after the write to it has completed. Where the device prefers durable writes the data is written so;
+  /// otherwise plainly, and the store flushes the device before the log record of the claim goes out.
   media::BlockDevice& data_device();
 
   /// Writes a checkpoint now and returns when it is durable.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "cenote/base/error.h"
 #include "cenote/store/batch.h"
@@ -13,10 +14,10 @@ class Trees;
 struct Frame;
 struct LeafPosition;
 
-/// What a plain function given to `Store::run` may do: look at the trees and, last, change them. Nothing here waits. When
-/// a page is missing the call fails with kPageFault and when there is no log room with kMustWait; the function returns
-/// that error (TRY does) and `Store::run` calls it again once the reason is gone, from its beginning: it must have no side
-/// effect before `apply` has succeeded.
+/// What a plain function given to `Store::run` may do: look at the trees and, last, change them. Nothing here waits.
+/// When a page is missing the call fails with kPageFault and when there is no log room with kMustWait; the function
+/// returns that error (TRY does) and `Store::run` calls it again once the reason is gone, from its beginning: it must
+/// have no side effect before `apply` has succeeded.
 class View {
  public:
   View(const View&) = delete;
@@ -25,12 +26,16 @@ class View {
   /// The value, or nullopt. The bytes stay valid until `apply` or until the function returns.
   Result<std::optional<ByteView>> get(TreeId tree, ByteView key);
 
-  /// Applies the batch to the trees, at once and in full, and queues its log record. Its Lsn is what a reply that depends
-  /// on it must wait for. kNoSpace, kKeyTooLarge, kValueTooLarge, kOutOfRange, kExists (tree name), kNotFound (tree), kFenced:
-  /// then nothing has changed.
+  /// The tree of this name, if there is one.
+  std::optional<TreeId> find_tree(std::string_view name);
+
+  /// Applies the batch to the trees, at once and in full, and queues its log record. Its Lsn is what a reply that
+  /// depends on it must wait for. kNoSpace, kKeyTooLarge, kValueTooLarge, kOutOfRange, kExists (tree name), kNotFound
+  /// (tree), kFenced: then nothing has changed.
   Result<Lsn> apply(const Batch& batch);
 
-  /// The highest Lsn that anything read through this view may hold: a reply must not leave before it is durable (I4).
+  /// The highest Lsn that anything read through this view may hold, errors and "not there" included: a reply must not
+  /// leave before it is durable (I4).
   Lsn seen() const { return seen_; }
 
  private:
@@ -40,14 +45,16 @@ class View {
   friend struct ViewMaker;  // of the cursor's tests, which need no store
   View(StoreImpl& store, Trees& trees) : store_(store), trees_(trees) {}
 
+  void note_answer(const Error& error);
+
   StoreImpl& store_;
   Trees& trees_;
   Lsn seen_{};
   bool applied_ = false;
 };
 
-/// Ordered walk over one tree, valid inside one call of the function given to `Store::run` and until `apply`. A move that
-/// finds nothing, or fails, leaves the position as it was.
+/// Ordered walk over one tree, valid inside one call of the function given to `Store::run` and until `apply`. A move
+/// that finds nothing, or fails, leaves the position as it was.
 class Cursor {
  public:
   Cursor(View& view, TreeId tree) : view_(view), tree_(tree) {}
