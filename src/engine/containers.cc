@@ -1,6 +1,9 @@
 #include "containers.h"
 
+#include <algorithm>
+
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_id.h"
 
 namespace cenote::engine {
 namespace {
@@ -221,8 +224,8 @@ Task<Result<OidLease>> Containers::lease_oids(Uuid container) {
 Task<Result<OidLease>> Containers::try_lease(Uuid container) {
   CO_CHECK_OK(co_await open(container));
   CO_TRY(const auto next, co_await store_.number(oid_key(container)));
-  // Number 0 is left to the front ends, for objects that have to be found without a lease.
-  const std::uint64_t first = std::max<std::uint64_t>(next.record, 1);
+  // The first numbers are left to the front ends, for objects that have to be found without a lease.
+  const std::uint64_t first = std::max(next.record, kFirstLeasedObject);
   if (first > UINT64_MAX - kOidLeaseCount) {
     co_return failf(Code::kResourceExhausted, "container {} has used up its object numbers", container.to_string());
   }

@@ -22,6 +22,10 @@ enum class ObjectClass : std::uint16_t {
   kSX = 2,  ///< Dkeys spread over all targets of the pool.
 };
 
+/// Objects with a user part below this have a fixed meaning in some front end's layout, so that they are found without a
+/// lease; leased numbers start here.
+inline constexpr std::uint64_t kFirstLeasedObject = 1024;
+
 /// 128-bit name of an object within a container. The upper 32 bits belong to Cenote: class (16), dkey flavour (4),
 /// akey flavour (4), reserved (8, zero). The other 96 are the user's, unique within the container.
 class ObjectId {
