@@ -55,10 +55,13 @@ Result<> check_ranges(const UpdateRequest& request) {
     std::uint64_t left = akey.bytes;
     for (const RecordRange& range : akey.ranges) {
       const bool fits = akey.record_bytes > 0 && range.count <= left / akey.record_bytes;
-      if (!fits) return failf(Code::kInvalidArgument, "akey '{}': its ranges are longer than its {} bytes", printable(akey.akey), akey.bytes);
+      if (!fits)
+        return failf(Code::kInvalidArgument, "akey '{}': its ranges are longer than its {} bytes", printable(akey.akey),
+                     akey.bytes);
       left -= range.count * akey.record_bytes;
     }
-    if (left != 0) return failf(Code::kInvalidArgument, "akey '{}': {} bytes are in none of its ranges", printable(akey.akey), left);
+    if (left != 0)
+      return failf(Code::kInvalidArgument, "akey '{}': {} bytes are in none of its ranges", printable(akey.akey), left);
   }
   return {};
 }
@@ -77,7 +80,8 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   std::uint64_t announced = 0;
   for (const AkeyUpdate& akey : request.akeys) announced += akey.bytes;
   if (announced != data.bytes()) {
-    co_return failf(Code::kInvalidArgument, "the akeys announce {} bytes and the payload has {}", announced, data.bytes());
+    co_return failf(Code::kInvalidArgument, "the akeys announce {} bytes and the payload has {}", announced,
+                    data.bytes());
   }
   CO_CHECK_OK(check_ranges(request));
   if (state->checksums) fill_checksums(request, data);
@@ -87,7 +91,8 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   const std::uint32_t target =
       target_of(request.object, request.dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
   CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)), {}, target, until));
+         co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
+                                    target, until));
   co_return decode_update_reply(reply.body);
 }
 
@@ -101,7 +106,8 @@ Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<Muta
   const std::uint32_t target =
       target_of(request.object, request.dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
   CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kFetch, body, {}, rpc::BulkSink(std::span<const MutableBytes>(into)), target, until));
+         co_await state->impl->call(Opcode::kFetch, body, {}, rpc::BulkSink(std::span<const MutableBytes>(into)),
+                                    target, until));
   CO_TRY(FetchReply fetched, decode_fetch_reply(reply.body));
   auto settled = settle_payload(request, fetched, reply.bulk_bytes, room, state->checksums);
   if (!settled) {

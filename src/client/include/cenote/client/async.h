@@ -19,7 +19,8 @@ namespace cenote::async {
 class Client;
 
 struct ConnectOptions {
-  /// How long to try to reach the system at all; later losses of the connection are retried within each call's deadline.
+  /// How long to try to reach the system at all; later losses of the connection are retried within each call's
+  /// deadline.
   Duration timeout = std::chrono::seconds(5);
   /// For calls that bring no deadline of their own.
   Duration call_timeout = std::chrono::seconds(30);
@@ -29,13 +30,13 @@ struct ConnectOptions {
 
 /// One request of a vectored call: `request` with the caller's memory, which must stay valid until the call returns.
 struct UpdateItem {
-  UpdateRequest request;                    ///< `id`, `container` and checksums are filled in by the client
-  std::vector<ByteView> payload;            ///< gathered in order
+  UpdateRequest request;          ///< `id`, `container` and checksums are filled in by the client
+  std::vector<ByteView> payload;  ///< gathered in order
   Result<UpdateReply> result = fail(Code::kInternal);
 };
 struct FetchItem {
   FetchRequest request;
-  std::vector<MutableBytes> into;           ///< scattered in order, dense: holes are filled with zeroes
+  std::vector<MutableBytes> into;  ///< scattered in order, dense: holes are filled with zeroes
   Result<FetchReply> result = fail(Code::kInternal);
 };
 
@@ -47,8 +48,8 @@ class Container {
 
   /// Returns when the update is durable.
   Task<Result<UpdateReply>> update(UpdateRequest request, std::vector<ByteView> payload, Until until = {});
-  /// The payload lies dense in `into` (each akey's value, or its ranges one after another, each akey given exactly the room
-  /// of its max_bytes or ranges); zeroes where nothing was written.
+  /// The payload lies dense in `into` (each akey's value, or its ranges one after another, each akey given exactly the
+  /// room of its max_bytes or ranges); zeroes where nothing was written.
   Task<Result<FetchReply>> fetch(FetchRequest request, std::vector<MutableBytes> into, Until until = {});
   /// Punching an object or listing its dkeys goes to every target that can hold a part of it.
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until = {});
@@ -60,7 +61,8 @@ class Container {
   Task<> fetch_many(std::span<FetchItem> items, Until until = {});
 
   /// An object id nobody else has in this container; taken from a range the client leased.
-  Task<Result<ObjectId>> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys, Until until = {});
+  Task<Result<ObjectId>> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
+                                         Until until = {});
   Client& client() const;
 
  private:
@@ -93,7 +95,8 @@ class Client {
   Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool, Until until = {});
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container, Until until = {});
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until = {});
-  Task<Result<>> set_property(std::string pool, std::string container, std::string key, std::string value, Until until = {});
+  Task<Result<>> set_property(std::string pool, std::string container, std::string key, std::string value,
+                              Until until = {});
 
   Task<Result<Container>> open_container(std::string pool, std::string container, Until until = {});
 

@@ -7,8 +7,8 @@
 
 namespace cenote::async {
 
-/// An object used as a map from keys (1 to kMaxDkeyBytes) to values (up to kMaxSingleValueBytes), listed in byte order and
-/// spread over the targets. Cheap to copy; every change is atomic and durable when it returns.
+/// An object used as a map from keys (1 to kMaxDkeyBytes) to values (up to kMaxSingleValueBytes), listed in byte order
+/// and spread over the targets. Cheap to copy; every change is atomic and durable when it returns.
 class Kv {
  public:
   Kv(Container container, ObjectId object) : container_(std::move(container)), object_(object) {}
@@ -30,7 +30,8 @@ class Kv {
     std::string after;  ///< give it to the next call; empty: the end was reached
   };
   /// Up to `limit` keys greater than `after` that start with `prefix`, ascending.
-  Task<Result<Page>> list(std::string prefix, std::string after, std::uint32_t limit = kMaxListEntries, Until until = {});
+  Task<Result<Page>> list(std::string prefix, std::string after, std::uint32_t limit = kMaxListEntries,
+                          Until until = {});
 
  private:
   Container container_;
