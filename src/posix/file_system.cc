@@ -61,16 +61,18 @@ FileSystem::~FileSystem() = default;
 
 Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until) {
   if (container.info().type != "posix") {
-    co_return failf(Code::kTypeMismatch,
-                    "container '{}' holds no files (its type is '{}'): create one with 'cenote container create --type posix'",
-                    container.info().label, container.info().type);
+    co_return failf(
+        Code::kTypeMismatch,
+        "container '{}' holds no files (its type is '{}'): create one with 'cenote container create --type posix'",
+        container.info().label, container.info().type);
   }
   auto impl = std::make_unique<Impl>(container);
   CO_TRY(const auto superblock, co_await load_superblock(container, until));
   if (!superblock) {
     // The root's attributes come first: once the superblock is there, so are they.
     const WallTime now = container.client().reactor().wall_now();
-    Inode root{.type = FileType::kDirectory, .mode = 0755, .atime = now, .mtime = now, .ctime = now, .object = root_object()};
+    Inode root{
+        .type = FileType::kDirectory, .mode = 0755, .atime = now, .mtime = now, .ctime = now, .object = root_object()};
     auto made = co_await impl->entries.insert(EntryPlace::root(), std::move(root), until);
     if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
     CO_CHECK_OK(co_await write_superblock(container, now, until));
@@ -91,7 +93,8 @@ Task<Result<>> FileSystem::set_attributes(std::string path, AttributeChange chan
   CO_TRY(Resolved found, co_await impl_->resolve_existing(std::move(path), true, until));
   Inode& inode = *found.inode;
   if (change.mode) {
-    if ((*change.mode & ~07777u) != 0) co_return failf(Code::kInvalidArgument, "mode {:o} has more than permission bits", *change.mode);
+    if ((*change.mode & ~07777u) != 0)
+      co_return failf(Code::kInvalidArgument, "mode {:o} has more than permission bits", *change.mode);
     inode.mode = *change.mode;
   }
   inode.uid = change.uid.value_or(inode.uid);
@@ -167,7 +170,8 @@ Task<Result<>> FileSystem::mkdir(std::string path, CreateOptions options, Until 
   co_return co_await impl_->entries.insert(std::move(found.place), std::move(made), until);
 }
 
-Task<Result<Directory>> FileSystem::mkdir_at(Directory directory, std::string name, CreateOptions options, Until until) {
+Task<Result<Directory>> FileSystem::mkdir_at(Directory directory, std::string name, CreateOptions options,
+                                             Until until) {
   CO_CHECK_OK(validate_name(name));
   CO_TRY(Inode made, co_await impl_->new_inode(FileType::kDirectory, options, until));
   const ObjectId object = made.object;
@@ -183,7 +187,8 @@ Task<Result<Directory>> FileSystem::open_directory(std::string path, Until until
 
 Task<Result<>> FileSystem::symlink(std::string target, std::string path, CreateOptions options, Until until) {
   if (target.empty() || target.size() >= kMaxPathBytes) {
-    co_return failf(Code::kNameTooLong, "a symbolic link's target has 1 to {} bytes, not {}", kMaxPathBytes - 1, target.size());
+    co_return failf(Code::kNameTooLong, "a symbolic link's target has 1 to {} bytes, not {}", kMaxPathBytes - 1,
+                    target.size());
   }
   CO_TRY(Resolved found, co_await impl_->resolve(path, false, until));
   if (found.inode) co_return failf(Code::kExists, "'{}' exists already", path);
@@ -196,11 +201,13 @@ Task<Result<>> FileSystem::symlink(std::string target, std::string path, CreateO
 
 Task<Result<std::string>> FileSystem::readlink(std::string path, Until until) {
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
-  if (found.inode->type != FileType::kSymlink) co_return failf(Code::kInvalidArgument, "'{}' is no symbolic link", path);
+  if (found.inode->type != FileType::kSymlink)
+    co_return failf(Code::kInvalidArgument, "'{}' is no symbolic link", path);
   co_return std::move(found.inode->symlink_target);
 }
 
 Task<Result<>> FileSystem::unlink(std::string path, Until until) {
+  CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
   if (found.inode->type == FileType::kDirectory) {
     co_return failf(Code::kIsADirectory, "'{}' is a directory: remove it with rmdir, or 'cenote fs rm -r'", path);
@@ -209,9 +216,9 @@ Task<Result<>> FileSystem::unlink(std::string path, Until until) {
 }
 
 Task<Result<>> FileSystem::rmdir(std::string path, Until until) {
+  CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
   if (found.inode->type != FileType::kDirectory) co_return failf(Code::kNotADirectory, "'{}' is no directory", path);
-  CO_CHECK_OK(validate_name(found.place.name));
   if (found.is_root()) co_return fail(Code::kInvalidArgument, "the root directory cannot be removed");
   CO_TRY(const bool empty, co_await impl_->entries.is_empty(found.inode->object, until));
   if (!empty) co_return failf(Code::kNotEmpty, "directory '{}' is not empty", path);

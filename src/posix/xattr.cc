@@ -9,7 +9,8 @@ constexpr std::size_t kMaxXattrBytes = 65536;
 
 Result<> validate_xattr(std::string_view name) {
   if (name.empty() || name.size() > kMaxNameBytes || name.contains('\0')) {
-    return failf(Code::kInvalidArgument, "the name of an extended attribute has 1 to {} bytes and no zero", kMaxNameBytes);
+    return failf(Code::kInvalidArgument, "the name of an extended attribute has 1 to {} bytes and no zero",
+                 kMaxNameBytes);
   }
   return {};
 }
@@ -19,8 +20,8 @@ Result<> validate_xattr(std::string_view name) {
 Task<Result<>> FileSystem::set_xattr(std::string path, std::string name, Bytes value, Until until) {
   CO_CHECK_OK(validate_xattr(name));
   if (value.size() > kMaxXattrBytes) {
-    co_return failf(Code::kValueTooLarge, "extended attribute '{}' of {} bytes is over the limit of {}", name, value.size(),
-                    kMaxXattrBytes);
+    co_return failf(Code::kValueTooLarge, "extended attribute '{}' of {} bytes is over the limit of {}", name,
+                    value.size(), kMaxXattrBytes);
   }
   CO_TRY(Resolved found, co_await impl_->resolve_existing(std::move(path), true, until));
   // The mark first: a companion without a mark would outlive its object.
