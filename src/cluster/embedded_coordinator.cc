@@ -30,9 +30,11 @@ Bytes encode_value(Revision revision, std::string_view value) {
 
 Result<KeyValue> decode_value(std::string key, ByteView stored) {
   if (stored.size() < kRevisionBytes) {
-    return failf(Code::kCorrupt, "coordinator entry '{}' is {} bytes long, shorter than its revision", key, stored.size());
+    return failf(Code::kCorrupt, "coordinator entry '{}' is {} bytes long, shorter than its revision", key,
+                 stored.size());
   }
-  return KeyValue{std::move(key), to_text(stored.subspan(kRevisionBytes)), Revision(load_le<std::uint64_t>(stored.data()))};
+  return KeyValue{std::move(key), to_text(stored.subspan(kRevisionBytes)),
+                  Revision(load_le<std::uint64_t>(stored.data()))};
 }
 
 std::string stored_key(std::string_view key) { return std::string(kStatePrefix).append(key); }

@@ -22,7 +22,8 @@ Result<SystemInfo> Client::system(CallBounds bounds) {
 }
 
 Result<PoolInfo> Client::create_pool(CreatePool request, CallBounds bounds) {
-  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.create_pool(request, until); });
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.create_pool(request, until); });
 }
 
 Result<std::vector<PoolInfo>> Client::list_pools(CallBounds bounds) {
@@ -34,30 +35,28 @@ Result<PoolInfo> Client::query_pool(std::string pool, CallBounds bounds) {
 }
 
 Result<> Client::destroy_pool(std::string pool, bool force, CallBounds bounds) {
-  return connection_->call(
-      bounds, [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });
 }
 
 Result<ContainerInfo> Client::create_container(CreateContainer request, CallBounds bounds) {
-  return connection_->call(
-      bounds, [&](async::Client& client, Until until) { return client.create_container(request, until); });
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.create_container(request, until); });
 }
 
 Result<std::vector<ContainerInfo>> Client::list_containers(std::string pool, CallBounds bounds) {
-  return connection_->call(
-      bounds, [&](async::Client& client, Until until) { return client.list_containers(pool, until); });
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.list_containers(pool, until); });
 }
 
 Result<ContainerInfo> Client::query_container(std::string pool, std::string container, CallBounds bounds) {
-  return connection_->call(bounds, [&](async::Client& client, Until until) {
-    return client.query_container(pool, container, until);
-  });
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.query_container(pool, container, until); });
 }
 
 Result<> Client::destroy_container(std::string pool, std::string container, CallBounds bounds) {
-  return connection_->call(bounds, [&](async::Client& client, Until until) {
-    return client.destroy_container(pool, container, until);
-  });
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.destroy_container(pool, container, until); });
 }
 
 Result<> Client::set_property(std::string pool, std::string container, std::string key, std::string value,
@@ -92,8 +91,8 @@ Result<FetchReply> Container::fetch(FetchRequest request, std::vector<MutableByt
 }
 
 Result<UpdateReply> Container::punch(PunchRequest request, CallBounds bounds) {
-  return connection_->call(
-      bounds, [&](async::Client&, Until until) { return container_.punch(std::move(request), until); });
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.punch(std::move(request), until); });
 }
 
 Result<ListReply> Container::list(ListRequest request, CallBounds bounds) {
@@ -102,8 +101,8 @@ Result<ListReply> Container::list(ListRequest request, CallBounds bounds) {
 }
 
 Result<QueryReply> Container::query(QueryRequest request, CallBounds bounds) {
-  return connection_->call(
-      bounds, [&](async::Client&, Until until) { return container_.query(std::move(request), until); });
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.query(std::move(request), until); });
 }
 
 void Container::update_many(std::span<async::UpdateItem> items, CallBounds bounds) {
@@ -143,9 +142,8 @@ Result<> Kv::remove(std::string key, CallBounds bounds) {
 }
 
 Result<Kv::Page> Kv::list(std::string prefix, std::string after, std::uint32_t limit, CallBounds bounds) {
-  return connection_->call(bounds, [&](async::Client&, Until until) {
-    return kv_.list(std::move(prefix), std::move(after), limit, until);
-  });
+  return connection_->call(
+      bounds, [&](async::Client&, Until until) { return kv_.list(std::move(prefix), std::move(after), limit, until); });
 }
 
 Array::Array(std::shared_ptr<Connection> connection, async::Array array)

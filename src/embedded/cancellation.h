@@ -9,8 +9,8 @@
 
 namespace cenote {
 
-/// Shared by the handle and the calls it was given to. The source is touched on the reactor of the first call's client only;
-/// one cancellation serves the calls of one client.
+/// Shared by the handle and the calls it was given to. The source is touched on the reactor of the first call's client
+/// only; one cancellation serves the calls of one client.
 struct Cancellation::State {
   struct Delivery final : Mail {
     std::shared_ptr<State> state;  ///< keeps this alive until it was delivered
@@ -21,8 +21,8 @@ struct Cancellation::State {
   };
 
   std::mutex mutex;
-  bool cancelled = false;                           // under the mutex
-  std::weak_ptr<detail::Connection> connection;     // under the mutex
+  bool cancelled = false;                        // under the mutex
+  std::weak_ptr<detail::Connection> connection;  // under the mutex
   CancelSource source;
   Delivery delivery;
 };

@@ -28,9 +28,8 @@ Result<std::shared_ptr<Connection>> Connection::to_addresses(std::vector<rpc::Ad
                                                              async::ConnectOptions options) {
   std::shared_ptr<Connection> connection(new Connection());
   TRY(connection->thread_, ReactorThread::start());
-  connection->thread_->run_plain([&connection] {
-    connection->transport_ = std::make_unique<rpc::TcpTransport>(connection->thread_->reactor());
-  });
+  connection->thread_->run_plain(
+      [&connection] { connection->transport_ = std::make_unique<rpc::TcpTransport>(connection->thread_->reactor()); });
   CHECK_OK(connection->connect(std::move(addresses), std::move(options)));
   return connection;
 }
@@ -40,7 +39,8 @@ Result<std::shared_ptr<Connection>> Connection::to_directory(std::string directo
   TRY(connection->engine_, InProcess::start(std::move(directory), options));
   TRY(connection->thread_, ReactorThread::start());
   connection->thread_->run_plain([&connection] {
-    connection->transport_ = std::make_unique<rpc::InprocTransport>(connection->engine_->network(), connection->thread_->reactor());
+    connection->transport_ =
+        std::make_unique<rpc::InprocTransport>(connection->engine_->network(), connection->thread_->reactor());
   });
   CHECK_OK(connection->connect({connection->engine_->address()}, {.name = "embedded"}));
   return connection;

@@ -109,13 +109,16 @@ Task<Result<std::string>> AdminApi::container(Route route, AdminRequest request,
   const std::string pool = route.segments[1];
   const std::string name = route.segments[3];
   switch (request.method) {
-    case AdminMethod::kGet: co_return answer(co_await control_.query_container(pool, name));
-    case AdminMethod::kDelete: co_return answer(co_await control_.destroy_container(pool, name, until));
+    case AdminMethod::kGet:
+      co_return answer(co_await control_.query_container(pool, name));
+    case AdminMethod::kDelete:
+      co_return answer(co_await control_.destroy_container(pool, name, until));
     case AdminMethod::kPatch: {
       CO_TRY(auto properties, properties_from_json(request.body));
       co_return answer(co_await control_.set_properties(pool, name, std::move(properties), until));
     }
-    case AdminMethod::kPost: break;
+    case AdminMethod::kPost:
+      break;
   }
   co_return wrong_method(request.path, "GET, PATCH and DELETE");
 }
@@ -124,24 +127,33 @@ int http_status(const Error& error) {
   switch (error.code()) {
     case Code::kInvalidArgument:
     case Code::kMalformed:
-    case Code::kOutOfRange: return 400;
-    case Code::kPermissionDenied: return 403;
+    case Code::kOutOfRange:
+      return 400;
+    case Code::kPermissionDenied:
+      return 403;
     case Code::kNotFound:
     case Code::kPoolNotFound:
-    case Code::kContainerNotFound: return 404;
-    case Code::kUnsupported: return 405;
+    case Code::kContainerNotFound:
+      return 404;
+    case Code::kUnsupported:
+      return 405;
     case Code::kExists:
     case Code::kNotEmpty:
-    case Code::kConditionFailed: return 409;
+    case Code::kConditionFailed:
+      return 409;
     case Code::kNotReady:
     case Code::kStopped:
     case Code::kCancelled:
     case Code::kBusy:
-    case Code::kResourceExhausted: return 503;
-    case Code::kDeadlineExceeded: return 504;
+    case Code::kResourceExhausted:
+      return 503;
+    case Code::kDeadlineExceeded:
+      return 504;
     case Code::kNoSpace:
-    case Code::kQuotaExceeded: return 507;
-    default: return 500;
+    case Code::kQuotaExceeded:
+      return 507;
+    default:
+      return 500;
   }
 }
 

@@ -77,8 +77,8 @@ TEST_F(AdminApiTest, DescribesTheSystem) {
 }
 
 TEST_F(AdminApiTest, UnknownPathsAndMethodsAreRefused) {
-  for (const char* path : {"", "/", "/v1", "/v1/", "/v2/system", "/v1/pool", "/v1/pools/p/c", "/v1/pools/p/containers/c/d",
-                           "/v1/system/x", "v1/system", "/v1//pools"}) {
+  for (const char* path : {"", "/", "/v1", "/v1/", "/v2/system", "/v1/pool", "/v1/pools/p/c",
+                           "/v1/pools/p/containers/c/d", "/v1/system/x", "v1/system", "/v1//pools"}) {
     EXPECT_EQ(refusal(kGet, path), Code::kNotFound) << path;
   }
   EXPECT_EQ(refusal(kDelete, "/v1/pools"), Code::kUnsupported);

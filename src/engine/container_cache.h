@@ -14,8 +14,8 @@ class EngineServices;
 
 /// The containers that one data reactor has asked for and that exist, so that the hot path asks nobody.
 ///
-/// Invariant: a container in here exists, or is being destroyed and `forget` is on its way; nothing that `forget` named is
-/// in here until somebody was told anew that it exists.
+/// Invariant: a container in here exists, or is being destroyed and `forget` is on its way; nothing that `forget` named
+/// is in here until somebody was told anew that it exists.
 class ContainerCache {
  public:
   static constexpr std::size_t kMaxContainers = 65536;

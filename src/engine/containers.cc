@@ -1,7 +1,5 @@
 #include "containers.h"
 
-#include <algorithm>
-
 #include "cenote/base/format.h"
 #include "cenote/protocol/object_id.h"
 
@@ -16,8 +14,8 @@ constexpr std::size_t kMaxPropertyNameBytes = 128;
 constexpr std::string_view kUserPrefix = "user.";
 constexpr const char* kChecksum = "checksum";
 static_assert(kMaxPropertyBytes <= cluster::kMaxStateValueBytes);
-// Pool, record, label, membership and every property, each put and most of them compared, fit one transaction; so do all
-// erasures of a destruction.
+// Pool, record, label, membership and every property, each put and most of them compared, fit one transaction; so do
+// all erasures of a destruction.
 static_assert(kMaxProperties + 8 <= cluster::kMaxTransactionOperations);
 
 Result<> validate_property(const std::string& name, const std::string& value) {
@@ -72,8 +70,8 @@ Task<Result<ContainerInfo>> Containers::create(CreateContainer request, Uuid id)
   if (record.state == State::kCreating) {
     auto finished = co_await finish_create(std::move(begun));
     if (!finished) {
-      // A target that cannot take it (no space, fenced) must not leave half a container behind. What this undo cannot do
-      // now the next start does; the first failure is the one to tell.
+      // A target that cannot take it (no space, fenced) must not leave half a container behind. What this undo cannot
+      // do now the next start does; the first failure is the one to tell.
       static_cast<void>(co_await destroy_record(id));
       co_return fail(finished.error().with_context(fmt::format("creating container '{}'", record.label)));
     }
@@ -203,7 +201,8 @@ Task<Result<>> Containers::put_properties(std::string pool, std::string containe
   }
   Transaction change;
   // Written again unchanged, so that a destruction, or another change of properties, at the same time is a conflict.
-  change.require(container_key(found.record.id), found.revision).put(container_key(found.record.id), encode(found.record));
+  change.require(container_key(found.record.id), found.revision)
+      .put(container_key(found.record.id), encode(found.record));
   for (const auto& [name, value] : properties) change.put(property_prefix(found.record.id) + name, value);
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   co_return Result<>();
@@ -224,8 +223,7 @@ Task<Result<OidLease>> Containers::lease_oids(Uuid container) {
 Task<Result<OidLease>> Containers::try_lease(Uuid container) {
   CO_CHECK_OK(co_await open(container));
   CO_TRY(const auto next, co_await store_.number(oid_key(container)));
-  // The first numbers are left to the front ends, for objects that have to be found without a lease.
-  const std::uint64_t first = std::max(next.record, kFirstLeasedObject);
+  const std::uint64_t first = std::max<std::uint64_t>(next.record, kFirstLeasedObject);
   if (first > UINT64_MAX - kOidLeaseCount) {
     co_return failf(Code::kResourceExhausted, "container {} has used up its object numbers", container.to_string());
   }

@@ -27,9 +27,9 @@ struct OpenContainer {
 /// Containers: creation, destruction, properties, object numbers. Every answer is durable. Control reactor only; calls
 /// that change something are to be made one at a time (ControlService does).
 ///
-/// Invariants, at rest: a ready container is known to every target; a container that is not in the control state is known
-/// to none; the labels of the containers of a pool differ; `containers` of a pool counts its containers that are no
-/// tombstones. A crash leaves records that are `creating` or `destroying`, which `resume` completes.
+/// Invariants, at rest: a ready container is known to every target; a container that is not in the control state is
+/// known to none; the labels of the containers of a pool differ; `containers` of a pool counts its containers that are
+/// no tombstones. A crash leaves records that are `creating` or `destroying`, which `resume` completes.
 class Containers {
  public:
   Containers(ControlStore& store, ContainerTargets& targets) : store_(store), targets_(targets) {}

@@ -60,7 +60,8 @@ std::string encode(const ContainerRecord& record) {
 
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value) {
   auto record = parse_pool(id, value);
-  if (!record) return failf(Code::kCorrupt, "the record of pool {} is damaged: {}", id.to_string(), record.error().message());
+  if (!record)
+    return failf(Code::kCorrupt, "the record of pool {} is damaged: {}", id.to_string(), record.error().message());
   return record;
 }
 
@@ -95,7 +96,8 @@ std::string engine_key(const Uuid& engine) { return "engine/" + engine.to_string
 
 Result<Uuid> id_of_key(std::string_view key) {
   auto id = Uuid::parse(key.substr(key.rfind('/') + 1));
-  if (!id) return failf(Code::kCorrupt, "the control state has a key '{}' that names no UUID", printable(as_bytes(key)));
+  if (!id)
+    return failf(Code::kCorrupt, "the control state has a key '{}' that names no UUID", printable(as_bytes(key)));
   return id;
 }
 

@@ -32,7 +32,7 @@ struct PoolRecord {
 
 struct ContainerRecord {
   enum class State : std::uint8_t {
-    kCreating,    ///< some targets may not know it yet; nobody was told that it exists
+    kCreating,  ///< some targets may not know it yet; nobody was told that it exists
     kReady,
     kDestroying,  ///< tombstone: some targets may still have it; its label is free
   };

@@ -33,7 +33,9 @@ class ControlService {
 
   Task<Result<std::vector<PoolInfo>>> list_pools() { return pools_.list(); }
   Task<Result<PoolInfo>> query_pool(std::string name) { return pools_.query(std::move(name)); }
-  Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool) { return containers_.list(std::move(pool)); }
+  Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool) {
+    return containers_.list(std::move(pool));
+  }
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container) {
     return containers_.query(std::move(pool), std::move(container));
   }

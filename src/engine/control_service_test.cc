@@ -112,7 +112,8 @@ TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
   EXPECT_EQ(container->properties, request.properties);
   EXPECT_FALSE(targets_.containers[0].at(container->id).checksums);
-  const auto changed = wait(control_.set_properties("a", "c", {{"user.owner", "you"}, {"user.x", ""}}, Until::forever()));
+  const auto changed =
+      wait(control_.set_properties("a", "c", {{"user.owner", "you"}, {"user.x", ""}}, Until::forever()));
   ASSERT_TRUE(changed.has_value());
   EXPECT_EQ(changed->properties.at("user.owner"), "you");
   EXPECT_EQ(changed->properties.size(), 3U);
@@ -158,7 +159,7 @@ TEST_F(ControlServiceTest, LeasesOfObjectNumbersDoNotOverlap) {
   const auto first = wait(control_.lease_oids(container->id, Until::forever()));
   const auto second = wait(control_.lease_oids(container->id, Until::forever()));
   ASSERT_TRUE(first && second);
-  EXPECT_EQ(first->first, kFirstLeasedObject) << "those below belong to layouts, the root directory's for one";
+  EXPECT_EQ(first->first, kFirstLeasedObject);
   EXPECT_EQ(second->first, first->first + first->count);
   EXPECT_EQ(wait(control_.lease_oids(id(9), Until::forever())).error(), Code::kContainerNotFound);
 }

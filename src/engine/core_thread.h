@@ -15,8 +15,8 @@ namespace cenote::engine {
 /// A reactor on a thread of its own, and the bridge to it from ordinary threads (the HTTP server's, the caller of
 /// Engine::start).
 ///
-/// Invariants: the thread runs from construction to destruction; everything that runs on behalf of an ordinary thread is
-/// in `calls_`, so nothing is left when the loop ends.
+/// Invariants: the thread runs from construction to destruction; everything that runs on behalf of an ordinary thread
+/// is in `calls_`, so nothing is left when the loop ends.
 class CoreThread {
  public:
   /// kIoError when the kernel refuses io_uring.
@@ -28,8 +28,8 @@ class CoreThread {
 
   UringReactor& reactor() { return *reactor_; }
 
-  /// Thread-safe: calls `make_task()`, which returns a Task<T>, on the reactor, and blocks until the task has ended. Never
-  /// from the reactor's own thread.
+  /// Thread-safe: calls `make_task()`, which returns a Task<T>, on the reactor, and blocks until the task has ended.
+  /// Never from the reactor's own thread.
   template <typename MakeTask>
   auto run(MakeTask make_task);
 

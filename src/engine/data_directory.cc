@@ -60,11 +60,15 @@ std::unexpected<Error> system_failure(std::string what) {
     switch (number) {
       case EACCES:
       case EPERM:
-      case EROFS: return Code::kPermissionDenied;
+      case EROFS:
+        return Code::kPermissionDenied;
       case ENOSPC:
-      case EDQUOT: return Code::kDeviceFull;
-      case ENOENT: return Code::kNotFound;
-      default: return Code::kIoError;
+      case EDQUOT:
+        return Code::kDeviceFull;
+      case ENOENT:
+        return Code::kNotFound;
+      default:
+        return Code::kIoError;
     }
   }();
   return failf(code, "{}: {}", what, std::generic_category().message(number));
@@ -72,7 +76,8 @@ std::unexpected<Error> system_failure(std::string what) {
 
 Result<> sync_folder(const std::string& path) {
   const Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid() || ::fsync(folder.get()) != 0) return system_failure(fmt::format("cannot sync directory '{}'", path));
+  if (!folder.valid() || ::fsync(folder.get()) != 0)
+    return system_failure(fmt::format("cannot sync directory '{}'", path));
   return {};
 }
 
@@ -104,10 +109,11 @@ Result<std::optional<std::string>> read_file(const std::string& path, std::size_
 }
 
 Result<> ensure_folder(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) == 0) {
     if (S_ISDIR(info.st_mode)) return {};
-    return failf(Code::kInvalidArgument, "'{}' is a file, not a directory: name a directory for the engine's data", path);
+    return failf(Code::kInvalidArgument, "'{}' is a file, not a directory: name a directory for the engine's data",
+                 path);
   }
   if (errno != ENOENT) return system_failure(fmt::format("cannot use directory '{}'", path));
   if (::mkdir(path.c_str(), kFolderMode) != 0) {
@@ -120,7 +126,8 @@ Result<> ensure_folder(const std::string& path) {
 Result<int> lock_folder(const std::string& folder) {
   const std::string path = folder + "/" + kLockFile;
   Fd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
-  if (!file.valid()) return system_failure(fmt::format("data directory '{}' is not writable: cannot open its lock file", folder));
+  if (!file.valid())
+    return system_failure(fmt::format("data directory '{}' is not writable: cannot open its lock file", folder));
   if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return system_failure(fmt::format("cannot lock '{}'", path));
     const auto owner = read_file(path, 32);
@@ -146,7 +153,8 @@ Result<> check_unused(const std::string& folder) {
                    folder, kIdentityFile);
     }
     return failf(Code::kInvalidArgument,
-                 "directory '{}' is not empty ('{}') and is no data directory of an engine: use an empty one", folder, name);
+                 "directory '{}' is not empty ('{}') and is no data directory of an engine: use an empty one", folder,
+                 name);
   }
   if (error) return failf(Code::kPermissionDenied, "cannot read directory '{}': {}", folder, error.message());
   return {};
@@ -159,8 +167,8 @@ Result<std::optional<Identity>> load_identity(const std::string& folder) {
   auto identity = decode_identity(*text);
   if (identity) return std::optional(*std::move(identity));
   if (identity.error() == Code::kNewerFormat) return fail(identity.error().with_context(path));
-  return failf(Code::kCorrupt, "identity file '{}' is damaged ({}): restore it from a backup; the stores are untouched", path,
-               identity.error().message());
+  return failf(Code::kCorrupt, "identity file '{}' is damaged ({}): restore it from a backup; the stores are untouched",
+               path, identity.error().message());
 }
 
 struct Existing {
@@ -170,7 +178,7 @@ struct Existing {
 
 // What lies at a path that may become, or is, a target; nullopt when nothing does.
 Result<std::optional<Existing>> look_at(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     if (errno == ENOENT) return std::nullopt;
     return system_failure(fmt::format("cannot look at '{}'", path));
@@ -194,8 +202,9 @@ Result<> check_blank(const std::string& path) {
 }
 
 Result<std::uint64_t> free_bytes_at(const std::string& folder) {
-  struct statvfs info {};
-  if (::statvfs(folder.c_str(), &info) != 0) return system_failure(fmt::format("cannot ask for the free space of '{}'", folder));
+  struct statvfs info{};
+  if (::statvfs(folder.c_str(), &info) != 0)
+    return system_failure(fmt::format("cannot ask for the free space of '{}'", folder));
   return std::uint64_t{info.f_bavail} * info.f_frsize;
 }
 
@@ -280,7 +289,8 @@ Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const
   identity_.name = options.system_name;
   identity_.system = keep_or_new(before.system);
   identity_.engine = keep_or_new(before.engine);
-  identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes, kCoordinatorLogBytes};
+  identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes,
+                           kCoordinatorLogBytes};
   std::size_t wanted = options.target_paths.size();
   if (wanted == 0) wanted = options.targets != 0 ? options.targets : default_targets(cores);
   for (std::size_t index = 0; index < wanted; ++index) {
@@ -351,18 +361,20 @@ Result<> DataDirectory::make_files(bool preallocate) const {
 
 Result<> DataDirectory::check_stores(const EngineOptions& options) const {
   if (options.targets != 0 && options.targets != identity_.targets.size()) {
-    return failf(Code::kInvalidArgument, "data directory '{}' was created with {} targets, not {}: leave the number out",
-                 path_, identity_.targets.size(), options.targets);
+    return failf(Code::kInvalidArgument,
+                 "data directory '{}' was created with {} targets, not {}: leave the number out", path_,
+                 identity_.targets.size(), options.targets);
   }
   const auto check = [this](const StoreIdentity& store, const std::string& name) -> Result<> {
     const std::string path = path_of(store);
     TRY(const auto existing, look_at(path));
     if (!existing) {
-      return failf(Code::kCorrupt, "{}: '{}' is missing, though the identity of '{}' lists it: bring it back", name, path,
-                   path_);
+      return failf(Code::kCorrupt, "{}: '{}' is missing, though the identity of '{}' lists it: bring it back", name,
+                   path, path_);
     }
     if (existing->bytes < store.bytes) {
-      return failf(Code::kCorrupt, "{}: '{}' has {} bytes, not {}: it was cut", name, path, existing->bytes, store.bytes);
+      return failf(Code::kCorrupt, "{}: '{}' has {} bytes, not {}: it was cut", name, path, existing->bytes,
+                   store.bytes);
     }
     return {};
   };
@@ -377,7 +389,8 @@ Result<> DataDirectory::write_identity() const {
   const std::string temporary = path_ + "/" + kIdentityTemporary;
   const std::string path = path_ + "/" + kIdentityFile;
   const Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
-  if (!file.valid()) return system_failure(fmt::format("data directory '{}' is not writable: cannot create '{}'", path_, temporary));
+  if (!file.valid())
+    return system_failure(fmt::format("data directory '{}' is not writable: cannot create '{}'", path_, temporary));
   CHECK_OK(write_all(file.get(), encode_identity(identity_), temporary));
   if (::fsync(file.get()) != 0) return system_failure(fmt::format("cannot sync '{}'", temporary));
   if (::rename(temporary.c_str(), path.c_str()) != 0) return system_failure(fmt::format("cannot replace '{}'", path));

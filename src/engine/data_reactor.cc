@@ -45,7 +45,7 @@ Result<std::vector<rpc::Address>> DataReactor::serve(std::vector<Endpoint> endpo
   options.bytes_max = options_.request_bytes;
   options.observer = this;
   options.counters = &counters_;
-  service_ = std::make_unique<ObjectService>(reactor_, services, targets, op_metrics_);
+  service_ = std::make_unique<ObjectService>(reactor_, services, targets, op_metrics_, logger_.named("engine"));
   server_ = std::make_unique<rpc::Server>(reactor_, pool_, *service_, options);
   std::vector<rpc::Address> addresses;
   for (Endpoint& endpoint : endpoints) {

@@ -37,7 +37,8 @@ class DataReactor final : private rpc::Observer {
   /// Begins to serve clients at `endpoints`; returns where it really listens.
   Result<std::vector<rpc::Address>> serve(std::vector<Endpoint> endpoints, EngineServices& services,
                                           std::span<Target* const> targets, rpc::ServerOptions options);
-  /// Stops accepting and waits for running requests, until `grace`; then cancels them and waits. Harmless without `serve`.
+  /// Stops accepting and waits for running requests, until `grace`; then cancels them and waits. Harmless without
+  /// `serve`.
   Task<> stop(Until grace);
   /// No request that arrives from now on takes the container for one that exists without asking.
   void forget_container(const Uuid& container);

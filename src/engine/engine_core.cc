@@ -15,7 +15,7 @@
 namespace cenote::engine {
 namespace {
 
-constexpr const char* kVersion = "0.1.0";
+constexpr const char* kVersion = CENOTE_VERSION;
 /// The coordinator's state is small; the smallest cache a store has is plenty.
 constexpr std::uint64_t kCoordinatorCacheBytes = store::kMinCacheBytes;
 
@@ -30,7 +30,12 @@ Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
 struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
-      : host(h), identity(std::move(id)), options(std::move(o)), metrics(m), logger(std::move(l)), callers(h.control()) {}
+      : host(h),
+        identity(std::move(id)),
+        options(std::move(o)),
+        metrics(m),
+        logger(std::move(l)),
+        callers(h.control()) {}
   ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
 
   // Start, step by step.
@@ -69,9 +74,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   template <typename MakeTask>
   Task<Result<>> on_all_targets(MakeTask make_task) {
     auto outcomes = co_await gather(host.control(), targets.size(), [&](std::size_t index) {
-      return call_on(host.control(), reactor_of(index), [&make_task, target = targets[index].get()] {
-        return make_task(*target);
-      });
+      return call_on(host.control(), reactor_of(index),
+                     [&make_task, target = targets[index].get()] { return make_task(*target); });
     });
     co_return first_failure(std::move(outcomes));
   }
@@ -109,7 +113,8 @@ Task<Result<>> EngineCore::Impl::start() {
     co_return started;
   }
   ready.store(true, std::memory_order_release);
-  logger.info("engine is ready", {{"system", identity.system}, {"engine", identity.engine}, {"targets", targets.size()}});
+  logger.info("engine is ready",
+              {{"system", identity.system}, {"engine", identity.engine}, {"targets", targets.size()}});
   co_return Result<>();
 }
 
@@ -161,8 +166,7 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .identity = store,
                        .cache_bytes = options.cache_bytes,
                        .creating = identity.state == Identity::State::kCreating};
-  CO_TRY(targets[index],
-         co_await Target::open(reactor, *std::move(device), pool, std::move(wanted), metrics, logger));
+  CO_TRY(targets[index], co_await Target::open(reactor, *std::move(device), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }
 
@@ -261,7 +265,8 @@ Task<> EngineCore::Impl::stop_servers() {
   co_await watch.stop();
 }
 
-// Requests wait at targets of other reactors, too, where the cancellation by their connection's reactor cannot reach them.
+// Requests wait at targets of other reactors, too, where the cancellation by their connection's reactor cannot reach
+// them.
 Task<> EngineCore::Impl::cancel_requests_at(Instant deadline, CancelSource* cancel) {
   if (!co_await sleep_until(host.control(), deadline, *cancel)) co_return;
   co_await gather(host.control(), targets.size(), [this](std::size_t index) {

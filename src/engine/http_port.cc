@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kWaitingConnectionsMax = 64;
 constexpr time_t kIoTimeoutSeconds = 5;
-constexpr time_t kKeepAliveSeconds = 5;
+// A stop waits for idle connections that long.
+constexpr time_t kKeepAliveSeconds = 1;
 constexpr std::size_t kKeepAliveRequests = 100;
 constexpr const char* kJson = "application/json";
 
@@ -78,11 +79,16 @@ void answer(httplib::Response& response, Result<std::string> outcome) {
 // What the library refuses by itself (too long, unparsable, no such route) gets the form of our errors.
 Error refusal(int status) {
   switch (status) {
-    case 404: return Error(Code::kNotFound, "there is no such path: /v1/..., /metrics, /healthz, /readyz");
-    case 413: return Error(Code::kOutOfRange, fmt::format("the body is longer than {} bytes", kMaxAdminBodyBytes));
-    case 414: return Error(Code::kOutOfRange, "the path is too long");
-    case 400: return Error(Code::kMalformed, "not a valid HTTP request");
-    default: return Error(Code::kInternal, "the request failed");
+    case 404:
+      return Error(Code::kNotFound, "there is no such path: /v1/..., /metrics, /healthz, /readyz");
+    case 413:
+      return Error(Code::kOutOfRange, fmt::format("the body is longer than {} bytes", kMaxAdminBodyBytes));
+    case 414:
+      return Error(Code::kOutOfRange, "the path is too long");
+    case 400:
+      return Error(Code::kMalformed, "not a valid HTTP request");
+    default:
+      return Error(Code::kInternal, "the request failed");
   }
 }
 
@@ -122,9 +128,8 @@ void HttpPort::Impl::set_limits() {
 }
 
 void HttpPort::Impl::add_routes() {
-  server.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {
-    response.set_content("ok\n", "text/plain");
-  });
+  server.Get("/healthz",
+             [](const httplib::Request&, httplib::Response& response) { response.set_content("ok\n", "text/plain"); });
   server.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
     const bool ready = backend.ready();
     response.status = ready ? 200 : 503;

@@ -13,7 +13,8 @@ constexpr const char* kCreating = "creating";
 constexpr const char* kReady = "ready";
 
 Json encode_store(const StoreIdentity& store) {
-  return Json{{"id", store.id.to_string()}, {"path", store.path}, {"bytes", store.bytes}, {"log_bytes", store.log_bytes}};
+  return Json{
+      {"id", store.id.to_string()}, {"path", store.path}, {"bytes", store.bytes}, {"log_bytes", store.log_bytes}};
 }
 
 Result<StoreIdentity> decode_store(const Json& json) {
@@ -37,7 +38,8 @@ Result<> check_document(Json& document) {
   // The version comes before the checksum: a newer format may compute it in another way.
   TRY(const std::uint64_t oldest, number_field(document, "oldest_reader"));
   if (oldest > kIdentityFormat) {
-    return failf(Code::kNewerFormat, "written in format {}, which needs a Cenote that reads format {}; this one reads {}",
+    return failf(Code::kNewerFormat,
+                 "written in format {}, which needs a Cenote that reads format {}; this one reads {}",
                  document.value("format", Json(0)).dump(), oldest, kIdentityFormat);
   }
   TRY(const std::uint64_t stored, number_field(document, "crc32c"));

@@ -51,8 +51,8 @@ TEST(Identity, EveryChangedCharacterIsDetected) {
 }
 
 TEST(Identity, ANewerFormatIsNamed) {
-  const auto decoded = decode_identity(
-      R"({"magic":"cenote-engine","format":9,"oldest_reader":7,"checksum":"of another kind"})");
+  const auto decoded =
+      decode_identity(R"({"magic":"cenote-engine","format":9,"oldest_reader":7,"checksum":"of another kind"})");
   ASSERT_FALSE(decoded.has_value());
   EXPECT_EQ(decoded.error(), Code::kNewerFormat);
   EXPECT_NE(decoded.error().message().find("format 9"), std::string::npos) << decoded.error().message();

@@ -4,20 +4,50 @@
 #include "cenote/protocol/opcodes.h"
 
 namespace cenote::engine {
+namespace {
+
+// Somebody has to look at this machine; everything else is between the client and its request.
+bool is_engine_trouble(Code code) {
+  switch (code) {
+    case Code::kIoError:
+    case Code::kDeviceDead:
+    case Code::kDeviceFull:
+    case Code::kCorrupt:
+    case Code::kFenced:
+    case Code::kInternal:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
 
 ObjectService::ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets,
-                             OpMetrics& metrics)
-    : reactor_(reactor), services_(services), targets_(targets), metrics_(metrics), containers_(reactor, services) {}
+                             OpMetrics& metrics, Logger logger)
+    : reactor_(reactor),
+      services_(services),
+      targets_(targets),
+      metrics_(metrics),
+      logger_(std::move(logger)),
+      containers_(reactor, services) {}
 
 Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
   switch (static_cast<Opcode>(request.opcode())) {
-    case Opcode::kUpdate: return update(request);
-    case Opcode::kFetch: return fetch(request);
-    case Opcode::kPunch: return punch(request);
-    case Opcode::kList: return list(request);
-    case Opcode::kQuery: return query(request);
-    case Opcode::kAdmin: return admin(request);
-    case Opcode::kOidRange: return oid_range(request);
+    case Opcode::kUpdate:
+      return update(request);
+    case Opcode::kFetch:
+      return fetch(request);
+    case Opcode::kPunch:
+      return punch(request);
+    case Opcode::kList:
+      return list(request);
+    case Opcode::kQuery:
+      return query(request);
+    case Opcode::kAdmin:
+      return admin(request);
+    case Opcode::kOidRange:
+      return oid_range(request);
   }
   return unknown(request);
 }
@@ -26,14 +56,17 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
   switch (static_cast<Opcode>(opcode)) {
     case Opcode::kFetch:
     case Opcode::kList:
-    case Opcode::kQuery: return true;
-    default: return false;
+    case Opcode::kQuery:
+      return true;
+    default:
+      return false;
   }
 }
 
 Task<rpc::Response> ObjectService::unknown(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUnknown, reactor_);
-  co_return failed(timer, Error(Code::kUnknownOpcode, fmt::format("this engine has no request {}", request.opcode())));
+  co_return failed(request, timer,
+                   Error(Code::kUnknownOpcode, fmt::format("this engine has no request {}", request.opcode())));
 }
 
 Result<Target*> ObjectService::steer(const rpc::Request& request) const {
@@ -67,14 +100,21 @@ RequestId ObjectService::request_id(const rpc::Request& request) {
   return id;
 }
 
-rpc::Response failed(OpTimer& timer, Error error) {
+rpc::Response ObjectService::failed(const rpc::Request& request, OpTimer& timer, Error error) const {
   timer.failed();
+  if (is_engine_trouble(error.code())) {
+    logger_.error("request failed", {{"op", request.opcode()},
+                                     {"target", request.target()},
+                                     {"session", request.session_id()},
+                                     {"sequence", request.sequence()},
+                                     {"error", error}});
+  }
   rpc::Response response(std::move(error));
   response.map_version = kMapVersion;
   return response;
 }
 
-rpc::Response succeeded(Bytes body) {
+rpc::Response ObjectService::succeeded(Bytes body) {
   rpc::Response response(std::move(body));
   response.map_version = kMapVersion;
   return response;

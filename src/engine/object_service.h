@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "cenote/base/log.h"
 #include "cenote/protocol/object_id.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/rpc/service.h"
@@ -17,13 +18,14 @@ inline constexpr std::uint32_t kMapVersion = 1;
 
 /// Answers the requests that arrive at one data reactor: steers each to its target, which may be of another reactor.
 ///
-/// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes that
-/// the handler keeps until the answer is back; nothing of a target is touched but through `call_on`, its held fetches
-/// excepted.
+/// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes
+/// that the handler keeps until the answer is back; nothing of a target is touched but through `call_on`, its held
+/// fetches excepted.
 class ObjectService final : public rpc::Service {
  public:
   /// `targets` by index; they and `services` outlive it.
-  ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets, OpMetrics& metrics);
+  ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets, OpMetrics& metrics,
+                Logger logger);
 
   Task<rpc::Response> handle(rpc::Request& request) override;
   bool is_read(rpc::Opcode opcode) const override;
@@ -57,17 +59,17 @@ class ObjectService final : public rpc::Service {
   Instant deadline(const rpc::Request& request) const;
   /// Identity of the request for the durable table of results.
   static RequestId request_id(const rpc::Request& request);
+  /// The reply of a failed request; its message goes to the client. What is the engine's own trouble (media, damage) is
+  /// logged here, once.
+  rpc::Response failed(const rpc::Request& request, OpTimer& timer, Error error) const;
+  static rpc::Response succeeded(Bytes body);
 
   Reactor& reactor_;
   EngineServices& services_;
   std::span<Target* const> targets_;
   OpMetrics& metrics_;
+  Logger logger_;
   ContainerCache containers_;
 };
-
-/// The reply of a failed request; the message goes to the client.
-rpc::Response failed(OpTimer& timer, Error error);
-/// The reply with this body.
-rpc::Response succeeded(Bytes body);
 
 }  // namespace cenote::engine

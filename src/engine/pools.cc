@@ -26,16 +26,18 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
   const std::uint64_t capacity = targets_.capacity_bytes();
   const std::uint64_t left = capacity > promised.record ? capacity - promised.record : 0;
   if (left == 0 || request.size_bytes > left) {
-    co_return failf(Code::kNoSpace,
-                    "a pool of {} bytes does not fit: {} of {} bytes are promised to pools, {} are left; choose a smaller "
-                    "size or destroy a pool",
-                    request.size_bytes, promised.record, capacity, left);
+    co_return failf(
+        Code::kNoSpace,
+        "a pool of {} bytes does not fit: {} of {} bytes are promised to pools, {} are left; choose a smaller "
+        "size or destroy a pool",
+        request.size_bytes, promised.record, capacity, left);
   }
   const PoolRecord record{id, request.label, request.size_bytes != 0 ? request.size_bytes : left, 0, false};
   Transaction change;
   change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
-  change.require(kPromisedKey, promised.revision).put(kPromisedKey, std::to_string(promised.record + record.size_bytes));
+  change.require(kPromisedKey, promised.revision)
+      .put(kPromisedKey, std::to_string(promised.record + record.size_bytes));
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   co_return record;
 }

@@ -10,8 +10,8 @@
 
 namespace cenote::engine {
 
-/// Pools: space promised to somebody, over all targets. Every answer is durable. Control reactor only; calls that change
-/// something are to be made one at a time (ControlService does).
+/// Pools: space promised to somebody, over all targets. Every answer is durable. Control reactor only; calls that
+/// change something are to be made one at a time (ControlService does).
 ///
 /// Invariants, at rest: the sizes of all pools add up to `promised`, which never exceeds the capacity of the targets;
 /// labels differ; a tombstone has no label. Between: a tombstone keeps its promise until its last container is gone.
@@ -20,8 +20,8 @@ class Pools {
   Pools(ControlStore& store, Containers& containers, ContainerTargets& targets)
       : store_(store), containers_(containers), targets_(targets) {}
 
-  /// Creates pool `id`. One that exists under this id with the same label is the answer to a repeated request. kExists for
-  /// another with this label, kNoSpace when less than its size is left to promise.
+  /// Creates pool `id`. One that exists under this id with the same label is the answer to a repeated request. kExists
+  /// for another with this label, kNoSpace when less than its size is left to promise.
   Task<Result<PoolInfo>> create(CreatePool request, Uuid id);
   Task<Result<std::vector<PoolInfo>>> list();
   Task<Result<PoolInfo>> query(std::string name);

@@ -2,22 +2,23 @@
 
 #include "cenote/base/format.h"
 #include "cenote/engine/sim_engine.h"
-#include "sim_test_client.h"
+#include "test_client.h"
 
 namespace cenote::engine {
 namespace {
 
 using namespace std::chrono_literals;
 
-/// Destroys a container on two targets and cuts the power at device write number `write` of target 0. Returns whether it came
-/// to that.
+/// Destroys a container on two targets and cuts the power at device write number `write` of target 0. Returns whether
+/// it came to that.
 bool destroy_and_crash(std::uint64_t write, std::uint64_t seed) {
   SimWorld world(seed);
   rpc::SimNetwork network(world);
   SimEngine engine(world, network, {.reactors = 2});
   EXPECT_TRUE(world.block_on(engine.control(), engine.start()).has_value());
-  SimTestClient client(world.add_node("client"), network, engine.address(), 2);
-  EXPECT_TRUE(world.block_on(client.node(), client.set_up()).has_value());
+  SimReactor& node = world.add_node("client");
+  TestClient client(node, network.transport(node), engine.address(), 2);
+  EXPECT_TRUE(world.block_on(node, client.set_up()).has_value());
 
   bool crashed = false;
   engine.device(0)->set_write_hook([&](std::uint64_t, const media::IoRequest&) {
@@ -29,7 +30,7 @@ bool destroy_and_crash(std::uint64_t write, std::uint64_t seed) {
     return client.admin(AdminMethod::kDelete, "/v1/pools/p/containers/c");
   };
   Result<std::string> destroyed = fail(Code::kInternal);
-  Scope scope(client.node());
+  Scope scope(node);
   const auto run = [](Task<Result<std::string>> task, Result<std::string>* into) -> Task<> {
     *into = co_await std::move(task);
   };
@@ -41,12 +42,12 @@ bool destroy_and_crash(std::uint64_t write, std::uint64_t seed) {
     const auto started = world.block_on(engine.control(), engine.start());
     EXPECT_TRUE(started.has_value()) << started.error().to_string();
   }
-  world.block_on(client.node(), scope.drain());
-  const auto listed = world.block_on(client.node(), client.admin(AdminMethod::kGet, "/v1/pools/p/containers"));
+  world.block_on(node, scope.drain());
+  const auto listed = world.block_on(node, client.admin(AdminMethod::kGet, "/v1/pools/p/containers"));
   EXPECT_TRUE(listed.has_value()) << listed.error().to_string();
   // Whether or not its answer was lost: begun or not, the destruction was sent again.
   if (listed) EXPECT_EQ(containers_from_json(*listed).value().size(), 0U);
-  world.block_on(client.node(), client.stop());
+  world.block_on(node, client.stop());
   EXPECT_TRUE(world.block_on(engine.control(), engine.stop()).has_value());
   return crashed;
 }

@@ -1,12 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 #include "cenote/base/format.h"
 #include "cenote/engine/sim_engine.h"
 #include "cenote/runtime/cross_core.h"
 #include "cenote/runtime/scope.h"
-#include "sim_test_client.h"
+#include "test_client.h"
 
 namespace cenote::engine {
 namespace {
@@ -17,18 +18,13 @@ constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashe
 constexpr int kWriters = 6;
 constexpr int kInsertsPerWriter = 25;
 
-/// Writers insert keys that nobody else inserts, each under the condition that it is absent, while connections break, the
-/// network stalls and the engine crashes. A request that took effect twice would meet its own effect.
+/// Writers insert keys that nobody else inserts, each under the condition that it is absent, while connections break,
+/// the network stalls and the engine crashes. A request that took effect twice would meet its own effect.
 class SimFaults : public testing::TestWithParam<std::uint64_t> {
  protected:
   SimFaults() : world_(GetParam()), network_(world_) {
     options_.reactors = GetParam() % 3 == 0 ? 0 : 2;
     options_.device.prefers_durable_writes = GetParam() % 2 == 0;
-    rpc::SimLinkRules rules;
-    rules.stall_ppm = 5000;
-    rules.stall_max = 300ms;
-    rules.reset_ppm = 3000;
-    network_.set_default_rules(rules);
     engine_ = std::make_unique<SimEngine>(world_, network_, options_);
   }
 
@@ -43,16 +39,16 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
   }
   std::size_t size_of(const std::string& key) { return std::hash<std::string>()(key) % 5 == 0 ? 70000 : 900; }
 
-  static Task<> write(SimFaults* test, SimTestClient* client, int writer) {
+  static Task<> write(SimFaults* test, TestClient* client, int writer) {
     for (int number = 0; number < kInsertsPerWriter; ++number) {
       const std::string key = fmt::format("{}/{}", writer, number);
       co_await insert(test, client, key);
-      co_await client->node().sleep_for(Duration(test->world_.random_below(20'000'000)));
+      co_await client->reactor().sleep_for(Duration(test->world_.random_below(20'000'000)));
     }
     --test->writing_;
   }
 
-  static Task<> insert(SimFaults* test, SimTestClient* client, std::string key) {
+  static Task<> insert(SimFaults* test, TestClient* client, std::string key) {
     for (;;) {
       const auto put = co_await client->put(test->container_, kObject, key, value_of(key, test->size_of(key)),
                                             Precondition::kAbsent);
@@ -63,7 +59,7 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
       const Code code = put.error().code();
       // Never sent: it may be made anew. The rest of these leaves open what has happened, and time is up.
       if (code == Code::kUnreachable) {
-        co_await client->node().sleep_for(10ms);
+        co_await client->reactor().sleep_for(10ms);
         continue;
       }
       if (code == Code::kDeadlineExceeded || code == Code::kConnectionLost || code == Code::kCancelled) co_return;
@@ -76,7 +72,9 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
     while (test->writing_ > 0) {
       co_await node->sleep_for(Duration(5'000'000 + test->world_.random_below(120'000'000)));
       switch (test->world_.random_below(5)) {
-        case 0: test->network_.reset_connections("client0", "engine"); break;
+        case 0:
+          test->network_.reset_connections("client0", "engine");
+          break;
         case 1:
           test->network_.cut_one_way(test->world_.chance(1, 2) ? "engine" : "client1", "client1");
           co_await node->sleep_for(Duration(test->world_.random_below(500'000'000)));
@@ -85,8 +83,12 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
         case 2:
           if (auto* device = test->engine_->device(0)) device->set_slowdown(test->world_.chance(1, 2) ? 20 : 1);
           break;
-        case 3: co_await restart(test, node, true); break;
-        case 4: co_await restart(test, node, test->world_.chance(1, 2)); break;
+        case 3:
+          co_await restart(test, node, true);
+          break;
+        case 4:
+          co_await restart(test, node, test->world_.chance(1, 2));
+          break;
       }
     }
   }
@@ -124,24 +126,30 @@ TEST_P(SimFaults, AcknowledgedInsertsAreThereAndNoneTookEffectTwice) {
   SCOPED_TRACE(fmt::format("seed {}", GetParam()));
   SimReactor& nemesis = world_.add_node("nemesis");
   ASSERT_TRUE(world_.block_on(engine_->control(), engine_->start()).has_value());
-  std::vector<std::unique_ptr<SimTestClient>> clients;
-  for (int number = 0; number < 2; ++number) {
-    SimReactor& node = world_.add_node(fmt::format("client{}", number));
-    clients.push_back(std::make_unique<SimTestClient>(node, network_, engine_->address(), options_.targets));
+  std::array<SimReactor*, 2> nodes{&world_.add_node("client0"), &world_.add_node("client1")};
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (SimReactor* node : nodes) {
+    clients.push_back(
+        std::make_unique<TestClient>(*node, network_.transport(*node), engine_->address(), options_.targets));
   }
-  const auto container = world_.block_on(clients[0]->node(), clients[0]->set_up());
+  const auto container = world_.block_on(*nodes[0], clients[0]->set_up());
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
   container_ = *container;
 
+  rpc::SimLinkRules rules;
+  rules.stall_ppm = 5000;
+  rules.stall_max = 300ms;
+  rules.reset_ppm = 3000;
+  network_.set_default_rules(rules);
   writing_ = kWriters;
-  Scope first(clients[0]->node()), second(clients[1]->node()), faults(nemesis);
+  Scope first(*nodes[0]), second(*nodes[1]), faults(nemesis);
   for (int writer = 0; writer < kWriters; ++writer) {
     const bool even = writer % 2 == 0;
     (even ? first : second).spawn(write(this, clients[even ? 0 : 1].get(), writer));
   }
   faults.spawn(harm(this, &nemesis));
-  world_.block_on(clients[0]->node(), first.drain());
-  world_.block_on(clients[1]->node(), second.drain());
+  world_.block_on(*nodes[0], first.drain());
+  world_.block_on(*nodes[1], second.drain());
   world_.block_on(nemesis, faults.drain());
   network_.heal_all();
   network_.set_default_rules({});
@@ -149,11 +157,13 @@ TEST_P(SimFaults, AcknowledgedInsertsAreThereAndNoneTookEffectTwice) {
 
   EXPECT_GT(acknowledged_.size(), kWriters * kInsertsPerWriter * 3 / 4);
   for (const std::string& key : acknowledged_) {
-    const auto value = world_.block_on(clients[0]->node(), clients[0]->get(container_, kObject, key));
+    const auto value = world_.block_on(*nodes[0], clients[0]->get(container_, kObject, key));
     ASSERT_TRUE(value.has_value()) << key << ": " << value.error().to_string();
     EXPECT_EQ(*value, value_of(key, size_of(key))) << key;
   }
-  for (auto& client : clients) world_.block_on(client->node(), client->stop());
+  for (std::size_t number = 0; number < nodes.size(); ++number) {
+    world_.block_on(*nodes[number], clients[number]->stop());
+  }
   EXPECT_TRUE(world_.block_on(engine_->control(), engine_->stop()).has_value());
 }
 

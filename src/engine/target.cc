@@ -29,7 +29,8 @@ struct Target::Gauges {
         fenced(metrics.gauge("cenote_target_fenced", "1: a log write failed, the target refuses everything", labels)),
         checkpoints(metrics.counter("cenote_target_checkpoints_total", "Checkpoints completed", labels)),
         batches(metrics.counter("cenote_target_batches_total", "Batches applied", labels)),
-        log_writes(metrics.counter("cenote_target_log_writes_total", "Writes of the log, of many batches each", labels)),
+        log_writes(
+            metrics.counter("cenote_target_log_writes_total", "Writes of the log, of many batches each", labels)),
         page_misses(metrics.counter("cenote_target_page_misses_total", "Pages that had to be read", labels)),
         read_bytes(metrics.counter("cenote_target_device_read_bytes_total", "Read from the device", labels)),
         written_bytes(metrics.counter("cenote_target_device_written_bytes_total", "Written to the device", labels)),

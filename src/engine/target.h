@@ -27,15 +27,15 @@ struct TargetOptions {
   bool creating = false;
 };
 
-/// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made there,
-/// read on the connection's, released there, and goes home by itself.
+/// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made
+/// there, read on the connection's, released there, and goes home by itself.
 ///
 /// Invariant: counted in the target's gate from `Target::hold` to its way back into the target's list.
 class HeldFetch final : public rpc::PayloadOwner, private Mail {
  public:
   object::Fetched& fetched() { return fetched_; }
-  /// Moves every piece of the data into `payload`; it is sent to the target when all of them are released, at once if there
-  /// are none. On the connection's reactor, once.
+  /// Moves every piece of the data into `payload`; it is sent to the target when all of them are released, at once if
+  /// there are none. On the connection's reactor, once.
   void add_to(rpc::Payload& payload);
 
  private:
@@ -49,8 +49,8 @@ class HeldFetch final : public rpc::PayloadOwner, private Mail {
   std::size_t pieces_ = 0;
 };
 
-/// One target: device, store and object store, on their reactor. Its address is stable while it is open, so other reactors
-/// may hold it; only `index`, `reactor` and `name` are for them, the rest is for `call_on`.
+/// One target: device, store and object store, on their reactor. Its address is stable while it is open, so other
+/// reactors may hold it; only `index`, `reactor` and `name` are for them, the rest is for `call_on`.
 class Target {
  public:
   /// Opens (or formats) the store on `device`. Errors name target and device. `pool` is of the reactor and outlives it.

@@ -16,7 +16,8 @@ namespace cenote::engine {
 class UringHost final : public EngineHost {
  public:
   /// `directory` outlives it. kIoError when the kernel refuses io_uring.
-  static Result<std::unique_ptr<UringHost>> start(const EngineOptions& options, DataDirectory& directory, Logger logger);
+  static Result<std::unique_ptr<UringHost>> start(const EngineOptions& options, DataDirectory& directory,
+                                                  Logger logger);
 
   CoreThread& control_thread() { return *control_; }
 

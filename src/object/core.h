@@ -127,6 +127,8 @@ Result<> check_bound(const Container& container, Epoch epoch);
 /// Loads the system tree and the request results; creates both in an empty store.
 Task<Result<>> load(Core& core);
 
+Task<Result<std::vector<store::Extent>>> owned_extents(Core& core);
+
 // Background work, in slices that give way to the foreground; when several run at once they do each other's work.
 /// Merges what no reader at or above `bound` can tell apart. A container that is gone meanwhile is no error.
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);

@@ -189,6 +189,8 @@ Result<> Listing::step_extents(const Reader& reader) {
   done_ = !next.has_value();
   if (done_) return {};
   const std::uint64_t from = std::max(record_, *next);
+  done_ = from == UINT64_MAX;
+  if (done_) return {};
   const RecordRange part = first_piece({from, UINT64_MAX - from}, array.record_bytes);
   Versions versions;
   Overlay::Slices slices;

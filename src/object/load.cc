@@ -1,11 +1,10 @@
 #include <algorithm>
 
 #include "core.h"
+#include "tree_scan.h"
 
 namespace cenote::object {
 namespace {
-
-constexpr std::uint32_t kEntriesPerAttempt = 256;
 
 Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
   TRY(const SystemKey key, parse_system_key(key_bytes));
@@ -54,31 +53,6 @@ Result<> take_request_entry(Core& core, ByteView key_bytes, ByteView value) {
   return {};
 }
 
-using TakeEntry = Result<> (*)(Core& core, ByteView key, ByteView value);
-
-/// Gives some entries to `take`; `position` moves with them, so a missing page costs no repetition. True: the end.
-Result<bool> scan_slice(Core& core, store::TreeId tree, Bytes& position, TakeEntry take, store::View& view) {
-  store::Cursor cursor(view, tree);
-  TRY(bool more, cursor.seek(position));
-  for (std::uint32_t i = 0; more && i < kEntriesPerAttempt; ++i) {
-    CHECK_OK(take(core, cursor.key(), cursor.value()));
-    position = to_bytes(cursor.key());
-    position.push_back(std::byte{0});
-    TRY(more, cursor.next());
-  }
-  return !more;
-}
-
-Task<Result<>> scan(Core& core, store::TreeId tree, TakeEntry take) {
-  Bytes position;
-  for (bool done = false; !done;) {
-    CO_TRY(done, co_await core.store.run([&core, tree, &position, take](store::View& view) {
-      return scan_slice(core, tree, position, take, view);
-    }));
-  }
-  co_return Result<>();
-}
-
 Task<Result<>> create_trees(Core& core) {
   store::Batch batch;
   core.system_tree = core.store.next_tree_id();
@@ -98,12 +72,29 @@ Task<Result<>> load(Core& core) {
   if (!system || !requests) co_return fail(Code::kCorrupt, "one of the two system trees of the target is missing");
   core.system_tree = *system;
   core.request_tree = *requests;
-  CO_CHECK_OK(co_await scan(core, core.system_tree, take_system_entry));
-  CO_CHECK_OK(co_await scan(core, core.request_tree, take_request_entry));
+  const auto take_system = [&core](ByteView key, ByteView value) { return take_system_entry(core, key, value); };
+  const auto take_request = [&core](ByteView key, ByteView value) { return take_request_entry(core, key, value); };
+  CO_CHECK_OK(co_await scan_tree(core, core.system_tree, {}, take_system));
+  CO_CHECK_OK(co_await scan_tree(core, core.request_tree, {}, take_request));
   // What changed before the restart is not known: every container gets one pass of aggregation.
   for (auto& [id, container] : core.containers) container.note_change(core.clock.last());
   core.check_invariants();
   co_return Result<>();
+}
+
+Task<Result<std::vector<store::Extent>>> owned_extents(Core& core) {
+  std::vector<store::Extent> extents;
+  const auto take = [&extents](ByteView, ByteView value) -> Result<> {
+    TRY(const Entry entry, decode_entry(value));
+    for (const store::Extent& extent : entry.extents()) extents.push_back(extent);
+    return {};
+  };
+  std::vector<std::pair<store::TreeId, Bytes>> trees;
+  for (const auto& [id, container] : core.containers) trees.emplace_back(container.tree, Bytes());
+  // What lies before the position of a container that is being reclaimed was given back already.
+  for (const auto& [tree, position] : core.destroying) trees.emplace_back(tree, position);
+  for (const auto& [tree, position] : trees) CO_CHECK_OK(co_await scan_tree(core, tree, position, take));
+  co_return extents;
 }
 
 }  // namespace cenote::object

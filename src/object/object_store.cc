@@ -141,6 +141,12 @@ Task<Result<>> ObjectStore::aggregate(Epoch bound) {
   co_return result;
 }
 
+Task<Result<std::vector<store::Extent>>> ObjectStore::owned_extents() {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  co_return co_await object::owned_extents(*core_);
+}
+
 ObjectStoreCounters ObjectStore::counters() const { return core_->counters; }
 void ObjectStore::check_invariants() const { core_->check_invariants(); }
 

@@ -99,7 +99,9 @@ void Punch::punch_range(const Reader& reader, KeyPath& path, const AkeyState& ar
     RecordRange part = first_piece(range, array.record_bytes);
     ValueBytes value;
     if (part.count == window && range.count >= 2 * window) {
-      part.count = range.count - range.count % window;
+      // No record lies behind the last number, so a punch of all that follows needs no end of a window.
+      const bool to_the_end = range.first + range.count == UINT64_MAX;
+      part.count = to_the_end ? range.count : range.count - range.count % window;
       append_hole(part.count, value);
       flags.add_wide_punch();
       core_.batch.put(reader.tree, path.wide_punch(part.first, epoch), value);

@@ -10,6 +10,7 @@
 #include "cenote/media/sim_device.h"
 #include "cenote/object/object_store.h"
 #include "cenote/store/store_check.h"
+#include "records.h"
 
 namespace cenote::object {
 
@@ -116,6 +117,34 @@ class TestTarget {
   Result<UpdateReply> punch(const PunchRequest& request) { return block_on(objects->punch(request, Until::forever())); }
   Result<ListReply> list(const ListRequest& request) { return block_on(objects->list(request, Until::forever())); }
   Result<QueryReply> query(const QueryRequest& request) { return block_on(objects->query(request, Until::forever())); }
+
+  /// Every block is referred to exactly once, every page is whole.
+  void check() {
+    objects->check_invariants();
+    auto owned = block_on(objects->owned_extents());
+    ASSERT_TRUE(owned) << owned.error().to_string();
+    const auto report = block_on(store::check_store(*store, *std::move(owned)));
+    ASSERT_TRUE(report) << report.error().to_string();
+  }
+
+  /// Entries of the container's tree.
+  std::uint64_t entries() {
+    const auto counted = block_on(store->run([this](store::View& view) -> Result<std::uint64_t> {
+      const store::TreeId system = *store->find_tree(kSystemTreeName);
+      TRY(const auto value, view.get(system, container_key(RecordKind::kContainer, container)));
+      TRY(const ContainerRecord record, decode_container(*value));
+      store::Cursor cursor(view, record.tree);
+      std::uint64_t count = 0;
+      TRY(bool more, cursor.seek({}));
+      while (more) {
+        ++count;
+        TRY(more, cursor.next());
+      }
+      return count;
+    }));
+    EXPECT_TRUE(counted) << counted.error().to_string();
+    return counted.value_or(UINT64_MAX);
+  }
 
   // Requests for one akey, with checksums as a client makes them.
   UpdateRequest single(const ObjectId& object, KeyBytes dkey, KeyBytes akey, ByteView value) const {

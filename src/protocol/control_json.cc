@@ -9,8 +9,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-/// Reads the members of one JSON object. The first one that is missing or of the wrong type makes the reader bad for good;
-/// the caller checks `finish` once.
+/// Reads the members of one JSON object. The first one that is missing or of the wrong type makes the reader bad for
+/// good; the caller checks `finish` once.
 class Members {
  public:
   Members(std::string_view what, const Json& object) : what_(what), object_(object) {
@@ -108,9 +108,8 @@ Json json_of(const PoolInfo& pool) {
 }
 
 Json json_of(const ContainerInfo& container) {
-  return {{"id", container.id.to_string()},     {"pool", container.pool.to_string()},
-          {"label", container.label},           {"type", container.type},
-          {"properties", container.properties}, {"used_bytes", container.used_bytes}};
+  return {{"id", container.id.to_string()}, {"pool", container.pool.to_string()}, {"label", container.label},
+          {"type", container.type},         {"properties", container.properties}, {"used_bytes", container.used_bytes}};
 }
 
 Result<TargetInfo> target_from(const Json& json) {
@@ -177,15 +176,16 @@ Result<std::vector<T>> list_from_json(const char* name, std::string_view text, R
 
 Result<> validate_label(std::string_view what, std::string_view label) {
   if (label.empty() || label.size() > kMaxLabelBytes) {
-    return failf(Code::kInvalidArgument, "the {}'s label '{}' has {} bytes; allowed are 1 to {}", what, label, label.size(),
-                 kMaxLabelBytes);
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' has {} bytes; allowed are 1 to {}", what, label,
+                 label.size(), kMaxLabelBytes);
   }
   constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
   if (label.find_first_not_of(kAllowed) != std::string_view::npos) {
-    return failf(Code::kInvalidArgument, "the {}'s label '{}' may hold letters, digits, '.', '_', '-' and ':' only", what,
-                 printable(as_bytes(label)));
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' may hold letters, digits, '.', '_', '-' and ':' only",
+                 what, printable(as_bytes(label)));
   }
-  if (Uuid::parse(label)) return failf(Code::kInvalidArgument, "the {}'s label '{}' has the form of a UUID", what, label);
+  if (Uuid::parse(label))
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' has the form of a UUID", what, label);
   return {};
 }
 
@@ -209,7 +209,8 @@ std::string to_json(const CreatePool& request) {
 std::string to_json(const ContainerInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<ContainerInfo>& containers) { return list_to_json("containers", containers); }
 std::string to_json(const CreateContainer& request) {
-  return dump({{"pool", request.pool}, {"label", request.label}, {"type", request.type}, {"properties", request.properties}});
+  return dump(
+      {{"pool", request.pool}, {"label", request.label}, {"type", request.type}, {"properties", request.properties}});
 }
 std::string to_json(const std::map<std::string, std::string>& properties) { return dump({{"properties", properties}}); }
 
@@ -238,7 +239,9 @@ Result<PoolInfo> pool_info_from_json(std::string_view text) {
   return pool_from(json);
 }
 
-Result<std::vector<PoolInfo>> pools_from_json(std::string_view text) { return list_from_json("pools", text, pool_from); }
+Result<std::vector<PoolInfo>> pools_from_json(std::string_view text) {
+  return list_from_json("pools", text, pool_from);
+}
 
 Result<CreatePool> create_pool_from_json(std::string_view text) {
   TRY(const Json json, parse("request", text));

@@ -8,7 +8,12 @@ namespace {
 const Uuid kId = Uuid::from_random(1, 2);
 
 TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
-  SystemInfo info{.system = kId, .name = "lab", .version = "0.1", .map_version = 7, .targets = {}, .data_address = "a:1",
+  SystemInfo info{.system = kId,
+                  .name = "lab",
+                  .version = "0.1",
+                  .map_version = 7,
+                  .targets = {},
+                  .data_address = "a:1",
                   .control_address = "b:2"};
   info.targets.push_back({.index = 3, .id = kId, .total_bytes = 1u << 30, .free_bytes = 5, .state = "up"});
   const auto read = system_info_from_json(to_json(info));
@@ -22,7 +27,8 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
 }
 
 TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {
-  const ContainerInfo info{.id = kId, .pool = kId, .label = "c", .type = "posix", .properties = {{"user.x", "\"ü\n"}}, .used_bytes = 9};
+  const ContainerInfo info{
+      .id = kId, .pool = kId, .label = "c", .type = "posix", .properties = {{"user.x", "\"ü\n"}}, .used_bytes = 9};
   const auto read = containers_from_json(to_json(std::vector<ContainerInfo>{info}));
   ASSERT_TRUE(read) << read.error().to_string();
   ASSERT_EQ(read->size(), 1u);
@@ -34,8 +40,10 @@ TEST(ControlJson, WhatIsMissingOrMistypedIsNamed) {
   EXPECT_EQ(create_pool_from_json("{").error().code(), Code::kMalformed);
   EXPECT_EQ(create_pool_from_json("[]").error().code(), Code::kMalformed);
   EXPECT_NE(create_pool_from_json("{}").error().message().find("'label'"), std::string::npos);
-  EXPECT_NE(create_pool_from_json(R"({"label":"p","size_bytes":-1})").error().message().find("size_bytes"), std::string::npos);
-  EXPECT_NE(create_container_from_json(R"({"label":"c","properties":{"a":1}})").error().message().find("'a'"), std::string::npos);
+  EXPECT_NE(create_pool_from_json(R"({"label":"p","size_bytes":-1})").error().message().find("size_bytes"),
+            std::string::npos);
+  EXPECT_NE(create_container_from_json(R"({"label":"c","properties":{"a":1}})").error().message().find("'a'"),
+            std::string::npos);
   EXPECT_EQ(pools_from_json(R"({"pools":{}})").error().code(), Code::kMalformed);
   EXPECT_TRUE(create_pool_from_json(R"({"label":"p","later":true})"));
 }

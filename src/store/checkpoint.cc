@@ -9,8 +9,8 @@
 namespace cenote::store {
 namespace {
 
-/// Device writes of a checkpoint at the same time: enough to use the device, few enough that the log's writes beside them
-/// do not queue for long.
+/// Device writes of a checkpoint at the same time: enough to use the device, few enough that the log's writes beside
+/// them do not queue for long.
 constexpr std::uint64_t kWritesAtOnce = 8;
 
 }  // namespace
@@ -62,8 +62,7 @@ Task<Result<>> Checkpoint::write(std::function<void()> progress) {
   const auto page = [&](std::uint64_t i) { return write_page(pages_[i], &progress); };
   CO_CHECK_OK(co_await in_parallel(state_.reactor, pages_.size(), kWritesAtOnce, page));
   // Only checkpoints change entries of the page map: now it is the one of the image.
-  state_.map.take_dirty_chunks(
-      [&](std::uint64_t chunk) { chunks_.push_back({chunk, state_.map.chunk_bytes(chunk)}); });
+  state_.map.take_dirty_chunks([&](std::uint64_t chunk) { chunks_.push_back({chunk, state_.map.chunk_bytes(chunk)}); });
   const auto chunk = [&](std::uint64_t i) { return write_chunk(&chunks_[i]); };
   CO_CHECK_OK(co_await in_parallel(state_.reactor, chunks_.size(), kWritesAtOnce, chunk));
   CO_CHECK_OK(co_await state_.chunks.write_tables());

@@ -1,5 +1,6 @@
-#include "aligned_buffer.h"
 #include "cenote/base/format.h"
+
+#include "aligned_buffer.h"
 #include "cenote/store/store.h"
 #include "superblock_io.h"
 

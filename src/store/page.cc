@@ -32,7 +32,7 @@ std::uint32_t Fences::prefix_bytes() const { return upper ? common_bytes(lower, 
 
 std::optional<ByteView> PageView::upper_fence() const {
   if ((field(kAtFlags) & kNoUpperFence) != 0) return std::nullopt;
-  return ByteView{data_ + kPageHeaderBytes + field(kAtLowerBytes), field(kAtUpperBytes)};
+  return ByteView{data_ + kFencesBegin + field(kAtLowerBytes), field(kAtUpperBytes)};
 }
 
 ByteView PageView::key(std::uint32_t slot, KeyBuffer& buffer) const {
@@ -48,17 +48,24 @@ SlotSearch PageView::find_suffix(ByteView suffix) const {
   const auto head_at = [slots](std::uint32_t slot) { return load_be<std::uint32_t>(slots + kSlotBytes * slot); };
 
   // First slot whose head is not smaller, by heads alone; most searches end beside it.
+  const std::uint32_t entries = count();
   std::uint32_t low = 0;
-  std::uint32_t end = count();
-  for (std::uint32_t width = end; width > 0;) {
+  std::uint32_t width = entries;
+  if (const std::uint32_t distance = hint_distance(); distance > 0) {
+    std::uint32_t smaller = 0;
+    for (std::uint32_t i = 0; i < kHints; ++i) smaller += hint(i) < wanted ? 1 : 0;
+    low = smaller * distance;
+    width = smaller == kHints ? entries - low : distance;
+  }
+  while (width > 0) {
     const std::uint32_t half = width / 2;
     const bool smaller = head_at(low + half) < wanted;
     low = smaller ? low + half + 1 : low;
     width = smaller ? width - half - 1 : half;
   }
-  // Among equal heads whole suffixes decide.
-  while (low < end) {
-    const std::uint32_t middle = low + (end - low) / 2;
+  // Among equal heads whole suffixes decide. Mostly there is one at most, so the first is tried before the middle.
+  std::uint32_t middle = low;
+  for (std::uint32_t end = count(); low < end; middle = low + (end - low) / 2) {
     if (head_at(middle) != wanted) {
       end = middle;
       continue;
@@ -89,7 +96,7 @@ Page Page::format(std::byte* data, PageIdentity identity, Fences fences) {
   page.set_field(kAtHeapBegin, kPageBytes);
   page.set_field(kAtPrefixBytes, fences.prefix_bytes());
   page.set_field(kAtLowerBytes, static_cast<std::uint32_t>(fences.lower.size()));
-  std::byte* end = data + kPageHeaderBytes;
+  std::byte* end = data + kFencesBegin;
   copy(end, fences.lower);
   if (fences.upper) {
     page.set_field(kAtUpperBytes, static_cast<std::uint32_t>(fences.upper->size()));
@@ -104,10 +111,18 @@ void Page::insert(std::uint32_t slot, ByteView suffix_front, ByteView suffix_bac
   const bool at_end = slot == count();
   place(slot, suffix_front, suffix_back, value);
   set_field(kAtAppendRun, at_end ? std::min(append_run() + 1, 0xffffu) : 0);
+  set_hints();
 }
 
 void Page::append(ByteView suffix_front, ByteView suffix_back, ByteView value) {
   place(count(), suffix_front, suffix_back, value);
+}
+
+void Page::set_hints() {
+  const std::uint32_t distance = hint_distance();
+  for (std::uint32_t i = 0; i < kHints; ++i) {
+    store_le(data_ + kPageHeaderBytes + 4 * i, distance == 0 ? 0 : head((i + 1) * distance));
+  }
 }
 
 void Page::place(std::uint32_t slot, ByteView suffix_front, ByteView suffix_back, ByteView value) {
@@ -135,6 +150,12 @@ void Page::place(std::uint32_t slot, ByteView suffix_front, ByteView suffix_back
 }
 
 void Page::erase(std::uint32_t slot) {
+  remove(slot);
+  set_field(kAtAppendRun, 0);
+  set_hints();
+}
+
+void Page::remove(std::uint32_t slot) {
   const std::uint32_t entries = count();
   ASSERT(slot < entries);
   if (entries == 1) {
@@ -148,7 +169,6 @@ void Page::erase(std::uint32_t slot) {
   std::byte* at = data_ + slots_begin() + kSlotBytes * slot;
   std::memmove(at, at + kSlotBytes, kSlotBytes * (entries - slot - 1));
   set_field(kAtCount, entries - 1);
-  set_field(kAtAppendRun, 0);
 }
 
 void Page::set_value(std::uint32_t slot, ByteView value) {
@@ -165,10 +185,8 @@ void Page::set_value(std::uint32_t slot, ByteView value) {
   KeyBuffer kept;
   std::byte* end = kept.data();
   copy(end, suffix(slot));
-  const std::uint32_t run = append_run();
-  erase(slot);
+  remove(slot);
   place(slot, {kept.data(), end}, {}, value);
-  set_field(kAtAppendRun, run);
 }
 
 void Page::insert_child(std::uint32_t slot, ByteView suffix, PageId child) {

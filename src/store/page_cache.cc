@@ -57,6 +57,13 @@ struct PageCache::Impl {
     Result<> result;
   };
 
+  /// A fetch that waits for a frame.
+  struct Waiting : ListNode<> {
+    explicit Waiting(PageId page) : id(page) {}
+    PageId id;
+    bool discarded = false;
+  };
+
   Impl(Reactor& the_reactor, PageSource& the_source, std::uint64_t frame_count)
       : reactor(the_reactor),
         source(the_source),
@@ -104,6 +111,7 @@ struct PageCache::Impl {
   std::vector<Frame*> free;
   PageTable table;
   std::unordered_map<PageId, std::shared_ptr<Read>> reads;  // those whose page is still wanted
+  IntrusiveList<Waiting> waiting;
   Condition room;
   std::size_t hand = 0;
   std::uint64_t batch = 1;
@@ -206,13 +214,20 @@ Frame* PageCache::find(PageId id) {
 Task<Result<Frame*>> PageCache::fetch(PageId id, Until until) {
   Impl& impl = *impl_;
   ASSERT(id != kNoPage);
+  Impl::Waiting waiting(id);
   while (true) {
     if (Frame* frame = impl.table.find(id)) {
       pin(*frame);
       co_return frame;
     }
     if (const auto read = impl.reads.find(id); read != impl.reads.end()) co_return co_await impl.join(read->second);
-    if (Frame* frame = impl.take(false)) co_return co_await impl.read(id, *frame);
+    if (Frame* frame = impl.take(false)) {
+      if (!waiting.discarded) co_return co_await impl.read(id, *frame);
+      frame->id = id;
+      frame->pins = 1;
+      co_return frame;
+    }
+    if (!waiting.linked()) impl.waiting.push_back(waiting);
     CO_CHECK_OK(co_await impl.room.wait(until));
   }
 }
@@ -280,6 +295,9 @@ Frame& PageCache::create(PageId id, Lsn lsn) {
 }
 
 void PageCache::discard(PageId id) {
+  for (Impl::Waiting* fetch = impl_->waiting.front(); fetch != nullptr; fetch = impl_->waiting.next(*fetch)) {
+    if (fetch->id == id) fetch->discarded = true;
+  }
   if (const auto read = impl_->reads.find(id); read != impl_->reads.end()) {
     read->second->discarded = true;
     impl_->reads.erase(read);

@@ -19,7 +19,8 @@ class PageSource {
   virtual Task<Result<>> read_page(PageId id, MutableBytes into) = 0;
   /// A number no live page has. Pages made by replay may get other numbers than they had before the crash.
   virtual PageId allocate_page() = 0;
-  /// The page is gone from its tree; its number and blocks are reusable after the next checkpoint.
+  /// The page is gone from its tree; its number and blocks are reusable after the next checkpoint. Damaged trees that
+  /// share a page can free it twice: the second time means nothing.
   virtual void free_page(PageId id) = 0;
 
  protected:

@@ -7,8 +7,8 @@
 
 namespace cenote::store {
 
-/// Pages fetched for one operation that runs again and again until it meets no missing page: each stays pinned until the
-/// operation ends, so every turn gets further than the one before.
+/// Pages fetched for one operation that runs again and again until it meets no missing page: each stays pinned until
+/// the operation ends, so every turn gets further than the one before.
 class PagePins {
  public:
   explicit PagePins(PageCache& cache) : cache_(cache) {}

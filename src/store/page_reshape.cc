@@ -95,12 +95,14 @@ void split(Page left, std::byte* right, PageId right_id, std::uint32_t slot, Byt
   PageIdentity identity = whole.identity();
   Page kept = Page::format(left.bytes(), identity, {whole.lower_fence(), separator});
   append_entries(kept, whole, 0, slot);
+  kept.set_hints();
   kept.set_lsn(whole.lsn());
 
   identity.id = right_id;
   Page moved = Page::format(right, identity, {separator, whole.upper_fence()});
   append_entries(moved, whole, slot, whole.count());
   moved.set_append_run(whole.append_run());
+  moved.set_hints();
   moved.set_lsn(whole.lsn());
 }
 
@@ -121,7 +123,7 @@ std::uint32_t Merge::entries_bytes(PageView from, std::uint32_t prefix_bytes) co
 
 std::optional<std::uint32_t> Merge::free_bytes() const {
   const std::uint32_t prefix_bytes = fences.prefix_bytes();
-  std::uint32_t bytes = kPageHeaderBytes + fences.bytes() + kSlotBytes + entries_bytes(left, prefix_bytes);
+  std::uint32_t bytes = kFencesBegin + fences.bytes() + kSlotBytes + entries_bytes(left, prefix_bytes);
   if (right) bytes += entries_bytes(*right, prefix_bytes);
   if (empty_before()) bytes += kMaxInnerEntryBytes;
   if (empty_behind()) bytes += kMaxInnerEntryBytes;
@@ -145,6 +147,7 @@ void Merge::write(std::byte* into, PageIdentity identity) const {
   if (sources.empty_behind()) {
     append_empty_range(page, sources.right ? *sources.right->upper_fence() : *sources.left.upper_fence());
   }
+  page.set_hints();
   page.set_lsn(std::max(sources.left.lsn(), sources.right ? sources.right->lsn() : Lsn{}));
 }
 

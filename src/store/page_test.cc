@@ -48,11 +48,13 @@ TEST(PageTest, IsWhatTheFormatDocumentShows) {
   add(page, "user/bob", "22");
   page.set_lsn(Lsn{4096});
   page.seal();
-  EXPECT_EQ(to_hex(memory.view().first(96)),
-            "5038b2a0436e50670101010003000000"
+  EXPECT_EQ(to_hex(memory.view().first(64)),
+            "8ef28af7436e50670101010003000000"
             "07000000000000000010000000000000"
             "0200f13f000005000600060000000200"
-            "00000000000000000000000000000000"
+            "00000000000000000000000000000000");
+  EXPECT_EQ(to_hex(memory.view().subspan(64, 64)), std::string(128, '0'));
+  EXPECT_EQ(to_hex(memory.view().subspan(128, 32)),
             "757365722f61757365722f6300000000"
             "616c6963f83f0500626f6200f13f0300");
   EXPECT_EQ(to_hex(memory.view().last(32)), "00000000000000000000000000000000000200626f6232320100616c69636531");
@@ -189,7 +191,7 @@ TEST(PageDamageTest, EveryFlippedBitIsFound) {
   fill(random, page);
   page.seal();
   const auto flip = [&](std::uint64_t bit) { memory.bytes[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8)); };
-  for (std::uint64_t bit = 0; bit < kPageHeaderBytes * 8; ++bit) {
+  for (std::uint64_t bit = 0; bit < kFencesBegin * 8; ++bit) {
     flip(bit);
     EXPECT_FALSE(verify(memory.view(), kId)) << "bit " << bit;
     flip(bit);
@@ -259,7 +261,7 @@ TEST(PageDamageTest, PageWithARightChecksumIsRefusedOrHarmless) {
     }
     // A few bytes of header, slots or anything, set to telling values.
     for (std::uint64_t changes = random.below(4) + 1; changes > 0; --changes) {
-      const std::uint64_t end = random.chance(1, 2) ? kPageHeaderBytes : random.chance(1, 2) ? 512 : kPageBytes;
+      const std::uint64_t end = random.chance(1, 2) ? kFencesBegin : random.chance(1, 2) ? 512 : kPageBytes;
       const std::byte values[] = {std::byte{0},    std::byte{1},    std::byte{0x3f},
                                   std::byte{0x40}, std::byte{0xff}, static_cast<std::byte>(random.below(256))};
       memory.bytes[random.below(end - 10) + 10] = values[random.below(std::size(values))];

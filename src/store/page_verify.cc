@@ -92,7 +92,7 @@ class PageVerifier {
     const std::uint32_t lower_bytes = page_.field(PageView::kAtLowerBytes);
     const std::uint32_t upper_bytes = page_.field(PageView::kAtUpperBytes);
     if (lower_bytes > kMaxKeyBytes || upper_bytes > kMaxKeyBytes) return damaged("fence too long");
-    const std::uint32_t fences_end = kPageHeaderBytes + lower_bytes + upper_bytes;
+    const std::uint32_t fences_end = kFencesBegin + lower_bytes + upper_bytes;
     for (std::uint32_t at = fences_end; at < page_.slots_begin(); ++at) {
       if (data_[at] != std::byte{0}) return damaged("padding of the fences is not zero");
     }
@@ -137,6 +137,10 @@ class PageVerifier {
       std::copy_n(suffix.begin(), std::min<std::size_t>(suffix.size(), head.size()), head.begin());
       if (page_.head(slot) != load_be<std::uint32_t>(head.data())) return damaged("head is not the key's");
       if (slot > 0 && compare(page_.suffix(slot - 1), suffix) >= 0) return damaged("keys are not in order");
+    }
+    const std::uint32_t distance = page_.hint_distance();
+    for (std::uint32_t i = 0; i < kHints; ++i) {
+      if (page_.hint(i) != (distance == 0 ? 0 : page_.head((i + 1) * distance))) return damaged("hint is not the head");
     }
     return check_bounds();
   }

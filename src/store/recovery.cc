@@ -45,7 +45,8 @@ Result<> check_owner(const Superblock& superblock, const OpenOptions& options, c
 Result<> check_features(const Superblock& superblock, bool read_only) {
   const std::uint64_t unknown = superblock.read_only_compatible & ~kReadOnlyFeatures;
   if (read_only || unknown == 0) return {};
-  return failf(Code::kNewerFormat, "features {:#x} are unknown to this build: it can open the store read-only", unknown);
+  return failf(Code::kNewerFormat, "features {:#x} are unknown to this build: it can open the store read-only",
+               unknown);
 }
 
 Task<Result<>> check_label(media::BlockDevice* device, std::uint8_t number, const Superblock* superblock) {

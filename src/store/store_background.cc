@@ -45,7 +45,8 @@ Task<Result<>> StoreImpl::write_checkpoint() {
   const std::uint64_t cut = log_->cut();
   checkpoint.freeze();
   state_.sync_allocator();
-  // First, since a page that was written can be evicted and read again, and then no longer tells what it waits for (I4).
+  // First, since a page that was written can be evicted and read again, and then no longer tells what it waits for
+  // (I4).
   CO_CHECK_OK(co_await log_->wait_durable(Lsn(cut), Until::forever()));
   CO_CHECK_OK(co_await checkpoint.write([this] { room_.notify_all(); }));
   Superblock next = state_.superblock;
@@ -134,7 +135,8 @@ Task<Result<bool>> StoreImpl::reclaim_slice(DroppedTree tree) {
   co_return outcome;
 }
 
-/// Not logged: it changes no contents, and a crash goes back to the tree as the last checkpoint has it, dropped and whole.
+/// Not logged: it changes no contents, and a crash goes back to the tree as the last checkpoint has it, dropped and
+/// whole.
 Result<bool> StoreImpl::try_reclaim_slice(DroppedTree tree) {
   CHECK_OK(usable());
   const PageCache& cache = state_.cache;

@@ -108,7 +108,8 @@ class StoreChecker {
     const std::uint64_t group = block / kGroupBlocks;
     const auto first = static_cast<std::uint32_t>(block % kGroupBlocks);
     if (group >= used.size() || !used[group].none_in(first, blocks)) {
-      return failf(Code::kCorrupt, "{} lies on blocks {}+{}, which are used already or do not exist", who, block, blocks);
+      return failf(Code::kCorrupt, "{} lies on blocks {}+{}, which are used already or do not exist", who, block,
+                   blocks);
     }
     used[group].set_run(first, blocks);
     return {};

@@ -86,8 +86,8 @@ class StoreImpl final : private LogListener {
   Lack lack_ = Lack::kLogWrites;
 
   Gate gate_;
-  Condition room_;     // log, cache or space may have room again
-  Condition work_;     // the background loops look again
+  Condition room_;  // log, cache or space may have room again
+  Condition work_;  // the background loops look again
   std::uint64_t pin_limit_;
   Semaphore pin_units_;
   std::uint64_t pins_granted_ = 0;

@@ -50,9 +50,8 @@ Task<Result<>> StoreState::read_image(PageId id, PageMap::Entry entry, MutableBy
     valid = failf(Code::kCorrupt, "page {}: not the image that the page map names", id.value());
   }
   if (!valid) {
-    co_return fail(valid.error().with_context(
-        fmt::format("page {} (blocks {}-{} of '{}')", id.value(), block.value(), block.value() + kPageBlocks - 1,
-                    devices.meta->name())));
+    co_return fail(valid.error().with_context(fmt::format("page {} (blocks {}-{} of '{}')", id.value(), block.value(),
+                                                          block.value() + kPageBlocks - 1, devices.meta->name())));
   }
   co_return Result<>{};
 }

@@ -86,7 +86,7 @@ class Trees {
   /// pages only split, which is what `prepare_put` counts on.
   void finish_batch();
 
-  /// Frees up to `most_pages` pages of a detached tree, from its end. True: all are free, the root too. kPageFault and
+  /// Frees about `most_pages` pages of a detached tree, from its end. True: all are free, the root too. kPageFault and
   /// kMustWait (no frame to change an inner page in): some may be free; go on later. What is left is at any time a tree
   /// that a checkpoint can keep. Leaves are not read.
   Result<bool> reclaim(PageId root, std::uint64_t most_pages, Lsn lsn);
@@ -155,7 +155,8 @@ class Trees {
   void free_page(PageId id);
 
   // trees_check.cc
-  std::uint64_t give_up_last(Page page, std::uint64_t most_pages);
+  static std::optional<std::uint32_t> last_child(PageView page);
+  void give_up_last_child(Page page);
 
   PageCache& cache_;
   PageSource& source_;

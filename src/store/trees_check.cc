@@ -82,54 +82,56 @@ Task<Result<>> Trees::check(TreeId tree, std::vector<PageId>* reached) {
   co_return Result<>{};
 }
 
-/// Each turn goes down along the last entries to a page whose last entry can be given up, and gives it up: a level-1
-/// page its leaves, a higher one a child that has nothing left or an empty range.
+/// The last entry of an inner page that has a page.
+std::optional<std::uint32_t> Trees::last_child(PageView page) {
+  for (std::uint32_t slot = page.is_leaf() ? 0 : page.count(); slot > 0; --slot) {
+    if (page.child(slot - 1) != kNoPage) return slot - 1;
+  }
+  return std::nullopt;
+}
+
+/// Each turn goes down along the last children to a page that can give one up, and makes it do so: a level-1 page its
+/// leaves, a higher one a child that has nothing left.
 Result<bool> Trees::reclaim(PageId root, std::uint64_t most_pages, Lsn lsn) {
-  for (std::uint64_t freed = 0; freed < most_pages;) {
+  bool nothing_left = false;  // a page that gave up its last child goes in the same slice
+  for (std::uint64_t freed = 0; freed < most_pages || nothing_left;) {
     Frame* frame = cache_.find(root);
     if (frame == nullptr) return page_fault(root);
     Frame* parent = nullptr;
-    PageView page(frame->data);
-    const auto last_child = [&] { return page.is_leaf() ? kNoPage : page.child(page.count() - 1); };
-    while (page.level() > 1 && last_child() != kNoPage) {
-      const PageId child = last_child();
+    std::optional<std::uint32_t> last = last_child(PageView(frame->data));
+    while (last && PageView(frame->data).level() > 1) {
+      const PageView page(frame->data);
+      const PageId child = page.child(*last);
       parent = frame;
       frame = cache_.find(child);
       if (frame == nullptr) return page_fault(child);
       if (PageView(frame->data).level() + 1 != page.level()) return contradiction(child, "does not belong here");
-      page = PageView(frame->data);
+      last = last_child(PageView(frame->data));
     }
-    const bool nothing_left = page.is_leaf() || (page.count() == 1 && last_child() == kNoPage);
-    if (nothing_left && parent == nullptr) {
+    if (!last && parent == nullptr) {
       free_page(root);
       return true;
     }
-    Frame& changing = nothing_left ? *parent : *frame;
-    if (cache_.frames_to_modify(changing) > cache_.writable_frames()) return fail(Code::kMustWait);
-    Page changed(cache_.modify(changing, lsn).data);
-    changed.set_lsn(std::max(changed.lsn(), lsn));
-    freed += give_up_last(changed, most_pages - freed);
+    Frame& giving = last ? *frame : *parent;
+    if (cache_.frames_to_modify(giving) > cache_.writable_frames()) return fail(Code::kMustWait);
+    Page page(cache_.modify(giving, lsn).data);
+    page.set_lsn(std::max(page.lsn(), lsn));
+    do {
+      give_up_last_child(page);
+      ++freed;
+    } while (page.level() == 1 && freed < most_pages && last_child(page));
+    nothing_left = !last_child(page);
   }
   return false;
 }
 
-/// Gives up the last entry; of a level-1 page, as many as have `most_pages` leaves. One empty range stays.
-std::uint64_t Trees::give_up_last(Page page, std::uint64_t most_pages) {
-  std::uint64_t freed = 0;
-  do {
-    const std::uint32_t last = page.count() - 1;
-    const PageId child = page.child(last);
-    if (child != kNoPage) {
-      free_page(child);
-      ++freed;
-    }
-    if (last == 0) {
-      page.set_child(0, kNoPage);
-      break;
-    }
-    page.erase(last);
-  } while (page.level() == 1 && freed < most_pages);
-  return freed;
+/// Frees the last child of a page; its range and those behind it become one empty range.
+void Trees::give_up_last_child(Page page) {
+  const std::uint32_t slot = *last_child(page);
+  free_page(page.child(slot));
+  page.set_child(slot, kNoPage);
+  while (page.count() > slot + 1) page.erase(page.count() - 1);
+  if (slot > 0 && page.child(slot - 1) == kNoPage) page.erase(slot);
 }
 
 }  // namespace cenote::store

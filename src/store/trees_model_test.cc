@@ -171,13 +171,9 @@ class ModelRun {
   Task<> change(std::vector<Change> batch) {
     auto attempt = [&]() -> Result<> {
       TRY(const std::uint64_t frames, prepare(batch));
-      if (kit_.cache->writable_frames() >= frames) {
-        apply(batch);
-        return {};
-      }
-      // Just enough room, so that a change that takes more than was counted does not find it.
-      kit_.make_room(frames);
-      return fail(Code::kMustWait);
+      CHECK_OK(kit_.need_room(frames));
+      apply(batch);
+      return {};
     };
     const Result<> done = co_await kit_.run(attempt);
     EXPECT_TRUE(done) << done.error().to_string();

@@ -23,7 +23,7 @@ Uuid id_of_request(const rpc::Request& request) {
 Task<rpc::Response> ObjectService::admin(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kAdmin, reactor_);
   auto outcome = co_await run_admin(request);
-  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   co_return succeeded(to_bytes(as_bytes(*outcome)));
 }
 
@@ -40,9 +40,8 @@ Task<Result<std::string>> ObjectService::run_admin(rpc::Request& request) {
   const Uuid id = id_of_request(request);
   // A cancellation does not cross reactors; the deadline bounds the wait.
   const Until until = Until::at(deadline(request));
-  co_return co_await call_on(reactor_, services_.control_reactor(), [&] {
-    return services_.admin(method, std::move(path), std::move(body), id, until);
-  });
+  co_return co_await call_on(reactor_, services_.control_reactor(),
+                             [&] { return services_.admin(method, std::move(path), std::move(body), id, until); });
 }
 
 }  // namespace cenote::engine

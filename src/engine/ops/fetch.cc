@@ -18,7 +18,7 @@ Task<Result<HeldFetch*>> fetch_and_hold(Target& target, FetchRequest request, In
 Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kFetch, reactor_);
   auto outcome = co_await run_fetch(request);
-  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   HeldFetch& held = **outcome;
   Bytes body;
   encode(held.fetched().reply, body);

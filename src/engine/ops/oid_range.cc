@@ -7,7 +7,7 @@ namespace cenote::engine {
 Task<rpc::Response> ObjectService::oid_range(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kOidRange, reactor_);
   const auto lease = co_await run_oid_range(request);
-  if (!lease) co_return failed(timer, lease.error());
+  if (!lease) co_return failed(request, timer, lease.error());
   Bytes body;
   Encoder encoder(body);
   encoder.integer(lease->first);

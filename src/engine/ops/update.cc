@@ -5,8 +5,8 @@
 namespace cenote::engine {
 namespace {
 
-// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor gets
-// a view of its memory, which `keeper` holds until the update has ended.
+// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor
+// gets a view of its memory, which `keeper` holds until the update has ended.
 media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
   return same_reactor ? std::move(keeper) : media::Buffer::borrow(keeper.span());
 }
@@ -16,7 +16,7 @@ media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
 Task<rpc::Response> ObjectService::update(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);
-  if (!outcome) co_return failed(timer, std::move(outcome).error());
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   Bytes body;
   encode(*outcome, body);
   co_return succeeded(std::move(body));

@@ -12,16 +12,16 @@
 #include "cenote/client/async.h"
 #include "cenote/client/kv.h"
 
-/// The native API in its blocking form: the same classes and names as `cenote::async`, callable from any thread. Everything
-/// returns a Result; an update has returned when it is durable. The examples folder has a first program.
+/// The native API in its blocking form: the same classes and names as `cenote::async`, callable from any thread.
+/// Everything returns a Result; an update has returned when it is durable. The examples folder has a first program.
 namespace cenote {
 
 namespace detail {
 class Connection;
 }
 
-/// Ends blocking calls early, from another thread. Usable for many calls; once cancelled, every later call that is given it
-/// fails with kCancelled.
+/// Ends blocking calls early, from another thread. Usable for many calls; once cancelled, every later call that is
+/// given it fails with kCancelled.
 class Cancellation {
  public:
   Cancellation();
@@ -45,7 +45,8 @@ struct CallBounds {
 class Kv {
  public:
   Result<> put(std::string key, ByteView value, Precondition condition = Precondition::kNone, CallBounds bounds = {});
-  Result<> put(std::string key, std::string_view value, Precondition condition = Precondition::kNone, CallBounds bounds = {}) {
+  Result<> put(std::string key, std::string_view value, Precondition condition = Precondition::kNone,
+               CallBounds bounds = {}) {
     return put(std::move(key), as_bytes(value), condition, bounds);
   }
   Result<std::optional<Bytes>> get(std::string key, CallBounds bounds = {});
@@ -90,7 +91,8 @@ class Container {
   /// Many at once; each item has its own result.
   void update_many(std::span<async::UpdateItem> items, CallBounds bounds = {});
   void fetch_many(std::span<async::FetchItem> items, CallBounds bounds = {});
-  Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys, CallBounds bounds = {});
+  Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
+                                   CallBounds bounds = {});
 
   /// The container's default map, or the one in `object`.
   Kv kv(ObjectId object = async::Kv::default_object());
@@ -104,9 +106,7 @@ class Container {
 };
 
 struct OpenOptions {
-  /// Creates the store when the directory is empty or missing.
-  bool create = true;
-  /// Size of the storage file that a new store gets.
+  /// Size of the storage file of a store that is created, because the directory is empty or missing.
   std::uint64_t size_bytes = 4ull << 30;
   std::uint64_t cache_bytes = 64ull << 20;
 };
@@ -129,11 +129,12 @@ class Client {
   Result<std::vector<ContainerInfo>> list_containers(std::string pool, CallBounds bounds = {});
   Result<ContainerInfo> query_container(std::string pool, std::string container, CallBounds bounds = {});
   Result<> destroy_container(std::string pool, std::string container, CallBounds bounds = {});
-  Result<> set_property(std::string pool, std::string container, std::string key, std::string value, CallBounds bounds = {});
+  Result<> set_property(std::string pool, std::string container, std::string key, std::string value,
+                        CallBounds bounds = {});
   Result<Container> open_container(std::string pool, std::string container, CallBounds bounds = {});
 
-  /// Runs `make_task(client)`, which returns a Task<T>, on the client's reactor and blocks for its value: the way to use the
-  /// coroutine form (many calls in flight) from an ordinary thread.
+  /// Runs `make_task(client)`, which returns a Task<T>, on the client's reactor and blocks for its value: the way to
+  /// use the coroutine form (many calls in flight) from an ordinary thread.
   template <typename MakeTask>
   auto run(MakeTask make_task);
 

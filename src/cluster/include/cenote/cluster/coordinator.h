@@ -57,8 +57,9 @@ class Transaction {
   std::vector<Change> changes_;
 };
 
-/// Where the small state lives that a whole system must agree on: pools, containers, properties, object-id ranges. Ordered
-/// keys with compare-and-swap transactions; every answer is durable and linearizable. Used by the control reactor only.
+/// Where the small state lives that a whole system must agree on: pools, containers, properties, object-id ranges.
+/// Ordered keys with compare-and-swap transactions; every answer is durable and linearizable. Used by the control
+/// reactor only.
 class Coordinator {
  public:
   virtual ~Coordinator() = default;

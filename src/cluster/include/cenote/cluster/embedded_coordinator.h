@@ -7,8 +7,8 @@
 
 namespace cenote::cluster {
 
-/// The coordinator of a system with one engine: its state is a tree in a small store of its own, so it is as durable and
-/// crash-safe as the data. Takes over the store and closes it.
+/// The coordinator of a system with one engine: its state is a tree in a small store of its own, so it is as durable
+/// and crash-safe as the data. Takes over the store and closes it.
 class EmbeddedCoordinator final : public Coordinator {
  public:
   static Task<Result<std::unique_ptr<EmbeddedCoordinator>>> open(std::unique_ptr<store::Store> store);

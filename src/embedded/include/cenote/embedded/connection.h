@@ -9,20 +9,19 @@ namespace cenote::detail {
 
 class InProcess;
 
-/// What a Client and everything opened through it share: the reactor thread, the transport, the coroutine client, and, for a
-/// system inside this process, its engine.
+/// What a Client and everything opened through it share: the reactor thread, the transport, the coroutine client, and,
+/// for a system inside this process, its engine.
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  static Result<std::shared_ptr<Connection>> to_addresses(std::vector<rpc::Address> addresses, async::ConnectOptions options);
+  static Result<std::shared_ptr<Connection>> to_addresses(std::vector<rpc::Address> addresses,
+                                                          async::ConnectOptions options);
   static Result<std::shared_ptr<Connection>> to_directory(std::string directory, OpenOptions options);
   ~Connection();
 
   /// Runs `make_task(client, until)` on the reactor and returns its value.
   template <typename MakeTask>
   auto call(CallBounds bounds, MakeTask make_task) {
-    return thread_->run([&, this] {
-      return run_bounded(this, bounds, &make_task);
-    });
+    return thread_->run([&, this] { return run_bounded(this, bounds, &make_task); });
   }
   async::Client& client() { return *client_; }
   ReactorThread& thread() { return *thread_; }

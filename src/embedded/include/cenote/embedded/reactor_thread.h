@@ -12,7 +12,8 @@
 
 namespace cenote {
 
-/// A reactor on a thread of its own, and the bridge to it from ordinary threads: how the blocking form of the client runs.
+/// A reactor on a thread of its own, and the bridge to it from ordinary threads: how the blocking form of the client
+/// runs.
 class ReactorThread {
  public:
   /// kIoError when the kernel refuses io_uring.
@@ -22,8 +23,8 @@ class ReactorThread {
 
   UringReactor& reactor() { return *reactor_; }
 
-  /// Thread-safe: calls `make_task()` (a Task<T>) on the reactor and blocks until it has ended. The caller's stack stays
-  /// valid meanwhile, so the task may refer to it. Never called from the reactor's own thread.
+  /// Thread-safe: calls `make_task()` (a Task<T>) on the reactor and blocks until it has ended. The caller's stack
+  /// stays valid meanwhile, so the task may refer to it. Never called from the reactor's own thread.
   template <typename MakeTask>
   auto run(MakeTask make_task);
   /// Thread-safe: calls a plain function on the reactor and blocks until it has returned.

@@ -9,8 +9,9 @@
 
 namespace cenote::engine {
 
-/// The directory of one engine, locked: identity, lock file and the files of its stores (docs/formats/data-directory.md).
-/// The only place of the engine that touches a file system by itself; all of it blocks, so it runs before the reactors.
+/// The directory of one engine, locked: identity, lock file and the files of its stores
+/// (docs/formats/data-directory.md). The only place of the engine that touches a file system by itself; all of it
+/// blocks, so it runs before the reactors.
 ///
 /// Invariants: while an object lives no other process (nor another object) has the directory. The identity file is
 /// always whole: absent, `creating` or `ready`. It says `ready` only once every store was formatted durably; until then

@@ -18,16 +18,16 @@ namespace cenote::engine {
 class Engine {
  public:
   /// Returns when the engine serves clients. `logger`'s output and `metrics` outlive the engine. Errors are those of
-  /// `with_defaults`, DataDirectory::open and EngineCore::start, of a port in use (kExists) or a kernel without io_uring;
-  /// then nothing is left running and the directory is unlocked.
+  /// `with_defaults`, DataDirectory::open and EngineCore::start, of a port in use (kExists) or a kernel without
+  /// io_uring; then nothing is left running and the directory is unlocked.
   static Result<std::unique_ptr<Engine>> start(EngineOptions options, MetricRegistry& metrics, Logger logger);
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
   /// Stops, if nobody did; what is acknowledged is durable anyway.
   ~Engine();
 
-  /// Stops accepting, finishes running requests, closes the stores with a checkpoint, ends all threads, releases the lock.
-  /// Returns the first failure; everything is stopped nevertheless. Idempotent; not for several threads at once.
+  /// Stops accepting, finishes running requests, closes the stores with a checkpoint, ends all threads, releases the
+  /// lock. Returns the first failure; everything is stopped nevertheless. Idempotent; not for several threads at once.
   Result<> stop();
 
   bool ready() const;

@@ -27,8 +27,9 @@ struct EngineCoreOptions {
 /// One engine, whatever it stands on: targets, coordinator, servers and what ties them together. `Engine` runs it on a
 /// real machine, tests run it in the simulator.
 ///
-/// Life: `start`, then `stop`, both on the control reactor; a start that failed has cleaned up after itself and needs no
-/// stop. Everything acknowledged is durable whether or not `stop` is ever called: it only makes the next start faster.
+/// Life: `start`, then `stop`, both on the control reactor; a start that failed has cleaned up after itself and needs
+/// no stop. Everything acknowledged is durable whether or not `stop` is ever called: it only makes the next start
+/// faster.
 class EngineCore {
  public:
   /// `host` and `metrics` outlive it.
@@ -37,11 +38,11 @@ class EngineCore {
 
   /// Shown to those who ask for the system; before `start`.
   void set_control_address(std::string address);
-  /// Opens all targets at the same time, formatting them if the system is being created, recovers the control state, and
-  /// serves clients. The error names the target, its device and what to do.
+  /// Opens all targets at the same time, formatting them if the system is being created, recovers the control state,
+  /// and serves clients. The error names the target, its device and what to do.
   Task<Result<>> start();
-  /// Stops accepting, lets running requests end (for the grace period, then cancels them), closes targets and coordinator
-  /// with a checkpoint. Returns the first failure; everything is closed nevertheless.
+  /// Stops accepting, lets running requests end (for the grace period, then cancels them), closes targets and
+  /// coordinator with a checkpoint. Returns the first failure; everything is closed nevertheless.
   Task<Result<>> stop();
 
   /// True between the end of a successful start and the begin of the stop. Thread-safe.

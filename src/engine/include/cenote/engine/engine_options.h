@@ -71,9 +71,9 @@ struct EngineOptions {
   Duration stop_grace = std::chrono::seconds(10);
 };
 
-/// `options` checked, with everything chosen that was left open and depends on `cores` only; what is fixed when the data
-/// directory is created stays as it is. kInvalidArgument, kOutOfRange or kPermissionDenied names the field, its value and
-/// its limits.
+/// `options` checked, with everything chosen that was left open and depends on `cores` only; what is fixed when the
+/// data directory is created stays as it is. kInvalidArgument, kOutOfRange or kPermissionDenied names the field, its
+/// value and its limits.
 Result<EngineOptions> with_defaults(EngineOptions options, unsigned cores);
 
 /// Number of targets of a directory that is created without a wish: min(cores, 4).

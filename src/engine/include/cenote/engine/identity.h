@@ -42,8 +42,8 @@ struct Identity {
 
 /// The text of the identity file (docs/formats/data-directory.md).
 std::string encode_identity(const Identity& identity);
-/// kCorrupt when the text is cut, changed or contradicts itself; kNewerFormat when only a newer version can read it. Any
-/// text is safe.
+/// kCorrupt when the text is cut, changed or contradicts itself; kNewerFormat when only a newer version can read it.
+/// Any text is safe.
 Result<Identity> decode_identity(std::string_view text);
 
 }  // namespace cenote::engine

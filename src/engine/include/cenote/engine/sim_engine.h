@@ -30,8 +30,8 @@ struct SimEngineOptions {
 /// A whole engine in the simulator: what `Engine` is on a real machine. Its media outlive its software, so it can be
 /// crashed and started again, as often as a test likes.
 ///
-/// Invariants: at most one EngineCore lives at a time; a crash cuts devices and network of all its nodes at one instant,
-/// so nothing the software does afterwards has an effect.
+/// Invariants: at most one EngineCore lives at a time; a crash cuts devices and network of all its nodes at one
+/// instant, so nothing the software does afterwards has an effect.
 class SimEngine {
  public:
   /// World and network outlive it.
@@ -44,7 +44,8 @@ class SimEngine {
   Task<Result<>> stop();
   /// Power fails, now: from outside all nodes, or from any.
   void crash(media::CrashOptions options = {});
-  /// After `crash`: waits until the software has come to its end by itself. On the control node. Then it may start again.
+  /// After `crash`: waits until the software has come to its end by itself. On the control node. Then it may start
+  /// again.
   Task<> clear();
   bool running() const;
 

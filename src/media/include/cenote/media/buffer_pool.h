@@ -20,8 +20,8 @@ class BufferPool;
 class Buffer {
  public:
   Buffer() = default;
-  /// Memory that somebody else owns and keeps, unchanged by others, for as long as this object lives: block-aligned whole
-  /// blocks. It returns to no pool, so this is how a buffer is lent to another reactor.
+  /// Memory that somebody else owns and keeps, unchanged by others, for as long as this object lives: block-aligned
+  /// whole blocks. It returns to no pool, so this is how a buffer is lent to another reactor.
   static Buffer borrow(MutableBytes memory);
   Buffer(Buffer&& other) noexcept;
   Buffer& operator=(Buffer&& other) noexcept;

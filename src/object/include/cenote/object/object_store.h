@@ -91,6 +91,9 @@ class ObjectStore {
   /// Runs aggregation and reclamation over everything once, up to `bound`; returns when nothing more can be merged.
   Task<Result<>> aggregate(Epoch bound);
 
+  /// Every extent that the containers refer to, those being destroyed included: with store::check_store it proves that
+  /// no block is lost or used twice. Reads all entries; nothing may change meanwhile.
+  Task<Result<std::vector<store::Extent>>> owned_extents();
   ObjectStoreCounters counters() const;
   void check_invariants() const;
 

@@ -22,12 +22,12 @@ enum class FileType : std::uint8_t { kFile = 1, kDirectory = 2, kSymlink = 3 };
 /// What stat tells. Times are nanoseconds since 1970.
 struct Attributes {
   FileType type = FileType::kFile;
-  std::uint32_t mode = 0;      ///< permission bits, set-id and sticky included (07777)
+  std::uint32_t mode = 0;  ///< permission bits, set-id and sticky included (07777)
   std::uint32_t uid = 0, gid = 0;
   std::uint32_t links = 1;
-  std::uint64_t size = 0;      ///< bytes; of a symlink, the length of its target
+  std::uint64_t size = 0;  ///< bytes; of a symlink, the length of its target
   WallTime atime, mtime, ctime;
-  ObjectId object;             ///< the inode number is derived from it
+  ObjectId object;  ///< the inode number is derived from it
 };
 
 struct DirectoryEntry {
@@ -39,8 +39,8 @@ struct DirectoryEntry {
 struct CreateOptions {
   std::uint32_t mode = 0644;
   std::uint32_t uid = 0, gid = 0;
-  bool exclusive = false;      ///< kExists when the name is taken
-  bool truncate = false;       ///< an existing file loses its contents
+  bool exclusive = false;  ///< kExists when the name is taken
+  bool truncate = false;   ///< an existing file loses its contents
 };
 
 struct AttributeChange {
@@ -50,8 +50,8 @@ struct AttributeChange {
 
 class FileSystem;
 
-/// An open directory: spares the walk along its path for many operations in it. Stays usable, but pointless, when the directory
-/// is removed. Cheap to copy.
+/// An open directory: spares the walk along its path for many operations in it. Stays usable, but pointless, when the
+/// directory is removed. Cheap to copy.
 class Directory {
  public:
   const ObjectId& object() const { return object_; }
@@ -65,7 +65,8 @@ class Directory {
 /// An open regular file. Reads and writes at any offset; every write is durable when it returns. Cheap to copy.
 class File {
  public:
-  Task<Result<std::uint64_t>> read(std::uint64_t offset, MutableBytes into, Until until = {});  ///< bytes read; short only at the end
+  Task<Result<std::uint64_t>> read(std::uint64_t offset, MutableBytes into,
+                                   Until until = {});  ///< bytes read; short only at the end
   Task<Result<>> write(std::uint64_t offset, ByteView from, Until until = {});
   Task<Result<>> truncate(std::uint64_t size, Until until = {});
   Task<Result<std::uint64_t>> size(Until until = {});
@@ -80,7 +81,8 @@ class File {
   std::shared_ptr<State> state_;
 };
 
-/// Directories, files and symbolic links in one container (docs/formats/posix.md). Paths are absolute, '/'-separated; "." and
+/// Directories, files and symbolic links in one container (docs/formats/posix.md). Paths are absolute, '/'-separated;
+/// "." and
 /// ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
 class FileSystem {
  public:
@@ -99,12 +101,12 @@ class FileSystem {
   Task<Result<Directory>> mkdir_at(Directory directory, std::string name, CreateOptions options, Until until = {});
   Task<Result<>> symlink(std::string target, std::string path, CreateOptions options, Until until = {});
   Task<Result<std::string>> readlink(std::string path, Until until = {});
-  Task<Result<>> unlink(std::string path, Until until = {});       ///< kIsADirectory for directories
-  Task<Result<>> rmdir(std::string path, Until until = {});        ///< kNotEmpty
+  Task<Result<>> unlink(std::string path, Until until = {});  ///< kIsADirectory for directories
+  Task<Result<>> rmdir(std::string path, Until until = {});   ///< kNotEmpty
   /// Replaces an existing target of the same kind (an empty one, for directories), as rename(2) does.
   Task<Result<>> rename(std::string from, std::string to, Until until = {});
-  /// One page of a directory in name order; `after` is the last name of the page before, empty at the start; an empty page is
-  /// the end. Entries created or removed meanwhile may or may not show, others show exactly once.
+  /// One page of a directory in name order; `after` is the last name of the page before, empty at the start; an empty
+  /// page is the end. Entries created or removed meanwhile may or may not show, others show exactly once.
   Task<Result<std::vector<DirectoryEntry>>> read_directory(std::string path, std::string after, Until until = {});
   Task<Result<>> set_xattr(std::string path, std::string name, Bytes value, Until until = {});
   Task<Result<Bytes>> get_xattr(std::string path, std::string name, Until until = {});

@@ -41,21 +41,21 @@ struct SystemInfo {
 struct PoolInfo {
   Uuid id;
   std::string label;
-  std::uint64_t size_bytes = 0;   ///< what was promised to the pool
+  std::uint64_t size_bytes = 0;  ///< what was promised to the pool
   std::uint64_t used_bytes = 0;
   std::uint32_t containers = 0;
 };
 
 struct CreatePool {
   std::string label;
-  std::uint64_t size_bytes = 0;   ///< 0: all that is free
+  std::uint64_t size_bytes = 0;  ///< 0: all that is free
 };
 
 struct ContainerInfo {
   Uuid id;
   Uuid pool;
   std::string label;
-  std::string type;               ///< "kv", "posix" or "" for untyped
+  std::string type;  ///< "kv", "posix" or "" for untyped
   std::map<std::string, std::string> properties;
   std::uint64_t used_bytes = 0;
 };

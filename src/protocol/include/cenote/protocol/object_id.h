@@ -22,8 +22,8 @@ enum class ObjectClass : std::uint16_t {
   kSX = 2,  ///< Dkeys spread over all targets of the pool.
 };
 
-/// Objects with a user part below this have a fixed meaning in some front end's layout, so that they are found without a
-/// lease; leased numbers start here.
+/// Leased object numbers (the user part of an id) start here; those below belong to the layouts of the front ends, for
+/// objects that must be found without a lease: the root of a file system, the default map of `kv`.
 inline constexpr std::uint64_t kFirstLeasedObject = 1024;
 
 /// 128-bit name of an object within a container. The upper 32 bits belong to Cenote: class (16), dkey flavour (4),

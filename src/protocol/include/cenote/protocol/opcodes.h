@@ -6,8 +6,8 @@ namespace cenote {
 
 /// Requests of the services above rpc; numbers are stable. Below 16: the rpc layer's own.
 enum class Opcode : std::uint16_t {
-  kAdmin = 16,       ///< JSON control request: u8 method, text path, text body -> text JSON (docs/protocols/admin.md)
-  kOidRange = 17,    ///< lease a range of object ids of a container: uuid -> u64 first, u64 count
+  kAdmin = 16,     ///< JSON control request: u8 method, text path, text body -> text JSON (docs/protocols/admin.md)
+  kOidRange = 17,  ///< lease a range of object ids of a container: uuid -> u64 first, u64 count
   kUpdate = 32,
   kFetch = 33,
   kPunch = 34,

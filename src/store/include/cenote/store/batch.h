@@ -28,7 +28,8 @@ class Batch {
   void drop_tree(TreeId id);
   /// Makes a reserved extent owned: from now on it stays allocated until released.
   void claim(Extent extent);
-  /// Gives an owned extent back; its blocks are reused when this batch is durable and no ExtentGuard from before is left.
+  /// Gives an owned extent back; its blocks are reused when this batch is durable and no ExtentGuard from before is
+  /// left.
   void release(Extent extent);
   void set_space_class(SpaceClass space_class) { space_class_ = space_class; }
 

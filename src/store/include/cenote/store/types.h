@@ -16,7 +16,7 @@ using TreeId = Strong<struct TreeIdTag, std::uint32_t>;
 
 /// Longest key of a tree and longest value: a leaf always holds at least four entries (asserted in page.h).
 inline constexpr std::uint32_t kMaxKeyBytes = 1024;
-inline constexpr std::uint32_t kMaxValueBytes = 2528;
+inline constexpr std::uint32_t kMaxValueBytes = 2512;
 /// Longest tree name.
 inline constexpr std::uint32_t kMaxTreeNameBytes = 255;
 /// Largest encoded batch; larger work is split by its caller.
@@ -24,7 +24,7 @@ inline constexpr std::uint32_t kMaxBatchBytes = 1u << 20;
 /// Most puts and erases in one batch: all their pages must be cached at the same time.
 inline constexpr std::uint32_t kMaxBatchEntries = 256;
 /// Smallest page cache a store opens with.
-inline constexpr std::uint64_t kMinCacheBytes = 16ull << 20;
+inline constexpr std::uint64_t kMinCacheBytes = 24ull << 20;
 /// An extent lies inside one allocation group of this many blocks (1 MiB).
 inline constexpr std::uint32_t kGroupBlocks = 256;
 

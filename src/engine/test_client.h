@@ -7,24 +7,24 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/opcodes.h"
+#include "cenote/rpc/link.h"
 #include "cenote/rpc/peer.h"
-#include "cenote/rpc/sim_network.h"
-#include "cenote/runtime/sim_reactor.h"
+#include "cenote/runtime/reactor.h"
 
 namespace cenote::engine {
 
-/// Bare requests to an engine in the simulator; for tests. What the client library adds (routing, retries of its own) is
+/// Bare requests to an engine; for tests. What the client library adds (routing, retries of its own) is
 /// left out on purpose, so that a test sees what the engine does.
-class SimTestClient {
+class TestClient {
  public:
-  SimTestClient(SimReactor& node, rpc::SimNetwork& network, rpc::Address engine, std::uint32_t targets)
-      : node_(node),
+  TestClient(Reactor& reactor, std::unique_ptr<rpc::Transport> transport, rpc::Address engine, std::uint32_t targets)
+      : reactor_(reactor),
         targets_(targets),
-        transport_(network.transport(node)),
-        session_(node, {.identity = Uuid::from_random(node.random(), node.random()), .name = node.name()}),
-        peer_(node, *transport_, session_, options(std::move(engine))) {}
+        transport_(std::move(transport)),
+        session_(reactor, {.identity = Uuid::from_random(reactor.random(), reactor.random()), .name = "test"}),
+        peer_(reactor, *transport_, session_, options(std::move(engine))) {}
 
-  SimReactor& node() { return node_; }
+  Reactor& reactor() { return reactor_; }
   rpc::Peer& peer() { return peer_; }
   rpc::ClientSession& session() { return session_; }
   Task<> stop() { return peer_.stop(); }
@@ -100,7 +100,7 @@ class SimTestClient {
 
   rpc::CallOptions within(Duration patience) {
     rpc::CallOptions options;
-    options.until = Until::at(node_.now() + patience);
+    options.until = Until::at(reactor_.now() + patience);
     return options;
   }
 
@@ -116,7 +116,7 @@ class SimTestClient {
     return options;
   }
 
-  SimReactor& node_;
+  Reactor& reactor_;
   std::uint32_t targets_;
   std::unique_ptr<rpc::Transport> transport_;
   rpc::ClientSession session_;

@@ -1,0 +1,150 @@
+#include <algorithm>
+
+#include "cenote/base/format.h"
+#include "cenote/embedded/connection.h"
+#include "context.h"
+#include "load.h"
+
+namespace cenote::cli {
+namespace {
+
+struct Arguments {
+  std::string container, size = "4KiB", working_set = "256MiB";
+  std::uint32_t depth = 32;
+  double seconds = 3;
+  bool keep = false;
+  std::vector<std::string> workloads;
+};
+
+struct Row {
+  std::string name;
+  LoadOptions options;
+  LoadResult result;
+};
+
+/// Reads need what the write of the same kind and size left behind, so each read follows its write.
+std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t bytes, const Arguments& arguments,
+                      std::uint64_t working_set) {
+  const auto wanted = [&](std::string_view name) {
+    return workloads.empty() || std::ranges::find(workloads, name) != workloads.end();
+  };
+  std::vector<Row> rows;
+  const auto add = [&](const char* name, LoadKind kind, std::uint32_t size, std::uint32_t depth) {
+    LoadOptions options;
+    options.kind = kind;
+    options.bytes = size;
+    options.depth = depth;
+    options.duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.seconds));
+    options.working_set = working_set;
+    rows.push_back({name, options, {}});
+  };
+  constexpr std::uint32_t kLarge = 1u << 20;
+  constexpr std::uint32_t kLargeDepth = 8;
+  if (wanted("update") || wanted("fetch")) add("update", LoadKind::kUpdate, bytes, arguments.depth);
+  if (wanted("fetch")) add("fetch", LoadKind::kFetch, bytes, arguments.depth);
+  if (wanted("write") || wanted("read"))
+    add("write", LoadKind::kUpdate, kLarge, std::min(arguments.depth, kLargeDepth));
+  if (wanted("read")) add("read", LoadKind::kFetch, kLarge, std::min(arguments.depth, kLargeDepth));
+  if (wanted("put") || wanted("get")) add("put", LoadKind::kPut, 100, arguments.depth);
+  if (wanted("get")) add("get", LoadKind::kGet, 100, arguments.depth);
+  return rows;
+}
+
+Task<Result<bool>> run_rows(async::Client* client, ContainerName name, std::vector<Row>* rows, bool keep) {
+  CO_TRY(async::Container container, co_await client->open_container(name.pool, name.container));
+  std::vector<ObjectId> objects;
+  std::uint64_t present = 0;
+  for (Row& row : *rows) {
+    const bool keyed = row.options.kind == LoadKind::kPut || row.options.kind == LoadKind::kGet;
+    const bool reads = row.options.kind == LoadKind::kFetch || row.options.kind == LoadKind::kGet;
+    if (!reads) {
+      const KeyFlavour dkeys = keyed ? KeyFlavour::kLexical : KeyFlavour::kUint64;
+      CO_TRY(const ObjectId object, co_await container.allocate_object(ObjectClass::kSX, dkeys, KeyFlavour::kLexical));
+      objects.push_back(object);
+    }
+    CO_TRY(row.result, co_await run_load(container, objects.back(), row.options, present));
+    if (!reads) present = row.result.written;
+  }
+  for (const ObjectId& object : objects) {
+    if (keep) break;
+    PunchRequest punch;
+    punch.object = object;
+    punch.level = PunchLevel::kObject;
+    CO_CHECK_OK(co_await container.punch(std::move(punch)));
+  }
+  co_return true;
+}
+
+std::string microseconds(double nanoseconds) { return fmt::format("{:.0f} us", nanoseconds / 1000); }
+
+void print(Context& context, const std::vector<Row>& rows) {
+  std::vector<std::vector<std::string>> table;
+  Json all = Json::array();
+  for (const Row& row : rows) {
+    const double seconds = std::chrono::duration<double>(row.result.elapsed).count();
+    const double rate = static_cast<double>(row.result.operations) / seconds;
+    const double bandwidth = static_cast<double>(row.result.bytes) / seconds;
+    const auto percentile = [&](double percent) {
+      return static_cast<double>(row.result.latency.percentile(percent).count());
+    };
+    table.push_back({row.name, human_bytes(row.options.bytes), std::to_string(row.options.depth),
+                     fmt::format("{:.0f}/s", rate), human_bytes(static_cast<std::uint64_t>(bandwidth)) + "/s",
+                     microseconds(percentile(50)), microseconds(percentile(99))});
+    all.push_back({{"workload", row.name},
+                   {"bytes", row.options.bytes},
+                   {"depth", row.options.depth},
+                   {"operations", row.result.operations},
+                   {"seconds", seconds},
+                   {"operations_per_second", rate},
+                   {"bytes_per_second", bandwidth},
+                   {"p50_ns", percentile(50)},
+                   {"p99_ns", percentile(99)},
+                   {"p999_ns", percentile(99.9)}});
+  }
+  context.out.table({"WORKLOAD", "SIZE", "DEPTH", "RATE", "BANDWIDTH", "P50", "P99"}, table);
+  context.out.document({{"results", std::move(all)}});
+}
+
+Result<> run(Context& context, const Arguments& arguments) {
+  TRY(const ContainerName name, parse_container(arguments.container));
+  TRY(const std::uint64_t bytes, parse_bytes(arguments.size));
+  TRY(const std::uint64_t working_set, parse_bytes(arguments.working_set));
+  if (bytes < 8 || bytes > (1u << 20) || ((1u << 20) % bytes) != 0) {
+    return failf(Code::kInvalidArgument, "--size {} must divide 1 MiB and be at least 8 bytes", arguments.size);
+  }
+  std::vector<Row> rows = plan(arguments.workloads, static_cast<std::uint32_t>(bytes), arguments, working_set);
+  TRY(Client * client, context.client());
+  CHECK_OK(client->run([&](async::Client& inner) { return run_rows(&inner, name, &rows, arguments.keep); }));
+  print(context, rows);
+  return {};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  CLI::App* bench =
+      add_verb(app, "bench", "Measure a system: rate, bandwidth and latency of durable writes and verified reads",
+               "  cenote bench scratch/things\n"
+               "  cenote bench scratch/things --workload update --workload fetch --size 4KiB --depth 64 --seconds 10\n"
+               "  cenote bench scratch/things --json");
+  bench->add_option("POOL/CONTAINER", arguments->container, "where the test data goes; it is removed at the end")
+      ->required();
+  bench
+      ->add_option("--workload", arguments->workloads,
+                   "update, fetch (of --size), write, read (1 MiB), put, get (100-byte values); all when left out")
+      ->check(CLI::IsMember({"update", "fetch", "write", "read", "put", "get"}));
+  bench->add_option("--size", arguments->size, "bytes per update and fetch")->capture_default_str();
+  bench->add_option("--depth", arguments->depth, "operations in flight")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  bench->add_option("--seconds", arguments->seconds, "duration of each workload")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+  bench->add_option("--working-set", arguments->working_set, "data written before writing starts over")
+      ->capture_default_str();
+  bench->add_flag("--keep", arguments->keep, "leave the test data");
+  bench->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
+}
+
+}  // namespace cenote::cli

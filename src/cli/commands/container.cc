@@ -1,0 +1,157 @@
+#include "cenote/base/format.h"
+#include "cenote/protocol/control_requests.h"
+#include "context.h"
+
+namespace cenote::cli {
+namespace {
+
+Json json_of(const ContainerInfo& container) { return Json::parse(to_json(container)); }
+
+std::vector<std::string> row_of(const ContainerInfo& container) {
+  return {container.label, container.type.empty() ? "-" : container.type, human_bytes(container.used_bytes),
+          container.id.to_string()};
+}
+
+const std::vector<std::string> kHeader = {"CONTAINER", "TYPE", "USED", "UUID"};
+
+Result<std::pair<std::string, std::string>> parse_property(std::string_view text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || equals == 0) {
+    return failf(Code::kInvalidArgument, "'{}' is no property: write KEY=VALUE", text);
+  }
+  return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+}
+
+Result<> create(Context& context, const std::string& name, const std::string& type,
+                const std::vector<std::string>& properties) {
+  TRY(const ContainerName parsed, parse_container(name));
+  CreateContainer request{.pool = parsed.pool, .label = parsed.container, .type = type, .properties = {}};
+  for (const std::string& text : properties) {
+    TRY(auto property, parse_property(text));
+    request.properties.insert(std::move(property));
+  }
+  TRY(Client * client, context.client());
+  TRY(const ContainerInfo made, client->create_container(request, context.bounds()));
+  context.out.line(fmt::format("created container '{}' ({})", name, made.id.to_string()));
+  context.out.document(json_of(made));
+  return {};
+}
+
+Result<> list(Context& context, const std::string& pool) {
+  TRY(Client * client, context.client());
+  TRY(const auto containers, client->list_containers(pool, context.bounds()));
+  std::vector<std::vector<std::string>> rows;
+  Json all = Json::array();
+  for (const ContainerInfo& container : containers) {
+    rows.push_back(row_of(container));
+    all.push_back(json_of(container));
+  }
+  context.out.table(kHeader, rows);
+  context.out.document({{"containers", std::move(all)}});
+  return {};
+}
+
+Result<> query(Context& context, const std::string& name) {
+  TRY(const ContainerName parsed, parse_container(name));
+  TRY(Client * client, context.client());
+  TRY(const ContainerInfo container, client->query_container(parsed.pool, parsed.container, context.bounds()));
+  context.out.table(kHeader, {row_of(container)});
+  context.out.document(json_of(container));
+  return {};
+}
+
+Result<> destroy(Context& context, const std::string& name) {
+  TRY(const ContainerName parsed, parse_container(name));
+  TRY(Client * client, context.client());
+  CHECK_OK(client->destroy_container(parsed.pool, parsed.container, context.bounds()));
+  context.out.line(fmt::format("destroyed container '{}'", name));
+  context.out.document({{"destroyed", name}});
+  return {};
+}
+
+Result<> set_property(Context& context, const std::string& name, const std::string& text) {
+  TRY(const ContainerName parsed, parse_container(name));
+  TRY(const auto property, parse_property(text));
+  TRY(Client * client, context.client());
+  CHECK_OK(client->set_property(parsed.pool, parsed.container, property.first, property.second, context.bounds()));
+  context.out.line(fmt::format("{}: {} = {}", name, property.first, property.second));
+  context.out.document({{property.first, property.second}});
+  return {};
+}
+
+Result<> get_property(Context& context, const std::string& name, const std::string& key) {
+  TRY(const ContainerName parsed, parse_container(name));
+  TRY(Client * client, context.client());
+  TRY(const ContainerInfo container, client->query_container(parsed.pool, parsed.container, context.bounds()));
+  if (key.empty()) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [property, value] : container.properties) rows.push_back({property, value});
+    context.out.table({"PROPERTY", "VALUE"}, rows);
+    context.out.document(container.properties);
+    return {};
+  }
+  const auto found = container.properties.find(key);
+  if (found == container.properties.end())
+    return failf(Code::kNotFound, "container '{}' has no property '{}'", name, key);
+  context.out.line(found->second);
+  context.out.document({{key, found->second}});
+  return {};
+}
+
+}  // namespace
+
+void add_container(CLI::App& app, Context& context) {
+  CLI::App* container = app.add_subcommand("container", "Containers: where objects, keys and files live");
+  container->require_subcommand(1);
+  struct Arguments {
+    std::string name, type, key, property;
+    std::vector<std::string> properties;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  const auto add_name = [&](CLI::App* verb) {
+    verb->add_option("POOL/CONTAINER", arguments->name, "the container")->required();
+  };
+
+  CLI::App* verb = add_verb(*container, "create", "Create a container",
+                            "  cenote container create scratch/things\n"
+                            "  cenote container create scratch/home --type posix\n"
+                            "  cenote container create scratch/raw --property checksum=off");
+  add_name(verb);
+  verb->add_option("--type", arguments->type, "'posix' for files, 'kv' for keys and values; any use when left out")
+      ->check(CLI::IsMember({"posix", "kv"}));
+  verb->add_option("--property", arguments->properties, "KEY=VALUE; may be repeated");
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
+  });
+
+  verb = add_verb(*container, "list", "List the containers of a pool", "  cenote container list scratch");
+  verb->add_option("POOL", arguments->name, "label or UUID of the pool")->required();
+  verb->callback([=, &context] { context.action = [=, &context] { return list(context, arguments->name); }; });
+
+  verb = add_verb(*container, "query", "Show one container", "  cenote container query scratch/home");
+  add_name(verb);
+  verb->callback([=, &context] { context.action = [=, &context] { return query(context, arguments->name); }; });
+
+  verb = add_verb(*container, "destroy", "Destroy a container and all data in it",
+                  "  cenote container destroy scratch/things");
+  add_name(verb);
+  verb->callback([=, &context] { context.action = [=, &context] { return destroy(context, arguments->name); }; });
+
+  verb =
+      add_verb(*container, "set-prop", "Set a property", "  cenote container set-prop scratch/home user.owner=physics");
+  add_name(verb);
+  verb->add_option("KEY=VALUE", arguments->property, "keys of your own start with 'user.'")->required();
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };
+  });
+
+  verb = add_verb(*container, "get-prop", "Show one property, or all",
+                  "  cenote container get-prop scratch/home\n  cenote container get-prop scratch/home checksum");
+  add_name(verb);
+  verb->add_option("KEY", arguments->key, "the property; all when left out");
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return get_property(context, arguments->name, arguments->key); };
+  });
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,376 @@
+#include <ctime>
+#include <filesystem>
+
+#include "cenote/base/format.h"
+#include "cenote/embedded/connection.h"
+#include "context.h"
+#include "file_copy.h"
+
+namespace cenote::cli {
+namespace {
+
+struct Arguments {
+  std::string path, target, acknowledged;
+  std::vector<std::string> paths;
+  bool recursive = false, all = false, parents = false;
+  std::uint32_t parallel = 16;
+};
+
+/// What `work(client, files)` answers: it returns a Task of it.
+template <typename Work>
+using Answer = cenote::detail::TaskValue<std::invoke_result_t<Work&, async::Client&, posix::FileSystem&>>::Type;
+
+template <typename Work>
+Task<Answer<Work>> run_with_files(async::Client* client, ContainerName name, Work* work) {
+  CO_TRY(async::Container container, co_await client->open_container(name.pool, name.container));
+  CO_TRY(auto files, co_await posix::FileSystem::open(std::move(container)));
+  co_return co_await (*work)(*client, *files);
+}
+
+/// Opens the file system of a container and runs `work(client, files)` on the client's reactor.
+template <typename Work>
+Answer<Work> with_files(Context& context, const std::string& container, Work work) {
+  TRY(const ContainerName name, parse_container(container));
+  TRY(Client * client, context.client());
+  return client->run([&](async::Client& inner) { return run_with_files(&inner, name, &work); });
+}
+
+Result<RemotePath> remote(std::string_view text) {
+  auto parsed = parse_remote(text);
+  if (!parsed) return failf(Code::kInvalidArgument, "'{}' is no path in a container: write POOL/CONTAINER:/PATH", text);
+  return *std::move(parsed);
+}
+
+const char* type_name(posix::FileType type) {
+  switch (type) {
+    case posix::FileType::kFile:
+      return "file";
+    case posix::FileType::kDirectory:
+      return "directory";
+    case posix::FileType::kSymlink:
+      return "link";
+  }
+  return "?";
+}
+
+std::string mode_text(const posix::Attributes& attributes) {
+  std::string text = attributes.type == posix::FileType::kDirectory ? "d"
+                     : attributes.type == posix::FileType::kSymlink ? "l"
+                                                                    : "-";
+  for (int shift = 6; shift >= 0; shift -= 3) {
+    const std::uint32_t bits = attributes.mode >> shift;
+    text += (bits & 4) != 0 ? 'r' : '-';
+    text += (bits & 2) != 0 ? 'w' : '-';
+    text += (bits & 1) != 0 ? 'x' : '-';
+  }
+  return text;
+}
+
+std::string time_text(WallTime time) {
+  const auto seconds =
+      static_cast<std::time_t>(std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count());
+  std::tm broken_down{};
+  localtime_r(&seconds, &broken_down);
+  char text[32];
+  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M", &broken_down);
+  return {text, length};
+}
+
+Json json_of(const std::string& path, const posix::Attributes& attributes) {
+  return {{"path", path},
+          {"type", type_name(attributes.type)},
+          {"mode", fmt::format("{:04o}", attributes.mode)},
+          {"uid", attributes.uid},
+          {"gid", attributes.gid},
+          {"links", attributes.links},
+          {"size", attributes.size},
+          {"mtime_ns", attributes.mtime.time_since_epoch().count()},
+          {"ctime_ns", attributes.ctime.time_since_epoch().count()},
+          {"object", attributes.object.to_string()}};
+}
+
+void print_copy(Context& context, const CopyStatistics& statistics, Duration elapsed) {
+  const double seconds = std::max(std::chrono::duration<double>(elapsed).count(), 1e-9);
+  if (!context.quiet) {
+    context.out.line(
+        fmt::format("{} files, {} directories, {} links, {} in {:.1f} s ({}/s){}", statistics.files,
+                    statistics.directories, statistics.links, human_bytes(statistics.bytes), seconds,
+                    human_bytes(static_cast<std::uint64_t>(static_cast<double>(statistics.bytes) / seconds)),
+                    statistics.skipped > 0 ? fmt::format(", {} devices or sockets left out", statistics.skipped) : ""));
+  }
+  context.out.document({{"files", statistics.files},
+                        {"directories", statistics.directories},
+                        {"links", statistics.links},
+                        {"bytes", statistics.bytes},
+                        {"skipped", statistics.skipped},
+                        {"seconds", seconds}});
+}
+
+/// A directory as target takes the source's last name, as cp does.
+Task<Result<std::string>> place_in(posix::FileSystem& files, std::string target, std::string source, bool tree) {
+  auto present = co_await files.stat(target);
+  if (present && present->type == posix::FileType::kDirectory && !tree) {
+    if (!target.ends_with('/')) target += '/';
+    target += std::filesystem::path(source).filename().string();
+  }
+  co_return target;
+}
+
+Result<> copy(Context& context, const Arguments& arguments) {
+  const auto from = parse_remote(arguments.path);
+  const auto to = parse_remote(arguments.target);
+  if (from.has_value() == to.has_value()) {
+    return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
+                 arguments.path, arguments.target);
+  }
+  CopyOptions options{
+      .recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
+  Progress progress("copying", 0, !context.quiet && !context.out.json());
+  const auto work = [&](async::Client& client, posix::FileSystem& files) -> Task<Result<CopyStatistics>> {
+    if (from) co_return co_await copy_out(client.reactor(), files, from->path, arguments.target, options, progress);
+    std::error_code ignored;
+    const bool tree = std::filesystem::is_directory(arguments.path, ignored);
+    CO_TRY(std::string place, co_await place_in(files, to->path, arguments.path, tree));
+    co_return co_await copy_in(client.reactor(), files, arguments.path, std::move(place), options, progress);
+  };
+  const auto started = std::chrono::steady_clock::now();
+  TRY(const CopyStatistics statistics, with_files(context, from ? from->container : to->container, work));
+  progress.finish();
+  print_copy(context, statistics, std::chrono::steady_clock::now() - started);
+  return {};
+}
+
+Result<> list(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  using Rows = std::vector<std::pair<std::string, posix::Attributes>>;
+  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<Rows>> {
+    Rows rows;
+    CO_TRY(const posix::Attributes self, co_await files.stat(where.path));
+    if (self.type != posix::FileType::kDirectory) {
+      rows.emplace_back(where.path, self);
+      co_return rows;
+    }
+    std::string after;
+    for (;;) {
+      CO_TRY(const auto page, co_await files.read_directory(where.path, after));
+      if (page.empty()) co_return rows;
+      after = page.back().name;
+      for (const posix::DirectoryEntry& entry : page) {
+        std::string path = where.path + "/" + entry.name;
+        CO_TRY(const posix::Attributes attributes, co_await files.stat(std::move(path), false));
+        rows.emplace_back(entry.name, attributes);
+      }
+    }
+  };
+  TRY(const Rows rows, with_files(context, where.container, work));
+  Json entries = Json::array();
+  for (const auto& [name, attributes] : rows) {
+    context.out.line(arguments.all ? fmt::format("{} {:>6} {:>6} {:>12}  {}  {}", mode_text(attributes), attributes.uid,
+                                                 attributes.gid, attributes.size, time_text(attributes.mtime), name)
+                                   : name);
+    entries.push_back(json_of(name, attributes));
+  }
+  context.out.document({{"entries", std::move(entries)}});
+  return {};
+}
+
+Result<> stat(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  const auto work = [&](async::Client&, posix::FileSystem& files) { return files.stat(where.path, false); };
+  TRY(const posix::Attributes attributes, with_files(context, where.container, work));
+  context.out.line(
+      fmt::format("  path: {}\n  type: {}\n  size: {} ({})\n  mode: {:04o} ({})  uid: {}  gid: {}  links: {}\n  "
+                  "modified: {}\n  object: {}",
+                  where.path, type_name(attributes.type), attributes.size, human_bytes(attributes.size),
+                  attributes.mode, mode_text(attributes), attributes.uid, attributes.gid, attributes.links,
+                  time_text(attributes.mtime), attributes.object.to_string()));
+  context.out.document(json_of(where.path, attributes));
+  return {};
+}
+
+Result<> cat(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
+    CO_TRY(posix::File file, co_await files.open_file(where.path));
+    Bytes buffer(4u << 20);
+    for (std::uint64_t offset = 0;;) {
+      CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
+      CO_CHECK_OK(context.out.raw(as_text(ByteView(buffer).first(got))));
+      offset += got;
+      if (got < buffer.size()) co_return true;
+    }
+  };
+  CHECK_OK(with_files(context, where.container, work));
+  return {};
+}
+
+Result<> make_directory(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
+    for (std::size_t end = where.path.find('/', 1); arguments.parents && end != std::string::npos;
+         end = where.path.find('/', end + 1)) {
+      auto made = co_await files.mkdir(where.path.substr(0, end), {.mode = 0755});
+      if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
+    }
+    auto made = co_await files.mkdir(where.path, {.mode = 0755});
+    if (!made && !(arguments.parents && made.error() == Code::kExists)) co_return fail(std::move(made).error());
+    co_return true;
+  };
+  CHECK_OK(with_files(context, where.container, work));
+  context.out.document({{"created", where.path}});
+  return {};
+}
+
+/// Removes a tree bottom up.
+Task<Result<std::uint64_t>> remove_tree(posix::FileSystem& files, std::string path) {
+  std::uint64_t removed = 0;
+  CO_TRY(const posix::Attributes attributes, co_await files.stat(path, false));
+  if (attributes.type != posix::FileType::kDirectory) {
+    CO_CHECK_OK(co_await files.unlink(path));
+    co_return 1;
+  }
+  for (;;) {
+    CO_TRY(const auto page, co_await files.read_directory(path, ""));
+    if (page.empty()) break;
+    for (const posix::DirectoryEntry& entry : page) {
+      CO_TRY(const std::uint64_t inside, co_await remove_tree(files, path + "/" + entry.name));
+      removed += inside;
+    }
+  }
+  if (path != "/") {
+    CO_CHECK_OK(co_await files.rmdir(path));
+    ++removed;
+  }
+  co_return removed;
+}
+
+Result<> remove(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<std::uint64_t>> {
+    if (arguments.recursive) co_return co_await remove_tree(files, where.path);
+    CO_CHECK_OK(co_await files.unlink(where.path));
+    co_return 1;
+  };
+  TRY(const std::uint64_t removed, with_files(context, where.container, work));
+  context.out.document({{"removed", removed}});
+  return {};
+}
+
+Result<> move(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath from, remote(arguments.path));
+  TRY(const RemotePath to, remote(arguments.target));
+  if (from.container != to.container) {
+    return failf(Code::kInvalidArgument, "'{}' and '{}' are in two containers: copy, then remove", arguments.path,
+                 arguments.target);
+  }
+  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
+    CO_TRY(std::string place, co_await place_in(files, to.path, from.path, false));
+    CO_CHECK_OK(co_await files.rename(from.path, std::move(place)));
+    co_return true;
+  };
+  CHECK_OK(with_files(context, from.container, work));
+  context.out.document({{"from", from.path}, {"to", to.path}});
+  return {};
+}
+
+Task<Result<CopyStatistics>> measure(posix::FileSystem& files, std::string path) {
+  CopyStatistics total;
+  CO_TRY(const posix::Attributes attributes, co_await files.stat(path, false));
+  if (attributes.type == posix::FileType::kFile) ++total.files;
+  if (attributes.type == posix::FileType::kSymlink) ++total.links;
+  total.bytes = attributes.size;
+  if (attributes.type != posix::FileType::kDirectory) co_return total;
+  ++total.directories;
+  std::string after;
+  for (;;) {
+    CO_TRY(const auto page, co_await files.read_directory(path, after));
+    if (page.empty()) co_return total;
+    after = page.back().name;
+    for (const posix::DirectoryEntry& entry : page) {
+      CO_TRY(const CopyStatistics inside, co_await measure(files, path + "/" + entry.name));
+      total.files += inside.files;
+      total.directories += inside.directories;
+      total.links += inside.links;
+      total.bytes += inside.bytes;
+    }
+  }
+}
+
+Result<> disk_usage(Context& context, const Arguments& arguments) {
+  TRY(const RemotePath where, remote(arguments.path));
+  const auto work = [&](async::Client&, posix::FileSystem& files) { return measure(files, where.path); };
+  TRY(const CopyStatistics total, with_files(context, where.container, work));
+  context.out.line(fmt::format("{}  {} files, {} directories, {} links  {}", human_bytes(total.bytes), total.files,
+                               total.directories, total.links, where.path));
+  context.out.document({{"path", where.path},
+                        {"bytes", total.bytes},
+                        {"files", total.files},
+                        {"directories", total.directories},
+                        {"links", total.links}});
+  return {};
+}
+
+}  // namespace
+
+void add_fs(CLI::App& app, Context& context) {
+  CLI::App* fs = app.add_subcommand("fs", "Files and directories of a container of type 'posix'");
+  fs->require_subcommand(1);
+  const auto arguments = std::make_shared<Arguments>();
+  const auto bind = [&](CLI::App* verb, Result<> (*run)(Context&, const Arguments&)) {
+    verb->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
+  };
+  const auto add_path = [&](CLI::App* verb) {
+    verb->add_option("POOL/CONTAINER:/PATH", arguments->path, "path in the container")->required();
+  };
+
+  CLI::App* verb = add_verb(*fs, "cp", "Copy files in or out; each one is durable before it counts",
+                            "  cenote fs cp notes.txt scratch/home:/notes.txt\n"
+                            "  cenote fs cp -r ~/photos scratch/home:/photos\n"
+                            "  cenote fs cp -r scratch/home:/photos ./restored");
+  verb->add_option("SOURCE", arguments->path, "local path, or POOL/CONTAINER:/PATH")->required();
+  verb->add_option("TARGET", arguments->target, "the other of the two")->required();
+  verb->add_flag("-r,--recursive", arguments->recursive, "copy directories with everything in them");
+  verb->add_option("--parallel", arguments->parallel, "files copied at the same time")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  verb->add_option("--acknowledged", arguments->acknowledged,
+                   "append the name of each file to this local file once it is durable");
+  bind(verb, copy);
+
+  verb =
+      add_verb(*fs, "ls", "List a directory", "  cenote fs ls scratch/home:/\n  cenote fs ls -l scratch/home:/photos");
+  add_path(verb);
+  verb->add_flag("-l,--long", arguments->all, "mode, owner, size and time too");
+  bind(verb, list);
+
+  verb = add_verb(*fs, "stat", "Show what a path is", "  cenote fs stat scratch/home:/notes.txt");
+  add_path(verb);
+  bind(verb, stat);
+
+  verb = add_verb(*fs, "cat", "Print a file", "  cenote fs cat scratch/home:/notes.txt");
+  add_path(verb);
+  bind(verb, cat);
+
+  verb = add_verb(*fs, "mkdir", "Create a directory",
+                  "  cenote fs mkdir scratch/home:/photos\n  cenote fs mkdir -p scratch/home:/a/b/c");
+  add_path(verb);
+  verb->add_flag("-p,--parents", arguments->parents, "create missing parents; an existing directory is no error");
+  bind(verb, make_directory);
+
+  verb = add_verb(*fs, "rm", "Remove a file, or a tree",
+                  "  cenote fs rm scratch/home:/notes.txt\n  cenote fs rm -r scratch/home:/photos");
+  add_path(verb);
+  verb->add_flag("-r,--recursive", arguments->recursive, "directories with everything in them");
+  bind(verb, remove);
+
+  verb = add_verb(*fs, "mv", "Rename a file or directory", "  cenote fs mv scratch/home:/a scratch/home:/b");
+  add_path(verb);
+  verb->add_option("TARGET", arguments->target, "POOL/CONTAINER:/PATH in the same container")->required();
+  bind(verb, move);
+
+  verb = add_verb(*fs, "du", "Add up sizes below a path", "  cenote fs du scratch/home:/photos");
+  add_path(verb);
+  bind(verb, disk_usage);
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,124 @@
+#include <iostream>
+#include <iterator>
+
+#include "cenote/base/format.h"
+#include "context.h"
+
+namespace cenote::cli {
+namespace {
+
+struct Arguments {
+  std::string container, key, value, prefix;
+  bool only_new = false, from_stdin = false, values = false;
+  std::uint64_t limit = 0;
+};
+
+Result<std::string> read_stdin() {
+  std::string data{std::istreambuf_iterator<char>(std::cin), {}};
+  if (data.size() > kMaxSingleValueBytes) {
+    return failf(Code::kValueTooLarge, "the value has more than {} bytes: store it as a file or an array",
+                 kMaxSingleValueBytes);
+  }
+  return data;
+}
+
+Result<> put(Context& context, const Arguments& arguments) {
+  std::string value = arguments.value;
+  if (arguments.from_stdin) {
+    TRY(value, read_stdin());
+  }
+  TRY(Container container, open_container(context, arguments.container));
+  const auto condition = arguments.only_new ? Precondition::kAbsent : Precondition::kNone;
+  auto stored = container.kv().put(arguments.key, value, condition, context.bounds());
+  if (!stored && stored.error() == Code::kConditionFailed) {
+    return failf(Code::kExists, "key '{}' exists already", arguments.key);
+  }
+  CHECK_OK(std::move(stored));
+  context.out.document({{"key", arguments.key}, {"bytes", value.size()}});
+  return {};
+}
+
+Result<> get(Context& context, const Arguments& arguments) {
+  TRY(Container container, open_container(context, arguments.container));
+  TRY(const auto value, container.kv().get(arguments.key, context.bounds()));
+  if (!value) return failf(Code::kNotFound, "no key '{}' in container '{}'", arguments.key, arguments.container);
+  if (context.out.json()) {
+    context.out.document({{"key", arguments.key}, {"bytes", value->size()}, {"value", std::string(as_text(*value))}});
+    return {};
+  }
+  CHECK_OK(context.out.raw(as_text(*value)));
+  return {};
+}
+
+Result<> list(Context& context, const Arguments& arguments) {
+  TRY(Container container, open_container(context, arguments.container));
+  Kv kv = container.kv();
+  Json keys = Json::array();
+  std::uint64_t left = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
+  std::string after;
+  do {
+    const auto page_limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(left, kMaxListEntries));
+    TRY(Kv::Page page, kv.list(arguments.prefix, after, page_limit, context.bounds()));
+    for (const std::string& key : page.keys) {
+      context.out.line(printable(as_bytes(key), kMaxDkeyBytes));
+      if (context.out.json()) keys.push_back(key);
+    }
+    left -= page.keys.size();
+    after = std::move(page.after);
+  } while (!after.empty() && left > 0);
+  context.out.document({{"keys", std::move(keys)}, {"complete", after.empty()}});
+  return {};
+}
+
+Result<> remove(Context& context, const Arguments& arguments) {
+  TRY(Container container, open_container(context, arguments.container));
+  CHECK_OK(container.kv().remove(arguments.key, context.bounds()));
+  context.out.document({{"deleted", arguments.key}});
+  return {};
+}
+
+}  // namespace
+
+void add_kv(CLI::App& app, Context& context) {
+  CLI::App* kv = app.add_subcommand("kv", "Keys and values of a container");
+  kv->require_subcommand(1);
+  const auto arguments = std::make_shared<Arguments>();
+  const auto bind = [&](CLI::App* verb, Result<> (*run)(Context&, const Arguments&)) {
+    verb->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
+  };
+  const auto add_container_name = [&](CLI::App* verb) {
+    verb->add_option("POOL/CONTAINER", arguments->container, "the container")->required();
+  };
+
+  CLI::App* verb = add_verb(*kv, "put", "Store a value; durable when the command returns",
+                            "  cenote kv put scratch/things colour blue\n"
+                            "  cenote kv put scratch/things photo --stdin < photo.jpg\n"
+                            "  cenote kv put scratch/things lock me --new    # fails if the key exists");
+  add_container_name(verb);
+  verb->add_option("KEY", arguments->key, "1 to 512 bytes")->required();
+  CLI::Option* value = verb->add_option("VALUE", arguments->value, "the value, up to 1 MiB");
+  CLI::Option* from_stdin = verb->add_flag("--stdin", arguments->from_stdin, "read the value from standard input");
+  value->excludes(from_stdin);
+  verb->add_flag("--new", arguments->only_new, "fail if the key exists");
+  bind(verb, put);
+
+  verb = add_verb(*kv, "get", "Print a value as it is",
+                  "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg");
+  add_container_name(verb);
+  verb->add_option("KEY", arguments->key)->required();
+  bind(verb, get);
+
+  verb = add_verb(*kv, "list", "List keys in order",
+                  "  cenote kv list scratch/things\n  cenote kv list scratch/things --prefix 2024- --limit 10");
+  add_container_name(verb);
+  verb->add_option("--prefix", arguments->prefix, "only keys that start with this");
+  verb->add_option("--limit", arguments->limit, "at most so many");
+  bind(verb, list);
+
+  verb = add_verb(*kv, "del", "Delete a key", "  cenote kv del scratch/things colour");
+  add_container_name(verb);
+  verb->add_option("KEY", arguments->key)->required();
+  bind(verb, remove);
+}
+
+}  // namespace cenote::cli

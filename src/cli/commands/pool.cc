@@ -1,0 +1,94 @@
+#include "cenote/protocol/control_requests.h"
+#include "context.h"
+
+namespace cenote::cli {
+namespace {
+
+Json json_of(const PoolInfo& pool) { return Json::parse(to_json(pool)); }
+
+std::vector<std::string> row_of(const PoolInfo& pool) {
+  return {pool.label, human_bytes(pool.size_bytes), human_bytes(pool.used_bytes), std::to_string(pool.containers),
+          pool.id.to_string()};
+}
+
+const std::vector<std::string> kHeader = {"POOL", "SIZE", "USED", "CONTAINERS", "UUID"};
+
+Result<> create(Context& context, const std::string& label, const std::string& size) {
+  CreatePool request{.label = label, .size_bytes = 0};
+  if (!size.empty()) {
+    TRY(request.size_bytes, parse_bytes(size));
+  }
+  TRY(Client * client, context.client());
+  TRY(const PoolInfo pool, client->create_pool(request, context.bounds()));
+  context.out.line("created pool '" + pool.label + "' of " + human_bytes(pool.size_bytes) + " (" + pool.id.to_string() +
+                   ")");
+  context.out.document(json_of(pool));
+  return {};
+}
+
+Result<> list(Context& context) {
+  TRY(Client * client, context.client());
+  TRY(const auto pools, client->list_pools(context.bounds()));
+  std::vector<std::vector<std::string>> rows;
+  Json all = Json::array();
+  for (const PoolInfo& pool : pools) {
+    rows.push_back(row_of(pool));
+    all.push_back(json_of(pool));
+  }
+  context.out.table(kHeader, rows);
+  context.out.document({{"pools", std::move(all)}});
+  return {};
+}
+
+Result<> query(Context& context, const std::string& name) {
+  TRY(Client * client, context.client());
+  TRY(const PoolInfo pool, client->query_pool(name, context.bounds()));
+  context.out.table(kHeader, {row_of(pool)});
+  context.out.document(json_of(pool));
+  return {};
+}
+
+Result<> destroy(Context& context, const std::string& name, bool force) {
+  TRY(Client * client, context.client());
+  CHECK_OK(client->destroy_pool(name, force, context.bounds()));
+  context.out.line("destroyed pool '" + name + "'");
+  context.out.document({{"destroyed", name}});
+  return {};
+}
+
+}  // namespace
+
+void add_pool(CLI::App& app, Context& context) {
+  CLI::App* pool = app.add_subcommand("pool", "Pools: space that containers share");
+  pool->require_subcommand(1);
+  struct Arguments {
+    std::string name, size;
+    bool force = false;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+
+  CLI::App* verb =
+      add_verb(*pool, "create", "Create a pool",
+               "  cenote pool create scratch --size 10GiB\n  cenote pool create all          # all space that is free");
+  verb->add_option("LABEL", arguments->name, "name of the pool")->required();
+  verb->add_option("--size", arguments->size, "space promised to the pool, like 10GiB; all free space when left out");
+  verb->callback(
+      [=, &context] { context.action = [=, &context] { return create(context, arguments->name, arguments->size); }; });
+
+  verb = add_verb(*pool, "list", "List all pools", "  cenote pool list\n  cenote pool list --json");
+  verb->callback([&context] { context.action = [&context] { return list(context); }; });
+
+  verb = add_verb(*pool, "query", "Show one pool", "  cenote pool query scratch");
+  verb->add_option("POOL", arguments->name, "label or UUID")->required();
+  verb->callback([=, &context] { context.action = [=, &context] { return query(context, arguments->name); }; });
+
+  verb = add_verb(*pool, "destroy", "Destroy a pool; refused while it has containers",
+                  "  cenote pool destroy scratch\n  cenote pool destroy scratch --force    # with all its containers");
+  verb->add_option("POOL", arguments->name, "label or UUID")->required();
+  verb->add_flag("--force", arguments->force, "destroy its containers and all data in them, too");
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return destroy(context, arguments->name, arguments->force); };
+  });
+}
+
+}  // namespace cenote::cli

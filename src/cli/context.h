@@ -1,0 +1,64 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "cenote/cenote.hpp"
+#include "output.h"
+#include "settings.h"
+
+namespace cenote::cli {
+
+/// What every command works with. Flags are bound into it while parsing; `run` is what the chosen verb does.
+struct Context {
+  Settings settings;
+  Output out;
+  bool quiet = false;
+
+  /// The command that was chosen; set by the verb's callback, run after parsing.
+  std::function<Result<>()> action;
+
+  /// Connects on first use.
+  Result<Client*> client();
+  CallBounds bounds() const { return bounds_; }
+  Result<> prepare();
+
+ private:
+  std::optional<Client> client_;
+  CallBounds bounds_;
+};
+
+/// A verb below a noun, with its example lines under the help.
+CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
+                   const std::string& examples);
+
+/// POOL/CONTAINER of an argument; kInvalidArgument with the form when it is something else.
+struct ContainerName {
+  std::string pool, container;
+};
+Result<ContainerName> parse_container(std::string_view text);
+Result<Container> open_container(Context& context, std::string_view name);
+
+/// POOL/CONTAINER:/PATH.
+struct RemotePath {
+  std::string container;  ///< POOL/CONTAINER
+  std::string path;
+};
+std::optional<RemotePath> parse_remote(std::string_view text);
+
+// One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
+void add_server(CLI::App& app, Context& context);
+void add_pool(CLI::App& app, Context& context);
+void add_container(CLI::App& app, Context& context);
+void add_object(CLI::App& app, Context& context);
+void add_kv(CLI::App& app, Context& context);
+void add_fs(CLI::App& app, Context& context);
+void add_bench(CLI::App& app, Context& context);
+void add_config(CLI::App& app, Context& context);
+
+/// All of them, in the order the help shows them.
+void add_commands(CLI::App& app, Context& context);
+
+}  // namespace cenote::cli

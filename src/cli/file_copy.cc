@@ -1,0 +1,290 @@
+#include "file_copy.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <deque>
+#include <filesystem>
+
+#include "cenote/base/format.h"
+#include "cenote/runtime/scope.h"
+
+namespace cenote::cli {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+constexpr std::size_t kCopyBytes = 4u << 20;
+
+class FileDescriptor {
+ public:
+  explicit FileDescriptor(int fd) : fd_(fd) {}
+  FileDescriptor(const FileDescriptor&) = delete;
+  FileDescriptor& operator=(const FileDescriptor&) = delete;
+  ~FileDescriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Error system_error(std::string_view what, const std::string& path) {
+  const int number = errno;
+  const Code code = number == ENOENT                      ? Code::kNotFound
+                    : number == EACCES || number == EPERM ? Code::kPermissionDenied
+                    : number == ENOSPC                    ? Code::kDeviceFull
+                                                          : Code::kIoError;
+  return Error(code, fmt::format("cannot {} '{}': {}", what, path, std::strerror(number)));
+}
+
+std::string join(std::string directory, std::string_view name) {
+  if (!directory.ends_with('/')) directory += '/';
+  return directory.append(name);
+}
+
+/// One walk over a tree, shared by the coroutines that copy its files.
+struct CopyIn {
+  Reactor& reactor;
+  posix::FileSystem& files;
+  CopyOptions options;
+  Progress& progress;
+  Semaphore slots;
+  Scope scope;
+  CopyStatistics statistics{};
+  std::optional<Error> failure;
+  std::optional<FileDescriptor> acknowledged;
+
+  CopyIn(Reactor& r, posix::FileSystem& f, CopyOptions o, Progress& p)
+      : reactor(r), files(f), options(std::move(o)), progress(p), slots(r, options.parallel), scope(r) {}
+
+  void fail_with(Error error) {
+    if (!failure) failure = std::move(error);
+  }
+};
+
+Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status,
+                            std::optional<posix::Directory> directory, std::string target) {
+  const FileDescriptor in(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+  if (in.get() < 0) co_return fail(system_error("read", source));
+  const posix::CreateOptions create{.mode = status.st_mode & 07777u,
+                                    .uid = status.st_uid,
+                                    .gid = status.st_gid,
+                                    .exclusive = false,
+                                    .truncate = true};
+  auto opened = directory ? co_await copy.files.create_at(*directory, std::move(target), create)
+                          : co_await copy.files.create(std::move(target), create);
+  if (!opened) co_return fail(opened.error().with_context(source));
+  posix::File file = *std::move(opened);
+  Bytes buffer(std::min<std::size_t>(kCopyBytes, static_cast<std::size_t>(std::max<off_t>(status.st_size, 4096))));
+  std::uint64_t offset = 0;
+  for (;;) {
+    const ssize_t got = ::pread(in.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
+    if (got < 0) co_return fail(system_error("read", source));
+    if (got == 0) break;
+    CO_CHECK_OK(co_await file.write(offset, ByteView(buffer).first(static_cast<std::size_t>(got))));
+    offset += static_cast<std::uint64_t>(got);
+    copy.statistics.bytes += static_cast<std::uint64_t>(got);
+    copy.progress.update(copy.statistics.bytes, copy.statistics.files);
+  }
+  ++copy.statistics.files;
+  if (copy.acknowledged) {
+    const std::string line = source + "\n";
+    if (::write(copy.acknowledged->get(), line.data(), line.size()) < 0)
+      co_return fail(system_error("write", copy.options.acknowledged_file));
+  }
+  co_return Result<>();
+}
+
+Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, std::optional<posix::Directory> directory,
+                      std::string target) {
+  auto copied = co_await copy_file_in(*copy, std::move(source), status, directory, std::move(target));
+  if (!copied) copy->fail_with(std::move(copied).error());
+  copy->slots.release();
+}
+
+Task<Result<posix::Directory>> enter_directory(CopyIn& copy, posix::Directory parent, std::string name,
+                                               std::string path, const struct stat& status) {
+  const posix::CreateOptions options{.mode = status.st_mode & 07777u, .uid = status.st_uid, .gid = status.st_gid};
+  auto made = co_await copy.files.mkdir_at(parent, std::move(name), options);
+  if (made) ++copy.statistics.directories;
+  if (made || made.error() != Code::kExists) co_return made;
+  co_return co_await copy.files.open_directory(std::move(path));
+}
+
+struct PendingDirectory {
+  stdfs::path source;
+  posix::Directory target;
+  std::string target_path;
+};
+
+Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const stdfs::directory_entry& entry,
+                          std::deque<PendingDirectory>& pending) {
+  const std::string source = entry.path().string();
+  const std::string name = entry.path().filename().string();
+  const std::string target_path = join(parent.target_path, name);
+  struct stat status{};
+  if (::lstat(source.c_str(), &status) != 0) co_return fail(system_error("read", source));
+  if (S_ISDIR(status.st_mode)) {
+    const stdfs::path source_path = entry.path();
+    std::deque<PendingDirectory>& queue = pending;
+    CO_TRY(const posix::Directory made, co_await enter_directory(copy, parent.target, name, target_path, status));
+    queue.push_back({source_path, made, target_path});
+  } else if (S_ISLNK(status.st_mode)) {
+    std::error_code error;
+    const std::string target = stdfs::read_symlink(entry.path(), error).string();
+    if (error) co_return failf(Code::kIoError, "cannot read the link '{}': {}", source, error.message());
+    auto linked = co_await copy.files.symlink(target, target_path, {.uid = status.st_uid, .gid = status.st_gid});
+    if (!linked && linked.error() != Code::kExists) co_return linked;
+    ++copy.statistics.links;
+  } else if (S_ISREG(status.st_mode)) {
+    CO_CHECK_OK(co_await copy.slots.acquire(1, Until::forever()));
+    const bool started = copy.scope.spawn(copy_file_task(&copy, source, status, parent.target, name));
+    ASSERT(started);
+  } else {
+    ++copy.statistics.skipped;
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> copy_tree_in(CopyIn& copy, std::string source, std::string target) {
+  auto made = co_await copy.files.mkdir(target, {.mode = 0755});
+  if (!made && made.error() != Code::kExists) co_return made;
+  CO_TRY(const posix::Directory root, co_await copy.files.open_directory(target));
+  std::deque<PendingDirectory> pending;
+  pending.push_back({source, root, target});
+  while (!pending.empty() && !copy.failure) {
+    const PendingDirectory directory = std::move(pending.front());
+    pending.pop_front();
+    std::error_code error;
+    std::vector<stdfs::directory_entry> entries;
+    for (stdfs::directory_iterator next(directory.source, error), end; !error && next != end; next.increment(error)) {
+      entries.push_back(*next);
+    }
+    if (error) co_return failf(Code::kIoError, "cannot list '{}': {}", directory.source.string(), error.message());
+    for (const stdfs::directory_entry& entry : entries) {
+      if (copy.failure) break;
+      CO_CHECK_OK(co_await copy_entry(copy, directory, entry, pending));
+    }
+  }
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files, std::string source, std::string target,
+                                     CopyOptions options, Progress& progress) {
+  struct stat status{};
+  if (::stat(source.c_str(), &status) != 0) co_return fail(system_error("read", source));
+  CopyIn copy(reactor, files, std::move(options), progress);
+  if (!copy.options.acknowledged_file.empty()) {
+    copy.acknowledged.emplace(
+        ::open(copy.options.acknowledged_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
+    if (copy.acknowledged->get() < 0) co_return fail(system_error("write", copy.options.acknowledged_file));
+  }
+  Result<> done;
+  if (S_ISDIR(status.st_mode)) {
+    if (!copy.options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
+    done = co_await copy_tree_in(copy, source, std::move(target));
+  } else {
+    done = co_await copy_file_in(copy, source, status, std::nullopt, std::move(target));
+  }
+  co_await copy.scope.drain();
+  CO_CHECK_OK(std::move(done));
+  if (copy.failure) co_return fail(*std::move(copy.failure));
+  co_return copy.statistics;
+}
+
+namespace {
+
+Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::string target,
+                             const posix::Attributes& attributes, CopyStatistics& statistics, Progress& progress) {
+  const std::uint32_t mode = attributes.mode;
+  const WallTime mtime = attributes.mtime;
+  CO_TRY(posix::File file, co_await files.open_file(source));
+  const std::string temporary = target + ".cenote-partial";
+  const FileDescriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+  if (out.get() < 0) co_return fail(system_error("create", temporary));
+  Bytes buffer(kCopyBytes);
+  for (std::uint64_t offset = 0;;) {
+    CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
+    if (got == 0) break;
+    for (std::uint64_t written = 0; written < got;) {
+      const ssize_t count =
+          ::pwrite(out.get(), buffer.data() + written, got - written, static_cast<off_t>(offset + written));
+      if (count < 0) co_return fail(system_error("write", temporary));
+      written += static_cast<std::uint64_t>(count);
+    }
+    offset += got;
+    statistics.bytes += got;
+    progress.update(statistics.bytes, statistics.files);
+    if (got < buffer.size()) break;
+  }
+  const auto since = mtime.time_since_epoch();
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+  const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
+  if (::fchmod(out.get(), mode) != 0 || ::futimens(out.get(), times) != 0)
+    co_return fail(system_error("set attributes of", temporary));
+  if (::rename(temporary.c_str(), target.c_str()) != 0) co_return fail(system_error("rename", temporary));
+  ++statistics.files;
+  co_return Result<>();
+}
+
+Task<Result<>> copy_tree_out(posix::FileSystem& files, std::string source, std::string target,
+                             CopyStatistics& statistics, Progress& progress) {
+  std::deque<std::pair<std::string, std::string>> pending{{source, target}};
+  while (!pending.empty()) {
+    const auto [from, to] = std::move(pending.front());
+    pending.pop_front();
+    std::error_code error;
+    stdfs::create_directories(to, error);
+    if (error) co_return failf(Code::kIoError, "cannot create '{}': {}", to, error.message());
+    ++statistics.directories;
+    std::string after;
+    for (;;) {
+      CO_TRY(const auto page, co_await files.read_directory(from, after));
+      if (page.empty()) break;
+      after = page.back().name;
+      for (const posix::DirectoryEntry& entry : page) {
+        const std::string inner_from = join(from, entry.name);
+        const std::string inner_to = join(to, entry.name);
+        if (entry.type == posix::FileType::kDirectory) {
+          pending.emplace_back(inner_from, inner_to);
+        } else if (entry.type == posix::FileType::kSymlink) {
+          CO_TRY(const std::string link, co_await files.readlink(inner_from));
+          stdfs::remove(inner_to, error);
+          stdfs::create_symlink(link, inner_to, error);
+          if (error) co_return failf(Code::kIoError, "cannot create the link '{}': {}", inner_to, error.message());
+          ++statistics.links;
+        } else {
+          CO_TRY(const posix::Attributes attributes, co_await files.stat(inner_from));
+          CO_CHECK_OK(co_await copy_file_out(files, inner_from, inner_to, attributes, statistics, progress));
+        }
+      }
+    }
+  }
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<CopyStatistics>> copy_out(Reactor&, posix::FileSystem& files, std::string source, std::string target,
+                                      CopyOptions options, Progress& progress) {
+  CopyStatistics statistics;
+  CO_TRY(const posix::Attributes attributes, co_await files.stat(source));
+  if (attributes.type == posix::FileType::kDirectory) {
+    if (!options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
+    CO_CHECK_OK(co_await copy_tree_out(files, std::move(source), std::move(target), statistics, progress));
+  } else {
+    std::error_code ignored;
+    if (stdfs::is_directory(target, ignored)) target = join(target, stdfs::path(source).filename().string());
+    CO_CHECK_OK(co_await copy_file_out(files, std::move(source), std::move(target), attributes, statistics, progress));
+  }
+  co_return statistics;
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,148 @@
+#include "cenote/cluster/embedded_coordinator.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+
+#include "cenote/base/format.h"
+#include "cenote/media/sim_device.h"
+#include "cenote/runtime/sim_reactor.h"
+
+namespace cenote::cluster {
+namespace {
+
+constexpr std::uint64_t kBlocks = 128ull << 20 >> 12;
+
+class EmbeddedCoordinatorTest : public testing::Test {
+ protected:
+  void start() {
+    device_ = std::make_unique<media::SimDevice>(node_, "coordinator", *medium_);
+    auto store = world_.block_on(node_, store::Store::open(node_, store::Devices::one(*device_), open_options()));
+    ASSERT_TRUE(store) << store.error().to_string();
+    auto opened = world_.block_on(node_, EmbeddedCoordinator::open(*std::move(store)));
+    ASSERT_TRUE(opened) << opened.error().to_string();
+    coordinator_ = *std::move(opened);
+  }
+
+  void SetUp() override {
+    media::SimDevice device(node_, "new", *medium_);
+    const auto done =
+        world_.block_on(node_, store::Store::format(node_, store::Devices::one(device), {.log_bytes = 4u << 20}));
+    ASSERT_TRUE(done) << done.error().to_string();
+    world_.block_on(node_, device.close());
+    start();
+  }
+
+  void TearDown() override { stop(); }
+
+  Result<> stop() {
+    if (!coordinator_) return {};
+    auto closed = world_.block_on(node_, coordinator_->close());
+    coordinator_.reset();
+    world_.block_on(node_, device_->close());
+    device_.reset();
+    return closed;
+  }
+
+  /// Power loss: what was not durable is kept, lost or torn at random.
+  void crash() {
+    device_->crash({});
+    static_cast<void>(stop());
+    start();
+  }
+
+  Result<Revision> commit(Transaction transaction) {
+    return world_.block_on(node_, coordinator_->commit(std::move(transaction)));
+  }
+  std::optional<KeyValue> get(std::string key) {
+    auto found = world_.block_on(node_, coordinator_->get(std::move(key)));
+    EXPECT_TRUE(found) << found.error().to_string();
+    return found.value_or(std::nullopt);
+  }
+
+  static store::OpenOptions open_options() {
+    store::OpenOptions options;
+    options.cache_bytes = store::kMinCacheBytes;
+    return options;
+  }
+
+  SimWorld world_{11};
+  SimReactor& node_ = world_.add_node("control");
+  std::unique_ptr<media::SimMedium> medium_ = std::make_unique<media::SimMedium>(kBlocks);
+  std::unique_ptr<media::SimDevice> device_;
+  std::unique_ptr<EmbeddedCoordinator> coordinator_;
+};
+
+TEST_F(EmbeddedCoordinatorTest, KeepsWhatWasCommittedAcrossACleanRestart) {
+  const auto revision = commit(Transaction().put("a", "1").put("b", "2"));
+  ASSERT_TRUE(revision);
+  ASSERT_TRUE(stop());
+  start();
+  const auto found = get("a");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->value, "1");
+  EXPECT_EQ(found->modified, *revision);
+  EXPECT_FALSE(get("c"));
+}
+
+TEST_F(EmbeddedCoordinatorTest, AComparisonThatDoesNotHoldChangesNothing) {
+  const auto first = commit(Transaction().require("a", Revision(0)).put("a", "1"));
+  ASSERT_TRUE(first);
+  const auto again = commit(Transaction().require("a", Revision(0)).put("a", "2").put("b", "2"));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), Code::kConditionFailed);
+  EXPECT_EQ(get("a")->value, "1");
+  EXPECT_FALSE(get("b"));
+  const auto second = commit(Transaction().require("a", *first).put("a", "3"));
+  ASSERT_TRUE(second);
+  EXPECT_GT(*second, *first);
+  EXPECT_EQ(get("a")->value, "3");
+}
+
+TEST_F(EmbeddedCoordinatorTest, RangesArePagedByPrefixInKeyOrder) {
+  Transaction transaction;
+  for (int i = 0; i < 9; ++i) transaction.put(fmt::format("p/{}", i), "x");
+  transaction.put("o", "x").put("q", "x").put("p", "x");
+  ASSERT_TRUE(commit(std::move(transaction)));
+  auto page = world_.block_on(node_, coordinator_->range("p/", "", 4));
+  ASSERT_TRUE(page);
+  ASSERT_EQ(page->size(), 4u);
+  EXPECT_EQ(page->back().key, "p/3");
+  page = world_.block_on(node_, coordinator_->range("p/", "p/3", 100));
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->size(), 5u);
+  const auto all = world_.block_on(node_, range_all(*coordinator_, "p/"));
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->size(), 9u);
+}
+
+TEST_F(EmbeddedCoordinatorTest, WhatIsOverALimitIsRefusedByName) {
+  const auto key = commit(Transaction().put(std::string(kMaxStateKeyBytes + 1, 'k'), ""));
+  ASSERT_FALSE(key);
+  EXPECT_EQ(key.error().code(), Code::kOutOfRange);
+  const auto value = commit(Transaction().put("k", std::string(kMaxStateValueBytes + 1, 'v')));
+  ASSERT_FALSE(value);
+  EXPECT_NE(value.error().message().find("'k'"), std::string::npos);
+  EXPECT_TRUE(commit(Transaction().put(std::string(kMaxStateKeyBytes, 'k'), std::string(kMaxStateValueBytes, 'v'))));
+}
+
+TEST_F(EmbeddedCoordinatorTest, EveryAcknowledgedTransactionSurvivesPowerLoss) {
+  std::map<std::string, std::string> expected;
+  for (std::uint64_t round = 0; round < 20; ++round) {
+    for (std::uint64_t i = 0; i < 5; ++i) {
+      const std::string key = fmt::format("k{}", world_.random_below(10));
+      const std::string value = fmt::format("{}-{}", round, i);
+      ASSERT_TRUE(commit(Transaction().put(key, value).put("last", value)));
+      expected[key] = expected["last"] = value;
+    }
+    crash();
+    for (const auto& [key, value] : expected) {
+      const auto found = get(key);
+      ASSERT_TRUE(found) << "seed " << world_.seed() << " round " << round << ": '" << key << "' is gone";
+      EXPECT_EQ(found->value, value) << "seed " << world_.seed() << " round " << round;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cenote::cluster

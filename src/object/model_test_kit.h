@@ -1,0 +1,128 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "cenote/protocol/object_requests.h"
+
+namespace cenote::object {
+
+/// A versioned object store of the simplest kind: every change ever made, in order, looked through from the start for
+/// every question. What ObjectStore must agree with.
+class Model {
+ public:
+  struct Change {
+    enum class What : std::uint8_t { kValue, kWrite, kHole, kPunch };
+    What what = What::kPunch;
+    std::uint64_t epoch = 0;
+    RecordRange range;
+    Bytes bytes;
+    std::uint32_t record_bytes = 0;
+  };
+  struct Akey {
+    std::vector<Change> changes;
+  };
+  struct Dkey {
+    std::vector<std::uint64_t> punches;
+    std::map<Bytes, Akey> akeys;
+  };
+  struct Object {
+    std::vector<std::uint64_t> punches;
+    std::map<Bytes, Dkey> dkeys;
+  };
+  std::map<ObjectId, Object> objects;
+
+  /// An akey as a reader at an epoch sees it.
+  struct Seen {
+    enum class Is : std::uint8_t { kAbsent, kSingle, kArray };
+    Is is = Is::kAbsent;
+    std::uint32_t record_bytes = 0;
+    const Change* value = nullptr;
+    std::vector<const Change*> writes;  ///< and holes, oldest first
+  };
+
+  Seen see(const ObjectId& object, const Bytes& dkey, const Bytes& akey, std::uint64_t epoch) const {
+    const auto o = objects.find(object);
+    if (o == objects.end()) return {};
+    const auto d = o->second.dkeys.find(dkey);
+    if (d == o->second.dkeys.end()) return {};
+    const auto a = d->second.akeys.find(akey);
+    if (a == d->second.akeys.end()) return {};
+    std::uint64_t hidden = std::max(newest(o->second.punches, epoch), newest(d->second.punches, epoch));
+    for (const Change& change : a->second.changes)
+      if (change.what == Change::What::kPunch && change.epoch <= epoch) hidden = std::max(hidden, change.epoch);
+    Seen seen;
+    for (const Change& change : a->second.changes) {
+      if (change.epoch > epoch || change.epoch <= hidden) continue;
+      if (change.what == Change::What::kValue) {
+        seen.is = Seen::Is::kSingle;
+        seen.value = &change;
+      } else {
+        seen.is = Seen::Is::kArray;
+        if (change.what == Change::What::kWrite) seen.record_bytes = change.record_bytes;
+        seen.writes.push_back(&change);
+      }
+    }
+    return seen;
+  }
+
+  bool dkey_exists(const ObjectId& object, const Bytes& dkey, std::uint64_t epoch) const {
+    const auto o = objects.find(object);
+    if (o == objects.end()) return false;
+    const auto d = o->second.dkeys.find(dkey);
+    if (d == o->second.dkeys.end()) return false;
+    return std::ranges::any_of(d->second.akeys, [&](const auto& akey) {
+      return see(object, dkey, akey.first, epoch).is != Seen::Is::kAbsent;
+    });
+  }
+  bool object_exists(const ObjectId& object, std::uint64_t epoch) const {
+    const auto o = objects.find(object);
+    if (o == objects.end()) return false;
+    return std::ranges::any_of(o->second.dkeys,
+                               [&](const auto& dkey) { return dkey_exists(object, dkey.first, epoch); });
+  }
+
+  /// Records [range) of an array: its bytes with zeroes in holes, and the holes.
+  static std::pair<Bytes, RecordRanges> read(const Seen& array, RecordRange range) {
+    std::pair<Bytes, RecordRanges> result;
+    result.first.resize(range.count * array.record_bytes);
+    std::vector<bool> written(range.count);
+    for (const Change* change : array.writes) {
+      const std::uint64_t from = std::max(range.first, change->range.first);
+      const std::uint64_t to = std::min(range.first + range.count, change->range.first + change->range.count);
+      if (from >= to) continue;
+      const bool hole = change->what == Change::What::kHole;
+      std::fill(written.begin() + static_cast<std::ptrdiff_t>(from - range.first),
+                written.begin() + static_cast<std::ptrdiff_t>(to - range.first), !hole);
+      const auto at = result.first.begin() + static_cast<std::ptrdiff_t>((from - range.first) * array.record_bytes);
+      const auto bytes = static_cast<std::ptrdiff_t>((to - from) * array.record_bytes);
+      if (hole) {
+        std::fill(at, at + bytes, std::byte{0});
+      } else {
+        const auto source =
+            change->bytes.begin() + static_cast<std::ptrdiff_t>((from - change->range.first) * array.record_bytes);
+        std::copy(source, source + bytes, at);
+      }
+    }
+    for (std::uint64_t i = 0; i < range.count; ++i) {
+      if (written[i]) continue;
+      RecordRanges& holes = result.second;
+      if (!holes.empty() && holes.back().first + holes.back().count == range.first + i) {
+        ++holes.back().count;
+      } else {
+        holes.push_back({range.first + i, 1});
+      }
+    }
+    return result;
+  }
+
+  static std::uint64_t newest(const std::vector<std::uint64_t>& punches, std::uint64_t epoch) {
+    std::uint64_t found = 0;
+    for (std::uint64_t punch : punches)
+      if (punch <= epoch) found = std::max(found, punch);
+    return found;
+  }
+};
+
+}  // namespace cenote::object
