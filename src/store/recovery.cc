@@ -242,11 +242,16 @@ Task<Result<>> Recovery::redo_record(ChainPoint frame, std::uint32_t records_don
       co_return failf(Code::kCorrupt, "the log at position {} cannot be redone: {}", lsn.value(),
                       need.error().to_string());
     }
-    const std::uint64_t dirty = state_.cache.frames_dirty() + need->frames;
-    const auto room = state_.allocator.meta().slots_available();
-    const std::uint64_t limit = std::min(state_.dirty_limit(), room > pins.count() ? room - pins.count() : 0);
-    if (dirty <= limit && need->frames <= state_.cache.writable_frames()) co_return batch.apply(record, lsn);
-    if (checkpointed || state_.options.read_only) {
+    const std::uint64_t before = state_.cache.frames_dirty();
+    const std::uint64_t dirty = before + need->frames;
+    const std::uint64_t slots = state_.allocator.meta().slots_available();
+    const bool may_checkpoint = !checkpointed && !state_.options.read_only && before > 0 && before <= slots;
+    const bool cached = dirty <= state_.dirty_limit() && need->frames <= state_.cache.writable_frames();
+    // A checkpoint comes before there are more dirty pages than slots for them. But what the rest of the log claims is
+    // out of its reach, on a full device everything: then the pages wait for the end, where all that is free counts
+    // again.
+    if (cached && (dirty + pins.count() <= slots || !may_checkpoint)) co_return batch.apply(record, lsn);
+    if (!may_checkpoint) {
       co_return failf(Code::kResourceExhausted, "redoing the log needs a larger page cache than {} bytes",
                       state_.options.cache_bytes);
     }
