@@ -159,7 +159,11 @@ Task<Result<>> Array::set_size(std::uint64_t size, Until until) {
   if (size == before) co_return Result<>();
   // The last byte carries the size: it must exist after an extension, and also where a cut leaves a hole at the end. It
   // comes first, so that a cut that ends half-way leaves a size between the two.
-  const bool at_hole = size > before || (size > 0 && !co_await self.holds(size - 1, until));
+  bool at_hole = size > before;
+  if (!at_hole && size > 0) {
+    CO_TRY(const bool data, co_await self.holds(size - 1, until));
+    at_hole = !data;
+  }
   if (at_hole) {
     const Bytes zero(1);
     CO_CHECK_OK(co_await self.write(size - 1, zero, until));
@@ -168,13 +172,13 @@ Task<Result<>> Array::set_size(std::uint64_t size, Until until) {
   co_return Result<>();
 }
 
-/// Whether a byte is known to be data; when it cannot be told it is taken for a hole.
-Task<bool> Array::holds(std::uint64_t offset, Until until) {
+/// Whether a byte is data; false in a hole and behind the end.
+Task<Result<bool>> Array::holds(std::uint64_t offset, Until until) {
   Array self = *this;
   const Part part = self.split(offset, 1).front();
   Bytes byte(1);
-  const auto reply = co_await self.container_.fetch(self.fetch_of(part), {MutableBytes(byte)}, until);
-  co_return reply&& reaches_last_byte(*reply, part.offset + 1);
+  CO_TRY(const FetchReply reply, co_await self.container_.fetch(self.fetch_of(part), {MutableBytes(byte)}, until));
+  co_return reaches_last_byte(reply, part.offset + 1);
 }
 
 Task<Result<>> Array::cut(std::uint64_t size, Until until) {

@@ -35,7 +35,7 @@ class Array {
   std::vector<Part> split(std::uint64_t offset, std::uint64_t bytes) const;
   UpdateRequest update_of(const Part& part) const;
   FetchRequest fetch_of(const Part& part) const;
-  Task<bool> holds(std::uint64_t offset, Until until);
+  Task<Result<bool>> holds(std::uint64_t offset, Until until);
   Task<Result<>> punch_chunks_after(std::uint64_t last_kept, Until until);
   Task<Result<>> punch_part(Part part, Until until);
   Task<Result<>> cut(std::uint64_t size, Until until);
