@@ -2,6 +2,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/engine/sim_engine.h"
+#include "cenote/runtime/scope.h"
 #include "test_client.h"
 
 namespace cenote::engine {
@@ -36,6 +37,7 @@ bool destroy_and_crash(std::uint64_t write, std::uint64_t seed) {
   };
   scope.spawn(run(destroy(), &destroyed));
   world.run_until([&] { return crashed || scope.running() == 0; }, 10s);
+  if (!crashed) engine.device(0)->set_write_hook({});
   world.run_until([] { return false; }, 10ms);
   if (crashed) {
     world.block_on(engine.control(), engine.clear());
