@@ -276,7 +276,7 @@ Task<> body(Run& run) {
   Admin admin(run, client);
   CancelSource stop;
   Scope faults(run.director());
-  faults.spawn(inject_faults(run, {}, {client.name()}, &stop));
+  faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
   const auto worked = co_await on_node(run, client.node(), [&] { return admin.work(); });
   if (!worked) run.fail(worked.error().to_string());
   stop.cancel();

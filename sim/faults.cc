@@ -143,6 +143,8 @@ void Injector::skew() {
 
 }  // namespace
 
+FaultPlan random_plan(Run& run) { return {.pause_max = 10ms * (1U << run.below(6))}; }
+
 void roughen_network(Run& run) {
   rpc::SimLinkRules rules;
   rules.delay_max = 100us + run.random_duration(run.chance(1, 4) ? Duration(20ms) : Duration(400us));

@@ -9,13 +9,16 @@ namespace cenote::sim {
 
 /// What goes wrong in a run, and how often.
 struct FaultPlan {
-  Duration pause_max = std::chrono::milliseconds(300);  ///< between two faults
-  bool resets = true;                                   ///< connections break
-  bool cuts = true;                                     ///< partitions, one-way and two-way
+  Duration pause_max = std::chrono::milliseconds(30);  ///< between two faults
+  bool resets = true;                                  ///< connections break
+  bool cuts = true;                                    ///< partitions, one-way and two-way
   bool crashes = true;  ///< restarts and power failures of the engine, at any time or at a device write
   bool slow = true;     ///< a device gets slow
   bool skew = true;     ///< wall clocks differ, within what the protocol allows
 };
+
+/// All faults, as often as the seed says: from a few in a run to one every few operations.
+FaultPlan random_plan(Run& run);
 
 /// Makes the network lossy, within the rules that the seed draws.
 void roughen_network(Run& run);

@@ -171,7 +171,7 @@ Task<> body(Run& run) {
   }
   CancelSource stop;
   Scope faults(run.director());
-  faults.spawn(inject_faults(run, {}, names, &stop));
+  faults.spawn(inject_faults(run, random_plan(run), names, &stop));
   co_await workers.drain();
   stop.cancel();
   co_await faults.drain();

@@ -23,8 +23,7 @@ Task<> body(Run& run) {
   PosixTree tree(run, client);
   CancelSource stop;
   Scope faults(run.director());
-  const FaultPlan plan{.pause_max = std::chrono::milliseconds(200 + run.below(5000))};
-  faults.spawn(inject_faults(run, plan, {client.name()}, &stop));
+  faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
   const auto worked = co_await on_node(run, client.node(), [&] { return work(run, tree); });
   if (!worked) run.fail(worked.error().to_string());
   stop.cancel();

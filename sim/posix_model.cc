@@ -24,8 +24,9 @@ std::deque<std::string> components_of(const std::string& path) {
 
 void collect(const ModelNode& directory, const std::string& prefix, std::vector<std::string>& paths) {
   for (const auto& [name, node] : directory.entries) {
-    paths.push_back(prefix + "/" + name);
-    if (node->type == FileType::kDirectory) collect(*node, paths.back(), paths);
+    const std::string path = prefix + "/" + name;
+    paths.push_back(path);
+    if (node->type == FileType::kDirectory) collect(*node, path, paths);
   }
 }
 

@@ -128,8 +128,9 @@ Bytes PosixTree::any_data() {
 }
 
 Until PosixTree::hurried() {
-  if (!run_.chance(1, 6)) return patience();
-  return Until::at(client_.node().now() + run_.random_duration(run_.chance(1, 2) ? Duration(3ms) : Duration(30ms)));
+  if (!run_.chance(1, 5)) return patience();
+  static constexpr std::array<Duration, 3> kHurries{1ms, 4ms, 30ms};
+  return Until::at(client_.node().now() + run_.random_duration(kHurries[run_.below(kHurries.size())]));
 }
 
 Result<PosixTree::Verdict> PosixTree::judge(const std::string& what, const Result<>& actual, const Result<>& expected) {

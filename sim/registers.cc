@@ -319,7 +319,7 @@ Task<> Registers::body() {
   }
   CancelSource stop;
   Scope faults(run_.director());
-  faults.spawn(inject_faults(run_, {}, names, &stop));
+  faults.spawn(inject_faults(run_, random_plan(run_), names, &stop));
   co_await workers.drain();
   stop.cancel();
   co_await faults.drain();

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cenote/runtime/random.h"
+#include "cenote/store/types.h"
 
 namespace cenote::sim {
 namespace {
@@ -73,7 +74,7 @@ engine::SimEngineOptions shape_engine(std::uint64_t seed) {
   engine::SimEngineOptions options;
   options.targets = static_cast<std::uint32_t>(1 + random.below(3));
   options.reactors = static_cast<std::uint32_t>(random.below(3));
-  options.core = {.cache_bytes = 16u << 20, .buffer_bytes = 16u << 20, .request_bytes = 16u << 20};
+  options.core = {.cache_bytes = store::kMinCacheBytes, .buffer_bytes = 16u << 20, .request_bytes = 16u << 20};
   options.device.prefers_durable_writes = random.chance(1, 2);
   options.device.read_latency = std::chrono::microseconds(10 + random.below(200));
   options.device.write_latency = std::chrono::microseconds(10 + random.below(500));

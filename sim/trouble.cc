@@ -263,7 +263,7 @@ Task<> body(Run& run) {
 
 Outcome run_trouble(std::uint64_t seed, const Options& options) {
   engine::SimEngineOptions engine = shape_engine(seed);
-  engine.target_bytes = 24u << 20;
+  engine.target_bytes = 40u << 20;
   Run run(seed, options, std::move(engine));
   return run.drive(body(run), std::chrono::hours(48));
 }
