@@ -1,6 +1,8 @@
 #include "cenote/client/array.h"
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -154,14 +156,29 @@ Task<Result<>> Array::set_size(std::uint64_t size, Until until) {
   CO_CHECK_OK(check_range(size, 0));
   Array self = *this;
   CO_TRY(const std::uint64_t before, co_await self.size(until));
-  if (size < before) CO_CHECK_OK(co_await self.cut(size, until));
-  // The last byte carries the size: it must exist after an extension, and also where the cut left a hole at the end.
-  CO_TRY(const std::uint64_t now, co_await self.size(until));
-  if (now < size) {
+  if (size == before) co_return Result<>();
+  // The last byte carries the size: it must exist after an extension, and also where a cut leaves a hole at the end. It
+  // comes first, so that a cut that ends half-way leaves a size between the two.
+  bool at_hole = size > before;
+  if (!at_hole && size > 0) {
+    CO_TRY(const bool data, co_await self.holds(size - 1, until));
+    at_hole = !data;
+  }
+  if (at_hole) {
     const Bytes zero(1);
     CO_CHECK_OK(co_await self.write(size - 1, zero, until));
   }
+  if (size < before) CO_CHECK_OK(co_await self.cut(size, until));
   co_return Result<>();
+}
+
+/// Whether a byte is data; false in a hole and behind the end.
+Task<Result<bool>> Array::holds(std::uint64_t offset, Until until) {
+  Array self = *this;
+  const Part part = self.split(offset, 1).front();
+  Bytes byte(1);
+  CO_TRY(const FetchReply reply, co_await self.container_.fetch(self.fetch_of(part), {MutableBytes(byte)}, until));
+  co_return reaches_last_byte(reply, part.offset + 1);
 }
 
 Task<Result<>> Array::cut(std::uint64_t size, Until until) {
@@ -176,7 +193,8 @@ Task<Result<>> Array::cut(std::uint64_t size, Until until) {
   const std::uint64_t last_chunk = (size - 1) / self.chunk_bytes_;
   CO_CHECK_OK(co_await self.punch_chunks_after(last_chunk, until));
   const std::uint64_t kept = size - last_chunk * self.chunk_bytes_;
-  co_return co_await self.punch(size, self.chunk_bytes_ - kept, until);
+  if (kept == self.chunk_bytes_) co_return Result<>();
+  co_return co_await self.punch_part({.chunk = last_chunk, .offset = kept, .bytes = self.chunk_bytes_ - kept}, until);
 }
 
 Task<Result<>> Array::punch_chunks_after(std::uint64_t last_kept, Until until) {
@@ -184,35 +202,47 @@ Task<Result<>> Array::punch_chunks_after(std::uint64_t last_kept, Until until) {
   ListRequest list;
   list.object = self.object_;
   list.level = ListLevel::kDkeys;
+  list.anchor = chunk_key(last_kept);
+  std::vector<std::uint64_t> chunks;
   do {
     CO_TRY(ListReply page, co_await self.container_.list(list, until));
     for (const ListedKey& listed : page.keys) {
-      if (listed.key.size() != sizeof(std::uint64_t) || load_le<std::uint64_t>(listed.key.data()) <= last_kept)
-        continue;
-      PunchRequest punch;
-      punch.object = self.object_;
-      punch.level = PunchLevel::kDkey;
-      punch.dkey = listed.key;
-      CO_CHECK_OK(co_await self.container_.punch(std::move(punch), until));
+      if (listed.key.size() != sizeof(std::uint64_t)) continue;
+      const auto chunk = load_le<std::uint64_t>(listed.key.data());
+      if (chunk > last_kept) chunks.push_back(chunk);
     }
     list.anchor = std::move(page.anchor);
   } while (!list.anchor.empty());
+  // The last one first: a cut that ends half-way then leaves the front of the array as it was.
+  std::ranges::sort(chunks, std::greater());
+  for (const std::uint64_t chunk : chunks) {
+    CO_CHECK_OK(co_await self.punch_part({.chunk = chunk, .bytes = self.chunk_bytes_}, until));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> Array::punch_part(Part part, Until until) {
+  Array self = *this;
+  PunchRequest request;
+  request.object = self.object_;
+  request.dkey = chunk_key(part.chunk);
+  request.level = part.bytes == self.chunk_bytes_ ? PunchLevel::kDkey : PunchLevel::kRange;
+  if (request.level == PunchLevel::kRange) {
+    request.akeys.push_back(to_bytes(as_bytes(kDataKey)));
+    request.ranges.push_back({part.offset, part.bytes});
+  }
+  CO_CHECK_OK(co_await self.container_.punch(std::move(request), until));
   co_return Result<>();
 }
 
 Task<Result<>> Array::punch(std::uint64_t offset, std::uint64_t bytes, Until until) {
   CO_CHECK_OK(check_range(offset, bytes));
   Array self = *this;
-  for (const Part& part : self.split(offset, bytes)) {
-    PunchRequest request;
-    request.object = self.object_;
-    request.dkey = chunk_key(part.chunk);
-    request.level = part.bytes == self.chunk_bytes_ ? PunchLevel::kDkey : PunchLevel::kRange;
-    if (request.level == PunchLevel::kRange) {
-      request.akeys.push_back(to_bytes(as_bytes(kDataKey)));
-      request.ranges.push_back({part.offset, part.bytes});
-    }
-    CO_CHECK_OK(co_await self.container_.punch(std::move(request), until));
+  // Behind the end nothing is to be punched, however long the range is.
+  CO_TRY(const std::uint64_t end, co_await self.size(until));
+  if (offset >= end) co_return Result<>();
+  for (const Part& part : self.split(offset, std::min(bytes, end - offset))) {
+    CO_CHECK_OK(co_await self.punch_part(part, until));
   }
   co_return Result<>();
 }

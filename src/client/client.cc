@@ -26,6 +26,25 @@ Result<> check_name(std::string_view what, std::string_view name) {
   return validate_label(what, name);
 }
 
+constexpr Duration kPauseMin = std::chrono::milliseconds(20);
+constexpr Duration kPauseMax = std::chrono::seconds(1);
+
+/// Failures that end by themselves when an engine restarts or has less to do. None of them tells whether a request took
+/// effect that was sent before: only the same id may be tried again.
+bool is_passing(const Error& error, const rpc::ReplyInfo& info) {
+  switch (error.code()) {
+    case Code::kUnreachable:
+    case Code::kNotReady:
+    case Code::kBusy:
+      return true;
+    case Code::kStopped:
+    case Code::kCancelled:
+      return info.received;  // the engine stops, not this client
+    default:
+      return false;
+  }
+}
+
 std::string pool_path(std::string_view pool) { return fmt::format("/v1/pools/{}", pool); }
 std::string containers_path(std::string_view pool) { return fmt::format("/v1/pools/{}/containers", pool); }
 std::string container_path(std::string_view pool, std::string_view container) {
@@ -40,7 +59,9 @@ Client::Impl::Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<r
       options(std::move(options_in)),
       session(reactor, session_options(reactor, options)),
       peer(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters)),
-      scope(reactor) {}
+      scope(reactor),
+      closing(reactor),
+      gate(reactor) {}
 
 Until Client::Impl::bounded(Until until) const {
   if (until.deadline == kNoDeadline) until.deadline = reactor.now() + options.call_timeout;
@@ -49,15 +70,38 @@ Until Client::Impl::bounded(Until until) const {
 
 Task<Result<rpc::Reply>> Client::Impl::call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
                                             std::uint32_t target, Until until) {
+  if (!gate.enter()) co_return fail(Code::kStopped, "the client is closed");
   ++counters.calls;
   counters.sent_bytes += send.bytes();
   rpc::CallOptions call_options;
   call_options.until = bounded(until);
   call_options.target = static_cast<std::uint16_t>(target);
   call_options.map_version = system.map_version;
-  auto reply = co_await peer.call(static_cast<rpc::Opcode>(opcode), body, send, receive, call_options);
+  auto reply = co_await attempts(opcode, body, send, receive, call_options);
   if (reply) counters.received_bytes += reply->bulk_bytes;
+  gate.leave();
   co_return reply;
+}
+
+Task<Result<rpc::Reply>> Client::Impl::attempts(Opcode opcode, ByteView body, rpc::BulkSource send,
+                                                rpc::BulkSink receive, rpc::CallOptions call_options) {
+  const Until until = call_options.until;
+  // Until the bound, and what the server's clock may be ahead.
+  rpc::RequestTicket ticket(session, std::max(until.deadline - reactor.now(), Duration(0)) + rpc::kClockOffsetMax);
+  rpc::ReplyInfo info;
+  call_options.ticket = &ticket;
+  call_options.info = &info;
+  for (Duration pause = kPauseMin;; pause = std::min(pause * 2, kPauseMax)) {
+    auto reply = co_await peer.call(static_cast<rpc::Opcode>(opcode), body, send, receive, call_options);
+    if (reply || !is_passing(reply.error(), info)) co_return reply;
+    // Drawn, so that the clients of an engine that restarts do not come back as one.
+    const Duration wait =
+        pause / 2 + Duration(static_cast<std::int64_t>(reactor.random() % static_cast<std::uint64_t>(pause.count())));
+    if (reactor.now() + wait >= until.deadline) co_return reply;  // says more than that the time is over
+    const Result<> waited = co_await closing.wait(until.no_later_than(reactor.now() + wait));
+    if (waited) co_return fail(Code::kStopped, "the client is closing");
+    if (waited.error() != Code::kDeadlineExceeded) co_return fail(waited.error());
+  }
 }
 
 Task<Result<std::string>> Client::Impl::admin(AdminMethod method, std::string path, std::string body, Until until) {
@@ -94,8 +138,10 @@ Task<Result<std::unique_ptr<Client>>> Client::connect(Reactor& reactor, rpc::Tra
 }
 
 Task<> Client::close() {
+  impl_->closing.set();
   co_await impl_->scope.stop();
   co_await impl_->peer.stop();
+  co_await impl_->gate.close();
 }
 
 Reactor& Client::reactor() const { return impl_->reactor; }

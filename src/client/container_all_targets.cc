@@ -6,6 +6,7 @@
 #include "cenote/base/format.h"
 #include "cenote/protocol/opcodes.h"
 #include "impl.h"
+#include "merge_pages.h"
 
 namespace cenote::async {
 namespace {
@@ -19,48 +20,6 @@ std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object
   std::vector<std::uint32_t> all(targets);
   for (std::uint32_t i = 0; i < targets; ++i) all[i] = i;
   return all;
-}
-
-/// Order of a listing: numeric for integer keys, else that of bytes.
-bool listed_before(KeyFlavour flavour, const ListedKey& a, const ListedKey& b) {
-  if (flavour == KeyFlavour::kUint64 && a.key.size() == sizeof(std::uint64_t) &&
-      b.key.size() == sizeof(std::uint64_t)) {
-    return load_le<std::uint64_t>(a.key.data()) < load_le<std::uint64_t>(b.key.data());
-  }
-  return compare(a.key, b.key) < 0;
-}
-
-/// Merges one page of each target: keys beyond the last one that every unfinished target has reached are left for the
-/// next page, and a key that several targets hold shows once.
-ListReply merge_pages(std::vector<ListReply> pages, const ListRequest& request) {
-  const KeyFlavour flavour = request.level == ListLevel::kDkeys ? request.object.dkey_flavour() : KeyFlavour::kLexical;
-  const auto before = [flavour](const ListedKey& a, const ListedKey& b) { return listed_before(flavour, a, b); };
-  bool complete = true;
-  std::vector<ListedKey> merged;
-  std::vector<const ListedKey*> horizons;
-  for (ListReply& page : pages) {
-    if (!page.anchor.empty() && !page.keys.empty()) horizons.push_back(&page.keys.back());
-    complete = complete && page.anchor.empty();
-  }
-  // The listing is certain only up to the smallest key that an unfinished page ends with.
-  const auto horizon = std::ranges::min_element(horizons, [&](const auto* a, const auto* b) { return before(*a, *b); });
-  const ListedKey limit = horizons.empty() ? ListedKey() : **horizon;
-  for (ListReply& page : pages) {
-    for (ListedKey& key : page.keys) {
-      if (horizons.empty() || !before(limit, key)) merged.push_back(std::move(key));
-    }
-  }
-  std::ranges::sort(merged, before);
-  const auto repeated = std::ranges::unique(merged, [](const auto& a, const auto& b) { return equal(a.key, b.key); });
-  merged.erase(repeated.begin(), repeated.end());
-  if (merged.size() > request.limit) {
-    merged.resize(request.limit);
-    complete = false;
-  }
-  ListReply reply;
-  if (!complete || !horizons.empty()) reply.anchor = merged.back().key;
-  for (ListedKey& key : merged) reply.keys.push_back(std::move(key));
-  return reply;
 }
 
 }  // namespace
@@ -115,6 +74,7 @@ Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
 Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
   const auto state = state_;
   request.container = state->info.id;
+  CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
   const auto count = static_cast<std::uint32_t>(state->impl->system.targets.size());

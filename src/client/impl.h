@@ -20,11 +20,19 @@ struct Client::Impl {
   SystemInfo system;
   /// Running operations of vectored calls.
   Scope scope;
+  /// Set when the client closes: ends the pauses between two attempts of a call.
+  Event closing;
+  /// Calls that run, pauses included.
+  Gate gate;
 
   /// A call without a bound of its own gets the default one.
   Until bounded(Until until) const;
+  /// One request, tried again until its bound while no engine can be reached or the one that is cannot serve yet: it
+  /// keeps its id, so it takes effect once.
   Task<Result<rpc::Reply>> call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
                                 std::uint32_t target, Until until);
+  Task<Result<rpc::Reply>> attempts(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
+                                    rpc::CallOptions options);
   /// One request of the control service (docs/protocols/admin.md); the answer is JSON.
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Until until);
 };

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <vector>
 
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
@@ -57,6 +59,12 @@ Result<std::vector<Segment>> segments_of(const FetchRequest& request, const Fetc
     }
     if (fetched.range_bytes.size() != asked.ranges.size()) return fail(Code::kMalformed, "fetch reply lacks ranges");
     for (std::size_t r = 0; r < asked.ranges.size(); ++r) {
+      // Both factors are checked, so that no room is a wrapped product.
+      const std::uint64_t records_max = fetched.record_bytes == 0 ? 0 : kMaxPayloadBytes / fetched.record_bytes;
+      if (asked.ranges[r].count > records_max) {
+        return failf(Code::kOutOfRange, "akey '{}': {} records of {} bytes are more than one fetch brings",
+                     printable(asked.akey), asked.ranges[r].count, fetched.record_bytes);
+      }
       add(fetched.range_bytes[r], asked.ranges[r].count * fetched.record_bytes);
     }
   }
@@ -70,19 +78,18 @@ Result<std::vector<Segment>> segments_of(const FetchRequest& request, const Fetc
 Result<> verify_segments(std::span<const Segment> segments, const AkeyFetch& asked, const AkeyFetched& fetched,
                          const Scattered<std::byte>& into) {
   std::size_t next = 0;
-  bool damaged = false;
+  std::optional<std::size_t> damaged;
   for (const Segment& segment : segments) {
     for_each_chunk(into, segment.received_at, segment.sent, [&](std::uint32_t checksum) {
-      damaged = damaged || next >= fetched.checksums.size() || fetched.checksums[next] != checksum;
+      const bool good = next < fetched.checksums.size() && fetched.checksums[next] == checksum;
+      if (!good && !damaged) damaged = next;
       ++next;
     });
   }
-  if (damaged || next != fetched.checksums.size()) {
-    return failf(Code::kChecksumMismatch,
-                 "akey '{}': data arrived damaged (checksum of chunk {} of {}); it was not returned",
-                 printable(asked.akey), next, fetched.checksums.size());
-  }
-  return {};
+  if (!damaged && next == fetched.checksums.size()) return {};
+  return failf(Code::kChecksumMismatch,
+               "akey '{}': the data arrived damaged and was not returned (chunk {} of {}, {} checksums)",
+               printable(asked.akey), damaged.value_or(next), next, fetched.checksums.size());
 }
 
 Result<> verify(const FetchRequest& request, const FetchReply& reply, std::span<const Segment> segments,
@@ -122,10 +129,15 @@ void fill_checksums(UpdateRequest& request, const Scattered<const std::byte>& pa
 Result<> settle_payload(const FetchRequest& request, const FetchReply& reply, std::uint64_t received,
                         const Scattered<std::byte>& into, bool verify_checksums) {
   TRY(const auto segments, segments_of(request, reply));
-  const Segment& last = segments.back();
-  if (last.received_at + last.sent != received || last.belongs_at + last.room > into.bytes()) {
+  // A fetch that only asks whether a dkey exists has no akeys.
+  const Segment last = segments.empty() ? Segment() : segments.back();
+  if (last.received_at + last.sent != received) {
     return failf(Code::kMalformed, "fetch reply announces {} bytes and {} came", last.received_at + last.sent,
                  received);
+  }
+  if (last.belongs_at + last.room > into.bytes()) {
+    return failf(Code::kInvalidArgument, "the fetch needs {} bytes of memory and was given {}",
+                 last.belongs_at + last.room, into.bytes());
   }
   if (verify_checksums) CHECK_OK(verify(request, reply, segments, into));
 

@@ -337,7 +337,12 @@ Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
       co_return Result<>();
     });
   });
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().destroy_container(container); });
+  co_return co_await on_all_targets([=](Target& target) -> Task<Result<>> {
+    auto destroyed = co_await target.objects().destroy_container(container);
+    // Destroyed here before a crash kept the others from it: the start after that crash comes this way again.
+    if (!destroyed && destroyed.error() == Code::kContainerNotFound) co_return Result<>();
+    co_return destroyed;
+  });
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {

@@ -8,6 +8,10 @@ namespace {
 constexpr std::string_view kInodeKey = "inode";
 constexpr std::size_t kMaxInodeBytes = 128 + kMaxNameBytes + kMaxPathBytes;
 
+/// The akey that an entry on its way out has beside its inode. It names the object, so that finishing the end of one
+/// object's entry, however late, cannot hit another object that has the name by then.
+Bytes end_mark(const ObjectId& object) { return to_bytes(as_bytes("end." + object.to_string())); }
+
 std::string describe(const EntryPlace& place) {
   return fmt::format("entry '{}' of directory {}", printable(as_bytes(place.name)), place.directory.to_string());
 }
@@ -42,6 +46,41 @@ Task<Result<>> Entries::store(EntryPlace place, Inode inode, Precondition condit
   co_return Result<>();
 }
 
+/// Writes the state that begins the end of an entry, together with its mark.
+Task<Result<>> Entries::begin_end(EntryPlace place, Inode inode, Until until) {
+  const Bytes encoded = encode_inode(inode);
+  UpdateRequest request;
+  request.object = place.directory;
+  request.dkey = to_bytes(as_bytes(place.name));
+  AkeyUpdate value;
+  value.akey = to_bytes(as_bytes(kInodeKey));
+  value.condition = Precondition::kPresent;
+  value.bytes = encoded.size();
+  request.akeys.push_back(std::move(value));
+  request.akeys.emplace_back().akey = end_mark(inode.object);
+  auto written = co_await container_.update(std::move(request), {ByteView(encoded)}, until);
+  if (!written && written.error() == Code::kConditionFailed) {
+    co_return failf(Code::kNotFound, "'{}' was removed by another client",
+                    printable(as_bytes(place.name), kMaxNameBytes));
+  }
+  CO_CHECK_OK(std::move(written));
+  co_return Result<>();
+}
+
+/// Clears an entry whose end has begun; nothing when somebody else has done so.
+Task<Result<>> Entries::punch_ended(EntryPlace place, ObjectId object, Until until) {
+  PunchRequest request;
+  request.object = place.directory;
+  request.level = PunchLevel::kAkey;
+  request.condition = Precondition::kPresent;
+  request.dkey = to_bytes(as_bytes(place.name));
+  request.akeys.push_back(to_bytes(as_bytes(kInodeKey)));
+  request.akeys.push_back(end_mark(object));
+  auto punched = co_await container_.punch(std::move(request), until);
+  if (!punched && punched.error() != Code::kConditionFailed) co_return fail(std::move(punched).error());
+  co_return Result<>();
+}
+
 Task<Result<>> Entries::punch_entry(EntryPlace place, Until until) {
   PunchRequest request;
   request.object = place.directory;
@@ -66,23 +105,21 @@ Task<Result<>> Entries::punch_object(ObjectId object, bool has_xattrs, Until unt
 
 Task<Result<std::optional<Inode>>> Entries::find(EntryPlace place, Until until) {
   CO_TRY(std::optional<Inode> inode, co_await load(place, until));
-  if (!inode) co_return inode;
+  if (!inode || inode->state == EntryState::kLive) co_return inode;
   if (inode->state == EntryState::kRemoved) {
-    CO_CHECK_OK(co_await finish_removal(place, *inode, until));
+    CO_CHECK_OK(co_await finish_removal(std::move(place), *std::move(inode), until));
     co_return std::optional<Inode>();
   }
   if (inode->state == EntryState::kMoving) {
     CO_TRY(const bool moved, co_await has_moved(*inode, until));
     if (moved) {
-      CO_CHECK_OK(co_await punch_entry(place, until));
+      CO_CHECK_OK(co_await punch_ended(std::move(place), inode->object, until));
       co_return std::optional<Inode>();
     }
+  } else {
+    CO_CHECK_OK(co_await finish_arrival(std::move(place), *inode, until));
   }
-  if (inode->object_to_remove != ObjectId()) {
-    CO_CHECK_OK(co_await finish_replacement(place, *inode, until));
-    inode->object_to_remove = {};
-    inode->removed_has_xattrs = false;
-  }
+  inode->settle();
   co_return inode;
 }
 
@@ -107,60 +144,89 @@ Task<Result<>> Entries::insert(EntryPlace place, Inode inode, Until until) {
 }
 
 Task<Result<>> Entries::replace(EntryPlace place, Inode inode, Until until) {
-  co_return co_await store(std::move(place), std::move(inode), Precondition::kNone, until);
+  // Only what is there: written without the condition, attributes would bring back a name that is gone.
+  auto replaced = co_await store(place, std::move(inode), Precondition::kPresent, until);
+  if (!replaced && replaced.error() == Code::kConditionFailed) {
+    co_return failf(Code::kNotFound, "'{}' was removed by another client",
+                    printable(as_bytes(place.name), kMaxNameBytes));
+  }
+  co_return replaced;
 }
 
 Task<Result<>> Entries::remove(EntryPlace place, Inode inode, Until until) {
   inode.state = EntryState::kRemoved;
-  auto removed = co_await store(place, inode, Precondition::kPresent, until);
-  if (!removed && removed.error() == Code::kConditionFailed) {
-    co_return failf(Code::kNotFound, "'{}' was removed by another client",
-                    printable(as_bytes(place.name), kMaxNameBytes));
+  auto begun = co_await begin_end(place, inode, until);
+  if (!begun && begun.error() == Code::kNoSpace) {
+    // Nothing can be written, but punching works on a full target: the object goes first then, and an interruption
+    // leaves an empty file under the name instead of an object without one.
+    CO_CHECK_OK(co_await punch_object(inode.object, inode.has_xattrs, until));
+    co_return co_await punch_entry(std::move(place), until);
   }
-  CO_CHECK_OK(std::move(removed));
+  CO_CHECK_OK(std::move(begun));
   co_return co_await finish_removal(std::move(place), std::move(inode), until);
 }
 
 Task<Result<>> Entries::finish_removal(EntryPlace place, Inode inode, Until until) {
   CO_CHECK_OK(co_await punch_object(inode.object, inode.has_xattrs, until));
-  CO_CHECK_OK(co_await punch_object(inode.object_to_remove, inode.removed_has_xattrs, until));
-  co_return co_await punch_entry(std::move(place), until);
+  co_return co_await punch_ended(std::move(place), inode.object, until);
 }
 
 Task<Result<bool>> Entries::has_moved(Inode inode, Until until) {
-  CO_TRY(const auto target, co_await load({inode.moving_to_directory, inode.moving_to_name}, until));
+  CO_TRY(const auto target, co_await load({inode.other_directory, inode.other_name}, until));
   // Object ids are never reused, so a mark that an abandoned move left behind cannot match by accident.
-  co_return target && target->state == EntryState::kLive && target->object == inode.object;
+  co_return target && target->object == inode.object;
 }
 
-Task<Result<>> Entries::finish_replacement(EntryPlace place, Inode inode, Until until) {
-  CO_CHECK_OK(co_await punch_object(inode.object_to_remove, inode.removed_has_xattrs, until));
-  inode.object_to_remove = {};
-  inode.removed_has_xattrs = false;
-  co_return co_await store(std::move(place), std::move(inode), Precondition::kPresent, until);
+/// Takes away the old name of an object that has arrived at its new one.
+Task<Result<>> Entries::clear_source(EntryPlace from, ObjectId object, Until until) {
+  CO_TRY(const auto source, co_await load(from, until));
+  if (!source || source->object != object || source->state != EntryState::kMoving) co_return Result<>();
+  co_return co_await punch_ended(std::move(from), object, until);
+}
+
+/// Everything that must be true before anything else may happen to an entry that a rename wrote: once its old name is
+/// gone, no later visitor there can take the move for one that never happened.
+Task<Result<>> Entries::finish_arrival(EntryPlace place, Inode inode, Until until) {
+  CO_CHECK_OK(co_await clear_source({inode.other_directory, inode.other_name}, inode.object, until));
+  if (inode.object_to_remove != ObjectId()) {
+    CO_CHECK_OK(co_await punch_object(inode.object_to_remove, inode.removed_has_xattrs, until));
+    // An abandoned move of what was replaced may have left its mark.
+    PunchRequest mark;
+    mark.object = place.directory;
+    mark.level = PunchLevel::kAkey;
+    mark.dkey = to_bytes(as_bytes(place.name));
+    mark.akeys.push_back(end_mark(inode.object_to_remove));
+    CO_CHECK_OK(co_await container_.punch(std::move(mark), until));
+  }
+  inode.settle();
+  auto settled = co_await store(std::move(place), std::move(inode), Precondition::kPresent, until);
+  // Removed meanwhile by another client; or nothing can be written, and the next visitor finds nothing left to do.
+  if (!settled && (settled.error() == Code::kConditionFailed || settled.error() == Code::kNoSpace))
+    co_return Result<>();
+  co_return settled;
 }
 
 Task<Result<>> Entries::move(EntryPlace from, Inode inode, EntryPlace to, std::optional<Inode> replaced, Until until) {
   Inode leaving = inode;
   leaving.state = EntryState::kMoving;
-  leaving.moving_to_directory = to.directory;
-  leaving.moving_to_name = to.name;
-  CO_CHECK_OK(co_await store(from, std::move(leaving), Precondition::kPresent, until));
+  leaving.other_directory = to.directory;
+  leaving.other_name = to.name;
+  CO_CHECK_OK(co_await begin_end(from, std::move(leaving), until));
 
   Inode arriving = std::move(inode);
-  arriving.state = EntryState::kLive;
-  arriving.moving_to_directory = {};
-  arriving.moving_to_name.clear();
+  arriving.state = EntryState::kArrived;
+  arriving.other_directory = from.directory;
+  arriving.other_name = from.name;
   if (replaced) {
     arriving.object_to_remove = replaced->object;
     arriving.removed_has_xattrs = replaced->has_xattrs;
   }
-  CO_CHECK_OK(co_await store(to, arriving, Precondition::kNone, until));
-  CO_CHECK_OK(co_await punch_entry(std::move(from), until));
-  if (arriving.object_to_remove != ObjectId()) {
-    CO_CHECK_OK(co_await finish_replacement(std::move(to), std::move(arriving), until));
+  auto stored = co_await store(to, arriving, replaced ? Precondition::kPresent : Precondition::kAbsent, until);
+  if (!stored && stored.error() == Code::kConditionFailed) {
+    co_return failf(Code::kTxRestart, "another client changed '{}'", printable(as_bytes(to.name), kMaxNameBytes));
   }
-  co_return Result<>();
+  CO_CHECK_OK(std::move(stored));
+  co_return co_await finish_arrival(std::move(to), std::move(arriving), until);
 }
 
 Task<Result<bool>> Entries::is_empty(ObjectId directory, Until until) {

@@ -36,7 +36,8 @@ Task<Result<>> File::close(Until until) {
   // Renamed, removed or replaced meanwhile: the times of whatever has the name now are not this file's.
   if (!inode || inode->object != state->array.object()) co_return Result<>();
   inode->mtime = inode->ctime = state->array.container().client().reactor().wall_now();
-  CO_CHECK_OK(co_await entries.replace(state->place, *std::move(inode), until));
+  auto recorded = co_await entries.replace(state->place, *std::move(inode), until);
+  if (!recorded && recorded.error() != Code::kNotFound) co_return recorded;
   state->written = false;
   co_return Result<>();
 }

@@ -207,6 +207,7 @@ Task<Result<std::string>> FileSystem::readlink(std::string path, Until until) {
 }
 
 Task<Result<>> FileSystem::unlink(std::string path, Until until) {
+  CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
   if (found.inode->type == FileType::kDirectory) {
     co_return failf(Code::kIsADirectory, "'{}' is a directory: remove it with rmdir, or 'cenote fs rm -r'", path);
@@ -215,9 +216,9 @@ Task<Result<>> FileSystem::unlink(std::string path, Until until) {
 }
 
 Task<Result<>> FileSystem::rmdir(std::string path, Until until) {
+  CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
   if (found.inode->type != FileType::kDirectory) co_return failf(Code::kNotADirectory, "'{}' is no directory", path);
-  CO_CHECK_OK(validate_name(found.place.name));
   if (found.is_root()) co_return fail(Code::kInvalidArgument, "the root directory cannot be removed");
   CO_TRY(const bool empty, co_await impl_->entries.is_empty(found.inode->object, until));
   if (!empty) co_return failf(Code::kNotEmpty, "directory '{}' is not empty", path);

@@ -27,6 +27,8 @@ struct FileSystem::Impl {
   /// A live inode's page of names after `after`.
   Task<Result<std::vector<DirectoryEntry>>> read_page(ObjectId directory, std::string after, Until until);
 
+  /// kTxRestart when another client came between.
+  Task<Result<>> rename_once(std::string from, std::string to, Until until);
   /// Opens or makes the file at `place`; `present` is what a lookup found there, if one was made.
   Task<Result<File>> create_file(EntryPlace place, std::optional<Inode> present, CreateOptions options, Until until);
   Task<Result<Inode>> new_inode(FileType type, CreateOptions options, Until until);

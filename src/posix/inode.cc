@@ -6,6 +6,7 @@
 namespace cenote::posix {
 namespace {
 
+constexpr std::size_t kFixedInodeBytes = 100;
 constexpr std::uint8_t kInodeVersion = 1;
 constexpr std::uint8_t kHasXattrs = 2;
 constexpr std::uint8_t kRemovedHasXattrs = 4;
@@ -36,7 +37,7 @@ WallTime take_time(Decoder& decoder) {
 
 Bytes encode_inode(const Inode& inode) {
   Bytes bytes;
-  bytes.reserve(100 + inode.moving_to_name.size() + inode.symlink_target.size());
+  bytes.reserve(kFixedInodeBytes + inode.other_name.size() + inode.symlink_target.size());
   Encoder encoder(bytes);
   encoder.integer(kInodeVersion);
   encoder.integer(static_cast<std::uint8_t>(inode.type));
@@ -53,10 +54,10 @@ Bytes encode_inode(const Inode& inode) {
   put_time(encoder, inode.ctime);
   put_object(encoder, inode.object);
   put_object(encoder, inode.object_to_remove);
-  put_object(encoder, inode.moving_to_directory);
-  encoder.integer(static_cast<std::uint16_t>(inode.moving_to_name.size()));
+  put_object(encoder, inode.other_directory);
+  encoder.integer(static_cast<std::uint16_t>(inode.other_name.size()));
   encoder.integer(static_cast<std::uint16_t>(inode.symlink_target.size()));
-  encoder.raw(as_bytes(inode.moving_to_name));
+  encoder.raw(as_bytes(inode.other_name));
   encoder.raw(as_bytes(inode.symlink_target));
   return bytes;
 }
@@ -71,7 +72,7 @@ Result<Inode> decode_inode(ByteView stored, std::string_view what) {
   decoder.require(decoder.integer<std::uint8_t>() == kInodeVersion);
   const auto type = decoder.integer<std::uint8_t>();
   const auto state = decoder.integer<std::uint8_t>();
-  decoder.require(type >= 1 && type <= 3 && state <= 2);
+  decoder.require(type >= 1 && type <= 3 && state <= 3);
   const auto flags = decoder.integer<std::uint8_t>();
   decoder.require((flags & ~(kHasXattrs | kRemovedHasXattrs)) == 0);
   inode.has_xattrs = (flags & kHasXattrs) != 0;
@@ -89,12 +90,17 @@ Result<Inode> decode_inode(ByteView stored, std::string_view what) {
   inode.ctime = take_time(decoder);
   inode.object = take_object(decoder);
   inode.object_to_remove = take_object(decoder);
-  inode.moving_to_directory = take_object(decoder);
+  inode.other_directory = take_object(decoder);
   const auto name_bytes = decoder.integer<std::uint16_t>();
   const auto target_bytes = decoder.integer<std::uint16_t>();
   decoder.require(name_bytes <= kMaxNameBytes && target_bytes <= kMaxPathBytes);
-  inode.moving_to_name = to_text(decoder.raw(name_bytes));
+  inode.other_name = to_text(decoder.raw(name_bytes));
   inode.symlink_target = to_text(decoder.raw(target_bytes));
+  const bool has_other_end = inode.state == EntryState::kMoving || inode.state == EntryState::kArrived;
+  decoder.require(has_other_end == (name_bytes != 0) && has_other_end == (inode.other_directory != ObjectId()));
+  decoder.require((inode.type == FileType::kSymlink) == (target_bytes != 0));
+  decoder.require(inode.state == EntryState::kArrived || inode.object_to_remove == ObjectId());
+  decoder.require(inode.object_to_remove != ObjectId() || !inode.removed_has_xattrs);
   if (auto complete = decoder.finish(what); !complete) {
     return failf(Code::kCorrupt, "{}: the stored inode is damaged ({} bytes)", what, stored.size());
   }

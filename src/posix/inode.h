@@ -6,10 +6,15 @@
 
 namespace cenote::posix {
 
-enum class EntryState : std::uint8_t { kLive = 0, kRemoved = 1, kMoving = 2 };
+/// Where a several-step operation on an entry has got to (docs/formats/posix.md, "Operations that take several steps").
+enum class EntryState : std::uint8_t {
+  kLive = 0,
+  kRemoved = 1,  ///< the name is gone; its object is still to be punched, then the entry
+  kMoving = 2,   ///< moves to `other_end`; live until that has the object
+  kArrived = 3,  ///< came from `other_end`, which is still to be cleared; what it replaced is still to be punched
+};
 
-/// What one directory entry stores: the attributes and, while a several-step operation runs, where it has got to
-/// (docs/formats/posix.md, "Operations that take several steps").
+/// What one directory entry stores.
 struct Inode {
   FileType type = FileType::kFile;
   EntryState state = EntryState::kLive;
@@ -18,11 +23,20 @@ struct Inode {
   WallTime atime{}, mtime{}, ctime{};
   ObjectId object;            ///< a symbolic link has one too, for its inode number
   bool has_xattrs = false;    ///< the object's companion may hold extended attributes
-  ObjectId object_to_remove;  ///< what this entry replaced and nobody has punched yet
+  ObjectId object_to_remove;  ///< kArrived: what this entry replaced, if anything
   bool removed_has_xattrs = false;
-  ObjectId moving_to_directory;
-  std::string moving_to_name;
+  ObjectId other_directory;  ///< kMoving, kArrived: the other end of the rename
+  std::string other_name;
   std::string symlink_target;
+
+  /// The chain that the state tells of is over.
+  void settle() {
+    state = EntryState::kLive;
+    object_to_remove = {};
+    removed_has_xattrs = false;
+    other_directory = {};
+    other_name.clear();
+  }
 };
 
 Bytes encode_inode(const Inode& inode);
@@ -38,7 +52,7 @@ struct FsSuperblock {
 Bytes encode_superblock(const FsSuperblock& superblock);
 Result<FsSuperblock> decode_superblock(ByteView stored);
 
-/// The fixed ids of the layout.
+/// The fixed ids of the layout, below kFirstLeasedObject.
 constexpr ObjectId superblock_object() {
   return ObjectId::make(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 0);
 }

@@ -31,6 +31,17 @@ Result<std::vector<std::string>> split_path(std::string_view path) {
   return components;
 }
 
+std::string_view last_component(std::string_view path) {
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path.substr(path.rfind('/') + 1);
+}
+
+Result<> validate_names_entry(std::string_view path) {
+  const std::string_view last = last_component(path);
+  if (last != "." && last != "..") return {};
+  return failf(Code::kInvalidArgument, "'{}' ends in '{}', which is no name of an entry", path, last);
+}
+
 Result<> validate_name(std::string_view name) {
   if (name.empty() || name == "." || name == "..") {
     return failf(Code::kInvalidArgument, "'{}' cannot be created or removed as a name", name);

@@ -22,8 +22,8 @@ Task<Result<Resolved>> FileSystem::Impl::resolve(std::string path, bool follow, 
   std::deque<std::string> rest(components.begin(), components.end());
   // The directories walked through, the root first, so that ".." needs no parent pointers on the media.
   std::vector<Resolved> walked;
-  CO_TRY(Inode root, co_await entries.get(EntryPlace::root(), until));
-  walked.push_back({EntryPlace::root(), std::move(root), {}});
+  // Most walks only pass the root: its attributes are fetched when it is where the walk ends.
+  walked.push_back({EntryPlace::root(), Inode{.type = FileType::kDirectory, .object = root_object()}, {}});
   std::uint32_t links_followed = 0;
 
   while (!rest.empty()) {
@@ -56,6 +56,9 @@ Task<Result<Resolved>> FileSystem::Impl::resolve(std::string path, bool follow, 
       co_return failf(Code::kNotADirectory, "'{}': '{}' is no directory", path, here.place.name);
     }
     walked.push_back(std::move(here));
+  }
+  if (walked.size() == 1) {
+    CO_TRY(walked.back().inode, co_await entries.get(EntryPlace::root(), until));
   }
   Resolved end = std::move(walked.back());
   walked.pop_back();

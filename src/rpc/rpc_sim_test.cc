@@ -191,6 +191,15 @@ TEST_F(SimRpc, NamesTheAddressThatRefuses) {
   EXPECT_THAT(reply.error().message(), ::testing::HasSubstr("cannot connect to server:7777: connection refused"));
 }
 
+TEST_F(SimRpc, AnAttemptThatTimesOutIsNotTheCallsDeadline) {
+  network.cut("client", "server");
+  const Instant begin = client.now();
+  const Result<Reply> reply = call(kEcho, {}, {}, {}, within(60s));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code(), Code::kUnreachable);
+  EXPECT_LT(client.now() - begin, 10s);
+}
+
 TEST_F(SimRpc, ADeadlineEndsACall) {
   const Result<Reply> reply = call(kWait, {}, {}, {}, within(3s));
   ASSERT_FALSE(reply);

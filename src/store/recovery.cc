@@ -243,12 +243,16 @@ Task<Result<>> Recovery::redo_record(ChainPoint frame, std::uint32_t records_don
                       need.error().to_string());
     }
     const std::uint64_t before = state_.cache.frames_dirty();
-    const std::uint64_t after = before + need->frames;
-    const bool fits = (before == 0 || after <= state_.dirty_limit()) &&
-                      need->frames <= state_.cache.writable_frames() &&
-                      after + pins.count() <= state_.allocator.meta().slots_available();
-    if (fits) co_return batch.apply(record, lsn);
-    if (checkpointed || state_.options.read_only) {
+    const std::uint64_t dirty = before + need->frames;
+    const std::uint64_t slots = state_.allocator.meta().slots_available();
+    const bool may_checkpoint = !checkpointed && !state_.options.read_only && before > 0 && before <= slots;
+    const bool cached =
+        (before == 0 || dirty <= state_.dirty_limit()) && need->frames <= state_.cache.writable_frames();
+    // A checkpoint comes before there are more dirty pages than slots for them. But what the rest of the log claims is
+    // out of its reach, on a full device everything: then the pages wait for the end, where all that is free counts
+    // again.
+    if (cached && (dirty + pins.count() <= slots || !may_checkpoint)) co_return batch.apply(record, lsn);
+    if (!may_checkpoint) {
       co_return failf(Code::kResourceExhausted, "redoing the log needs a larger page cache than {} bytes",
                       state_.options.cache_bytes);
     }

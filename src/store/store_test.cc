@@ -197,6 +197,40 @@ TEST_F(StoreTest, ExtentsAreKeptUntilReleasedAndUnread) {
   EXPECT_GT(store->status().data_blocks_free, free);
 }
 
+// What the log claims one after another may be more than there ever was at once: here every block of the device.
+TEST_F(StoreTest, RedoesALogThatClaimedEveryBlock) {
+  const TreeId tree = store->next_tree_id();
+  Batch make;
+  make.create_tree(tree, "t");
+  ASSERT_TRUE(commit(std::move(make)));
+  std::vector<Extent> owned;
+  const auto claim_all = [&] {
+    for (std::uint64_t number = 0;; ++number) {
+      const auto extent = store->reserve(kGroupBlocks, SpaceClass::kForeground);
+      if (!extent) return;
+      owned.push_back(*extent);
+      Batch batch = put(tree, "key " + std::to_string(number % 100), "value");
+      batch.claim(*extent);
+      ASSERT_TRUE(commit(std::move(batch)));
+    }
+  };
+  claim_all();
+  // The groups that were left for pages are others each time.
+  for (int round = 0; round < 3; ++round) {
+    Batch release;
+    for (std::size_t i = 0; i < owned.size() / 2; ++i) release.release(owned[i]);
+    ASSERT_TRUE(commit(std::move(release)));
+    owned.erase(owned.begin(), owned.begin() + static_cast<std::ptrdiff_t>(owned.size() / 2));
+    claim_all();
+  }
+  ASSERT_EQ(store->status().checkpoints, 0u) << "all of it is redone";
+  const std::uint64_t free = store->status().data_blocks_free;
+  crash();
+  open();
+  EXPECT_EQ(store->status().data_blocks_free, free);
+  EXPECT_EQ(get(tree, "key 0"), "value");
+}
+
 TEST_F(StoreTest, SeenNamesWhatAReplyMustWaitFor) {
   const TreeId tree = make_tree("tree");
   const auto applied = block_on(store->run([&](View& view) { return view.apply(put(tree, "a", "1")); }));

@@ -20,7 +20,9 @@ class Array {
   Task<Result<>> write(std::uint64_t offset, ByteView from, Until until = {});
   /// One more than the highest byte ever written and not cut off.
   Task<Result<std::uint64_t>> size(Until until = {});
-  /// Cuts off everything from `size` on, or extends with a hole (one zero byte is written at the end).
+  /// Cuts off everything from `size` on, or extends with a hole (one zero byte is written at the end). After a failure
+  /// the size lies between the old and the new one, and what lies before both is as it was; only a cut to 0 may have
+  /// removed any part.
   Task<Result<>> set_size(std::uint64_t size, Until until = {});
   /// Punches [offset, offset + bytes); the size stays unless that was the end.
   Task<Result<>> punch(std::uint64_t offset, std::uint64_t bytes, Until until = {});
@@ -33,7 +35,9 @@ class Array {
   std::vector<Part> split(std::uint64_t offset, std::uint64_t bytes) const;
   UpdateRequest update_of(const Part& part) const;
   FetchRequest fetch_of(const Part& part) const;
+  Task<Result<bool>> holds(std::uint64_t offset, Until until);
   Task<Result<>> punch_chunks_after(std::uint64_t last_kept, Until until);
+  Task<Result<>> punch_part(Part part, Until until);
   Task<Result<>> cut(std::uint64_t size, Until until);
 
   Container container_;

@@ -1,0 +1,35 @@
+#include "client_node.h"
+
+namespace cenote::sim {
+
+ClientNode::ClientNode(Run& run, std::string name)
+    : run_(run), node_(run.world().add_node(std::move(name))), transport_(run.network().transport(node_)) {}
+
+Task<Result<>> ClientNode::connect(Until until) {
+  for (;;) {
+    auto connected = co_await async::Client::connect(node_, *transport_, {run_.engine().address()},
+                                                     {.timeout = std::chrono::seconds(2), .name = node_.name()});
+    if (connected) {
+      client_ = *std::move(connected);
+      co_return Result<>();
+    }
+    if (node_.now() >= until.deadline) co_return fail(std::move(connected).error());
+    co_await node_.sleep_for(std::chrono::milliseconds(50));
+  }
+}
+
+Task<> ClientNode::close() {
+  if (client_) co_await client_->close();
+  client_.reset();
+}
+
+Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until) {
+  auto pool = co_await client.client().create_pool({.label = "pool"}, until);
+  if (!pool && pool.error() != Code::kExists) co_return fail(std::move(pool).error());
+  auto made =
+      co_await client.client().create_container({.pool = "pool", .label = "data", .type = std::move(type)}, until);
+  if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
+  co_return co_await client.client().open_container("pool", "data", until);
+}
+
+}  // namespace cenote::sim

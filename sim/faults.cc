@@ -1,0 +1,207 @@
+#include "faults.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cenote/runtime/cross_core.h"
+
+namespace cenote::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+enum class Fault : std::uint8_t { kReset, kCut, kCutOneWay, kRestart, kCrash, kCrashAtWrite, kSlow, kSkew };
+
+std::vector<Fault> faults_of(const FaultPlan& plan) {
+  std::vector<Fault> faults;
+  if (plan.resets) faults.insert(faults.end(), 3, Fault::kReset);
+  if (plan.cuts) faults.insert(faults.end(), {Fault::kCut, Fault::kCutOneWay});
+  if (plan.crashes)
+    faults.insert(faults.end(), {Fault::kRestart, Fault::kCrash, Fault::kCrashAtWrite, Fault::kCrashAtWrite});
+  if (plan.slow) faults.push_back(Fault::kSlow);
+  if (plan.skew) faults.push_back(Fault::kSkew);
+  return faults;
+}
+
+/// One run's faults; lives in the frame of `inject_faults`.
+class Injector {
+ public:
+  Injector(Run& run, std::vector<std::string> clients, CancelSource* stop)
+      : run_(run), clients_(std::move(clients)), stop_(stop) {}
+
+  Task<> inject(Fault fault);
+
+ private:
+  const std::string& some_client() { return clients_[run_.below(clients_.size())]; }
+  std::string engine_name() { return run_.engine().address().host; }
+  Task<> cut(bool one_way);
+  Task<> crash_at_write();
+  Task<> slow_down();
+  void skew();
+  /// False when the run is to end.
+  Task<bool> wait(Duration duration) { co_return (co_await sleep_for(run_.director(), duration, *stop_)).has_value(); }
+
+  Run& run_;
+  std::vector<std::string> clients_;
+  CancelSource* stop_;
+};
+
+Task<> Injector::inject(Fault fault) {
+  switch (fault) {
+    case Fault::kReset:
+      run_.count("resets");
+      run_.note("fault: reset");
+      run_.network().reset_connections(some_client(), engine_name());
+      co_return;
+    case Fault::kCut:
+      co_await cut(false);
+      co_return;
+    case Fault::kCutOneWay:
+      co_await cut(true);
+      co_return;
+    case Fault::kRestart:
+      run_.count("restarts");
+      run_.note("fault: clean restart");
+      co_await stop_engine(run_);
+      co_await run_.director().sleep_for(run_.random_duration(2s));
+      if (!run_.failed()) static_cast<void>(co_await start_engine(run_));
+      run_.note("the engine is back");
+      co_return;
+    case Fault::kCrash:
+      co_await crash_and_restart(run_, run_.random_duration(3s));
+      co_return;
+    case Fault::kCrashAtWrite:
+      co_await crash_at_write();
+      co_return;
+    case Fault::kSlow:
+      co_await slow_down();
+      co_return;
+    case Fault::kSkew:
+      skew();
+      co_return;
+  }
+}
+
+Task<> Injector::cut(bool one_way) {
+  const std::string client = some_client();
+  run_.count("cuts");
+  run_.note(fmt::format("fault: cut {}{}", client, one_way ? ", one way" : ""));
+  if (!one_way) {
+    run_.network().cut(client, engine_name());
+  } else if (run_.chance(1, 2)) {
+    run_.network().cut_one_way(client, engine_name());
+  } else {
+    run_.network().cut_one_way(engine_name(), client);
+  }
+  static_cast<void>(co_await wait(run_.random_duration(run_.chance(1, 4) ? Duration(15s) : Duration(1s))));
+  run_.network().heal_all();
+}
+
+Task<> Injector::crash_at_write() {
+  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(run_.engine().identity().targets.size()));
+  media::SimDevice* device = run_.engine().device(target);
+  if (device == nullptr) co_return;
+  Event hit(run_.director());
+  // The hook is within the device: the rest of the node dies at the same instant, but outside of it.
+  device->set_write_hook([this, &hit, left = 1 + run_.below(60)](std::uint64_t, const media::IoRequest&) mutable {
+    if (left > 0 && --left == 0) {
+      run_.world().after(Duration(0), [this, &hit] {
+        if (hit.is_set()) return;
+        crash(run_);
+        hit.set();
+      });
+    }
+  });
+  const auto waited = co_await hit.wait(Until{run_.director().now() + 5s, stop_});
+  if (!waited) {
+    // Not many writes at the moment; another action at this very instant may still be on its way.
+    if (auto* same = run_.engine().device(target)) same->set_write_hook({});
+    co_await run_.director().sleep_for(1ns);
+    if (!hit.is_set()) co_return;
+  }
+  run_.note(fmt::format("fault: crash at a write of target {}", target));
+  co_await restart(run_, run_.random_duration(3s));
+}
+
+Task<> Injector::slow_down() {
+  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(run_.engine().identity().targets.size()));
+  media::SimDevice* device = run_.engine().device(target);
+  if (device == nullptr) co_return;
+  run_.count("slow_devices");
+  run_.note(fmt::format("fault: target {} is slow", target));
+  device->set_slowdown(static_cast<double>(10 + run_.below(1000)));
+  static_cast<void>(co_await wait(run_.random_duration(1s)));
+  if (auto* same = run_.engine().device(target)) same->set_slowdown(1.0);
+}
+
+void Injector::skew() {
+  const auto draw = [this] { return run_.random_duration(800ms) - 400ms; };
+  run_.count("skews");
+  run_.engine().control().set_clock_skew(draw());
+}
+
+}  // namespace
+
+FaultPlan random_plan(Run& run) { return {.pause_max = 10ms * (1U << run.below(6))}; }
+
+void roughen_network(Run& run) {
+  rpc::SimLinkRules rules;
+  rules.delay_max = 100us + run.random_duration(run.chance(1, 4) ? Duration(20ms) : Duration(400us));
+  rules.piece_bytes_max = static_cast<std::uint32_t>(1024 + run.below(128u << 10));
+  rules.stall_ppm = static_cast<std::uint32_t>(run.below(3000));
+  rules.stall_max = 100ms + run.random_duration(3s);
+  rules.reset_ppm = static_cast<std::uint32_t>(run.below(2000));
+  run.network().set_default_rules(rules);
+  run.network().set_dead_after(1s + run.random_duration(10s));
+}
+
+void crash(Run& run) {
+  run.count("crashes");
+  run.note("fault: crash");
+  run.engine().crash({.keep_random = !run.chance(1, 3), .tear = run.chance(1, 2)});
+}
+
+Task<> crash_and_restart(Run& run, Duration downtime) {
+  crash(run);
+  co_await restart(run, downtime);
+}
+
+Task<> restart(Run& run, Duration downtime) {
+  engine::SimEngine& engine = run.engine();
+  for (;;) {
+    co_await on_node(run, engine.control(), [&engine] { return engine.clear(); });
+    co_await run.director().sleep_for(downtime);
+    // Recovery itself may be cut off, too.
+    const auto again = std::make_shared<bool>(false);
+    const auto over = std::make_shared<bool>(false);
+    if (run.chance(1, 4)) {
+      run.world().after(run.random_duration(20ms), [&run, again, over] {
+        if (*over) return;
+        *again = true;
+        crash(run);
+      });
+    }
+    const auto started = co_await on_node(run, engine.control(), [&engine] { return engine.start(); });
+    *over = true;
+    if (*again) continue;
+    if (!started) run.fail("the engine does not start after a crash: " + started.error().to_string());
+    run.note("the engine is back");
+    co_return;
+  }
+}
+
+Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop) {
+  const std::vector<Fault> faults = faults_of(plan);
+  Injector injector(run, std::move(clients), stop);
+  while (!faults.empty() && !run.failed()) {
+    if (!co_await sleep_for(run.director(), run.random_duration(plan.pause_max), *stop)) break;
+    co_await injector.inject(faults[run.below(faults.size())]);
+  }
+  run.network().heal_all();
+  for (std::uint32_t target = 0; target < run.engine().identity().targets.size(); ++target) {
+    if (media::SimDevice* device = run.engine().device(target)) device->set_slowdown(1.0);
+  }
+}
+
+}  // namespace cenote::sim

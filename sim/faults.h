@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "run.h"
+
+namespace cenote::sim {
+
+/// What goes wrong in a run, and how often.
+struct FaultPlan {
+  Duration pause_max = std::chrono::milliseconds(30);  ///< between two faults
+  bool resets = true;                                  ///< connections break
+  bool cuts = true;                                    ///< partitions, one-way and two-way
+  bool crashes = true;  ///< restarts and power failures of the engine, at any time or at a device write
+  bool slow = true;     ///< a device gets slow
+  bool skew = true;     ///< wall clocks differ, within what the protocol allows
+};
+
+/// All faults, as often as the seed says: from a few in a run to one every few operations.
+FaultPlan random_plan(Run& run);
+
+/// Makes the network lossy, within the rules that the seed draws.
+void roughen_network(Run& run);
+
+/// Injects faults until `stop` is cancelled; then everything is healed and the engine runs, or the run has failed. On
+/// the director.
+Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop);
+
+/// Cuts the engine's power, at once; from anywhere.
+void crash(Run& run);
+/// After a crash: waits for `downtime` and starts the engine again, perhaps through more crashes while it recovers. On
+/// the director.
+Task<> restart(Run& run, Duration downtime);
+Task<> crash_and_restart(Run& run, Duration downtime);
+
+}  // namespace cenote::sim

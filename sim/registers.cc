@@ -1,0 +1,346 @@
+// Several clients update, fetch and punch a few dkeys under every fault there is. Each dkey must behave as one copy
+// that works on one request at a time: no acknowledged write is lost, none shows that nobody made, none is torn, none
+// counts twice.
+
+#include <fmt/format.h>
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "cenote/runtime/cross_core.h"
+#include "client_node.h"
+#include "dkey_model.h"
+#include "faults.h"
+#include "linearizability.h"
+#include "workloads.h"
+
+namespace cenote::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using Kind = DkeyOperation::Kind;
+using Check = LinearizabilityCheck<DkeyModel>;
+
+// After its deadline a request may still arrive and take effect for as long as the clocks may differ: rpc's bound on
+// the offset, twice, and the way through the engine.
+constexpr Duration kAfterlife = 5s;
+constexpr std::uint64_t kSingleSalt = 99;
+
+/// A dkey and the shape of what is stored in it.
+struct Key {
+  ObjectId object;
+  Bytes dkey;
+  std::uint32_t cell_bytes = 8;
+  std::uint32_t record_bytes = 1;
+  std::uint64_t first_record = 0;  // of cell 0
+  std::vector<Check::Entry> history{};
+
+  std::uint64_t cell_records() const { return cell_bytes / record_bytes; }
+  RecordRange range(std::uint32_t first, std::uint32_t count) const {
+    return {first_record + first * cell_records(), count * cell_records()};
+  }
+};
+
+Bytes akey(std::string_view name) { return to_bytes(as_bytes(name)); }
+
+/// Sizes around everything that treats values differently: inline, one block, many.
+std::size_t single_bytes(std::uint64_t number) {
+  static constexpr std::array<std::size_t, 8> kSizes{8, 21, 300, 2047, 2049, 4096, 5000, 70000};
+  return kSizes[number % kSizes.size()] + number % 3;
+}
+constexpr std::size_t kSingleRoom = 70010;
+
+class Registers {
+ public:
+  explicit Registers(Run& run) : run_(run) {}
+  Task<> body();
+
+ private:
+  void make_keys();
+  DkeyOperation draw(std::uint64_t number);
+  Task<> worker(ClientNode* client, std::uint32_t index);
+  Task<Result<>> work(ClientNode& client, std::uint32_t index);
+  Task<Result<>> execute(async::Container container, const Key& key, DkeyOperation& operation, Until until);
+  Task<Result<>> update(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
+  Task<Result<>> fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until);
+  Task<Result<>> punch(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
+  Result<> read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory);
+  Task<Result<>> read_all(ClientNode& client);
+  void check();
+
+  Run& run_;
+  std::vector<Key> keys_;
+  std::uint64_t numbers_ = 0;
+};
+
+void Registers::make_keys() {
+  static constexpr std::array<std::uint32_t, 6> kCellBytes{8, 104, 704, 2048, 4096, 20000};
+  for (std::uint64_t i = 2 + run_.below(5); i > 0; --i) {
+    Key& key = keys_.emplace_back();
+    const auto object_class = run_.chance(1, 2) ? ObjectClass::kS1 : ObjectClass::kSX;
+    key.object = ObjectId::make(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 5000 + run_.below(2));
+    key.dkey = to_bytes(as_bytes(fmt::format("dkey {}", i)));
+    key.cell_bytes = kCellBytes[run_.below(kCellBytes.size())];
+    key.record_bytes = run_.chance(1, 2) ? 1 : 8;
+    // Cells on both sides of the end of a window.
+    key.first_record = window_records(key.record_bytes) - run_.below(kCells) * key.cell_records() - run_.below(2);
+  }
+}
+
+DkeyOperation Registers::draw(std::uint64_t number) {
+  const auto condition = [this](std::uint64_t one_in) {
+    if (!run_.chance(1, one_in)) return Precondition::kNone;
+    return run_.chance(1, 2) ? Precondition::kAbsent : Precondition::kPresent;
+  };
+  DkeyOperation operation;
+  const std::uint64_t dice = run_.below(100);
+  operation.first = static_cast<std::uint32_t>(run_.below(kCells));
+  operation.count = static_cast<std::uint32_t>(1 + run_.below(kCells - operation.first));
+  if (dice < 80) {
+    operation.kind = dice < 45 ? Kind::kUpdate : Kind::kFetch;
+    const std::uint64_t parts = 1 + run_.below(3);
+    operation.single = (parts & 1) != 0;
+    operation.array = (parts & 2) != 0;
+    operation.dkey_condition = condition(5);
+    if (operation.single) operation.single_condition = condition(5);
+    if (operation.array) operation.array_condition = condition(5);
+    if (operation.kind == Kind::kUpdate) operation.number = number;
+    return operation;
+  }
+  static constexpr std::array<Kind, 6> kPunches{Kind::kPunchDkey,  Kind::kPunchSingle, Kind::kPunchArray,
+                                                Kind::kPunchCells, Kind::kPunchCells,  Kind::kPunchBoth};
+  operation.kind = kPunches[run_.below(kPunches.size())];
+  if (run_.chance(1, 2)) operation.dkey_condition = Precondition::kPresent;
+  return operation;
+}
+
+Task<Result<>> Registers::execute(async::Container container, const Key& key, DkeyOperation& operation, Until until) {
+  switch (operation.kind) {
+    case Kind::kUpdate:
+      co_return co_await update(std::move(container), key, operation, until);
+    case Kind::kFetch:
+      co_return co_await fetch(std::move(container), key, operation, until);
+    default:
+      co_return co_await punch(std::move(container), key, operation, until);
+  }
+}
+
+Task<Result<>> Registers::update(async::Container container, const Key& key, const DkeyOperation& operation,
+                                 Until until) {
+  UpdateRequest request;
+  request.object = key.object;
+  request.dkey = key.dkey;
+  request.dkey_condition = operation.dkey_condition;
+  Bytes payload;
+  if (operation.single) {
+    payload = contents(operation.number, kSingleSalt, single_bytes(operation.number));
+    AkeyUpdate& single = request.akeys.emplace_back();
+    single.akey = akey("single");
+    single.condition = operation.single_condition;
+    single.bytes = payload.size();
+  }
+  if (operation.array) {
+    AkeyUpdate& array = request.akeys.emplace_back();
+    array.akey = akey("array");
+    array.kind = ValueKind::kArray;
+    array.condition = operation.array_condition;
+    array.record_bytes = key.record_bytes;
+    array.ranges.push_back(key.range(operation.first, operation.count));
+    array.bytes = std::uint64_t{operation.count} * key.cell_bytes;
+    for (std::uint32_t i = operation.first; i < operation.first + operation.count; ++i) {
+      const Bytes cell = contents(operation.number, i, key.cell_bytes);
+      payload.insert(payload.end(), cell.begin(), cell.end());
+    }
+  }
+  CO_CHECK_OK(co_await container.update(std::move(request), {ByteView(payload)}, until));
+  co_return Result<>();
+}
+
+Task<Result<>> Registers::fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until) {
+  FetchRequest request;
+  request.object = key.object;
+  request.dkey = key.dkey;
+  request.dkey_condition = operation.dkey_condition;
+  if (operation.single) {
+    AkeyFetch& single = request.akeys.emplace_back();
+    single.akey = akey("single");
+    single.condition = operation.single_condition;
+    single.max_bytes = kSingleRoom;
+  }
+  if (operation.array) {
+    AkeyFetch& array = request.akeys.emplace_back();
+    array.akey = akey("array");
+    array.kind = ValueKind::kArray;
+    array.condition = operation.array_condition;
+    array.ranges.push_back(key.range(operation.first, operation.count));
+    array.max_bytes = std::uint64_t{operation.count} * key.cell_bytes;
+  }
+  Bytes memory((operation.single ? kSingleRoom : 0) + std::size_t{operation.count} * key.cell_bytes, std::byte{0xee});
+  CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(memory)}, until));
+  co_return read_answer(key, operation, reply, memory);
+}
+
+Result<> Registers::read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory) {
+  std::size_t next = 0;
+  if (operation.single) {
+    const AkeyFetched& single = reply.akeys[next++];
+    if (single.exists) {
+      const auto number = number_in(memory.first(single.bytes), kSingleSalt);
+      const bool whole = number && *number != 0 && single.bytes == single_bytes(*number);
+      if (!whole) return fail(Code::kCorrupt, "a single value came back that nobody wrote, or not whole");
+      operation.seen.single = *number;
+    }
+    memory = memory.subspan(kSingleRoom);
+  }
+  if (!operation.array) return {};
+  operation.seen.array = reply.akeys[next].exists;
+  for (std::uint32_t i = 0; i < operation.count; ++i) {
+    const std::uint32_t cell = operation.first + i;
+    const auto number = number_in(memory.subspan(std::size_t{i} * key.cell_bytes, key.cell_bytes), cell);
+    if (!number) return fail(Code::kCorrupt, fmt::format("cell {} came back as nobody wrote it", cell));
+    operation.seen.cells[cell] = *number;
+  }
+  return {};
+}
+
+Task<Result<>> Registers::punch(async::Container container, const Key& key, const DkeyOperation& operation,
+                                Until until) {
+  PunchRequest request;
+  request.object = key.object;
+  request.dkey = key.dkey;
+  request.condition = operation.dkey_condition;
+  request.level = PunchLevel::kAkey;
+  if (operation.kind == Kind::kPunchDkey) request.level = PunchLevel::kDkey;
+  if (operation.kind == Kind::kPunchSingle || operation.kind == Kind::kPunchBoth)
+    request.akeys.push_back(akey("single"));
+  if (operation.kind == Kind::kPunchArray || operation.kind == Kind::kPunchBoth) request.akeys.push_back(akey("array"));
+  if (operation.kind == Kind::kPunchCells) {
+    request.level = PunchLevel::kRange;
+    request.akeys.push_back(akey("array"));
+    request.ranges.push_back(key.range(operation.first, operation.count));
+  }
+  CO_CHECK_OK(co_await container.punch(std::move(request), until));
+  co_return Result<>();
+}
+
+Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
+  const Until patience = Until::at(client.node().now() + 120s);
+  CO_CHECK_OK(co_await client.connect(patience));
+  CO_TRY(async::Container container, co_await open_test_container(client, "", patience));
+  for (std::uint64_t left = 20 + run_.below(30); left > 0 && !run_.failed(); --left) {
+    Key& key = keys_[run_.below(keys_.size())];
+    Check::Entry entry{.operation = draw(++numbers_), .called = client.node().now(), .ended = {}};
+    const Until until = Until::at(entry.called + 2s + run_.random_duration(40s));
+    const Result<> done = co_await execute(container, key, entry.operation, until);
+    entry.ended = client.node().now();
+    run_.count("operations");
+    if (!done) {
+      switch (done.error().code()) {
+        case Code::kConditionFailed:
+          entry.operation.condition_failed = true;
+          break;
+        case Code::kDeadlineExceeded:
+        case Code::kConnectionLost:
+        case Code::kRequestExpired:
+        case Code::kUnreachable:
+          entry.certain = false;
+          entry.ended = until.deadline + kAfterlife;
+          run_.count("uncertain");
+          break;
+        default:
+          co_return fail(done.error().with_context(entry.operation.describe()));
+      }
+    }
+    run_.note(fmt::format("client {}: {} {}{}", index, as_text(key.dkey), entry.operation.describe(),
+                          entry.certain ? "" : " (uncertain: " + done.error().to_string() + ")"));
+    // What a read of unknown outcome did nobody will ever see.
+    if (entry.certain || entry.operation.kind != Kind::kFetch) key.history.push_back(entry);
+    if (run_.chance(1, 4)) co_await client.node().sleep_for(run_.random_duration(500ms));
+  }
+  co_return Result<>();
+}
+
+Task<> Registers::worker(ClientNode* client, std::uint32_t index) {
+  const auto worked = co_await on_node(run_, client->node(), [&] { return work(*client, index); });
+  if (!worked) run_.fail(fmt::format("client {}: {}", index, worked.error().to_string()));
+}
+
+Task<Result<>> Registers::read_all(ClientNode& client) {
+  const Until until = Until::at(client.node().now() + 120s);
+  // Nothing of unknown outcome may still be on its way.
+  co_await client.node().sleep_for(60s);
+  CO_TRY(async::Container container, co_await client.client().open_container("pool", "data", until));
+  for (Key& key : keys_) {
+    Check::Entry entry{
+        .operation = {.single = true, .array = true, .count = kCells}, .called = client.node().now(), .ended = {}};
+    CO_CHECK_OK(co_await fetch(container, key, entry.operation, until));
+    entry.ended = client.node().now();
+    run_.note(fmt::format("in the end: {} {}", as_text(key.dkey), entry.operation.describe()));
+    key.history.push_back(entry);
+  }
+  co_return Result<>();
+}
+
+void Registers::check() {
+  for (const Key& key : keys_) {
+    Check check(key.history);
+    const auto verdict = check.run({});
+    if (verdict == Check::Verdict::kLinearizable) continue;
+    if (verdict == Check::Verdict::kGaveUp) {
+      run_.count("undecided");
+      continue;
+    }
+    std::string text = fmt::format("{} of object {}: no order explains its {} operations; the longest ends after {}:\n",
+                                   as_text(key.dkey), key.object.to_string(), check.history().size(), check.longest());
+    for (const auto& entry : check.history()) {
+      const auto milliseconds = [](Instant at) {
+        return std::chrono::duration<double, std::milli>(at.time_since_epoch()).count();
+      };
+      text += fmt::format("  [{:.3f}, {:.3f}] {}{}\n", milliseconds(entry.called), milliseconds(entry.ended),
+                          entry.operation.describe(), entry.certain ? "" : " (uncertain)");
+    }
+    run_.fail(std::move(text));
+    return;
+  }
+}
+
+Task<> Registers::body() {
+  make_keys();
+  if (!co_await start_engine(run_)) co_return;
+  roughen_network(run_);
+  std::vector<std::unique_ptr<ClientNode>> clients;
+  std::vector<std::string> names;
+  Scope workers(run_.director());
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    names.push_back(fmt::format("client-{}", i));
+    clients.push_back(std::make_unique<ClientNode>(run_, names.back()));
+    workers.spawn(worker(clients.back().get(), i));
+  }
+  CancelSource stop;
+  Scope faults(run_.director());
+  faults.spawn(inject_faults(run_, random_plan(run_), names, &stop));
+  co_await workers.drain();
+  stop.cancel();
+  co_await faults.drain();
+  run_.network().set_default_rules({});
+  if (!run_.failed()) {
+    const auto read = co_await on_node(run_, clients[0]->node(), [&] { return read_all(*clients[0]); });
+    if (!read) run_.fail("reading everything in the end: " + read.error().to_string());
+  }
+  for (const auto& client : clients) {
+    co_await on_node(run_, client->node(), [&client] { return client->close(); });
+  }
+  co_await stop_engine(run_);
+  if (!run_.failed()) check();
+}
+
+}  // namespace
+
+Outcome run_registers(std::uint64_t seed, const Options& options) {
+  Run run(seed, options, shape_engine(seed));
+  Registers registers(run);
+  return run.drive(registers.body(), std::chrono::hours(4));
+}
+
+}  // namespace cenote::sim

@@ -1,0 +1,21 @@
+#include "workloads.h"
+
+#include <array>
+
+namespace cenote::sim {
+namespace {
+
+constexpr std::array kWorkloads{
+    Workload{"registers", "conditional updates, fetches and punches of a few dkeys by several clients: linearizable",
+             run_registers},
+    Workload{"posix", "a tree of files against a model, operations cut short: atomic, nothing leaks", run_posix},
+    Workload{"kv", "a shared map against std::map: values, conditions, pages of listings", run_kv},
+    Workload{"admin", "pools and containers against a model: atomic, and space comes back", run_admin},
+    Workload{"trouble", "full and slow devices, garbage on connections: refused clearly, nothing lost", run_trouble},
+};
+
+}  // namespace
+
+std::span<const Workload> workloads() { return kWorkloads; }
+
+}  // namespace cenote::sim

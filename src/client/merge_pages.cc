@@ -1,0 +1,48 @@
+#include "merge_pages.h"
+
+#include <algorithm>
+
+#include "cenote/base/codec.h"
+
+namespace cenote::async {
+namespace {
+
+/// Order of a listing: numeric for integer keys, else that of bytes.
+bool listed_before(KeyFlavour flavour, ByteView a, ByteView b) {
+  if (flavour == KeyFlavour::kUint64 && a.size() == sizeof(std::uint64_t) && b.size() == sizeof(std::uint64_t)) {
+    return load_le<std::uint64_t>(a.data()) < load_le<std::uint64_t>(b.data());
+  }
+  return compare(a, b) < 0;
+}
+
+}  // namespace
+
+ListReply merge_pages(std::vector<ListReply> pages, const ListRequest& request) {
+  const KeyFlavour flavour = request.level == ListLevel::kDkeys ? request.object.dkey_flavour() : KeyFlavour::kLexical;
+  const auto before = [flavour](ByteView a, ByteView b) { return listed_before(flavour, a, b); };
+
+  // The listing is certain only up to the smallest anchor: beyond, the target that gave it may have more.
+  KeyBytes certain;
+  for (const ListReply& page : pages) {
+    if (page.anchor.empty()) continue;
+    if (certain.empty() || before(page.anchor, certain)) certain = page.anchor;
+  }
+  ListReply reply;
+  for (ListReply& page : pages) {
+    for (ListedKey& listed : page.keys) {
+      if (certain.empty() || !before(certain, listed.key)) reply.keys.push_back(std::move(listed));
+    }
+  }
+  std::ranges::sort(reply.keys, [&](const ListedKey& a, const ListedKey& b) { return before(a.key, b.key); });
+  const auto repeated =
+      std::ranges::unique(reply.keys, [](const ListedKey& a, const ListedKey& b) { return equal(a.key, b.key); });
+  reply.keys.erase(repeated.begin(), repeated.end());
+  reply.anchor = std::move(certain);
+  if (reply.keys.size() > request.limit) {
+    reply.keys.resize(request.limit);
+    reply.anchor = reply.keys.back().key;
+  }
+  return reply;
+}
+
+}  // namespace cenote::async
