@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,7 +31,8 @@ void write_all(int fd, std::string_view text) {
 
 // The first byte says whether a value or a message follows.
 [[noreturn]] void run_child(const std::function<Result<std::string>()>& work, int fd) {
-  ::setpgid(0, 0);  // so that its own children can be ended with it
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // an interrupted parent leaves nothing running
+  ::setpgid(0, 0);                     // so that its own children can be ended with it
   const Result<std::string> outcome = work();
   write_all(fd, outcome ? "+" + *outcome : "-" + outcome.error().to_string());
   std::fflush(nullptr);

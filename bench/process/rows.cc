@@ -1,8 +1,10 @@
 #include "process/rows.h"
 
+#include <fmt/ranges.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
@@ -17,36 +19,60 @@ namespace {
 constexpr auto kStartLimit = std::chrono::seconds(30);
 constexpr double kMebibyte = 1 << 20;
 
-/// `cenote dev`: a throw-away engine with an empty pool and two empty containers.
-class DevEngine {
+/// A running engine, `cenote server` or `cenote dev`, that has said where it is.
+class EngineProcess {
  public:
-  static Result<std::unique_ptr<DevEngine>> start(const std::string& binary) {
-    std::unique_ptr<DevEngine> dev(new DevEngine);
+  static Result<std::unique_ptr<EngineProcess>> start(const std::string& binary, std::vector<std::string> verb) {
+    std::vector<std::string> arguments{binary, "--json"};
+    std::ranges::move(verb, std::back_inserter(arguments));
+    for (const char* word : {"--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--target-size", "256MiB"}) {
+      arguments.emplace_back(word);
+    }
+    std::unique_ptr<EngineProcess> engine(new EngineProcess);
     const Instant begin = now();
-    TRY(dev->process_, ChildProcess::start({binary, "--json", "dev", "--listen", "127.0.0.1:0", "--control",
-                                            "127.0.0.1:0", "--target-size", "256MiB"}));
-    TRY(const std::string line, dev->process_->read_line(kStartLimit));
-    dev->ready_after_ = now() - begin;
-    const auto event = nlohmann::json::parse(line, nullptr, false);
-    if (!event.is_object() || !event.contains("address"))
-      return failf(Code::kMalformed, "cenote dev printed '{}'", line);
-    dev->address_ = event.at("address");
-    return dev;
+    TRY(engine->process_, ChildProcess::start(arguments));
+    auto document = engine->read_document();
+    if (!document) return fail(document.error().with_context(binary + " " + arguments[2]));
+    engine->ready_after_ = now() - begin;
+    engine->address_ = document->value("address", "");
+    return engine;
   }
   ChildProcess& process() { return *process_; }
   const std::string& address() const { return address_; }
   Duration ready_after() const { return ready_after_; }
 
  private:
-  DevEngine() = default;
+  EngineProcess() = default;
+
+  // One JSON document, on one line or on several.
+  Result<nlohmann::json> read_document() {
+    std::string text;
+    while (true) {
+      TRY(const std::string line, process_->read_line(kStartLimit));
+      text += line;
+      auto document = nlohmann::json::parse(text, nullptr, false);
+      if (document.is_object()) return document;
+    }
+  }
+
   std::unique_ptr<ChildProcess> process_;
   std::string address_;
   Duration ready_after_{};
 };
 
+/// Runs a command of `cenote` to its end.
+Result<ChildProcess::Ended> run_command(const std::vector<std::string>& arguments) {
+  TRY(const auto process, ChildProcess::start(arguments));
+  while (process->read_line(kStartLimit)) {
+  }
+  const ChildProcess::Ended ended = process->wait();
+  if (WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0) return ended;
+  return failf(Code::kInternal, "'{}' ended with status {:#x}", fmt::join(arguments, " "), ended.status);
+}
+
 class IdleCpu final : public Side {
  public:
-  explicit IdleCpu(std::unique_ptr<DevEngine> engine) : engine_(std::move(engine)) {}
+  explicit IdleCpu(std::unique_ptr<EngineProcess> engine) : engine_(std::move(engine)) {}
   Result<Measured> measure(Duration window) override {
     TRY(const Duration before, cpu_time_of(engine_->process().pid()));
     const Instant begin = now();
@@ -56,12 +82,12 @@ class IdleCpu final : public Side {
   }
 
  private:
-  std::unique_ptr<DevEngine> engine_;
+  std::unique_ptr<EngineProcess> engine_;
 };
 
 class EngineMemory final : public Side {
  public:
-  explicit EngineMemory(std::unique_ptr<DevEngine> engine) : engine_(std::move(engine)) {}
+  explicit EngineMemory(std::unique_ptr<EngineProcess> engine) : engine_(std::move(engine)) {}
   Result<Measured> measure(Duration /*window*/) override {
     TRY(const ResidentMemory memory, resident_memory_of(engine_->process().pid()));
     return Measured{.value = double(memory.bytes) / kMebibyte,
@@ -69,29 +95,29 @@ class EngineMemory final : public Side {
   }
 
  private:
-  std::unique_ptr<DevEngine> engine_;
+  std::unique_ptr<EngineProcess> engine_;
 };
 
 /// A client under load: the most that 'cenote bench' ever had resident.
 class ClientMemory final : public Side {
  public:
-  ClientMemory(std::unique_ptr<DevEngine> engine, std::string binary)
+  ClientMemory(std::unique_ptr<EngineProcess> engine, std::string binary)
       : engine_(std::move(engine)), binary_(std::move(binary)) {}
+  Result<> prepare() {
+    const std::string& server = engine_->address();
+    CHECK_OK(run_command({binary_, "--server", server, "pool", "create", "bench"}));
+    CHECK_OK(run_command({binary_, "--server", server, "container", "create", "bench/things"}));
+    return {};
+  }
   Result<Measured> measure(Duration /*window*/) override {
-    TRY(const auto client,
-        ChildProcess::start({binary_, "--server", engine_->address(), "bench", "dev/kv", "--workload", "update",
-                             "--workload", "fetch", "--seconds", "0.3", "--working-set", "16MiB"}));
-    while (client->read_line(kStartLimit)) {
-    }
-    const ChildProcess::Ended ended = client->wait();
-    if (!WIFEXITED(ended.status) || WEXITSTATUS(ended.status) != 0) {
-      return failf(Code::kInternal, "cenote bench ended with status {:#x}", ended.status);
-    }
+    TRY(const ChildProcess::Ended ended,
+        run_command({binary_, "--server", engine_->address(), "bench", "bench/things", "--workload", "update",
+                     "--workload", "fetch", "--seconds", "0.3", "--working-set", "16MiB"}));
     return Measured{.value = double(ended.max_resident_bytes) / kMebibyte, .details = {}};
   }
 
  private:
-  std::unique_ptr<DevEngine> engine_;
+  std::unique_ptr<EngineProcess> engine_;
   std::string binary_;
 };
 
@@ -99,7 +125,7 @@ class DevReady final : public Side {
  public:
   explicit DevReady(std::string binary) : binary_(std::move(binary)) {}
   Result<Measured> measure(Duration /*window*/) override {
-    TRY(const auto engine, DevEngine::start(binary_));
+    TRY(const auto engine, EngineProcess::start(binary_, {"dev"}));
     Measured measured{.value = double(engine->ready_after().count()) / 1e6, .details = {}};
     engine->process().stop();
     return measured;
@@ -121,20 +147,26 @@ void add_row(Suite& suite, std::string name, std::string unit, Goal goal, SideSp
 
 void add_process_rows(Suite& suite, const std::string& binary) {
   using namespace std::chrono_literals;
-  const auto with_engine = [binary](auto make) {
-    return [binary, make](const Setting&) -> Result<std::unique_ptr<Side>> {
-      TRY(auto engine, DevEngine::start(binary));
-      return make(std::move(engine));
-    };
+  const auto start = [binary](const Setting& setting) {
+    return EngineProcess::start(binary, {"server", "--data", (setting.directory / "data").string()});
   };
-  add_row(suite, "process/idle-engine-cpu", "% of core", Goal::at_most(1),
-          {"cenote", with_engine([](auto engine) { return std::make_unique<IdleCpu>(std::move(engine)); })}, 2s);
-  add_row(suite, "process/engine-memory", "MiB", Goal::at_most(128),
-          {"cenote", with_engine([](auto engine) { return std::make_unique<EngineMemory>(std::move(engine)); })}, 0s);
-  add_row(suite, "process/client-memory", "MiB", Goal::at_most(64),
-          {"cenote",
-           with_engine([binary](auto engine) { return std::make_unique<ClientMemory>(std::move(engine), binary); })},
-          0s);
+  const auto idle = [start](const Setting& setting) -> Result<std::unique_ptr<Side>> {
+    TRY(auto engine, start(setting));
+    return std::make_unique<IdleCpu>(std::move(engine));
+  };
+  const auto memory = [start](const Setting& setting) -> Result<std::unique_ptr<Side>> {
+    TRY(auto engine, start(setting));
+    return std::make_unique<EngineMemory>(std::move(engine));
+  };
+  const auto client = [start, binary](const Setting& setting) -> Result<std::unique_ptr<Side>> {
+    TRY(auto engine, start(setting));
+    auto side = std::make_unique<ClientMemory>(std::move(engine), binary);
+    CHECK_OK(side->prepare());
+    return side;
+  };
+  add_row(suite, "process/idle-engine-cpu", "% of core", Goal::at_most(1), {"cenote", idle}, 2s);
+  add_row(suite, "process/engine-memory", "MiB", Goal::at_most(128), {"cenote", memory}, 0s);
+  add_row(suite, "process/client-memory", "MiB", Goal::at_most(64), {"cenote", client}, 0s);
   add_row(suite, "process/dev-ready", "ms", Goal::at_most(1000),
           {"cenote",
            [binary](const Setting&) -> Result<std::unique_ptr<Side>> { return std::make_unique<DevReady>(binary); }},

@@ -153,11 +153,30 @@ Task<Result<>> EngineCore::Impl::open_targets() {
   co_return Result<>();
 }
 
+namespace {
+
+/// Opens a device, waiting a while for one that is locked: the kernel lets go of the files of a killed process only
+/// when the last of its io_uring has been taken down, some time after the process is gone. Two engines cannot meet
+/// here, since the data directory has a lock of its own.
+Task<Result<std::unique_ptr<media::BlockDevice>>> open_when_free(EngineHost& host, Reactor& reactor,
+                                                                 const StoreIdentity& store) {
+  constexpr Duration kPatience = std::chrono::seconds(5);
+  constexpr Duration kPause = std::chrono::milliseconds(5);
+  const Instant give_up = reactor.now() + kPatience;
+  for (;;) {
+    auto device = host.open_device(reactor, store);
+    if (device || !(device.error() == Code::kLocked) || reactor.now() >= give_up) co_return device;
+    co_await reactor.sleep_for(kPause);
+  }
+}
+
+}  // namespace
+
 // On the target's reactor; each call touches its own element only.
 Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
   Reactor& reactor = reactor_of(index);
   const StoreIdentity& store = identity.targets[index];
-  auto device = host.open_device(reactor, store);
+  auto device = co_await open_when_free(host, reactor, store);
   if (!device) co_return fail(device.error().with_context(fmt::format("target {}", index)));
   media::BufferPool& pool = reactors[index % reactors.size()]->pool();
   host.register_buffers(reactor, **device, pool);
@@ -173,7 +192,7 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
 Task<Result<>> EngineCore::Impl::open_coordinator() {
   Reactor& reactor = host.control();
   const StoreIdentity& own = identity.coordinator;
-  CO_TRY(coordinator_device, host.open_device(reactor, own));
+  CO_TRY(coordinator_device, co_await open_when_free(host, reactor, own));
   const store::Devices devices = store::Devices::one(*coordinator_device);
   const auto failed_here = [&](Error error) {
     return fail(error.with_context(fmt::format("coordinator ('{}')", coordinator_device->name())));

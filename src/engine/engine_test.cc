@@ -8,6 +8,8 @@
 #include "cenote/base/format.h"
 #include "cenote/rpc/inproc.h"
 #include "cenote/rpc/tcp.h"
+#include "cenote/runtime/scope.h"
+#include "cenote/runtime/uring_reactor.h"
 #include "test_client.h"
 
 namespace cenote::engine {
@@ -166,7 +168,8 @@ TEST_F(EngineTest, ADamagedTargetIsNamedWithItsPath) {
   const fs::path target = fs::path(options_.data_directory) / "targets" / "1";
   {
     std::fstream file(target, std::ios::in | std::ios::out | std::ios::binary);
-    const std::string zeros(1 << 20, '\0');
+    // Both copies of the superblock: the loss of one is survived.
+    const std::string zeros(17 << 20, '\0');
     file.write(zeros.data(), static_cast<std::streamsize>(zeros.size()));
   }
   const Error error = refusal();

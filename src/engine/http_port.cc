@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t kThreads = 4;
 constexpr std::size_t kWaitingConnectionsMax = 64;
 constexpr time_t kIoTimeoutSeconds = 5;
-constexpr time_t kKeepAliveSeconds = 5;
+// A stop waits for idle connections that long.
+constexpr time_t kKeepAliveSeconds = 1;
 constexpr std::size_t kKeepAliveRequests = 100;
 constexpr const char* kJson = "application/json";
 

@@ -8,7 +8,7 @@
 namespace cenote::engine {
 namespace {
 
-constexpr std::uint64_t kCoordinatorBytes = 32ull << 20;
+constexpr std::uint64_t kCoordinatorBytes = 64ull << 20;
 
 std::string node_name(const std::string& engine, std::uint32_t reactor) {
   // Clients know the first data reactor by the engine's name.
@@ -20,7 +20,7 @@ std::string node_name(const std::string& engine, std::uint32_t reactor) {
 class SimEngine::Host final : public EngineHost {
  public:
   Host(SimWorld& world, rpc::SimNetwork& network, const SimEngineOptions& options)
-      : world_(world), network_(network), options_(options) {
+      : network_(network), options_(options) {
     for (std::uint32_t index = 0; index < std::max(options.reactors, 1U); ++index) {
       nodes_.push_back(&world.add_node(node_name(options.name, index)));
     }
@@ -82,7 +82,6 @@ class SimEngine::Host final : public EngineHost {
     media_.emplace(store.path, std::make_unique<media::SimMedium>(store.bytes / media::kBlockBytes));
   }
 
-  SimWorld& world_;
   rpc::SimNetwork& network_;
   SimEngineOptions options_;
   std::vector<SimReactor*> nodes_;  // data nodes, then the control node if it is another one

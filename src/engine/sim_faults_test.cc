@@ -25,11 +25,6 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
   SimFaults() : world_(GetParam()), network_(world_) {
     options_.reactors = GetParam() % 3 == 0 ? 0 : 2;
     options_.device.prefers_durable_writes = GetParam() % 2 == 0;
-    rpc::SimLinkRules rules;
-    rules.stall_ppm = 5000;
-    rules.stall_max = 300ms;
-    rules.reset_ppm = 3000;
-    network_.set_default_rules(rules);
     engine_ = std::make_unique<SimEngine>(world_, network_, options_);
   }
 
@@ -141,6 +136,11 @@ TEST_P(SimFaults, AcknowledgedInsertsAreThereAndNoneTookEffectTwice) {
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
   container_ = *container;
 
+  rpc::SimLinkRules rules;
+  rules.stall_ppm = 5000;
+  rules.stall_max = 300ms;
+  rules.reset_ppm = 3000;
+  network_.set_default_rules(rules);
   writing_ = kWriters;
   Scope first(*nodes[0]), second(*nodes[1]), faults(nemesis);
   for (int writer = 0; writer < kWriters; ++writer) {

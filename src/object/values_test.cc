@@ -108,6 +108,28 @@ TEST(Values, DamageIsAnErrorNeverACrash) {
   EXPECT_TRUE(decode_entry(good).error() == Code::kNewerFormat);
 }
 
+// The example of docs/formats/object.md: what is on the media must be read for ever.
+TEST(Values, TheDocumentedExample) {
+  const ObjectId object = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
+  Bytes dkey(8);
+  dkey[0] = std::byte{3};
+  KeyPath path(object, dkey);
+  path.set_akey(as_bytes("data"));
+  EXPECT_EQ(to_hex(path.extent(1, 8192, Epoch(0x18d0'0000'0000'0001))),
+            "00022100000000010000000000000002"
+            "010000000000000003"
+            "01646174610001"
+            "110000000000002000"
+            "e72ffffffffffffe");
+  const Checksums checksums{0x78563412};
+  const DataHeader header{
+      .type = EntryType::kExtent, .bytes = 4096, .records = 4096, .record_bytes = 1, .checksums = checksums.view()};
+  const store::Extent stored[] = {extent(1'000'000, 1)};
+  ValueBytes value;
+  append_stored(header, stored, value);
+  EXPECT_EQ(to_hex(value), "010402802001123456780180897a");
+}
+
 TEST(Records, RoundTripAndDamage) {
   const Uuid id = Uuid::from_random(1, 2);
   const auto container = decode_container(encode_container({{.checksums = false}, store::TreeId(77)}));

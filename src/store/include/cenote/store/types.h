@@ -24,7 +24,7 @@ inline constexpr std::uint32_t kMaxBatchBytes = 1u << 20;
 /// Most puts and erases in one batch: all their pages must be cached at the same time.
 inline constexpr std::uint32_t kMaxBatchEntries = 256;
 /// Smallest page cache a store opens with.
-inline constexpr std::uint64_t kMinCacheBytes = 16ull << 20;
+inline constexpr std::uint64_t kMinCacheBytes = 24ull << 20;
 /// An extent lies inside one allocation group of this many blocks (1 MiB).
 inline constexpr std::uint32_t kGroupBlocks = 256;
 
