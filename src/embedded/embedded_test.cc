@@ -14,7 +14,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr OpenOptions kSmall{.create = true, .size_bytes = 64u << 20, .cache_bytes = 16u << 20};
+constexpr OpenOptions kSmall{.create = true, .size_bytes = 64u << 20, .cache_bytes = 32u << 20};
 
 /// A directory of its own for each test, and the store in it.
 class AStore : public testing::Test {

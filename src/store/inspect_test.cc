@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "aligned_buffer.h"
 #include "geometry.h"
 #include "store_test_kit.h"
 
@@ -16,11 +17,12 @@ class Inspect : public ::testing::Test, public StoreBench {
     open();
   }
   std::array<SuperblockReport, 2> superblocks() { return block_on(read_superblocks(*device)); }
-  void damage(std::uint64_t block) {
-    const std::size_t bytes = media::kBlockBytes;
-    alignas(media::kBlockBytes) std::byte noise[media::kBlockBytes] = {};
-    std::memcpy(noise, "CenoteSB", 8);
-    ASSERT_TRUE(block_on(device->write(media::BlockNo(block), ByteView(noise, bytes), media::Durability::kDurable)));
+  /// Begins like a superblock and is none.
+  static Task<Result<>> damage(media::BlockDevice* device, media::BlockNo block) {
+    AlignedBuffer noise(media::kBlockBytes);
+    std::memcpy(noise.span().data(), "CenoteSB", 8);
+    CO_CHECK_OK(co_await device->write(block, noise.span(), media::Durability::kDurable));
+    co_return Result<>();
   }
 };
 
@@ -37,7 +39,7 @@ TEST_F(Inspect, TellsBothSuperblocks) {
 TEST_F(Inspect, TellsDamageFromNothing) {
   power_off();
   power_on();
-  damage(kSuperblockPlaces[1]);
+  ASSERT_TRUE(block_on(damage(device, media::BlockNo(kSuperblockPlaces[1]))));
   EXPECT_EQ(superblocks()[1].flaw.value(), Code::kCorrupt);
   EXPECT_FALSE(superblocks()[0].flaw);
 }

@@ -96,7 +96,7 @@ class SystemTest(unittest.TestCase):
         return os.path.join(self.directory, *parts)
 
     def server(self, *arguments, data="data", size="64MiB"):
-        server = Server(self.path(data), "--targets", "2", "--target-size", size, "--cache", "16MiB", *arguments)
+        server = Server(self.path(data), "--targets", "2", "--target-size", size, "--cache", "32MiB", *arguments)
         self.servers.append(server)
         return server
 
