@@ -5,7 +5,9 @@
 #include <optional>
 #include <string>
 
+#include "cenote/base/exit_code.h"
 #include "cenote/cenote.hpp"
+#include "names.h"
 #include "output.h"
 #include "settings.h"
 
@@ -16,6 +18,9 @@ struct Context {
   Settings settings;
   Output out;
   bool quiet = false;
+
+  /// What the program returns when the command succeeded; a command that looks for trouble sets it when it finds some.
+  ExitCode exit = ExitCode::kOk;
 
   /// The command that was chosen; set by the verb's callback, run after parsing.
   std::function<Result<>()> action;
@@ -34,29 +39,21 @@ struct Context {
 CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
                    const std::string& examples);
 
-/// POOL/CONTAINER of an argument; kInvalidArgument with the form when it is something else.
-struct ContainerName {
-  std::string pool, container;
-};
-Result<ContainerName> parse_container(std::string_view text);
 Result<Container> open_container(Context& context, std::string_view name);
-
-/// POOL/CONTAINER:/PATH.
-struct RemotePath {
-  std::string container;  ///< POOL/CONTAINER
-  std::string path;
-};
-std::optional<RemotePath> parse_remote(std::string_view text);
 
 // One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
 void add_server(CLI::App& app, Context& context);
+void add_dev(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 void add_container(CLI::App& app, Context& context);
 void add_object(CLI::App& app, Context& context);
 void add_kv(CLI::App& app, Context& context);
 void add_fs(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+void add_doctor(CLI::App& app, Context& context);
+void add_debug(CLI::App& app, Context& context);
 void add_config(CLI::App& app, Context& context);
+void add_completion(CLI::App& app, Context& context);
 
 /// All of them, in the order the help shows them.
 void add_commands(CLI::App& app, Context& context);

@@ -201,35 +201,67 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
 
 namespace {
 
+/// A local file that gets its name only when it is whole.
+class PendingFile {
+ public:
+  explicit PendingFile(std::string target)
+      : target_(std::move(target)),
+        // Beside the target, so that the rename stays in one file system; a name of its own, since the target's may be
+        // as long as names can be.
+        temporary_((stdfs::path(target_).parent_path() / fmt::format(".cenote-partial-{}", ::getpid())).string()),
+        file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {}
+  PendingFile(const PendingFile&) = delete;
+  PendingFile& operator=(const PendingFile&) = delete;
+  ~PendingFile() {
+    if (!committed_) ::unlink(temporary_.c_str());
+  }
+
+  Result<> opened() const { return file_.get() >= 0 ? Result<>() : fail(system_error("create", target_)); }
+  Result<> write(std::uint64_t offset, ByteView bytes) {
+    while (!bytes.empty()) {
+      const ssize_t count = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+      if (count < 0) return fail(system_error("write", target_));
+      bytes = bytes.subspan(static_cast<std::size_t>(count));
+      offset += static_cast<std::uint64_t>(count);
+    }
+    return {};
+  }
+  Result<> commit(std::uint32_t mode, WallTime mtime) {
+    const auto since = mtime.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+    const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
+    if (::fchmod(file_.get(), mode) != 0 || ::futimens(file_.get(), times) != 0) {
+      return fail(system_error("set attributes of", target_));
+    }
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) return fail(system_error("replace", target_));
+    committed_ = true;
+    return {};
+  }
+
+ private:
+  std::string target_, temporary_;
+  FileDescriptor file_;
+  bool committed_ = false;
+};
+
 Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::string target,
                              const posix::Attributes& attributes, CopyStatistics& statistics, Progress& progress) {
   const std::uint32_t mode = attributes.mode;
   const WallTime mtime = attributes.mtime;
+  // One more than there should be: a single read then shows the end of a small file.
+  Bytes buffer(std::min<std::uint64_t>(kCopyBytes, attributes.size + 1));
   CO_TRY(posix::File file, co_await files.open_file(source));
-  const std::string temporary = target + ".cenote-partial";
-  const FileDescriptor out(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-  if (out.get() < 0) co_return fail(system_error("create", temporary));
-  Bytes buffer(kCopyBytes);
+  PendingFile out(std::move(target));
+  CO_CHECK_OK(out.opened());
   for (std::uint64_t offset = 0;;) {
     CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
-    if (got == 0) break;
-    for (std::uint64_t written = 0; written < got;) {
-      const ssize_t count =
-          ::pwrite(out.get(), buffer.data() + written, got - written, static_cast<off_t>(offset + written));
-      if (count < 0) co_return fail(system_error("write", temporary));
-      written += static_cast<std::uint64_t>(count);
-    }
+    CO_CHECK_OK(out.write(offset, ByteView(buffer).first(got)));
     offset += got;
     statistics.bytes += got;
     progress.update(statistics.bytes, statistics.files);
     if (got < buffer.size()) break;
   }
-  const auto since = mtime.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-  const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
-  if (::fchmod(out.get(), mode) != 0 || ::futimens(out.get(), times) != 0)
-    co_return fail(system_error("set attributes of", temporary));
-  if (::rename(temporary.c_str(), target.c_str()) != 0) co_return fail(system_error("rename", temporary));
+  CO_CHECK_OK(out.commit(mode, mtime));
   ++statistics.files;
   co_return Result<>();
 }

@@ -6,9 +6,13 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cenote/base/assert.h"
+
 namespace cenote::cli {
 
 std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error_handler_t::replace); }
+
+bool Output::colours() const { return !json_ && isatty(STDOUT_FILENO) != 0; }
 
 void Output::line(const std::string& text) const {
   if (!json_) fmt::print("{}\n", text);
@@ -16,6 +20,11 @@ void Output::line(const std::string& text) const {
 
 void Output::document(const Json& json) const {
   if (json_) fmt::print("{}\n", dump(json));
+}
+
+void Output::event(const Json& json) const {
+  if (json_) fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  std::fflush(stdout);
 }
 
 Result<> Output::raw(std::string_view bytes) const {
@@ -26,23 +35,71 @@ Result<> Output::raw(std::string_view bytes) const {
   return {};
 }
 
-void Output::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) const {
-  if (json_) return;
+Result<> Output::value(std::string_view bytes) const {
+  CHECK_OK(raw(bytes));
+  return colours() && !bytes.ends_with('\n') ? raw("\n") : Result<>();
+}
+
+namespace {
+
+bool is_utf8(std::string_view text) {
+  try {
+    static_cast<void>(Json(text).dump());
+    return true;
+  } catch (const Json::type_error&) {
+    return false;
+  }
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t group = 0;
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (k < count ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+    for (std::size_t k = 0; k < 4; ++k) text += k <= count ? kDigits[(group >> (18 - 6 * k)) & 63] : '=';
+  }
+  return text;
+}
+
+}  // namespace
+
+void put_value(Json& document, std::string_view bytes) {
+  if (is_utf8(bytes)) {
+    document["value"] = bytes;
+  } else {
+    document["value_base64"] = base64(bytes);
+  }
+}
+
+std::vector<std::string> table_lines(const std::vector<std::string>& header,
+                                     const std::vector<std::vector<std::string>>& rows) {
   std::vector<std::size_t> widths;
   for (const std::string& title : header) widths.push_back(title.size());
   for (const auto& row : rows) {
+    ASSERT(row.size() == header.size());
     for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   }
-  const auto print = [&](const std::vector<std::string>& row, bool title) {
+  const auto line_of = [&](const std::vector<std::string>& row) {
     std::string line;
     for (std::size_t i = 0; i < row.size(); ++i) {
       line += i + 1 < row.size() ? fmt::format("{:<{}}  ", row[i], widths[i]) : row[i];
     }
-    const bool bold = title && isatty(STDOUT_FILENO) != 0;
-    fmt::print("{}{}{}\n", bold ? "\x1b[1m" : "", line, bold ? "\x1b[0m" : "");
+    return line;
   };
-  print(header, true);
-  for (const auto& row : rows) print(row, false);
+  std::vector<std::string> lines{line_of(header)};
+  for (const auto& row : rows) lines.push_back(line_of(row));
+  return lines;
+}
+
+void Output::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) const {
+  if (json_) return;
+  const std::vector<std::string> lines = table_lines(header, rows);
+  const bool bold = colours();
+  fmt::print("{}{}{}\n", bold ? "\x1b[1m" : "", lines.front(), bold ? "\x1b[0m" : "");
+  for (std::size_t i = 1; i < lines.size(); ++i) fmt::print("{}\n", lines[i]);
 }
 
 void Output::error(const Error& error) const {

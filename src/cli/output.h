@@ -15,13 +15,19 @@ class Output {
  public:
   void set_json(bool json) { json_ = json; }
   bool json() const { return json_; }
+  /// Whether standard output is a terminal that people read.
+  bool colours() const;
 
   /// A line for people; nothing with --json.
   void line(const std::string& text) const;
   /// The result for programs; nothing without --json.
   void document(const Json& json) const;
+  /// The same for a command that goes on: one line, at once.
+  void event(const Json& json) const;
   /// Bytes as they are (values, file contents), in both forms.
   Result<> raw(std::string_view bytes) const;
+  /// The same; on a terminal the line ends, where otherwise the prompt would follow.
+  Result<> value(std::string_view bytes) const;
   /// Left-aligned columns with a header; nothing with --json.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) const;
   /// One line on standard error (with --json: {"error": {...}} there).
@@ -30,6 +36,13 @@ class Output {
  private:
   bool json_ = false;
 };
+
+/// The lines of a table, header first: columns as wide as their widest cell, two blanks apart, none after the last one.
+std::vector<std::string> table_lines(const std::vector<std::string>& header,
+                                     const std::vector<std::vector<std::string>>& rows);
+
+/// Stored bytes in a document: "value" when they are UTF-8, else "value_base64", so that nothing is lost.
+void put_value(Json& document, std::string_view bytes);
 
 /// Text for JSON: bytes that are no UTF-8 become replacement characters.
 std::string dump(const Json& json);

@@ -28,9 +28,14 @@ const std::vector<SettingSpec>& setting_specs() {
       {"server.cache", "CENOTE_CACHE", "64MiB", "metadata cache per target"},
       {"server.log-size", "CENOTE_LOG_SIZE", "0",
        "write-ahead log per target, at creation; 0: chosen by the target's size"},
+      {"server.devices", "CENOTE_DEVICES", "",
+       "block devices or files to use as targets instead, separated by commas, at creation"},
       {"server.pin-cpus", "CENOTE_PIN_CPUS", "false", "pin each reactor to a core"},
       {"server.insecure", "CENOTE_INSECURE", "false",
        "allow listening beyond this machine although there is no authentication"},
+      {"server.stop-grace", "CENOTE_STOP_GRACE", "10s", "how long a stop waits for running requests"},
+      {"server.log-level", "CENOTE_LOG_LEVEL", "info", "how much is logged", {"error", "warn", "info", "debug"}},
+      {"server.log-file", "CENOTE_LOG_FILE", "", "write logs there instead of to standard error; rotated"},
   };
   return specs;
 }
@@ -64,7 +69,7 @@ Result<std::string> text_of(const toml::node& node, const std::string& key, cons
   if (const auto text = node.value_exact<std::string>()) return *text;
   if (const auto number = node.value_exact<std::int64_t>()) return fmt::format("{}", *number);
   if (const auto flag = node.value_exact<bool>()) return std::string(*flag ? "true" : "false");
-  return failf(Code::kMalformed, "{}: '{}' must be a text, a whole number or true/false", path, key);
+  return failf(Code::kInvalidArgument, "{}: '{}' must be a text, a whole number or true/false", path, key);
 }
 
 }  // namespace
@@ -94,18 +99,19 @@ Result<> Settings::read_file(const std::string& path) {
   try {
     table = toml::parse_file(path);
   } catch (const toml::parse_error& error) {
-    return failf(Code::kMalformed, "{}:{}:{}: {}", path, error.source().begin.line, error.source().begin.column,
+    return failf(Code::kInvalidArgument, "{}:{}:{}: {}", path, error.source().begin.line, error.source().begin.column,
                  error.description());
   }
   for (const auto& [section, entries] : table) {
     const toml::table* inner = entries.as_table();
     if (inner == nullptr) {
-      return failf(Code::kMalformed, "{}: '{}' must stand in a section, [client] or [server]", path, section.str());
+      return failf(Code::kInvalidArgument, "{}: '{}' must stand in a section, [client] or [server]", path,
+                   section.str());
     }
     for (const auto& [name, node] : *inner) {
       const std::string key = fmt::format("{}.{}", section.str(), name.str());
       if (find_spec(key) == nullptr) {
-        return failf(Code::kMalformed, "{}: unknown setting '{}' (see 'cenote config show')", path, key);
+        return failf(Code::kInvalidArgument, "{}: unknown setting '{}' (see 'cenote config show')", path, key);
       }
       TRY(auto text, text_of(node, key, path));
       values_[key] = {std::move(text), path};
@@ -161,6 +167,17 @@ Result<bool> Settings::flag(std::string_view key) const {
       of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is neither true nor false", value.text)), key, value));
 }
 
+Result<Duration> Settings::duration(std::string_view key) const {
+  const Value& value = get(key);
+  auto parsed = parse_nanoseconds(value.text);
+  if (!parsed) return fail(of_setting(parsed.error(), key, value));
+  return Duration(static_cast<std::int64_t>(*parsed));
+}
+
+Error Settings::wrong(std::string_view key, std::string_view why) const {
+  return of_setting(Error(Code::kInvalidArgument, std::string(why)), key, get(key));
+}
+
 namespace {
 
 /// A number at the front of `text`; the rest is left there.
@@ -183,7 +200,7 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   if (!number) return malformed();
   std::string unit;
   for (const char c : rest) unit += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-  if (unit.ends_with("IB")) {
+  if (unit.size() > 2 && unit.ends_with("IB")) {
     unit.resize(unit.size() - 2);
   } else if (unit.ends_with("B")) {
     unit.resize(unit.size() - 1);

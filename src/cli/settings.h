@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cenote/base/error.h"
+#include "cenote/base/time.h"
 
 namespace cenote::cli {
 
@@ -17,6 +18,7 @@ struct SettingSpec {
   std::string_view environment;
   std::string_view fallback;  ///< the default, as text
   std::string_view help;
+  std::vector<std::string_view> choices = {};  ///< all values there are, when they are few
 };
 
 /// Every setting, in the order `config show` prints them.
@@ -32,7 +34,7 @@ class Settings {
   using Environment = std::optional<std::string> (*)(std::string_view name);
 
   /// Reads `file`, or the first of $CENOTE_CONFIG, the user's and the system's file that exists. kNotFound for a named
-  /// file that is missing, kMalformed with line and column, or naming an unknown key.
+  /// file that is missing, kInvalidArgument with line and column, or naming an unknown key.
   static Result<Settings> load(std::optional<std::string> file, Environment environment);
 
   void set_flag(std::string_view key, std::string value, std::string_view flag);
@@ -42,6 +44,9 @@ class Settings {
   Result<std::uint64_t> bytes(std::string_view key) const;
   Result<std::uint32_t> number(std::string_view key) const;
   Result<bool> flag(std::string_view key) const;
+  Result<Duration> duration(std::string_view key) const;
+  /// kInvalidArgument in the same form, for a value that its user refuses: "server.data (from $CENOTE_DATA): why".
+  Error wrong(std::string_view key, std::string_view why) const;
   const std::string& file() const { return file_; }
 
  private:

@@ -2,6 +2,7 @@
 
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
+#include "cenote/engine/data_directory.h"
 #include "cenote/engine/engine.h"
 
 namespace cenote::detail {
@@ -18,6 +19,10 @@ struct InProcess::Impl {
 };
 
 Result<std::unique_ptr<InProcess>> InProcess::start(std::string directory, OpenOptions options) {
+  // Reading changes nothing, so a directory that is no store stays as it is when none may be made of it.
+  const auto existing = engine::DataDirectory::read_identity(directory);
+  const bool missing = !existing && existing.error() == Code::kNotFound;
+  if (!existing && !(missing && options.create)) return fail(existing.error());
   auto impl = std::make_unique<Impl>();
   engine::EngineOptions engine_options;
   engine_options.data_directory = std::move(directory);
@@ -25,7 +30,8 @@ Result<std::unique_ptr<InProcess>> InProcess::start(std::string directory, OpenO
   engine_options.control_address.clear();
   engine_options.inproc = &impl->network;
   engine_options.inproc_address = kAddress;
-  engine_options.targets = 1;
+  // A directory that a server made may have more.
+  if (missing) engine_options.targets = 1;
   engine_options.target_bytes = options.size_bytes;
   engine_options.cache_bytes = options.cache_bytes;
   // A library writes nothing to its program's standard error: failures are returned.

@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "cenote/base/format.h"
+#include "cenote/store/inspect.h"
 #include "page.h"
 #include "store_impl.h"
 
@@ -13,6 +14,13 @@ class StoreChecker {
  public:
   StoreChecker(Store& store, std::optional<std::vector<Extent>> owned)
       : impl_(*store.impl_), state_(impl_.state()), owned_(std::move(owned)) {}
+
+  static std::vector<TreeReport> trees(const Store& store) {
+    std::vector<TreeReport> trees;
+    for (const auto& [id, entry] : store.impl_->state().catalog.trees()) trees.push_back({id, entry.name});
+    std::ranges::sort(trees, {}, &TreeReport::id);
+    return trees;
+  }
 
   Task<Result<CheckReport>> run() {
     co_await impl_.pause_background();
@@ -133,6 +141,8 @@ class StoreChecker {
   std::vector<PageId> reached_;
   CheckReport report_;
 };
+
+std::vector<TreeReport> list_trees(const Store& store) { return StoreChecker::trees(store); }
 
 Task<Result<CheckReport>> check_store(Store& store, std::optional<std::vector<Extent>> owned) {
   StoreChecker checker(store, std::move(owned));

@@ -42,11 +42,10 @@ Result<> get(Context& context, const Arguments& arguments) {
   TRY(Container container, open_container(context, arguments.container));
   TRY(const auto value, container.kv().get(arguments.key, context.bounds()));
   if (!value) return failf(Code::kNotFound, "no key '{}' in container '{}'", arguments.key, arguments.container);
-  if (context.out.json()) {
-    context.out.document({{"key", arguments.key}, {"bytes", value->size()}, {"value", std::string(as_text(*value))}});
-    return {};
-  }
-  CHECK_OK(context.out.raw(as_text(*value)));
+  if (!context.out.json()) return context.out.value(as_text(*value));
+  Json document = {{"key", arguments.key}, {"bytes", value->size()}};
+  put_value(document, as_text(*value));
+  context.out.document(document);
   return {};
 }
 

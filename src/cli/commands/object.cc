@@ -73,11 +73,10 @@ Result<> get(Context& context, const Arguments& arguments) {
     return failf(Code::kNotFound, "object {} has no '{}' / '{}'", object.to_string(), arguments.dkey, arguments.akey);
   }
   if (!arguments.array) data.resize(reply.akeys[0].bytes);
-  if (!context.out.json()) return context.out.raw(as_text(data));
-  context.out.document({{"object", object.to_string()},
-                        {"bytes", data.size()},
-                        {"epoch", reply.epoch.value()},
-                        {"value", std::string(as_text(data))}});
+  if (!context.out.json()) return context.out.value(as_text(data));
+  Json document = {{"object", object.to_string()}, {"bytes", data.size()}, {"epoch", reply.epoch.value()}};
+  put_value(document, as_text(data));
+  context.out.document(document);
   return {};
 }
 

@@ -106,7 +106,9 @@ class Container {
 };
 
 struct OpenOptions {
-  /// Size of the storage file of a store that is created, because the directory is empty or missing.
+  /// Makes a store when the directory is empty or missing; otherwise that is kNotFound.
+  bool create = true;
+  /// Size of the storage file of a store that is made.
   std::uint64_t size_bytes = 4ull << 30;
   std::uint64_t cache_bytes = 64ull << 20;
 };
@@ -117,7 +119,9 @@ class Client {
  public:
   /// "host", "host:port" or several, comma-separated. kUnreachable names the address and what to check.
   static Result<Client> connect(std::string_view addresses, async::ConnectOptions options = {});
-  /// Opens the store in `directory` in this process, without a server. kLocked while another process has it open.
+  /// Opens the store in `directory` in this process, without a server: its own, or the data directory of a server that
+  /// does not run. kLocked while another process (or another Client of this one) has it open, kNotFound, kCorrupt,
+  /// kNewerFormat, kDeviceFull, kPermissionDenied; each names the path and what to do.
   static Result<Client> open(std::string directory, OpenOptions options = {});
 
   Result<SystemInfo> system(CallBounds bounds = {});

@@ -1,0 +1,89 @@
+#include "command_line.h"
+
+#include "cenote/base/exit_code.h"
+#include "cenote/base/format.h"
+#include "exit_codes.h"
+
+namespace cenote::cli {
+namespace {
+
+void add_global_flags(CLI::App& app, GlobalFlags& flags) {
+  app.add_option("--server", flags.server, "address of the system, HOST[:PORT] [env CENOTE_SERVER]")->take_last();
+  app.add_option("--timeout", flags.timeout, "how long an operation may take, like 500ms or 2m [env CENOTE_TIMEOUT]")
+      ->take_last();
+  app.add_option("--config", flags.config, "configuration file (TOML) [env CENOTE_CONFIG]")->take_last();
+  app.add_flag("--json", flags.json, "print one JSON document instead of text");
+  app.add_flag("--quiet,-q", flags.quiet, "no progress and no remarks, results and errors only");
+}
+
+std::string footer() {
+  std::string codes;
+  for (const ExitCodeDoc& doc : kExitCodeDocs) {
+    codes += fmt::format("{}{} {}", codes.empty() ? "" : ", ", static_cast<int>(doc.code), doc.meaning);
+  }
+  return "Examples:\n"
+         "  cenote dev                                  # a throw-away system to try things on\n"
+         "  cenote pool create scratch --size 1GiB\n"
+         "  cenote container create scratch/home --type posix\n"
+         "  cenote fs cp -r ~/photos scratch/home:/photos\n"
+         "Exit codes: " +
+         codes;
+}
+
+Result<> run(Context& context, const GlobalFlags& flags, Settings::Environment environment) {
+  context.quiet = flags.quiet;
+  const auto file = flags.config.empty() ? std::nullopt : std::optional<std::string>(flags.config);
+  TRY(context.settings, Settings::load(file, environment));
+  if (!flags.server.empty()) context.settings.set_flag("client.server", flags.server, "--server");
+  if (!flags.timeout.empty()) context.settings.set_flag("client.timeout", flags.timeout, "--timeout");
+  CHECK_OK(context.prepare());
+  return context.action();
+}
+
+/// Usage errors in the one-line form of all others, with where to look.
+Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  std::string path = "cenote";
+  for (const CLI::App* chosen = &app; !chosen->get_subcommands().empty();) {
+    chosen = chosen->get_subcommands().front();
+    path += " " + chosen->get_name();
+  }
+  return Error(Code::kInvalidArgument, fmt::format("{} (see '{} --help')", error.what(), path));
+}
+
+int exit_with(const Output& out, const Error& error) {
+  out.error(error);
+  return static_cast<int>(exit_code(error.code()));
+}
+
+}  // namespace
+
+void build_command_line(CLI::App& app, GlobalFlags& flags, Context& context) {
+  app.description("Cenote: a distributed object store for files, objects, and keys and values");
+  app.name("cenote");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("cenote ") + CENOTE_VERSION);
+  app.fallthrough();
+  app.footer(footer());
+  add_global_flags(app, flags);
+  add_commands(app, context);
+}
+
+int run_command_line(int argc, char** argv, Settings::Environment environment) {
+  CLI::App app;
+  GlobalFlags flags;
+  Context context;
+  build_command_line(app, flags, context);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help_or_version) {
+    return app.exit(help_or_version);
+  } catch (const CLI::ParseError& error) {
+    context.out.set_json(flags.json);
+    return exit_with(context.out, usage_error(app, error));
+  }
+  context.out.set_json(flags.json);
+  const auto done = run(context, flags, environment);
+  return done ? static_cast<int>(context.exit) : exit_with(context.out, done.error());
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,74 @@
+#include "server_options.h"
+
+#include <array>
+#include <thread>
+
+#include "cenote/base/format.h"
+
+namespace cenote::cli {
+namespace {
+
+struct FieldOfSetting {
+  std::string_view field;  ///< how errors of the engine begin
+  std::string_view key;
+};
+constexpr std::array kFields = {
+    FieldOfSetting{"targets ", "server.targets"},      FieldOfSetting{"target_bytes ", "server.target-size"},
+    FieldOfSetting{"target path", "server.devices"},   FieldOfSetting{"the system name", "server.name"},
+    FieldOfSetting{"listen address", "server.listen"}, FieldOfSetting{"control address", "server.control"},
+    FieldOfSetting{"reactors ", "server.reactors"},    FieldOfSetting{"cache_bytes ", "server.cache"},
+    FieldOfSetting{"log_bytes ", "server.log-size"}};
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const std::size_t comma = std::min(text.find(','), text.size());
+    if (comma > 0) items.emplace_back(text.substr(0, comma));
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return items;
+}
+
+}  // namespace
+
+Error in_terms_of_settings(const Settings& settings, const Error& error) {
+  for (const auto& [field, key] : kFields) {
+    if (!error.message().starts_with(field)) continue;
+    return Error(error.code(), settings.wrong(key, error.message()).message());
+  }
+  return error;
+}
+
+Result<engine::EngineOptions> engine_options(const Settings& settings) {
+  engine::EngineOptions options;
+  options.data_directory = settings.text("server.data");
+  options.system_name = settings.text("server.name");
+  options.listen_address = settings.text("server.listen");
+  options.control_address = settings.text("server.control");
+  if (options.control_address == "none") options.control_address.clear();
+  options.target_paths = split_list(settings.text("server.devices"));
+  TRY(options.targets, settings.number("server.targets"));
+  TRY(options.target_bytes, settings.bytes("server.target-size"));
+  TRY(options.reactors, settings.number("server.reactors"));
+  TRY(options.cache_bytes, settings.bytes("server.cache"));
+  TRY(options.log_bytes, settings.bytes("server.log-size"));
+  TRY(options.pin_cpus, settings.flag("server.pin-cpus"));
+  TRY(options.insecure, settings.flag("server.insecure"));
+  TRY(options.stop_grace, settings.duration("server.stop-grace"));
+  auto checked = engine::with_defaults(options, std::thread::hardware_concurrency());
+  if (!checked) return fail(in_terms_of_settings(settings, checked.error()));
+  return options;
+}
+
+Result<LogOptions> log_options(const Settings& settings) {
+  LogOptions options;
+  const auto level = parse_log_level(settings.text("server.log-level"));
+  if (!level) return fail(settings.wrong("server.log-level", level.error().message()));
+  options.level = *level;
+  options.file = settings.text("server.log-file");
+  options.to_stderr = options.file.empty();
+  options.background = true;
+  return options;
+}
+
+}  // namespace cenote::cli

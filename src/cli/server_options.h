@@ -1,0 +1,19 @@
+#pragma once
+
+#include "cenote/base/log.h"
+#include "cenote/engine/engine_options.h"
+#include "settings.h"
+
+namespace cenote::cli {
+
+/// The engine's options from the settings of section [server], checked. Errors name the setting and where it comes
+/// from.
+Result<engine::EngineOptions> engine_options(const Settings& settings);
+
+/// Where the logs of a server go.
+Result<LogOptions> log_options(const Settings& settings);
+
+/// An error about a field of the engine's options, told in terms of the setting that it came from; any other as it is.
+Error in_terms_of_settings(const Settings& settings, const Error& error);
+
+}  // namespace cenote::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <csignal>
+
+namespace cenote::cli {
+
+/// SIGTERM and SIGINT: blocked in every thread that is started while this lives, and taken by `wait` alone. Made before
+/// the first thread.
+class StopSignals {
+ public:
+  StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  /// Blocks until one of them comes, or came already.
+  void wait();
+  /// From now on another one ends the process at once, with exit code 130; what is acknowledged is durable all the
+  /// same.
+  void let_the_next_one_kill();
+
+ private:
+  sigset_t signals_{};
+};
+
+}  // namespace cenote::cli

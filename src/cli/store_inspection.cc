@@ -1,0 +1,188 @@
+#include "store_inspection.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "cenote/base/bytes.h"
+#include "cenote/base/format.h"
+#include "cenote/embedded/reactor_thread.h"
+#include "cenote/engine/data_directory.h"
+#include "cenote/media/uring_device.h"
+#include "settings.h"
+
+namespace cenote::cli {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+Task<Result<>> look_inside(Reactor& reactor, media::BlockDevice& device, StoreInspection& inspection,
+                           std::uint64_t cache_bytes) {
+  store::OpenOptions options;
+  options.cache_bytes = cache_bytes;
+  options.read_only = true;
+  CO_TRY(const auto opened, co_await store::Store::open(reactor, store::Devices::one(device), options));
+  inspection.status = opened->status();
+  inspection.trees = store::list_trees(*opened);
+  auto checked = co_await store::check_store(*opened, std::nullopt);
+  CO_CHECK_OK(co_await opened->close());
+  CO_TRY(inspection.check, std::move(checked));
+  co_return Result<>();
+}
+
+Task<Result<StoreInspection>> inspect(UringReactor& reactor, std::string name, std::string path,
+                                      std::uint64_t cache_bytes) {
+  StoreInspection inspection;
+  inspection.name = std::move(name);
+  inspection.path = path;
+  CO_TRY(const auto device, media::UringDevice::open(reactor, std::move(path)));
+  inspection.bytes = device->block_count() * media::kBlockBytes;
+  inspection.superblocks = co_await store::read_superblocks(*device);
+  auto looked = co_await look_inside(reactor, *device, inspection, cache_bytes);
+  if (!looked) inspection.flaw = std::move(looked).error();
+  co_await device->close();
+  co_return inspection;
+}
+
+const char* place_name(std::size_t place) { return place == 0 ? "A" : "B"; }
+
+std::string superblock_text(const StoreInspection& inspection, std::size_t place) {
+  const store::SuperblockReport& report = inspection.superblocks[place];
+  if (report.flaw) return fmt::format("  superblock {}  {}\n", place_name(place), report.flaw->to_string());
+  const store::SuperblockReport& other = inspection.superblocks[1 - place];
+  const bool newest = other.flaw || other.sequence < report.sequence;
+  return fmt::format("  superblock {}  whole, sequence {}, checkpoint at {}{}\n", place_name(place), report.sequence,
+                     report.checkpoint.value(), newest ? " (the newest)" : "");
+}
+
+const store::SuperblockReport* newest_superblock(const StoreInspection& inspection) {
+  const store::SuperblockReport* newest = nullptr;
+  for (const store::SuperblockReport& report : inspection.superblocks) {
+    if (!report.flaw && (newest == nullptr || newest->sequence < report.sequence)) newest = &report;
+  }
+  return newest;
+}
+
+std::string tree_names(const StoreInspection& inspection) {
+  std::string names;
+  for (const store::TreeReport& tree : inspection.trees) {
+    names += (names.empty() ? "" : ", ") + printable(as_bytes(tree.name), store::kMaxTreeNameBytes);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<InspectedPath> InspectedPath::open(const std::string& path) {
+  InspectedPath inspected;
+  std::error_code ignored;
+  if (!stdfs::exists(path, ignored)) return failf(Code::kNotFound, "'{}' does not exist", path);
+  if (!stdfs::is_directory(path, ignored)) {
+    inspected.members_.push_back({path, path});
+    return inspected;
+  }
+  CHECK_OK(inspected.lock(path));
+  TRY(const engine::Identity identity, engine::DataDirectory::read_identity(path));
+  const auto full = [&](const engine::StoreIdentity& store) { return (stdfs::path(path) / store.path).string(); };
+  inspected.members_.push_back({"coordinator", full(identity.coordinator)});
+  for (std::size_t index = 0; index < identity.targets.size(); ++index) {
+    inspected.members_.push_back({fmt::format("target {}", index), full(identity.targets[index])});
+  }
+  return inspected;
+}
+
+Result<> InspectedPath::lock(const std::string& directory) {
+  lock_ = ::open((directory + "/lock").c_str(), O_RDONLY | O_CLOEXEC);
+  // A directory that no engine ever locked is none of an engine; the identity will say so.
+  if (lock_ < 0 || ::flock(lock_, LOCK_SH | LOCK_NB) == 0) return {};
+  std::string owner;
+  std::getline(std::ifstream(directory + "/lock"), owner);
+  return failf(Code::kLocked,
+               "data directory '{}' is in use by process {}: stop that server first, stores are inspected offline",
+               directory, owner.empty() ? "(unknown)" : owner);
+}
+
+InspectedPath::InspectedPath(InspectedPath&& other) noexcept
+    : members_(std::move(other.members_)), lock_(std::exchange(other.lock_, -1)) {}
+
+InspectedPath::~InspectedPath() {
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<StoreInspection> inspect_store(const std::string& name, const std::string& path, std::uint64_t cache_bytes) {
+  TRY(const auto thread, ReactorThread::start());
+  return thread->run([&] { return inspect(thread->reactor(), name, path, cache_bytes); });
+}
+
+std::string to_text(const StoreInspection& inspection) {
+  std::string text = fmt::format("{}  {}  {}\n", inspection.name, inspection.path, human_bytes(inspection.bytes));
+  for (std::size_t place = 0; place < inspection.superblocks.size(); ++place)
+    text += superblock_text(inspection, place);
+  if (const auto* newest = newest_superblock(inspection)) {
+    text +=
+        fmt::format("  system        {}\n  target        {}\n", newest->system.to_string(), newest->target.to_string());
+    text += fmt::format("  log           {} at block {}, replayed from position {}", human_bytes(newest->log_bytes),
+                        newest->log_first_block, newest->replay_position);
+  }
+  if (inspection.status) {
+    const store::StoreStatus& status = *inspection.status;
+    text += fmt::format(": {} records in {:.1f} ms\n", status.replayed_records,
+                        std::chrono::duration<double, std::milli>(status.replay_time).count());
+    text += fmt::format("  trees         {}: {}\n", inspection.trees.size(), tree_names(inspection));
+    text += fmt::format("  space         {} of {} free, {} for metadata\n",
+                        human_bytes(status.data_blocks_free * media::kBlockBytes),
+                        human_bytes(status.data_blocks_total * media::kBlockBytes),
+                        human_bytes(status.meta_blocks_used * media::kBlockBytes));
+  } else if (!text.ends_with('\n')) {
+    text += '\n';
+  }
+  if (inspection.flaw) return text + fmt::format("  check         FAILED: {}", inspection.flaw->to_string());
+  return text + fmt::format("  check         ok: {} trees, {} pages, {} page images read and verified",
+                            inspection.check->trees, inspection.check->pages, inspection.check->images);
+}
+
+namespace {
+
+Json superblock_json(const store::SuperblockReport& report) {
+  if (report.flaw) return {{"flaw", report.flaw->message()}, {"code", std::string(code_name(report.flaw->code()))}};
+  return {{"sequence", report.sequence},
+          {"checkpoint", report.checkpoint.value()},
+          {"system", report.system.to_string()},
+          {"target", report.target.to_string()},
+          {"log_bytes", report.log_bytes},
+          {"log_first_block", report.log_first_block},
+          {"replay_position", report.replay_position}};
+}
+
+}  // namespace
+
+Json to_json(const StoreInspection& inspection) {
+  Json json = {
+      {"name", inspection.name},
+      {"path", inspection.path},
+      {"bytes", inspection.bytes},
+      {"superblocks", {superblock_json(inspection.superblocks[0]), superblock_json(inspection.superblocks[1])}},
+      {"whole", !inspection.flaw}};
+  if (inspection.flaw) {
+    json["flaw"] = {{"code", std::string(code_name(inspection.flaw->code()))}, {"message", inspection.flaw->message()}};
+  }
+  if (inspection.status) {
+    const store::StoreStatus& status = *inspection.status;
+    json["replayed_records"] = status.replayed_records;
+    json["space"] = {{"total_blocks", status.data_blocks_total},
+                     {"free_blocks", status.data_blocks_free},
+                     {"metadata_blocks", status.meta_blocks_used}};
+    json["trees"] = Json::array();
+    for (const store::TreeReport& tree : inspection.trees) {
+      json["trees"].push_back(
+          {{"id", tree.id.value()}, {"name", printable(as_bytes(tree.name), store::kMaxTreeNameBytes)}});
+    }
+  }
+  if (inspection.check) json["check"] = {{"pages", inspection.check->pages}, {"images", inspection.check->images}};
+  return json;
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+#include "cenote/store/inspect.h"
+#include "cenote/store/store_check.h"
+#include "output.h"
+
+namespace cenote::cli {
+
+/// All that can be said of one store without changing it. Parts that damage keeps from being read are left out; `flaw`
+/// says why.
+struct StoreInspection {
+  std::string name;  ///< "target 0", "coordinator", or the path
+  std::string path;
+  std::uint64_t bytes = 0;
+  std::array<store::SuperblockReport, 2> superblocks;
+  std::optional<store::StoreStatus> status;  ///< nullopt: it does not open
+  std::vector<store::TreeReport> trees;
+  std::optional<store::CheckReport> check;  ///< nullopt: it does not open, or the check found a contradiction
+  std::optional<Error> flaw;
+};
+
+/// What `cenote debug store PATH` is to look at: the stores of a data directory (kept from being started meanwhile), or
+/// one file or device. kLocked while a server has it, kNotFound, kInvalidArgument.
+class InspectedPath {
+ public:
+  static Result<InspectedPath> open(const std::string& path);
+  InspectedPath(InspectedPath&& other) noexcept;
+  InspectedPath& operator=(InspectedPath&&) = delete;
+  ~InspectedPath();
+
+  struct Member {
+    std::string name, path;
+  };
+  const std::vector<Member>& members() const { return members_; }
+
+ private:
+  InspectedPath() = default;
+  Result<> lock(const std::string& directory);
+  std::vector<Member> members_;
+  int lock_ = -1;
+};
+
+/// Opens the store read-only, replays its log in memory, checks everything. Errors only where it cannot be looked at at
+/// all (kLocked, kPermissionDenied, ...); damage is in the result.
+Result<StoreInspection> inspect_store(const std::string& name, const std::string& path, std::uint64_t cache_bytes);
+
+std::string to_text(const StoreInspection& inspection);
+Json to_json(const StoreInspection& inspection);
+
+}  // namespace cenote::cli

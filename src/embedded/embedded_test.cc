@@ -1,0 +1,219 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "cenote/cenote.hpp"
+
+namespace cenote {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr OpenOptions kSmall{.create = true, .size_bytes = 64u << 20, .cache_bytes = 32u << 20};
+
+/// A directory of its own for each test, and the store in it.
+class AStore : public testing::Test {
+ protected:
+  AStore() {
+    std::string name = testing::TempDir() + "cenote-embedded-XXXXXX";
+    if (::mkdtemp(name.data()) == nullptr) std::abort();
+    directory_ = name + "/store";
+    parent_ = name;
+  }
+  ~AStore() override { std::filesystem::remove_all(parent_); }
+
+  Container open_new_container(Client& client) {
+    EXPECT_TRUE(client.create_pool({.label = "pool", .size_bytes = 0}));
+    EXPECT_TRUE(client.create_container({.pool = "pool", .label = "things", .type = "", .properties = {}}));
+    return client.open_container("pool", "things").value();
+  }
+
+  std::string parent_, directory_;
+};
+
+UpdateRequest two_akeys(ObjectId object, std::size_t first, std::size_t second) {
+  UpdateRequest request;
+  request.object = object;
+  request.dkey = to_bytes(as_bytes("row"));
+  AkeyUpdate& name = request.akeys.emplace_back();
+  name.akey = to_bytes(as_bytes("name"));
+  name.bytes = first;
+  AkeyUpdate& data = request.akeys.emplace_back();
+  data.akey = to_bytes(as_bytes("data"));
+  data.kind = ValueKind::kArray;
+  data.ranges.push_back({100, second});
+  data.bytes = second;
+  return request;
+}
+
+FetchRequest two_akeys_back(ObjectId object, std::size_t first, std::size_t second) {
+  FetchRequest request;
+  request.object = object;
+  request.dkey = to_bytes(as_bytes("row"));
+  AkeyFetch& name = request.akeys.emplace_back();
+  name.akey = to_bytes(as_bytes("name"));
+  name.max_bytes = first;
+  AkeyFetch& data = request.akeys.emplace_back();
+  data.akey = to_bytes(as_bytes("data"));
+  data.kind = ValueKind::kArray;
+  data.ranges.push_back({100, second});
+  data.max_bytes = second;
+  return request;
+}
+
+TEST_F(AStore, KeepsKeysAndValues) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Kv kv = open_new_container(*client).kv();
+  ASSERT_TRUE(kv.put("colour", "blue"));
+  ASSERT_TRUE(kv.put("shape", "round"));
+  const auto colour = kv.get("colour");
+  ASSERT_TRUE(colour && colour->has_value());
+  EXPECT_EQ(as_text(**colour), "blue");
+  EXPECT_FALSE(kv.get("size").value().has_value());
+  const auto page = kv.list();
+  ASSERT_TRUE(page);
+  EXPECT_THAT(page->keys, ElementsAre("colour", "shape"));
+  EXPECT_EQ(kv.put("colour", "red", Precondition::kAbsent).error().code(), Code::kConditionFailed);
+  ASSERT_TRUE(kv.remove("colour"));
+  EXPECT_EQ(kv.remove("colour").error().code(), Code::kNotFound);
+}
+
+TEST_F(AStore, KeepsArraysWithHoles) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Container container = open_new_container(*client);
+  const ObjectId object =
+      container.allocate_object(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical).value();
+  Array array = container.array(object);
+  const Bytes written(300'000, std::byte{7});
+  constexpr std::uint64_t kOffset = (1u << 20) - 1000;  // over the border of two chunks
+  ASSERT_TRUE(array.write(kOffset, written));
+  EXPECT_EQ(array.size(), kOffset + written.size());
+  Bytes back(written.size() + 2000);
+  EXPECT_EQ(array.read(kOffset - 500, back), written.size() + 500);
+  EXPECT_EQ(back[499], std::byte{0});
+  EXPECT_TRUE(std::equal(written.begin(), written.end(), back.begin() + 500));
+}
+
+TEST_F(AStore, UpdatesAndFetchesSeveralAkeysAtOnce) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Container container = open_new_container(*client);
+  const ObjectId object =
+      container.allocate_object(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical).value();
+  const std::string name = "first row";
+  const Bytes data(20'000, std::byte{42});
+  const auto updated = container.update(two_akeys(object, name.size(), data.size()), {as_bytes(name), data});
+  ASSERT_TRUE(updated) << updated.error().message();
+  Bytes name_back(name.size()), data_back(data.size());
+  const auto fetched = container.fetch(two_akeys_back(object, name.size(), data.size()), {name_back, data_back});
+  ASSERT_TRUE(fetched) << fetched.error().message();
+  EXPECT_EQ(fetched->epoch, updated->epoch);
+  EXPECT_EQ(as_text(name_back), name);
+  EXPECT_EQ(data_back, data);
+}
+
+TEST_F(AStore, HasItsDataAfterItWasClosedAndOpenedAgain) {
+  {
+    auto client = open(directory_, kSmall);
+    ASSERT_TRUE(client) << client.error().message();
+    ASSERT_TRUE(open_new_container(*client).kv().put("colour", "blue"));
+  }
+  auto client = open(directory_, {.create = false});
+  ASSERT_TRUE(client) << client.error().message();
+  const auto pools = client->list_pools();
+  ASSERT_TRUE(pools && pools->size() == 1);
+  EXPECT_EQ(pools->front().label, "pool");
+  auto container = client->open_container("pool", "things");
+  ASSERT_TRUE(container);
+  const auto colour = container->kv().get("colour");
+  ASSERT_TRUE(colour && colour->has_value());
+  EXPECT_EQ(as_text(**colour), "blue");
+}
+
+TEST_F(AStore, IsClosedByTheLastOfItsHandles) {
+  std::optional<Kv> kv;
+  {
+    auto client = open(directory_, kSmall);
+    ASSERT_TRUE(client) << client.error().message();
+    kv = open_new_container(*client).kv();
+  }
+  ASSERT_TRUE(kv->put("colour", "blue"));
+  EXPECT_EQ(open(directory_).error().code(), Code::kLocked);
+  kv.reset();
+  EXPECT_TRUE(open(directory_));
+}
+
+TEST_F(AStore, IsLockedWhileItIsOpen) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  const auto second = open(directory_, kSmall);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kLocked);
+  EXPECT_THAT(second.error().message(), HasSubstr(directory_));
+}
+
+TEST_F(AStore, IsNotMadeWhereNoneMayBe) {
+  const auto client = open(directory_, {.create = false});
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().code(), Code::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(directory_));
+}
+
+TEST_F(AStore, IsNotMadeInADirectoryOfOtherThings) {
+  std::filesystem::create_directory(directory_);
+  std::ofstream(directory_ + "/letter.txt") << "dear store";
+  const auto client = open(directory_, kSmall);
+  ASSERT_FALSE(client);
+  EXPECT_EQ(client.error().code(), Code::kInvalidArgument);
+  EXPECT_THAT(client.error().message(), HasSubstr("letter.txt"));
+}
+
+TEST_F(AStore, RefusesCallsOfACancelledCancellation) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Kv kv = open_new_container(*client).kv();
+  Cancellation cancellation;
+  ASSERT_TRUE(kv.put("before", "x", Precondition::kNone, {.cancellation = &cancellation}));
+  cancellation.cancel();
+  EXPECT_EQ(kv.put("after", "x", Precondition::kNone, {.cancellation = &cancellation}).error().code(),
+            Code::kCancelled);
+  EXPECT_TRUE(kv.put("other", "x"));
+}
+
+TEST_F(AStore, RefusesCallsWithoutTimeLeft) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Kv kv = open_new_container(*client).kv();
+  EXPECT_EQ(kv.put("late", "x", Precondition::kNone, {.timeout = std::chrono::nanoseconds(0)}).error().code(),
+            Code::kDeadlineExceeded);
+  // It may have taken effect all the same; what is promised is that the call returns and the next one works.
+  EXPECT_TRUE(kv.put("later", "x"));
+}
+
+TEST_F(AStore, ServesSeveralThreadsAtOnce) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Kv kv = open_new_container(*client).kv();
+  constexpr int kThreads = 4, kEach = 25;
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < kThreads; ++thread) {
+      threads.emplace_back([kv, thread]() mutable {
+        for (int i = 0; i < kEach; ++i) EXPECT_TRUE(kv.put(std::to_string(thread) + "-" + std::to_string(i), "x"));
+      });
+    }
+  }
+  const auto page = kv.list();
+  ASSERT_TRUE(page);
+  EXPECT_EQ(page->keys.size(), kThreads * kEach);
+}
+
+}  // namespace
+}  // namespace cenote

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The commands around the data: help, completion, configuration, doctor, dev, bench."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import unittest
+
+from system import CENOTE, OK, FAILURE, PATIENCE_S, SystemTest, cenote, environment
+
+
+def verbs(*path):
+    """Every command below `path`, found by reading the help as a user would."""
+    done = cenote(*path, "--help")
+    text = done.stdout.decode()
+    assert done.returncode == OK, done.stderr
+    if "Subcommands:" not in text:
+        yield path, text
+        return
+    for line in text.split("Subcommands:")[1].splitlines()[1:]:
+        if not line.startswith("  ") or not line.strip():
+            break
+        if line[2] != " ":
+            yield from verbs(*path, line.split()[0])
+
+
+class Help(unittest.TestCase):
+    def test_every_verb_has_a_summary_and_an_example_that_parses(self):
+        found = list(verbs())
+        self.assertGreater(len(found), 30)
+        for path, text in found:
+            with self.subTest(" ".join(path)):
+                self.assertIn("Examples:", text)
+                self.assertIn("cenote " + " ".join(path), text.split("Examples:")[1])
+
+    def test_version(self):
+        self.assertRegex(cenote("--version").stdout.decode(), r"^cenote \d+\.\d+\.\d+\n$")
+
+
+class Completion(unittest.TestCase):
+    def complete(self, *words):
+        """What bash offers for these words, the last one being typed."""
+        script = cenote("completion", "bash").stdout.decode()
+        quoted = " ".join("'" + word + "'" for word in ("cenote", *words))
+        script += f"\nCOMP_WORDS=({quoted}); COMP_CWORD={len(words)}; _cenote; printf '%s\\n' \"${{COMPREPLY[@]}}\"\n"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, env=environment(), check=True)
+        self.assertEqual(done.stderr, b"")
+        return done.stdout.decode().split()
+
+    def test_bash_offers_what_can_follow(self):
+        self.assertIn("container", self.complete(""))
+        self.assertEqual(self.complete("conta"), ["container"])
+        self.assertIn("set-prop", self.complete("container", ""))
+        self.assertEqual(self.complete("--server", "pool", "container", "cre"), ["create"])
+        self.assertEqual(self.complete("container", "create", "pool/x", "--type", ""), ["posix", "kv"])
+        self.assertIn("--type", self.complete("container", "create", "--"))
+        self.assertIn("--json", self.complete("container", "create", "--"))
+        self.assertEqual(self.complete("fs", "cp", "loc"), [])  # files are bash's own business
+
+    def test_other_shells_and_the_manual_accept_theirs(self):
+        checks = {"zsh": ["zsh", "-n", "/dev/stdin"], "fish": ["fish", "--no-execute", "/dev/stdin"],
+                  "man": ["groff", "-man", "-Tutf8", "-ww", "-z"]}
+        for what, command in checks.items():
+            script = cenote("completion", what).stdout
+            self.assertIn(b"create", script)
+            if shutil.which(command[0]):
+                done = subprocess.run(command, input=script, capture_output=True, check=False)
+                self.assertEqual((done.returncode, done.stderr), (0, b""), what)
+
+
+class Configuration(SystemTest):
+    def test_shows_values_and_where_they_come_from(self):
+        path = self.path("config.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[client]\ntimeout = '7s'\n[server]\ntargets = 3\n")
+        done = cenote("config", "show", "--json", "--config", path, CENOTE_TIMEOUT="9s")
+        shown = json.loads(done.stdout)
+        self.assertEqual(shown["client.timeout"]["value"], "9s")
+        self.assertEqual(shown["client.timeout"]["origin"], "$CENOTE_TIMEOUT")
+        self.assertEqual(shown["server.targets"], {"value": "3", "origin": path, "environment": "CENOTE_TARGETS"})
+        self.assertEqual(shown["server.name"]["origin"], "default")
+
+
+class Doctor(SystemTest):
+    def test_checks_a_machine_and_a_running_system(self):
+        server = self.started()
+        done = cenote("doctor", "--json", "--data", server.data, "--server", server.address, "--listen", server.address,
+                      "--control", server.control)
+        report = json.loads(done.stdout)
+        worst = {finding["level"] for finding in report["findings"]}
+        self.assertEqual(done.returncode, FAILURE if "fail" in worst else OK)
+        by_check = {finding["check"]: finding for finding in report["findings"]}
+        for check in ("io_uring", "system", "targets", "data directory"):
+            self.assertEqual(by_check[check]["level"], "ok", by_check[check])
+
+    def test_fails_when_something_must_be_done(self):
+        done = cenote("doctor", "--data", "/sys/cenote", "--server", "127.0.0.1:1")
+        self.assertEqual(done.returncode, FAILURE)
+        text = done.stdout.decode()
+        self.assertIn("fail", text)
+        self.assertIn("/sys", text)
+        self.assertIn("127.0.0.1:1", text)
+
+
+class Dev(SystemTest):
+    def test_is_ready_soon_works_and_leaves_nothing(self):
+        temporary = self.path("tmp")
+        os.mkdir(temporary)
+        process = subprocess.Popen([CENOTE, "dev", "--json", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(TMPDIR=temporary))
+        try:
+            ready = json.loads(process.stdout.readline())
+            self.assertEqual(len(os.listdir(temporary)), 1)
+            done = cenote("kv", "put", "dev/kv", "colour", "blue", CENOTE_SERVER=ready["address"])
+            self.assertEqual(done.returncode, OK, done.stderr)
+            done = cenote("fs", "mkdir", "dev/files:/x", CENOTE_SERVER=ready["address"])
+            self.assertEqual(done.returncode, OK, done.stderr)
+            process.send_signal(signal.SIGINT)
+            self.assertEqual(process.wait(PATIENCE_S), OK, process.stderr.read())
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+        self.assertEqual(os.listdir(temporary), [])
+
+
+class Bench(SystemTest):
+    def test_measures_and_cleans_up(self):
+        server = self.started(size="256MiB")
+        container = self.with_container(server)
+        rows = self.json_of(server, "bench", container, "--seconds", "0.2", "--working-set", "8MiB", "--depth", "4")["results"]
+        self.assertEqual([row["workload"] for row in rows], ["update", "fetch", "write", "read", "put", "get"])
+        for row in rows:
+            self.assertGreater(row["operations"], 0, row)
+            self.assertGreaterEqual(row["p99_ns"], row["p50_ns"])
+        self.assertEqual(self.json_of(server, "object", "list", container)["entries"], [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
