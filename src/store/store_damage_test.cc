@@ -201,7 +201,7 @@ TEST_F(StoreDamage, ATornTailOfTheLogIsTheEnd) {
 
 TEST_F(StoreDamage, EveryPageIsCheckedWhenItIsRead) {
   const auto slots = page_slots();
-  ASSERT_GT(slots.size(), 10u);
+  ASSERT_GE(slots.size(), 10u);
   for (std::size_t i = 0; i < slots.size(); i += 3) {
     const std::uint64_t block = slots[i] * kPageBlocks + i % kPageBlocks;
     flip(block);

@@ -42,8 +42,8 @@ class LargeLog : public ::testing::Test, public StoreBench {
     const auto written = commit(std::move(batch));
     ASSERT_TRUE(written) << written.error().to_string();
   }
-  /// Changes every page, and claims, releases and claims again extents, which a checkpoint taken while this is redone must
-  /// keep off. In one turn, so that each frame of the log holds many batches.
+  /// Changes every page, and claims, releases and claims again extents, which a checkpoint taken while this is redone
+  /// must keep off. In one turn, so that each frame of the log holds many batches.
   Task<> rewrite() {
     Lsn last{};
     for (std::uint32_t key = 0; key < kKeys; key += 70) {

@@ -4,8 +4,8 @@
 
 #include "store_crash.h"
 
-/// Runs the crash test for many seeds: `cenote_store_soak FIRST_SEED SEEDS [STEPS [CUT_EVERY [KEYS]]]`. Prints each seed
-/// that fails and ends with 1 if there was one.
+/// Runs the crash test for many seeds: `cenote_store_soak FIRST_SEED SEEDS [STEPS [CUT_EVERY [KEYS]]]`. Prints each
+/// seed that fails and ends with 1 if there was one.
 int main(int argc, char** argv) {
   const auto argument = [&](int index, std::uint32_t otherwise) {
     return argc > index ? static_cast<std::uint32_t>(std::strtoul(argv[index], nullptr, 10)) : otherwise;
