@@ -25,6 +25,14 @@ else()
   # compiler cache for other checkouts.
   add_compile_options(-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
 endif()
+# cenote_quick_to_compile(target): for what only drives the layers, test programs and the command line. Under sanitizers
+# the optimizer takes most of the time of a build, and there it gains nothing.
+function(cenote_quick_to_compile target)
+  if(CENOTE_SANITIZE OR CENOTE_TSAN)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
+
 if(CENOTE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()

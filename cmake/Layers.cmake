@@ -22,11 +22,12 @@ function(cenote_rank name out)
   message(FATAL_ERROR "cenote_layer: '${name}' is not in CENOTE_LAYERS (cmake/Layers.cmake)")
 endfunction()
 
-# cenote_layer(name SRCS .. HEADERS .. DEPS layer.. [PRIVATE_DEPS layer..] [EXTERNAL lib..] [PUBLIC_EXTERNAL lib..] [TESTS x_test.cc..])
+# cenote_layer(name SRCS .. HEADERS .. DEPS layer.. [PRIVATE_DEPS layer..] [EXTERNAL lib..] [PUBLIC_EXTERNAL lib..] [TESTS x_test.cc..] [HEAVY_TESTS])
 #   HEADERS are public, below include/cenote/<name>/; private ones stay beside the sources.
-#   TESTS become one program, cenote_<name>_test, which is one test of ctest, called <name>.
+#   TESTS become one program, cenote_<name>_test, which is one test of ctest, called <name>. HEAVY_TESTS compute so much
+#   themselves that optimizing them pays.
 function(cenote_layer name)
-  cmake_parse_arguments(A "" "" "SRCS;HEADERS;DEPS;PRIVATE_DEPS;EXTERNAL;PUBLIC_EXTERNAL;TESTS;TEST_DEPS" ${ARGN})
+  cmake_parse_arguments(A "HEAVY_TESTS" "" "SRCS;HEADERS;DEPS;PRIVATE_DEPS;EXTERNAL;PUBLIC_EXTERNAL;TESTS;TEST_DEPS" ${ARGN})
   cenote_rank(${name} rank)
   foreach(dep IN LISTS A_DEPS A_PRIVATE_DEPS A_TEST_DEPS)
     cenote_rank(${dep} dep_rank)
@@ -50,6 +51,9 @@ function(cenote_layer name)
 
   if(A_TESTS AND BUILD_TESTING)
     add_executable(cenote_${name}_test ${A_TESTS})
+    if(NOT A_HEAVY_TESTS)
+      cenote_quick_to_compile(cenote_${name}_test)
+    endif()
     target_include_directories(cenote_${name}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(cenote_${name}_test PRIVATE cenote_${name} ${A_TEST_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME ${name} COMMAND cenote_${name}_test --gtest_brief=1)
