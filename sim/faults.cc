@@ -105,13 +105,14 @@ Task<> Injector::crash_at_write() {
   Event hit(run_.director());
   // The hook is within the device: the rest of the node dies at the same instant, but outside of it.
   device->set_write_hook([this, &hit, left = 1 + run_.below(60)](std::uint64_t, const media::IoRequest&) mutable {
-    if (left > 0 && --left == 0) {
-      run_.world().after(Duration(0), [this, &hit] {
-        if (hit.is_set()) return;
-        crash(run_);
-        hit.set();
-      });
-    }
+    if (left == 0) return;
+    --left;
+    if (left > 0) return;
+    run_.world().after(Duration(0), [this, &hit] {
+      if (hit.is_set()) return;
+      crash(run_);
+      hit.set();
+    });
   });
   const auto waited = co_await hit.wait(Until{run_.director().now() + 5s, stop_});
   if (!waited) {

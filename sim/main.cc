@@ -128,7 +128,10 @@ std::pair<Job, Finished> Children::wait_for_one() {
                WTERMSIG(status) == SIGALRM ? fmt::format("it took more than {} s", arguments_.limit_s)
                                            : fmt::format("signal {}", WTERMSIG(status)));
   }
-  std::rewind(child.result);
+  if (std::fseek(child.result, 0, SEEK_SET) != 0) {
+    std::perror("cenote_sim: reading what a child counted");
+    std::exit(2);
+  }
   char name[64];
   unsigned long value = 0;
   while (std::fscanf(child.result, "%63s %lu", name, &value) == 2) finished.counts[name] += value;

@@ -24,7 +24,8 @@ std::deque<std::string> components_of(const std::string& path) {
 
 void collect(const ModelNode& directory, const std::string& prefix, std::vector<std::string>& paths) {
   for (const auto& [name, node] : directory.entries) {
-    const std::string path = prefix + "/" + name;
+    std::string path = prefix;
+    path.append("/").append(name);
     paths.push_back(path);
     if (node->type == FileType::kDirectory) collect(*node, path, paths);
   }

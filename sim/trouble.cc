@@ -226,6 +226,14 @@ Task<> refuse_writes(Run& run, Filler& filler, ClientNode& client) {
   co_await crash_and_restart(run, 1s);
 }
 
+template <typename MakeTask>
+Task<> step(Run& run, ClientNode& client, std::string_view what, MakeTask make_task) {
+  if (run.failed()) co_return;
+  run.note(what);
+  const Result<> done = co_await on_node(run, client.node(), make_task);
+  if (!done) run.fail(fmt::format("{}: {}", what, done.error().to_string()));
+}
+
 Task<> body(Run& run) {
   if (!co_await start_engine(run)) co_return;
   ClientNode client(run, "client");
@@ -234,24 +242,17 @@ Task<> body(Run& run) {
   CancelSource stop;
   Scope background(run.director());
   background.spawn(run_stranger(run, &stranger, &stop));
-  const auto step = [&](std::string_view what, auto make_task) -> Task<bool> {
-    if (run.failed()) co_return false;
-    run.note(what);
-    const Result<> done = co_await on_node(run, client.node(), make_task);
-    if (!done) run.fail(fmt::format("{}: {}", what, done.error().to_string()));
-    co_return done.has_value();
-  };
-  co_await step("connecting", [&] { return filler.connect(); });
+  co_await step(run, client, "connecting", [&] { return filler.connect(); });
   for (int round = 0; round < 2 && !run.failed(); ++round) {
-    co_await step("filling", [&] { return filler.fill(); });
-    co_await step("reading a full system", [&] { return filler.verify(); });
+    co_await step(run, client, "filling", [&] { return filler.fill(); });
+    co_await step(run, client, "reading a full system", [&] { return filler.verify(); });
     if (run.chance(1, 2)) co_await crash_and_restart(run, run.random_duration(1s));
-    co_await step("removing on a full system", [&] { return filler.remove_some(2); });
+    co_await step(run, client, "removing on a full system", [&] { return filler.remove_some(2); });
     if (run.chance(1, 2)) co_await crash_and_restart(run, run.random_duration(1s));
-    co_await step("waiting for room", [&] { return filler.wait_for_room(); });
-    co_await step("reading", [&] { return filler.verify(); });
+    co_await step(run, client, "waiting for room", [&] { return filler.wait_for_room(); });
+    co_await step(run, client, "reading", [&] { return filler.verify(); });
     if (!run.failed() && run.chance(1, 2)) co_await refuse_writes(run, filler, client);
-    co_await step("reading after a restart", [&] { return filler.verify(); });
+    co_await step(run, client, "reading after a restart", [&] { return filler.verify(); });
   }
   stop.cancel();
   co_await background.drain();

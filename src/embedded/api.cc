@@ -1,4 +1,5 @@
 #include "cenote/cenote.hpp"
+#include "connection.h"
 
 namespace cenote {
 
@@ -16,6 +17,8 @@ Result<Client> Client::open(std::string directory, OpenOptions options) {
 }
 
 Client::Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+ReactorThread& Client::thread() { return connection_->thread(); }
+async::Client& Client::remote() { return connection_->client(); }
 
 Result<SystemInfo> Client::system(CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client& client, Until until) { return client.system(until); });

@@ -1,4 +1,4 @@
-#include "cenote/embedded/connection.h"
+#include "connection.h"
 
 #include "cancellation.h"
 #include "cenote/base/format.h"

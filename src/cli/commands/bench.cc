@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
-#include "cenote/embedded/connection.h"
 #include "context.h"
 #include "load.h"
 

@@ -2,7 +2,6 @@
 #include <filesystem>
 
 #include "cenote/base/format.h"
-#include "cenote/embedded/connection.h"
 #include "context.h"
 #include "file_copy.h"
 

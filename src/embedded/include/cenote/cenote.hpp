@@ -11,6 +11,7 @@
 #include "cenote/client/array.h"
 #include "cenote/client/async.h"
 #include "cenote/client/kv.h"
+#include "cenote/embedded/reactor_thread.h"
 
 /// The native API in its blocking form: the same classes and names as `cenote::async`, callable from any thread.
 /// Everything returns a Result; an update has returned when it is durable. The examples folder has a first program.
@@ -140,10 +141,14 @@ class Client {
   /// Runs `make_task(client)`, which returns a Task<T>, on the client's reactor and blocks for its value: the way to
   /// use the coroutine form (many calls in flight) from an ordinary thread.
   template <typename MakeTask>
-  auto run(MakeTask make_task);
+  auto run(MakeTask make_task) {
+    return thread().run([&] { return make_task(remote()); });
+  }
 
  private:
   explicit Client(std::shared_ptr<detail::Connection> connection);
+  ReactorThread& thread();
+  async::Client& remote();
   std::shared_ptr<detail::Connection> connection_;
 };
 
@@ -155,5 +160,3 @@ inline Result<Client> open(std::string directory, OpenOptions options = {}) {
 }
 
 }  // namespace cenote
-
-#include "cenote/embedded/connection.h"  // IWYU pragma: keep; the template `run`

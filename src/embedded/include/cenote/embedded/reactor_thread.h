@@ -84,6 +84,12 @@ struct TaskValue<Task<T>> {
   using Type = T;
 };
 
+template <typename Function>
+Task<> run_function(Function* function) {
+  (*function)();
+  co_return;
+}
+
 }  // namespace detail
 
 template <typename MakeTask>
@@ -98,11 +104,7 @@ auto ReactorThread::run(MakeTask make_task) {
 
 template <typename Function>
 void ReactorThread::run_plain(Function function) {
-  const auto make_task = [&function]() -> Task<> {
-    function();
-    co_return;
-  };
-  run(make_task);
+  run([&function] { return detail::run_function(&function); });
 }
 
 }  // namespace cenote

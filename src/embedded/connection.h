@@ -46,13 +46,3 @@ class Connection : public std::enable_shared_from_this<Connection> {
 };
 
 }  // namespace cenote::detail
-
-namespace cenote {
-
-template <typename MakeTask>
-auto Client::run(MakeTask make_task) {
-  detail::Connection& connection = *connection_;
-  return connection.thread().run([&] { return make_task(connection.client()); });
-}
-
-}  // namespace cenote
