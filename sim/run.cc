@@ -65,6 +65,9 @@ Outcome Run::drive(Task<> body, Duration limit) {
   world_.block_on(director_, scope.stop());
   const auto elapsed = static_cast<std::uint64_t>((world_.now() - begin).count());
   count("virtual_ms", elapsed / 1'000'000);
+  count("pieces", network_.faults().pieces);
+  count("stalls", network_.faults().stalls);
+  count("lost_connections", network_.faults().resets);
   return {.failure = failure_, .digest = world_.random() ^ elapsed, .counts = counts_};
 }
 

@@ -7,12 +7,14 @@
 namespace cenote::async {
 namespace {
 
-/// Order of a listing: numeric for integer keys, else that of bytes.
+/// Order of a listing: numeric for integer keys, else that of bytes. Keys that are no integers although they should be
+/// come last: whatever a server sends, it must be an order, or sorting has no meaning.
 bool listed_before(KeyFlavour flavour, ByteView a, ByteView b) {
-  if (flavour == KeyFlavour::kUint64 && a.size() == sizeof(std::uint64_t) && b.size() == sizeof(std::uint64_t)) {
-    return load_le<std::uint64_t>(a.data()) < load_le<std::uint64_t>(b.data());
-  }
-  return compare(a, b) < 0;
+  if (flavour != KeyFlavour::kUint64) return compare(a, b) < 0;
+  const bool integers[] = {a.size() == sizeof(std::uint64_t), b.size() == sizeof(std::uint64_t)};
+  if (integers[0] != integers[1]) return integers[0];
+  if (!integers[0]) return compare(a, b) < 0;
+  return load_le<std::uint64_t>(a.data()) < load_le<std::uint64_t>(b.data());
 }
 
 }  // namespace

@@ -85,6 +85,22 @@ TEST(MergePages, IntegersAreInNumericOrder) {
   EXPECT_EQ(numbers, (std::vector<std::uint64_t>{1, 2, 255, 256}));
 }
 
+// 1 < 256 as numbers, 256 < the short key < 1 as bytes: taken as they come these three have no order.
+TEST(MergePages, AServerThatSendsWrongKeysDoesNotBreakTheOrder) {
+  std::vector<Bytes> keys(3, Bytes(sizeof(std::uint64_t)));
+  store_le(keys[0].data(), std::uint64_t{1});
+  store_le(keys[1].data(), std::uint64_t{256});
+  keys[2] = {std::byte{0}, std::byte{5}};
+  std::vector<std::size_t> order{0, 1, 2};
+  do {
+    ListReply page;
+    for (const std::size_t index : order) page.keys.push_back({.key = keys[index]});
+    const ListReply reply = merge_pages({page}, request_for(integers()));
+    ASSERT_EQ(reply.keys.size(), 3u);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_TRUE(equal(reply.keys[i].key, keys[i])) << i;
+  } while (std::ranges::next_permutation(order).found);
+}
+
 /// One target's answer: at most `most` live keys after `anchor`, and perhaps an end before the last one is looked at.
 ListReply page_of(const std::set<std::string>& keys, const std::string& anchor, std::size_t most, bool gives_up_early) {
   ListReply page;

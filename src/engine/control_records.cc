@@ -26,6 +26,7 @@ Result<PoolRecord> parse_pool(const Uuid& id, std::string_view value) {
   TRY(const std::uint64_t containers, number_field(json, "containers"));
   record.containers = static_cast<std::uint32_t>(containers);
   TRY(const std::uint64_t destroying, number_field(json, "destroying"));
+  if (containers > UINT32_MAX || destroying > 1) return fail(Code::kMalformed, "a number is out of its range");
   record.destroying = destroying != 0;
   return record;
 }

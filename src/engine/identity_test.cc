@@ -50,6 +50,17 @@ TEST(Identity, EveryChangedCharacterIsDetected) {
   }
 }
 
+TEST(Identity, ADocumentNestedWithoutEndIsRefused) {
+  constexpr std::size_t kLevels = 200'000;
+  const std::string nest = std::string(kLevels, '[') + std::string(kLevels, ']');
+  for (const std::string& text : {nest, R"({"magic":"cenote-engine","oldest_reader":1,"crc32c":1,"x":)" + nest + "}",
+                                  R"({"magic":"cenote-engine","oldest_reader":7,"format":)" + nest + "}"}) {
+    const auto decoded = decode_identity(text);
+    ASSERT_FALSE(decoded.has_value());
+    EXPECT_EQ(decoded.error(), Code::kCorrupt) << decoded.error().to_string();
+  }
+}
+
 TEST(Identity, ANewerFormatIsNamed) {
   const auto decoded =
       decode_identity(R"({"magic":"cenote-engine","format":9,"oldest_reader":7,"checksum":"of another kind"})");

@@ -14,8 +14,16 @@ Result<const Json*> field(const Json& object, const char* name) {
 }  // namespace
 
 Result<Json> parse_object(std::string_view text) {
+  // Copying and printing a document recurse once per level: one that is nested without end would end the stack.
+  constexpr int kDepthMax = 32;
+  bool too_deep = false;
+  const auto look = [&too_deep](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > kDepthMax;
+    return !too_deep;
+  };
   constexpr bool kExceptions = false;
-  Json json = Json::parse(text, nullptr, kExceptions);
+  Json json = Json::parse(text, look, kExceptions);
+  if (too_deep) return failf(Code::kMalformed, "nested deeper than {} levels", kDepthMax);
   if (json.is_discarded()) return fail(Code::kMalformed, "not valid JSON");
   if (!json.is_object()) return fail(Code::kMalformed, "not a JSON object");
   return json;

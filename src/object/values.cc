@@ -42,6 +42,7 @@ void append_data_header(const DataHeader& header, std::uint8_t flags, ValueBytes
 // One pass that checks what `Entry::extents` will rely on.
 bool take_extents(VarintReader& in, Entry& entry) {
   entry.extent_count = static_cast<std::uint32_t>(in.bounded(256));
+  if (in.bad()) return false;
   const ByteView start = in.rest();
   std::uint64_t blocks = 0;
   std::uint64_t end = 0;
@@ -69,7 +70,11 @@ bool take_data(VarintReader& in, Entry& entry) {
   }
   if (in.bad() || flags > (kInlineFlag | kChecksumFlag)) return false;
   entry.is_inline = (flags & kInlineFlag) != 0;
-  if ((flags & kChecksumFlag) != 0) entry.checksums = in.raw(chunk_count(entry.bytes) * sizeof(std::uint32_t));
+  if ((flags & kChecksumFlag) != 0) {
+    // Of nothing there are no checksums: the flag alone was never written.
+    if (entry.bytes == 0) return false;
+    entry.checksums = in.raw(chunk_count(entry.bytes) * sizeof(std::uint32_t));
+  }
   if (!entry.is_inline) return take_extents(in, entry);
   entry.data = in.raw(entry.bytes);
   return !in.bad() && in.rest().empty();

@@ -108,6 +108,23 @@ TEST(Values, DamageIsAnErrorNeverACrash) {
   EXPECT_TRUE(decode_entry(good).error() == Code::kNewerFormat);
 }
 
+// An empty value has no blocks to count, so nothing but the reader itself can tell that its list of extents is damaged.
+TEST(Values, DamageOfAnEmptyValueIsNoticed) {
+  ValueBytes empty;
+  append_stored({.type = EntryType::kSingle, .bytes = 0, .checksums = {}}, {}, empty);
+  ASSERT_TRUE(decode_entry(empty).has_value());
+  ASSERT_EQ(to_hex(empty), "0103000000");
+  const auto refused = [](std::initializer_list<std::uint8_t> bytes) {
+    Bytes value;
+    for (const std::uint8_t byte : bytes) value.push_back(std::byte{byte});
+    return !decode_entry(value).has_value();
+  };
+  EXPECT_TRUE(refused({1, 3, 0, 0, 0xff, 0x6b})) << "more extents than there can be";
+  EXPECT_TRUE(refused({1, 3, 0, 0, 0x80})) << "a number that does not end";
+  EXPECT_TRUE(refused({1, 3, 2, 0, 0})) << "checksums of nothing";
+  EXPECT_TRUE(refused({1, 3, 3, 0})) << "checksums of nothing, inline";
+}
+
 // The example of docs/formats/object.md: what is on the media must be read for ever.
 TEST(Values, TheDocumentedExample) {
   const ObjectId object = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);

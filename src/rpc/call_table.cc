@@ -295,9 +295,10 @@ void CallTable::end_expired() {
 }
 
 void CallTable::on_connect_failed(const Error& failure) {
-  // An attempt that ran out of time says nothing about the deadlines of the calls that waited for it.
-  const bool timed_out = failure.code() == Code::kDeadlineExceeded;
-  const Error reason = timed_out ? Error(Code::kUnreachable, failure.message()) : failure;
+  // An attempt that ran out of time says nothing about the deadlines of the calls that waited for it, and a connection
+  // lost before the handshake was over carried none of them: either is no doubt about a call, but nobody reached.
+  const bool nobody_reached = failure == Code::kDeadlineExceeded || failure == Code::kConnectionLost;
+  const Error reason = nobody_reached ? Error(Code::kUnreachable, failure.message()) : failure;
   Call* next = nullptr;
   for (Call* call = queued_.front(); call != nullptr; call = next) {
     next = queued_.next(*call);

@@ -200,6 +200,15 @@ TEST_F(SimRpc, AnAttemptThatTimesOutIsNotTheCallsDeadline) {
   EXPECT_LT(client.now() - begin, 10s);
 }
 
+TEST_F(SimRpc, AHandshakeThatIsCutOffLeavesNoDoubtAboutACall) {
+  network.set_default_rules({.reset_ppm = 1'000'000});
+  const Result<Reply> reply = call(kEcho, {}, {}, {}, within(60s));
+  ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code(), Code::kUnreachable) << "it was never sent, so it can be sent again";
+  network.set_default_rules({});
+  EXPECT_TRUE(call(kEcho, as_bytes("again"), {}, {}, within(60s)));
+}
+
 TEST_F(SimRpc, ADeadlineEndsACall) {
   const Result<Reply> reply = call(kWait, {}, {}, {}, within(3s));
   ASSERT_FALSE(reply);

@@ -16,7 +16,9 @@ Duration SimNetwork::Impl::draw_delay(const std::string& from, const std::string
   const SimLinkRules& link = rules_for(from, to);
   const auto spread = static_cast<std::uint64_t>((link.delay_max - link.delay_min).count());
   Duration delay = link.delay_min + Duration(static_cast<std::int64_t>(world.random_below(spread + 1)));
+  ++faults.pieces;
   if (link.stall_ppm > 0 && world.chance(link.stall_ppm, 1'000'000)) {
+    ++faults.stalls;
     delay +=
         Duration(static_cast<std::int64_t>(world.random_below(static_cast<std::uint64_t>(link.stall_max.count()))));
   }
@@ -84,7 +86,10 @@ void SimConnection::try_send(int side) {
   const std::size_t count = piece.size();
   put_under_way(side, std::move(piece), false);
   complete_send(side, count);
-  if (rules.reset_ppm > 0 && network_->world.chance(rules.reset_ppm, 1'000'000)) reset(side, true);
+  if (rules.reset_ppm > 0 && network_->world.chance(rules.reset_ppm, 1'000'000)) {
+    ++network_->faults.resets;
+    reset(side, true);
+  }
 }
 
 void SimConnection::put_under_way(int side, Bytes bytes, bool end) {

@@ -46,6 +46,7 @@ struct SimNetwork::Impl {
   std::map<std::string, Node> nodes;
   std::map<Address, SimListener*> listeners;
   std::vector<std::weak_ptr<SimConnection>> connections;
+  SimNetworkFaults faults;
 };
 
 /// Two flows of bytes between two nodes, each with what is under way, what has arrived and what its receiver or sender

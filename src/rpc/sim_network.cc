@@ -203,5 +203,6 @@ std::uint64_t SimNetwork::connections() const {
   impl_->for_connections([&](SimConnection&) { ++count; });
   return count;
 }
+const SimNetworkFaults& SimNetwork::faults() const { return impl_->faults; }
 
 }  // namespace cenote::rpc

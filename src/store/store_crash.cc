@@ -72,6 +72,7 @@ class CrashTest {
   }
 
   std::string replay(const Cut& cut) {
+    ++outcome_.crashes;
     StoreBench bench(random_(), 64, layout_);
     for (std::size_t i = 0; i < kMaxDevices; ++i) {
       if (cut.images[i]) bench.mediums[i] = cut.images[i]->clone();
@@ -87,6 +88,7 @@ class CrashTest {
   }
 
   void crash_in_recovery(StoreBench& bench) {
+    ++outcome_.crashes;
     bench.power_on();
     crash_at(bench, 1 + random_() % 3);
     static_cast<void>(bench.try_open());
@@ -99,9 +101,10 @@ class CrashTest {
     });
   }
 
-  static std::string open_and_verify(StoreBench& bench, History& history) {
+  std::string open_and_verify(StoreBench& bench, History& history) {
     const auto opened = bench.try_open();
     if (!opened) return opened.error().to_string();
+    ++outcome_.verified;
     return bench.block_on(verify_store(*bench.store, history));
   }
 
@@ -111,6 +114,7 @@ class CrashTest {
     bench.block_on(more.run());
     if (!more.problem().empty()) return more.problem();
     bench.crash();
+    ++outcome_.crashes;
     return open_and_verify(bench, history);
   }
 

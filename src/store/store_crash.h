@@ -18,6 +18,8 @@ struct CrashTestOutcome {
   std::string problem;  ///< empty: nothing was wrong
   std::uint64_t writes = 0;
   std::uint64_t cuts = 0;
+  std::uint64_t crashes = 0;   ///< of all kinds: the cuts, and those in recovery and in the work after it
+  std::uint64_t verified = 0;  ///< stores opened after a crash and compared with what had been promised
 };
 
 CrashTestOutcome run_crash_test(CrashTestOptions options);

@@ -23,6 +23,13 @@ struct SimLinkRules {
   std::uint32_t reset_ppm = 0;
 };
 
+/// What chance did to the bytes so far, by the rules; what tests do on purpose they count themselves.
+struct SimNetworkFaults {
+  std::uint64_t pieces = 0;  ///< sent
+  std::uint64_t stalls = 0;
+  std::uint64_t resets = 0;
+};
+
 /// The network of a SimWorld: every node can listen and connect under its own name. Deterministic from the world's
 /// seed. Lives as long as the world runs.
 class SimNetwork {
@@ -56,6 +63,7 @@ class SimNetwork {
   void revive(const std::string& node);
 
   std::uint64_t connections() const;
+  const SimNetworkFaults& faults() const;
 
   struct Impl;
 

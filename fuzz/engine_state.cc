@@ -1,0 +1,59 @@
+// What an engine reads back at its start: the identity file, and the records of the control state. The first byte of an
+// input says which.
+
+#include <array>
+#include <cstdint>
+
+#include "cenote/base/assert.h"
+#include "cenote/engine/identity.h"
+#include "control_records.h"
+#include "fuzz_input.h"
+
+namespace {
+
+using namespace cenote;
+using namespace cenote::engine;
+
+const Uuid kId = Uuid::from_random(1, 2);
+
+void check_identity(std::string_view text) {
+  const auto identity = decode_identity(text);
+  if (!identity) {
+    ASSERT(identity.error() == Code::kCorrupt || identity.error() == Code::kNewerFormat);
+    return;
+  }
+  ASSERT(decode_identity(encode_identity(*identity)) == *identity);
+}
+
+void check_pool(std::string_view text) {
+  const auto record = decode_pool(kId, text);
+  if (record) ASSERT(decode_pool(kId, encode(*record)) == *record);
+}
+
+void check_container(std::string_view text) {
+  const auto record = decode_container(kId, text);
+  if (record) ASSERT(decode_container(kId, encode(*record)) == *record);
+}
+
+void check_number(std::string_view text) {
+  const auto number = decode_number("promised", text);
+  if (number) ASSERT(decode_number("promised", std::to_string(*number)) == *number);
+}
+
+void check_key(std::string_view text) {
+  const auto id = id_of_key(text);
+  if (!id) return;
+  ASSERT(id_of_key(pool_key(*id)) == *id && id_of_key(container_key(*id)) == *id);
+  ASSERT(id_of_key(member_key(kId, *id)) == *id);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Input input(data, size);
+  if (input.empty()) return 0;
+  constexpr std::array kChecks = {check_identity, check_pool, check_container, check_number, check_key};
+  const std::size_t which = input.byte();
+  kChecks[which % kChecks.size()](as_text(input.rest()));
+  return 0;
+}

@@ -1,0 +1,373 @@
+// Writes the seeds of the targets whose inputs an encoder makes, or compares them with those that are there:
+//   fuzz_seeds FOLDER           writes FOLDER/<target>/<name>
+//   fuzz_seeds --check FOLDER   ends with 1 and names the seeds that no longer are what an encoder writes
+// A format that changes leaves its old seeds useless: no decoder gets past their first bytes. The check notices.
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "acknowledge.h"
+#include "cenote/base/assert.h"
+#include "cenote/base/codec.h"
+#include "cenote/engine/identity.h"
+#include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/object_requests.h"
+#include "cenote/rpc/handshake.h"
+#include "control_records.h"
+#include "inode.h"
+#include "keys.h"
+#include "records.h"
+#include "values.h"
+
+namespace {
+
+using namespace cenote;
+
+const Uuid kId = Uuid::from_random(0x1111'2222'3333'4444, 0x5555'6666'7777'8888);
+const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 3, 4);
+const ObjectId kNumbered = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 3, 4);
+
+KeyBytes key(std::string_view text) { return KeyBytes(as_bytes(text)); }
+
+/// Where seeds go, or what they are compared with.
+class Seeds {
+ public:
+  Seeds(std::filesystem::path folder, bool check) : folder_(std::move(folder)), check_(check) {}
+
+  /// A seed of `target`; targets with several decoders want its number in front.
+  void add(const char* target, const char* name, std::uint8_t selector, ByteView encoded) {
+    Bytes seed{std::byte{selector}};
+    seed.insert(seed.end(), encoded.begin(), encoded.end());
+    put(target, name, seed);
+  }
+  void add_text(const char* target, const char* name, std::uint8_t selector, std::string_view text) {
+    add(target, name, selector, as_bytes(text));
+  }
+  void put(const char* target, const char* name, ByteView seed) {
+    const std::filesystem::path path = folder_ / target / name;
+    if (check_) {
+      std::ifstream file(path, std::ios::binary);
+      const std::string stored{std::istreambuf_iterator<char>(file), {}};
+      if (stored == as_text(seed)) return;
+      std::fprintf(stderr, "%s is not what an encoder writes: run fuzz_seeds fuzz/corpus\n", path.c_str());
+      good_ = false;
+      return;
+    }
+    std::filesystem::create_directories(path.parent_path());
+    std::ofstream file(path, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(seed.data()), static_cast<std::streamsize>(seed.size()));
+    good_ = good_ && file.good();
+  }
+  bool good() const { return good_; }
+
+ private:
+  std::filesystem::path folder_;
+  bool check_;
+  bool good_ = true;
+};
+
+template <typename T>
+Bytes encoded(const T& value) {
+  Bytes out;
+  encode(value, out);
+  return out;
+}
+
+Bytes encoded_header(const rpc::Header& header) {
+  Bytes out(rpc::kHeaderBytes);
+  rpc::encode_header(header, std::span<std::byte, rpc::kHeaderBytes>(out));
+  return out;
+}
+
+void rpc_seeds(Seeds& seeds) {
+  constexpr const char* kTarget = "rpc_wire";
+  rpc::Header request{.opcode = 33,
+                      .target = 1,
+                      .bulk_bytes = 4096,
+                      .session = 7,
+                      .sequence = 8,
+                      .expiry = 9,
+                      .trace_id = 10,
+                      .map_version = 1};
+  seeds.add(kTarget, "header_request", 0, encoded_header(request));
+  rpc::Header reply{.opcode = 33, .flags = rpc::flag::kReply, .status = 3, .session = 7, .sequence = 8};
+  seeds.add(kTarget, "header_error_reply", 0, encoded_header(reply));
+  rpc::Header ping{.opcode = 2, .flags = rpc::flag::kControl, .session = 7, .sequence = 1};
+  seeds.add(kTarget, "header_ping", 0, encoded_header(ping));
+  rpc::Hello hello{.identity = kId, .name = "client", .session = rpc::SessionId(5), .incarnation = 6, .system = kId};
+  hello.credential = to_bytes(as_bytes("secret"));
+  seeds.add(kTarget, "hello", 1, encode(hello));
+  seeds.add(kTarget, "welcome", 2, encode(rpc::Welcome{.session = rpc::SessionId(5), .resumed = true, .system = kId}));
+  Bytes acknowledgement;
+  rpc::Acknowledgement{.up_to = 17, .ended = {19, 20, 40}}.encode(acknowledgement);
+  seeds.add(kTarget, "acknowledgement", 3, acknowledgement);
+  seeds.add_text(kTarget, "addresses", 4, "node-1:7777,10.0.0.1,[::1]:80,[fe80::1%eth0]");
+}
+
+UpdateRequest update_request() {
+  UpdateRequest request{.container = kId,
+                        .object = kObject,
+                        .dkey = key("directory"),
+                        .dkey_condition = Precondition::kPresent,
+                        .akeys = {},
+                        .id = {.session = 9, .sequence = 10, .expiry = WallTime(Duration(11)), .acknowledged = 8}};
+  request.akeys.push_back({.akey = key("a single value whose key is long"),
+                           .condition = Precondition::kAbsent,
+                           .ranges = {},
+                           .bytes = 5000,
+                           .checksums = {1, 2}});
+  request.akeys.push_back({.akey = key("array"),
+                           .kind = ValueKind::kArray,
+                           .record_bytes = 8,
+                           .ranges = {{0, 1}, {5, 2}, {131071, 3}},
+                           .bytes = 48,
+                           .checksums = {3, 4, 5, 6}});
+  return request;
+}
+
+FetchRequest fetch_request() {
+  FetchRequest request{.container = kId, .object = kObject, .dkey = key("d"), .epoch = Epoch(77), .akeys = {}};
+  request.akeys.push_back({.akey = key("value"), .condition = Precondition::kPresent, .ranges = {}, .max_bytes = 16});
+  request.akeys.push_back(
+      {.akey = key("array"), .kind = ValueKind::kArray, .ranges = {{1, 2}, {7, 9}}, .max_bytes = 11});
+  return request;
+}
+
+FetchReply fetch_reply() {
+  FetchReply reply{.epoch = Epoch(5), .akeys = {}};
+  reply.akeys.push_back({.exists = true, .bytes = 8, .range_bytes = {}, .holes = {}, .checksums = {9}});
+  reply.akeys.push_back({.exists = true,
+                         .record_bytes = 1,
+                         .bytes = 7,
+                         .range_bytes = {2, 5},
+                         .holes = {{8, 2}, {12, 4}},
+                         .checksums = {1, 2}});
+  return reply;
+}
+
+ListRequest list_request(const ObjectId& object) {
+  return {.container = kId, .object = object, .dkey = {}, .akey = {}, .anchor = {}, .prefix = {}, .limit = 100};
+}
+
+ListReply list_reply() {
+  ListReply reply;
+  reply.keys.push_back({.key = key("x"), .kind = ValueKind::kArray, .record_bytes = 8});
+  reply.keys.push_back({.key = key("a key longer than what fits inline")});
+  reply.extents.push_back({.range = {1, 2}, .epoch = Epoch(3), .stored_bytes = 4});
+  reply.anchor = key("next");
+  return reply;
+}
+
+void message_seeds(Seeds& seeds) {
+  constexpr const char* kTarget = "object_messages";
+  seeds.add(kTarget, "update_request", 0, encoded(update_request()));
+  seeds.add(kTarget, "update_reply", 1, encoded(UpdateReply{Epoch(6)}));
+  seeds.add(kTarget, "fetch_request", 2, encoded(fetch_request()));
+  seeds.add(kTarget, "fetch_reply", 3, encoded(fetch_reply()));
+  const PunchRequest punch{.container = kId,
+                           .object = kObject,
+                           .level = PunchLevel::kRange,
+                           .condition = Precondition::kPresent,
+                           .dkey = key("d"),
+                           .akeys = {key("a")},
+                           .ranges = {{0, 1}, {9, UINT64_MAX - 9}},
+                           .id = {.session = 1, .sequence = 2, .expiry = WallTime(Duration(3)), .acknowledged = 1}};
+  seeds.add(kTarget, "punch_request", 4, encoded(punch));
+  ListRequest list = list_request(kObject);
+  list.level = ListLevel::kAkeys;
+  list.dkey = key("d");
+  list.anchor = key("akey-17");
+  list.prefix = key("akey-");
+  seeds.add(kTarget, "list_request", 5, encoded(list));
+  seeds.add(kTarget, "list_reply", 6, encoded(list_reply()));
+  const QueryRequest query{.container = kId, .object = kObject, .epoch = Epoch(1), .dkey = key("d"), .akey = key("a")};
+  seeds.add(kTarget, "query_request", 7, encoded(query));
+  const QueryReply answer{.exists = true, .dkey = key("d"), .record_bytes = 8, .records = 99};
+  seeds.add(kTarget, "query_reply", 8, encoded(answer));
+}
+
+void append_part(Bytes& out, ByteView part) {
+  Encoder encoder(out);
+  encoder.integer(static_cast<std::uint16_t>(part.size()));
+  encoder.raw(part);
+}
+
+void client_seeds(Seeds& seeds) {
+  constexpr const char* kTarget = "client_replies";
+  Bytes fetch;
+  append_part(fetch, encoded(fetch_request()));
+  append_part(fetch, encoded(fetch_reply()));
+  Encoder(fetch).raw(as_bytes("the payload 123"));
+  seeds.add(kTarget, "fetch", 0, fetch);
+  seeds.add(kTarget, "fetch_verified", 2, fetch);
+  for (const bool numbers : {false, true}) {
+    Bytes merge;
+    append_part(merge, encoded(list_request(numbers ? kNumbered : kObject)));
+    ListReply page;
+    for (const char* name : {"00000001", "00000005", "10000000"}) page.keys.push_back({.key = key(name)});
+    append_part(merge, encoded(page));
+    page.anchor = key("10000000");
+    append_part(merge, encoded(page));
+    seeds.add(kTarget, numbers ? "merge_numbers" : "merge", 1, merge);
+  }
+}
+
+void control_seeds(Seeds& seeds) {
+  constexpr const char* kTarget = "control_messages";
+  SystemInfo system{.system = kId,
+                    .name = "lab",
+                    .version = "0.1.0",
+                    .map_version = 1,
+                    .targets = {},
+                    .data_address = "a:1",
+                    .control_address = "b:2"};
+  system.targets.push_back({.index = 0, .id = kId, .total_bytes = 1 << 30, .free_bytes = 5, .state = "up"});
+  const PoolInfo pool{.id = kId, .label = "p", .size_bytes = 1 << 20, .used_bytes = 7, .containers = 2};
+  const ContainerInfo container{
+      .id = kId, .pool = kId, .label = "c", .type = "kv", .properties = {{"user.x", "\"\n"}}, .used_bytes = 9};
+  const auto text = [&seeds](const char* name, std::string_view json) { seeds.put(kTarget, name, as_bytes(json)); };
+  text("system", to_json(system));
+  text("pool", to_json(pool));
+  text("pools", to_json(std::vector{pool, pool}));
+  text("create_pool", to_json(CreatePool{.label = "p", .size_bytes = 1 << 20}));
+  text("container", to_json(container));
+  text("containers", to_json(std::vector{container}));
+  text("create_container",
+       to_json(CreateContainer{.pool = "p", .label = "c", .type = "posix", .properties = {{"checksum", "off"}}}));
+  text("properties", to_json(std::map<std::string, std::string>{{"user.a", "b"}}));
+  text("object_id", kObject.to_string());
+  text("label", "a.label:of_one-pool");
+}
+
+void object_seeds(Seeds& seeds) {
+  using namespace cenote::object;
+  constexpr const char* kTarget = "object_records";
+  KeyPath path(kObject, as_bytes(std::string_view("d\0key", 5)));
+  seeds.add(kTarget, "key_object", 0, path.object_entry(Epoch(3)));
+  seeds.add(kTarget, "key_dkey", 0, path.dkey_entry(Epoch(4)));
+  path.set_akey(as_bytes("akey"));
+  seeds.add(kTarget, "key_akey", 0, path.akey_entry(Epoch(5)));
+  seeds.add(kTarget, "key_single", 0, path.single(Epoch(6)));
+  seeds.add(kTarget, "key_extent", 0, path.extent(2, 8192, Epoch(7)));
+  seeds.add(kTarget, "key_wide_punch", 0, path.wide_punch(1 << 20, Epoch(8)));
+  Bytes number(8, std::byte{7});
+  KeyPath numbered(kNumbered, number);
+  seeds.add(kTarget, "key_numbered", 0, numbered.dkey_entry(Epoch(9)));
+
+  const auto value = [&seeds](const char* name, auto append_to) {
+    ValueBytes out;
+    append_to(out);
+    seeds.add(kTarget, name, 1, out);
+  };
+  value("value_punch", [](ValueBytes& out) { append_punch(out); });
+  value("value_hole", [](ValueBytes& out) { append_hole(300, out); });
+  value("value_array", [](ValueBytes& out) {
+    ArrayFlags flags;
+    flags.add_class(1);
+    flags.add_wide_punch();
+    append_array(4096, flags, out);
+  });
+  const std::uint32_t checksums[] = {1, 2, 3};
+  value("value_single", [&checksums](ValueBytes& out) {
+    const store::Extent extents[] = {{media::BlockNo(5), 2}, {media::BlockNo(900'000), 1}};
+    append_stored({.type = EntryType::kSingle, .bytes = 10'000, .checksums = checksums}, extents, out);
+  });
+  value("value_inline", [&checksums](ValueBytes& out) {
+    append_inline({.type = EntryType::kExtent,
+                   .bytes = 8,
+                   .records = 2,
+                   .record_bytes = 4,
+                   .checksums = std::span(checksums).first(1)},
+                  as_bytes("12345678"), out);
+  });
+
+  seeds.add(kTarget, "system_ceiling", 2, ceiling_key());
+  seeds.add(kTarget, "system_container", 2, object::container_key(RecordKind::kContainer, kId));
+  seeds.add(kTarget, "system_destroying", 2, destroying_key(store::TreeId(9)));
+  seeds.add(kTarget, "record_container", 3, encode_container({{.checksums = true}, store::TreeId(77)}));
+  seeds.add(kTarget, "record_number", 3, encode_number(1 << 20));
+  seeds.add(kTarget, "record_destroying", 3, encode_destroying(path.single(Epoch(6))));
+  seeds.add(kTarget, "request_key", 4, request_key(3, 4));
+  seeds.add(kTarget, "request_result", 5, encode_request({Epoch(4), WallTime(Duration(5)), WallTime(Duration(6)), 7}));
+}
+
+void engine_seeds(Seeds& seeds) {
+  using namespace cenote::engine;
+  constexpr const char* kTarget = "engine_state";
+  Identity identity{.state = Identity::State::kReady, .system = kId, .engine = kId, .name = "lab"};
+  identity.coordinator = {kId, "coordinator", 64 << 20, 8 << 20};
+  identity.targets = {{kId, "targets/0", 1 << 30, 64 << 20}, {kId, "/dev/disk", 1 << 30, 64 << 20}};
+  seeds.add_text(kTarget, "identity", 0, encode_identity(identity));
+  // Around the limit of nesting; the checksum does not matter, what is deep is refused before.
+  seeds.add_text(kTarget, "identity_deep", 0, "{\"magic\":" + std::string(200, '[') + std::string(200, ']') + "}");
+  seeds.add_text(kTarget, "pool", 1, encode(PoolRecord{.id = kId, .label = "p", .size_bytes = 5, .containers = 2}));
+  const engine::ContainerRecord container{
+      .id = kId, .pool = kId, .label = "c", .type = "kv", .state = engine::ContainerRecord::State::kReady};
+  seeds.add_text(kTarget, "container", 2, encode(container));
+  seeds.add_text(kTarget, "number", 3, "18446744073709551615");
+  seeds.add_text(kTarget, "key", 4, member_key(kId, kId));
+}
+
+void posix_seeds(Seeds& seeds) {
+  using namespace cenote::posix;
+  constexpr const char* kTarget = "posix_formats";
+  Inode inode{.mode = 0644,
+              .uid = 1000,
+              .gid = 100,
+              .mtime = WallTime(Duration(5)),
+              .object = kObject,
+              .object_to_remove = {},
+              .other_directory = {},
+              .other_name = {},
+              .symlink_target = {}};
+  seeds.add(kTarget, "inode_file", 0, encode_inode(inode));
+  inode.state = EntryState::kArrived;
+  inode.object_to_remove = kNumbered;
+  inode.removed_has_xattrs = inode.has_xattrs = true;
+  inode.other_directory = kObject;
+  inode.other_name = "old name";
+  seeds.add(kTarget, "inode_arrived", 0, encode_inode(inode));
+  inode.settle();
+  inode.type = FileType::kSymlink;
+  inode.symlink_target = "../there";
+  seeds.add(kTarget, "inode_symlink", 0, encode_inode(inode));
+  seeds.add(kTarget, "superblock", 1,
+            posix::encode_superblock({.root = root_object(), .created = WallTime(Duration(7))}));
+  seeds.add_text(kTarget, "path", 2, "/a/./b//../c.txt/");
+  seeds.add_text(kTarget, "name", 2, "name");
+}
+
+void cli_seeds(Seeds& seeds) {
+  constexpr const char* kTarget = "cli_input";
+  seeds.add_text(kTarget, "settings", 0,
+                 "# comment\n[client]\nserver = \"a:1,b:2\"\ntimeout = '5s'\n\n[server]\ntargets = 3\n"
+                 "cache = \"1.5GiB\"\npin-cpus = true\n");
+  seeds.add_text(kTarget, "settings_dotted", 0,
+                 "client.server = \"\"\"\na\"\"\"\nserver = { targets = 0x10, data = 'x' }\n");
+  seeds.add_text(kTarget, "size", 1, "1.5GiB");
+  seeds.add_text(kTarget, "duration", 1, "250ms");
+  seeds.add_text(kTarget, "container", 2, "pool/container");
+  seeds.add_text(kTarget, "remote_path", 2, "pool/container:/dir/file");
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  const bool check = count == 3 && std::string_view(values[1]) == "--check";
+  if (count != 2 && !check) {
+    std::fprintf(stderr, "usage: %s [--check] FOLDER\n", values[0]);
+    return 2;
+  }
+  Seeds seeds(values[count - 1], check);
+  rpc_seeds(seeds);
+  message_seeds(seeds);
+  client_seeds(seeds);
+  control_seeds(seeds);
+  object_seeds(seeds);
+  engine_seeds(seeds);
+  posix_seeds(seeds);
+  cli_seeds(seeds);
+  return seeds.good() ? 0 : 1;
+}

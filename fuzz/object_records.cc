@@ -1,0 +1,143 @@
+// What the object store of a target keeps in its trees: keys and values of a container's tree, the records of the
+// system tree and of the tree of request results. The first byte of an input says which.
+
+#include <array>
+#include <cstdint>
+
+#include "cenote/base/assert.h"
+#include "fuzz_input.h"
+#include "keys.h"
+#include "records.h"
+#include "values.h"
+
+namespace {
+
+using namespace cenote;
+using namespace cenote::object;
+
+// The key that a parsed one names; nullopt where it has no deepest level that a path can spell.
+Bytes key_of(const ParsedKey& parsed) {
+  KeyPath path(parsed.object);
+  if (parsed.level == Level::kObject) return to_bytes(path.object_entry(parsed.epoch));
+  path.set_encoded_dkey(parsed.encoded_dkey);
+  if (parsed.level == Level::kDkey) return to_bytes(path.dkey_entry(parsed.epoch));
+  path.set_encoded_akey(parsed.encoded_akey);
+  switch (parsed.kind) {
+    case Kind::kAkeyEntry:
+      return to_bytes(path.akey_entry(parsed.epoch));
+    case Kind::kWidePunch:
+      return to_bytes(path.wide_punch(parsed.first, parsed.epoch));
+    case Kind::kSingle:
+      return to_bytes(path.single(parsed.epoch));
+    case Kind::kExtent:
+      return to_bytes(path.extent(parsed.extent_class, parsed.first, parsed.epoch));
+  }
+  return {};
+}
+
+void check_encoded(ByteView encoded, const KeyBytes& key, KeyFlavour flavour) {
+  PathBytes again;
+  append_encoded(key, flavour, again);
+  ASSERT(equal(again, encoded));
+}
+
+void check_key(ByteView input) {
+  const auto parsed = parse_key(input);
+  if (!parsed) {
+    ASSERT(parsed.error() == Code::kCorrupt);
+    return;
+  }
+  ASSERT(equal(key_of(*parsed), input));
+  if (parsed->level >= Level::kDkey) check_encoded(parsed->encoded_dkey, parsed->dkey(), parsed->object.dkey_flavour());
+  if (parsed->level == Level::kAkey) check_encoded(parsed->encoded_akey, parsed->akey(), parsed->object.akey_flavour());
+  const Bytes after = after_prefix(input);
+  ASSERT(after.empty() || compare(after, input) > 0);
+}
+
+std::vector<std::uint32_t> checksums_of(const Entry& entry) {
+  std::vector<std::uint32_t> checksums;
+  if (!entry.checksums.empty()) {
+    for (std::uint64_t chunk = 0; chunk < chunk_count(entry.bytes); ++chunk) checksums.push_back(entry.checksum(chunk));
+  }
+  return checksums;
+}
+
+Extents checked_extents(const Entry& entry) {
+  const Extents extents = entry.extents();
+  std::uint64_t blocks = 0;
+  std::uint64_t end = 0;
+  for (const store::Extent& extent : extents) {
+    ASSERT(extent.blocks > 0 && extent.first.value() >= end);
+    end = extent.first.value() + extent.blocks;
+    blocks += extent.blocks;
+  }
+  ASSERT(blocks == chunk_count(entry.bytes));
+  return extents;
+}
+
+// An entry written again; empty for one that no version of this build would write, though it can read it.
+ValueBytes value_of(const Entry& entry) {
+  ValueBytes out;
+  if (entry.type == EntryType::kPunch) append_punch(out);
+  if (entry.type == EntryType::kArray) append_array(entry.record_bytes, entry.flags, out);
+  if (entry.type == EntryType::kHole) append_hole(entry.records, out);
+  if (!entry.holds_data()) return out;
+  const std::vector<std::uint32_t> checksums = checksums_of(entry);
+  const DataHeader header{.type = entry.type,
+                          .bytes = entry.bytes,
+                          .records = entry.records,
+                          .record_bytes = entry.record_bytes,
+                          .checksums = checksums};
+  if (!entry.is_inline) {
+    append_stored(header, checked_extents(entry).view(), out);
+  } else if (entry.bytes <= kMaxInlineBytes) {
+    append_inline(header, entry.data, out);
+  }
+  return out;
+}
+
+void check_value(ByteView input) {
+  const auto entry = decode_entry(input);
+  if (!entry) {
+    ASSERT(entry.error() == Code::kCorrupt || entry.error() == Code::kNewerFormat);
+    return;
+  }
+  const ValueBytes again = value_of(*entry);
+  if (!again.empty()) ASSERT(equal(again, input));
+}
+
+void check_system_key(ByteView input) {
+  const auto key = parse_system_key(input);
+  if (!key) return;
+  RecordBytes again = container_key(key->kind, key->container);
+  if (key->kind == RecordKind::kCeiling) again = ceiling_key();
+  if (key->kind == RecordKind::kDestroying) again = destroying_key(key->tree);
+  ASSERT(equal(again, input));
+}
+
+// Records of the system tree do not say of which kind they are, so each decoder gets each input.
+void check_system_value(ByteView input) {
+  if (const auto record = decode_container(input)) ASSERT(equal(encode_container(*record), input));
+  if (const auto number = object::decode_number(input)) ASSERT(equal(encode_number(*number), input));
+  if (const auto position = decode_destroying(input)) ASSERT(equal(encode_destroying(*position), input));
+}
+
+void check_request_key(ByteView input) {
+  if (const auto key = parse_request_key(input)) ASSERT(equal(request_key(key->session, key->sequence), input));
+}
+
+void check_request_value(ByteView input) {
+  if (const auto record = decode_request(input)) ASSERT(equal(encode_request(*record), input));
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Input input(data, size);
+  if (input.empty()) return 0;
+  constexpr std::array kChecks = {check_key,          check_value,       check_system_key,
+                                  check_system_value, check_request_key, check_request_value};
+  const std::size_t which = input.byte();
+  kChecks[which % kChecks.size()](input.rest());
+  return 0;
+}

@@ -1,0 +1,57 @@
+// What a file system reads back from its container: inodes and the superblock; and the paths that users write. The
+// first byte of an input says which.
+
+#include <array>
+#include <cstdint>
+
+#include "cenote/base/assert.h"
+#include "fuzz_input.h"
+#include "inode.h"
+#include "path.h"
+
+namespace {
+
+using namespace cenote;
+using namespace cenote::posix;
+
+void check_inode(ByteView input) {
+  const auto inode = decode_inode(input, "input");
+  if (!inode) {
+    ASSERT(inode.error() == Code::kCorrupt || inode.error() == Code::kNewerFormat);
+    return;
+  }
+  ASSERT(equal(encode_inode(*inode), input));
+}
+
+void check_superblock(ByteView input) {
+  const auto superblock = decode_superblock(input);
+  if (!superblock) return;
+  const auto again = decode_superblock(encode_superblock(*superblock));
+  ASSERT(again.has_value() && again->root == superblock->root && again->created == superblock->created);
+}
+
+void check_path(ByteView input) {
+  const std::string_view path = as_text(input);
+  static_cast<void>(validate_name(path));
+  static_cast<void>(validate_names_entry(path));
+  ASSERT(path.contains(last_component(path)));
+  const auto components = split_path(path);
+  if (!components) return;
+  std::string joined = "/";
+  for (const std::string& component : *components) {
+    ASSERT(component == ".." || validate_name(component).has_value());
+    joined += component + "/";
+  }
+  ASSERT(joined.size() > kMaxPathBytes || split_path(joined) == *components);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  fuzz::Input input(data, size);
+  if (input.empty()) return 0;
+  constexpr std::array kChecks = {check_inode, check_superblock, check_path};
+  const std::size_t which = input.byte();
+  kChecks[which % kChecks.size()](input.rest());
+  return 0;
+}
