@@ -9,7 +9,8 @@
 
 namespace cenote::bench {
 
-/// The physical limit D: one file through a bare io_uring, registered file and buffers, nothing in between.
+/// The physical limit D: one file through a bare io_uring, registered file and buffers, nothing in between. A file in
+/// memory also by plain system calls, whichever was faster in a trial before the first run.
 struct RawPattern {
   enum class Kind : std::uint8_t { kRead, kWrite };
   /// How a write becomes durable; a closed loop counts it only then.
@@ -17,7 +18,7 @@ struct RawPattern {
     kNone,   ///< Not at all (reads).
     kWrite,  ///< Each write by itself (RWF_DSYNC).
     kGroup,  ///< One flush for all writes that had completed when it began; one flush at a time.
-    kBest,   ///< Whichever of the two was faster in a trial before the first run.
+    kBest,   ///< Whichever of the two was faster in that trial.
   };
 
   Kind kind = Kind::kRead;

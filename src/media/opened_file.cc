@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -150,6 +152,17 @@ bool can_read_directly(int fd) {
   return ::pread(fd, block, sizeof block, 0) >= 0 || errno != EINVAL;
 }
 
+bool is_in_memory(int fd, const struct stat& status) {
+  struct statfs system{};
+  return S_ISREG(status.st_mode) && ::fstatfs(fd, &system) == 0 &&
+         (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC);
+}
+
+WriteCache write_cache_of_file(bool in_memory, const struct stat& status) {
+  if (in_memory) return WriteCache::kMemory;
+  return write_cache_of(S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev);
+}
+
 Result<bool> settle_direct(int fd, const std::string& path) {
   const int flags = ::fcntl(fd, F_GETFL);
   if (flags < 0) return failf(Code::kIoError, "cannot read the mode of '{}': {}", path, reason(errno));
@@ -192,8 +205,8 @@ Result<OpenedFile> open_file(const std::string& path, const UringDeviceOptions& 
 
   OpenedFile file;
   TRY(file.direct, settle_direct(fd, path));
-  const dev_t disk = S_ISBLK(status.st_mode) ? status.st_rdev : status.st_dev;
-  file.prefers_durable_writes = durable_writes_are_cheap(write_cache_of(disk), file.direct);
+  file.in_memory = is_in_memory(fd, status);
+  file.prefers_durable_writes = durable_writes_are_cheap(write_cache_of_file(file.in_memory, status), file.direct);
   file.block_count = bytes / kBlockBytes;
   file.fd = std::move(opened.fd);
   return file;

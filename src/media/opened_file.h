@@ -35,6 +35,7 @@ struct OpenedFile {
   std::uint64_t block_count = 0;
   bool direct = false;
   bool prefers_durable_writes = false;
+  bool in_memory = false;  ///< on tmpfs or ramfs
 };
 
 /// What UringDevice::open promises, apart from the ring.

@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -40,7 +42,24 @@ class FileSizeLimit {
   rlimit old_limit_{};
 };
 
-class UringDeviceTest : public testing::TestWithParam<bool> {
+/// Where the device lies and how it is opened. A file in memory takes another path than one on a disk.
+struct Place {
+  const char* name;
+  bool in_memory;
+  bool direct;
+};
+
+constexpr const char* kMemoryFolder = "/dev/shm/";
+
+std::vector<Place> places() {
+  std::vector<Place> all = {{"direct", false, true}, {"buffered", false, false}};
+  struct statfs system{};
+  const bool in_memory = ::statfs(kMemoryFolder, &system) == 0 && system.f_type == TMPFS_MAGIC;
+  if (in_memory) all.push_back({"memory", true, true});
+  return all;
+}
+
+class UringDeviceTest : public testing::TestWithParam<Place> {
  protected:
   UringDeviceTest() {
     std::filesystem::create_directories(folder_);
@@ -55,7 +74,7 @@ class UringDeviceTest : public testing::TestWithParam<bool> {
 
   std::string path(const std::string& name = "disk") const { return folder_ + "/" + name; }
   UringDeviceOptions options(std::uint64_t create_bytes = kFileBytes) const {
-    return {.create_bytes = create_bytes, .direct = GetParam()};
+    return {.create_bytes = create_bytes, .direct = GetParam().direct};
   }
   std::unique_ptr<UringDevice> open_disk() {
     Result<std::unique_ptr<UringDevice>> device = UringDevice::open(*reactor_, path(), options());
@@ -78,17 +97,19 @@ class UringDeviceTest : public testing::TestWithParam<bool> {
     for (std::size_t i = 0; i < marks.size(); ++i) EXPECT_EQ(into.mark(i), static_cast<std::byte>(marks[i])) << i;
   }
 
-  std::string folder_ = fmt::format("{}cenote-media-{}", testing::TempDir(), ::getpid());
+  std::string folder_ =
+      fmt::format("{}cenote-media-{}", GetParam().in_memory ? kMemoryFolder : testing::TempDir(), ::getpid());
   std::unique_ptr<UringReactor> reactor_;
 };
-INSTANTIATE_TEST_SUITE_P(DirectAndBuffered, UringDeviceTest, testing::Bool(),
-                         [](const auto& info) { return info.param ? "direct" : "buffered"; });
+INSTANTIATE_TEST_SUITE_P(Places, UringDeviceTest, testing::ValuesIn(places()),
+                         [](const auto& info) { return info.param.name; });
 
 TEST_P(UringDeviceTest, KeepsWhatIsWrittenAcrossReopening) {
   auto device = open_disk();
   EXPECT_EQ(device->block_count(), kFileBlocks);
   EXPECT_EQ(device->name(), path());
-  if (!GetParam()) EXPECT_FALSE(device->direct());
+  if (!GetParam().direct) EXPECT_FALSE(device->direct());
+  if (GetParam().in_memory) EXPECT_TRUE(device->prefers_durable_writes());
   Blocks plain(3, 10), durable(2, 20);
   EXPECT_EQ(run(write(*device, 0, plain.span(), Durability::kCached)), Code::kOk);
   EXPECT_EQ(run(flush(*device)), Code::kOk);
@@ -244,6 +265,89 @@ TEST_P(UringDeviceTest, NeverCompletesInsideSubmit) {
   EXPECT_EQ(codes.size(), 1u);
   close(*device);
   EXPECT_EQ(codes.back(), Code::kDeviceDead);
+}
+
+Task<Result<>> write_read_flush(UringDevice& device, Blocks& data) {
+  CO_CHECK_OK(co_await device.write(BlockNo(0), data.span(), Durability::kDurable));
+  CO_CHECK_OK(co_await device.read(BlockNo(0), data.span()));
+  CO_CHECK_OK(co_await device.write(BlockNo(0), data.span(), Durability::kCached));
+  co_return co_await device.flush();
+}
+
+TEST_P(UringDeviceTest, ASmallTransferInMemoryDoesNotWaitForTheKernel) {
+  if (!GetParam().in_memory) GTEST_SKIP() << "of files in memory";
+  auto device = open_disk();
+  Blocks small(16, 1), large(17, 1);
+  // The first operation puts the file into the ring's table.
+  EXPECT_EQ(run(write_read_flush(*device, small)), Code::kOk);
+  const std::uint64_t before = reactor_->system_calls();
+  EXPECT_EQ(run(write_read_flush(*device, small)), Code::kOk);
+  EXPECT_EQ(reactor_->system_calls(), before);
+  EXPECT_EQ(run(write_read_flush(*device, large)), Code::kOk);
+  EXPECT_GT(reactor_->system_calls(), before);
+  close(*device);
+}
+
+/// Submits the next write from inside the completion of the last one.
+struct Chain final : IoRequest {
+  void complete(Result<> result) override {
+    ASSERT_TRUE(result);
+    ASSERT_FALSE(inside);
+    inside = true;
+    if (++completed < 100) device->submit(*this);
+    inside = false;
+  }
+  UringDevice* device = nullptr;
+  int completed = 0;
+  bool inside = false;
+};
+
+TEST_P(UringDeviceTest, ACompletionMaySubmitMore) {
+  auto device = open_disk();
+  Blocks data(4, 10);
+  std::vector<Chain> chains(4);
+  for (std::size_t i = 0; i < chains.size(); ++i) {
+    chains[i].device = device.get();
+    chains[i].kind = IoKind::kWrite;
+    chains[i].first = BlockNo(i);
+    chains[i].data = data.span().data() + i * kBlockBytes;
+    chains[i].bytes = kBlockBytes;
+    device->submit(chains[i]);
+  }
+  for (const Chain& chain : chains) {
+    while (chain.completed < 100) ASSERT_EQ(run(flush(*device)), Code::kOk);
+  }
+  close(*device);
+}
+
+/// Destroys the device when the answer of its only operation comes.
+struct Destroyer final : IoRequest {
+  explicit Destroyer(Reactor& reactor) : gone(reactor) {}
+  void complete(Result<> result) override {
+    EXPECT_TRUE(result);
+    device.reset();
+    gone.notify_all();
+  }
+  std::unique_ptr<UringDevice> device;
+  Condition gone;
+};
+
+Task<> wait_until_gone(Destroyer& destroyer) {
+  while (destroyer.device != nullptr) (void)co_await destroyer.gone.wait(Until::forever());
+}
+
+TEST_P(UringDeviceTest, TheLastAnswerMayDestroyTheDevice) {
+  Blocks data(1, 10);
+  Destroyer destroyer(*reactor_);
+  destroyer.device = open_disk();
+  // The first operation also puts the file into the ring's table, which the device may not be destroyed before.
+  EXPECT_EQ(run(flush(*destroyer.device)), Code::kOk);
+  while (reactor_->operations_in_flight() > 0) EXPECT_EQ(run(flush(*destroyer.device)), Code::kOk);
+  destroyer.kind = IoKind::kWrite;
+  destroyer.data = data.span().data();
+  destroyer.bytes = kBlockBytes;
+  destroyer.device->submit(destroyer);
+  reactor_->block_on(wait_until_gone(destroyer));
 }
 
 Task<> write_then_read(UringDevice& device, BufferPool& pool, std::uint64_t block, int& right) {

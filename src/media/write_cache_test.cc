@@ -51,6 +51,7 @@ TEST_F(WriteCacheTest, ADiskThatSaysNothingOfFuaHasNone) {
 TEST(DurableWritesTest, AreCheapOnlyWhereNoFlushOfTheWholeCacheIsNeeded) {
   EXPECT_TRUE(durable_writes_are_cheap(WriteCache::kWriteThrough, true));
   EXPECT_TRUE(durable_writes_are_cheap(WriteCache::kFua, true));
+  EXPECT_TRUE(durable_writes_are_cheap(WriteCache::kMemory, false));
   EXPECT_FALSE(durable_writes_are_cheap(WriteCache::kWriteBack, true));
   EXPECT_FALSE(durable_writes_are_cheap(WriteCache::kUnknown, true));
   EXPECT_FALSE(durable_writes_are_cheap(WriteCache::kFua, false));

@@ -20,8 +20,9 @@ struct UringDeviceOptions {
 
 /// A regular file or a raw block device through the io_uring of its reactor, which must outlive it. The number of whole
 /// blocks is fixed when it is opened. Operations are continued after short reads and writes and repeated after EINTR
-/// and EAGAIN, and allocate nothing once as many have been in flight before. An error of a flush means that earlier
-/// writes may be lost for good, even if a later flush succeeds: fence what relied on them.
+/// and EAGAIN, and allocate nothing once as many have been in flight before. On tmpfs and ramfs transfers of up to 64
+/// KiB are system calls inside `submit` (they complete later like any other), and a flush does nothing. An error of a
+/// flush means that earlier writes may be lost for good, even if a later flush succeeds: fence what relied on them.
 ///
 /// A discard frees the blocks (a hole in a file, which gives the space back and drops the reservation; unmapped blocks
 /// of a device); where that is not supported it does nothing.
