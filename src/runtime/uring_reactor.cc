@@ -19,6 +19,7 @@
 #include "cenote/runtime/random.h"
 #include "mailbox.h"
 #include "ready_queue.h"
+#include "spin_policy.h"
 #include "timer_queue.h"
 
 namespace cenote {
@@ -30,6 +31,9 @@ constexpr std::size_t kBatch = 128;
 // each.
 constexpr unsigned kCompletionsPerEntry = 4;
 constexpr unsigned kMaxQueueEntries = 32768;
+// An idle loop looks for work this often between two looks at the clock, which cost more than all of these: one to two
+// microseconds, by which a timer may be late.
+constexpr unsigned kPollsPerClockRead = 32;
 
 Duration read_clock(clockid_t clock) {
   timespec time{};
@@ -122,7 +126,8 @@ struct UringReactor::Impl {
   const bool* done = nullptr;  // what ends the running loop; null: stop_requested
   std::thread::id owner;
   Instant turn_start{};
-  Instant last_work{};
+  std::optional<Instant> idle_since;  // the first turn without work, if the last one had none
+  SpinPolicy spin;
   std::optional<WallTime> wall;  // of this turn, once somebody asked
   ReadyQueue ready;
   TimerQueue timers;
@@ -145,7 +150,7 @@ struct UringReactor::Impl {
   std::atomic<std::uint64_t> wake_ups{0};
   std::atomic<std::thread::id> runner;
 
-  explicit Impl(UringReactorOptions given) : options(given) {}
+  explicit Impl(UringReactorOptions given) : options(given), spin(given.spin, given.spin_max) {}
   ~Impl();
 
   bool on_own_thread() const {
@@ -163,6 +168,9 @@ struct UringReactor::Impl {
   void loop(const bool* until_done);
   void turn();
   std::size_t run_ready();
+  bool idle_for_long(bool worked);
+  void note_work();
+  void poll() const;
   bool kernel_has_work() const;
   void enter();
   void enter_and_wait();
@@ -199,7 +207,7 @@ void UringReactor::Impl::loop(const bool* until_done) {
   done = until_done;
   runner.store(owner, std::memory_order_relaxed);
   if (!wake_operation.prepared()) wake_operation.prepare();
-  last_work = monotonic_now();
+  idle_since.reset();
   do {
     turn();
   } while (!leaving());
@@ -215,15 +223,37 @@ void UringReactor::Impl::turn() {
   worked += timers.fire_due(turn_start);
   worked += mailbox.deliver_all();
   while (TurnEnd* work = turn_ends.pop_front()) work->at_turn_end();
-  if (worked > 0) last_work = turn_start;
-  if (ready.empty() && turn_start - last_work >= options.spin && !leaving()) {
+  if (worked > 0) note_work();
+  if (ready.empty() && !leaving() && idle_for_long(worked > 0)) {
     enter_and_wait();
   } else if (::io_uring_sq_ready(&ring) > 0 || kernel_has_work()) {
     enter();
   }
   if (reap() > 0) {
-    last_work = turn_start;
+    note_work();
   } else if (worked == 0) {
+    poll();
+  }
+}
+
+/// Whether this turn, which did some work or none, ends in a sleep. Idleness counts from the end of the last work, not
+/// from its beginning, which after a long turn would be long ago.
+bool UringReactor::Impl::idle_for_long(bool worked) {
+  if (worked) return spin.limit() == Duration::zero();
+  if (!idle_since) idle_since = turn_start;
+  return turn_start - *idle_since >= spin.limit();
+}
+
+void UringReactor::Impl::note_work() {
+  if (!idle_since) return;
+  spin.pause_ended(turn_start - *idle_since);
+  idle_since.reset();
+}
+
+/// Waits a moment for something that the next turn would do.
+void UringReactor::Impl::poll() const {
+  for (unsigned i = 0; i < kPollsPerClockRead; ++i) {
+    if (::io_uring_cq_ready(&ring) > 0 || kernel_has_work() || !mailbox.empty() || leaving()) return;
     pause_cpu();
   }
 }

@@ -34,8 +34,10 @@ struct UringReactorOptions {
   /// Submission entries, 1 to 32768. More operations than this may be in flight; a turn that prepares more submits
   /// early.
   unsigned queue_entries = 1024;
-  /// How long the loop keeps polling after its last work before it sleeps in the kernel.
+  /// How long the loop keeps polling after its last work before it sleeps in the kernel; zero: not at all.
   Duration spin = std::chrono::microseconds(20);
+  /// How long instead while work usually comes within this time; not above `spin`: always the same.
+  Duration spin_max = std::chrono::microseconds(100);
   /// Pin the thread that calls `run` to this CPU; negative for none.
   int cpu = -1;
 };
