@@ -5,7 +5,7 @@
 
 #include <climits>
 
-#include "cenote/base/assert.h"
+#include "cenote/base/codec.h"
 
 namespace cenote {
 namespace {
@@ -22,9 +22,32 @@ constexpr std::uint32_t multiply_mod(std::uint32_t a, std::uint32_t b) {
   return product;
 }
 
+#if defined(__SSE4_2__)
+// Up to here the instruction alone, eight bytes after eight, beats the set-up of the library's parallel streams.
+constexpr std::size_t kShortBytes = 128;
+
+std::uint32_t short_remainder(ByteView bytes, std::uint32_t remainder) {
+  const std::byte* at = bytes.data();
+  std::size_t left = bytes.size();
+  std::uint64_t wide = remainder;
+  for (; left >= 8; at += 8, left -= 8) wide = __builtin_ia32_crc32di(wide, load_le<std::uint64_t>(at));
+  remainder = static_cast<std::uint32_t>(wide);
+  if (left >= 4) {
+    remainder = __builtin_ia32_crc32si(remainder, load_le<std::uint32_t>(at));
+    at += 4;
+    left -= 4;
+  }
+  for (; left > 0; ++at, --left) remainder = __builtin_ia32_crc32qi(remainder, std::to_integer<unsigned char>(*at));
+  return remainder;
+}
+#endif
+
 }  // namespace
 
 std::uint32_t crc32c(ByteView bytes, std::uint32_t seed) {
+#if defined(__SSE4_2__)
+  if (bytes.size() <= kShortBytes) return ~short_remainder(bytes, ~seed);
+#endif
   // ISA-L works on the inverted remainder and takes a non-const pointer and an int length.
   auto* data = reinterpret_cast<unsigned char*>(const_cast<std::byte*>(bytes.data()));
   std::uint32_t remainder = ~seed;

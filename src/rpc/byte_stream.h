@@ -43,6 +43,8 @@ class ByteStream {
   virtual void cancel_receive() = 0;
   /// Asks for `on_flush` at the last moment at which a send still joins this turn of the reactor. Once per event.
   virtual void request_flush() = 0;
+  /// What was given to `send` and `receive` begins now instead of at the end of this turn.
+  virtual void hurry() = 0;
   /// Ends the stream: what is in flight completes soon, what comes later fails. Bytes already sent still travel.
   virtual void shutdown() = 0;
   virtual const std::string& peer_name() const = 0;

@@ -22,6 +22,7 @@ class SimStream final : public ByteStream {
   void cancel_send() override { connection_->cancel_send(side_); }
   void cancel_receive() override { connection_->cancel_receive(side_); }
   void request_flush() override { connection_->request_flush(side_); }
+  void hurry() override {}  // a turn has no length here
   void shutdown() override { connection_->shutdown(side_); }
   const std::string& peer_name() const override { return peer_; }
 

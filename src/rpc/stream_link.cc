@@ -63,7 +63,12 @@ void StreamLink::send(Outgoing& message) {
   encode_header(message.header, message.encoded_);
   message.abandoned_ = false;
   queue_.push_back(message);
-  if (!sending_ && !flush_requested_ && !reason_) {
+  ++held_back_;
+  if (sending_ || reason_) return;
+  if (held_back_ >= kHurryMessages && !releasing_) {
+    flush();
+    stream_->hurry();
+  } else if (!flush_requested_) {
     flush_requested_ = true;
     stream_->request_flush();
   }
@@ -80,6 +85,7 @@ void StreamLink::flush() {
   part_count_ = 0;
   small_used_ = 0;
   gathered_ = 0;
+  held_back_ = 0;
   std::size_t skip = front_sent_;
   for (Outgoing* message = queue_.front(); message != nullptr; message = queue_.next(*message)) {
     if (!add_small(*message, skip)) {
@@ -131,11 +137,13 @@ void StreamLink::on_sent(Result<std::size_t> bytes) {
   ASSERT(sending_);
   sending_ = false;
   gathered_ = 0;
+  releasing_ = true;
   if (bytes) {
     account_sent(*bytes);
   } else if (bytes.error() != Code::kCancelled) {
     fail(std::move(bytes).error());
   }
+  releasing_ = false;
   drop_abandoned();
   flush();
   finish_if_idle();
@@ -163,6 +171,7 @@ void StreamLink::abandon(Outgoing& message) {
   if (!message.linked() || message.abandoned_) return;
   message.abandoned_ = true;
   any_abandoned_ = true;
+  if (releasing_) return;  // it may be among what was just sent; who releases looks again when that is settled
   if (!sending_) return drop_abandoned();
   std::size_t index = 0;
   for (Outgoing* at = queue_.front(); at != &message && index < gathered_; at = queue_.next(*at)) ++index;
@@ -175,18 +184,21 @@ void StreamLink::abandon(Outgoing& message) {
 }
 
 void StreamLink::drop_abandoned() {
-  if (!std::exchange(any_abandoned_, false)) return;
-  Outgoing* next = nullptr;
-  for (Outgoing* message = queue_.front(); message != nullptr; message = next) {
-    next = queue_.next(*message);
-    if (!message->abandoned_) continue;
-    if (message == queue_.front() && front_sent_ > 0) {
-      rescue(*message);
-      continue;
+  releasing_ = true;
+  while (std::exchange(any_abandoned_, false)) {
+    Outgoing* next = nullptr;
+    for (Outgoing* message = queue_.front(); message != nullptr; message = next) {
+      next = queue_.next(*message);
+      if (message->abandoned_) drop(*message);
     }
-    message->unlink();
-    message->on_released(false);
   }
+  releasing_ = false;
+}
+
+void StreamLink::drop(Outgoing& message) {
+  if (&message == queue_.front() && front_sent_ > 0) return rescue(message);
+  message.unlink();
+  message.on_released(false);
 }
 
 /// The peer has the beginning, so the rest must follow: from a copy.

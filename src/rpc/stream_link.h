@@ -21,6 +21,9 @@ namespace cenote::rpc {
 ///  - `queue_` holds the messages not wholly sent, in order; `front_sent_` bytes of its first are out. While a send is
 ///  in
 ///    flight the first `gathered_` messages of it belong to the stream.
+///  - While `releasing_`, messages are being given back: what their owners do in answer adds to `queue_` and marks
+///  messages
+///    as abandoned, but takes none out and begins no send.
 ///  - `staged_begin_ <= staged_end_ <= staging_.size()`: bytes received and not yet interpreted.
 ///  - `payload_` is the memory of the message being received, of which `payload_done_` of `payload_bytes_` have come;
 ///  null
@@ -47,6 +50,9 @@ class StreamLink final : public Link, private StreamEvents {
   static constexpr std::size_t kSmallBytes = 512;
   static constexpr std::size_t kSmallSpace = 16384;
   static constexpr std::size_t kMaxReceiveParts = 64;
+  // So many messages of one turn are not held back for its end, so that the peer works on them while this side goes on.
+  // Much fewer, and the system calls cost more than the waiting.
+  static constexpr std::size_t kHurryMessages = 16;
 
   void on_sent(Result<std::size_t> bytes) override;
   void on_received(Result<std::size_t> bytes) override;
@@ -57,6 +63,7 @@ class StreamLink final : public Link, private StreamEvents {
   void add_parts(const Outgoing& message, std::size_t skip);
   void account_sent(std::size_t bytes);
   void drop_abandoned();
+  void drop(Outgoing& message);
   void rescue(Outgoing& message);
 
   void account_received(std::size_t bytes);
@@ -84,9 +91,11 @@ class StreamLink final : public Link, private StreamEvents {
   IntrusiveList<Outgoing, OutgoingTag> queue_;
   std::size_t front_sent_ = 0;
   std::size_t gathered_ = 0;
+  std::size_t held_back_ = 0;  // messages that came since the last send began
   bool sending_ = false;
   bool flush_requested_ = false;
   bool any_abandoned_ = false;
+  bool releasing_ = false;
   std::array<iovec, kMaxParts> parts_;
   std::size_t part_count_ = 0;
   std::array<std::byte, kSmallSpace> small_;

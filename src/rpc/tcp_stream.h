@@ -41,6 +41,7 @@ class TcpStream final : public ByteStream {
   void cancel_send() override;
   void cancel_receive() override;
   void request_flush() override { reactor_.at_turn_end(flush_); }
+  void hurry() override { reactor_.submit_prepared(); }
   void shutdown() override;
   const std::string& peer_name() const override { return peer_name_; }
 

@@ -459,6 +459,14 @@ void UringReactor::reserve_entries(unsigned entries) {
   while (::io_uring_sq_space_left(&impl_->ring) < entries) impl_->submit_early();
 }
 
+void UringReactor::submit_prepared() {
+  ASSERT(impl_->on_own_thread());
+  if (::io_uring_sq_ready(&impl_->ring) == 0) return;
+  impl_->bind_to_thread();
+  ++impl_->system_calls;
+  impl_->check_entered(::io_uring_submit(&impl_->ring));
+}
+
 io_uring& UringReactor::ring() { return impl_->ring; }
 std::uint64_t UringReactor::operations_in_flight() const { return impl_->in_flight; }
 std::uint64_t UringReactor::system_calls() const { return impl_->system_calls; }

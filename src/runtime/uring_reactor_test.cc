@@ -196,6 +196,27 @@ TEST(UringReactorTest, WorkAtTheEndOfATurnRunsOnceAndJoinsItsSubmission) {
   EXPECT_EQ(operation.completed, 1);
 }
 
+Task<> submit_within_a_turn(UringReactor& reactor, CountingOperation& operation) {
+  const std::uint64_t before = reactor.system_calls();
+  reactor.submit_prepared();
+  EXPECT_EQ(reactor.system_calls(), before) << "there was nothing to submit";
+  ::io_uring_prep_nop(&reactor.prepare(operation));
+  reactor.submit_prepared();
+  EXPECT_EQ(reactor.system_calls(), before + 1);
+  EXPECT_EQ(::io_uring_sq_ready(&reactor.ring()), 0u);
+  EXPECT_EQ(operation.completed, 0) << "answers come between turns only";
+  while (operation.completed == 0) co_await reactor.yield();
+}
+
+TEST(UringReactorTest, WhatIsPreparedCanBeSubmittedWithinTheTurn) {
+  const auto reactor = make_reactor();
+  reactor->block_on(nops_in_turn(*reactor, 1));
+  CountingOperation operation;
+  reactor->block_on(submit_within_a_turn(*reactor, operation));
+  EXPECT_EQ(operation.completed, 1);
+  EXPECT_EQ(reactor->operations_in_flight(), 0u);
+}
+
 TEST(UringReactorTest, OperationsPreparedBeforeTheFirstRunAreSubmittedByIt) {
   auto reactor = make_reactor();
   CountingOperation operation;

@@ -74,7 +74,7 @@ class LinkHandler {
 };
 
 /// One connection: a stream of whole messages in order, both ways, until it breaks. It never loses or repeats a message
-/// in the middle. Everything sent in one turn of the reactor leaves together.
+/// in the middle. What is sent in one turn of the reactor leaves in as few pieces as serve the peer best.
 class Link {
  public:
   Link() = default;

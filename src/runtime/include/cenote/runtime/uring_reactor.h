@@ -86,6 +86,9 @@ class UringReactor final : public Reactor {
   /// Makes room for `entries` calls of `prepare` that will reach the kernel in one submission, as linked ones must. At
   /// most the queue's size.
   void reserve_entries(unsigned entries);
+  /// Gives the kernel what was prepared so far, in the middle of a turn, for work that others wait for. What the kernel
+  /// refuses at this moment follows at the end of the turn.
+  void submit_prepared();
   /// For registering files and buffers.
   io_uring& ring();
   /// Operations submitted or prepared whose final answer has not come.
