@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <unordered_map>
@@ -131,7 +132,6 @@ class Trees {
   template <Side kSide, bool kKeepPath>
   Result<Landing> descend(TreeId tree, ByteView key, Path* path);
   Result<Landing> descend(TreeId tree, ByteView key, Path& path);
-  Result<Landing> descend_cached(TreeId tree, ByteView key, Path& path);
   Result<std::optional<LeafPosition>> first_from(TreeId tree, ByteView key, Lsn& seen);
   Result<std::optional<LeafPosition>> last_below(TreeId tree, ByteView bound, Lsn& seen);
   std::unexpected<Error> page_fault(PageId id);
@@ -140,6 +140,7 @@ class Trees {
 
   // trees_write.cc
   Result<Path> prepare(TreeId tree, ByteView key, std::uint64_t& frames);
+  Path path_for_change(TreeId tree, ByteView key);
   Page writable(Path& path, std::uint32_t level, Lsn lsn);
   void add_pages(Path& path, TreeId tree, Lsn lsn);
   void split_page(Path& path, std::uint32_t level, ByteView key, std::uint32_t position, Lsn lsn);
@@ -158,8 +159,22 @@ class Trees {
   static std::optional<std::uint32_t> last_child(PageView page);
   void give_up_last_child(Page page);
 
+  /// The path of a batch's first prepared change. A batch of one change takes it over instead of descending again:
+  /// the batch holds its pages, and nothing has changed since.
+  struct Prepared {
+    bool is_for(TreeId wanted, ByteView wanted_key) const {
+      return changes == 1 && tree == wanted && std::ranges::equal(ByteView(key.data(), key_bytes), wanted_key);
+    }
+    std::uint32_t changes = 0;  // prepared by the batch; 0 as soon as a tree changes
+    TreeId tree{};
+    std::uint32_t key_bytes = 0;
+    KeyBuffer key;
+    Path path;
+  };
+
   PageCache& cache_;
   PageSource& source_;
+  Prepared prepared_;
   std::unordered_map<TreeId, PageId> roots_;
   Lsn roots_changed_{};
   PageId fault_{};

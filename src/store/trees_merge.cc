@@ -32,10 +32,9 @@ std::optional<std::uint32_t> only_child(PageView page) {
 }  // namespace
 
 bool Trees::erase(TreeId tree, ByteView key, Lsn lsn) {
-  Path path;
-  const auto landing = descend_cached(tree, key, path);
-  if (!landing->at_leaf()) return false;
-  const SlotSearch search = landing->page().find(key);
+  Path path = path_for_change(tree, key);
+  if (path.bottom > 0) return false;
+  const SlotSearch search = path.page(0).find(key);
   if (!search.found) return false;
   Page leaf = writable(path, 0, lsn);
   leaf.erase(search.slot);
@@ -58,12 +57,11 @@ void Trees::finish_batch() {
 /// Looks again at the leaf for `key`: other changes of the batch may have filled, split, joined or freed it.
 void Trees::rebalance(TreeId tree, ByteView key, Lsn lsn) {
   if (!roots_.contains(tree)) return;
-  Path path;
-  const auto landing = descend_cached(tree, key, path);
-  if (!landing->at_leaf() || path.top == 0) return;
-  if (landing->page().count() == 0) {
+  Path path = path_for_change(tree, key);
+  if (path.bottom > 0 || path.top == 0) return;
+  if (path.page(0).count() == 0) {
     remove_page(path, 0, lsn);
-  } else if (is_underfull(landing->page())) {
+  } else if (is_underfull(path.page(0))) {
     merge_page(path, 0, lsn);
   }
 }

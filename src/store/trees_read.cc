@@ -15,6 +15,7 @@ PageId Trees::detach(TreeId tree, Lsn lsn) {
   const auto found = roots_.find(tree);
   ASSERT(found != roots_.end());
   const PageId root = found->second;
+  prepared_.changes = 0;
   roots_.erase(found);
   roots_changed_ = lsn;
   return root;

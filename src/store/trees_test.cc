@@ -74,6 +74,48 @@ TEST_F(TreesTest, UnknownTreeIsAnErrorAndUnknownKeyIsNone) {
   EXPECT_FALSE(erase("a"));
 }
 
+TEST_F(TreesTest, ABatchOfOneChangeDescendsOnce) {
+  for (int i = 0; i < 1000; ++i) put(key(i), std::string(100, 'v'));
+  const unsigned levels = page(root).level() + 1;
+  ASSERT_GE(levels, 2u);
+  std::uint64_t before = kit.cache->hits();
+  put(key(500), std::string(100, 'w'));
+  EXPECT_EQ(kit.cache->hits(), before + levels);
+  before = kit.cache->hits();
+  EXPECT_TRUE(erase(key(501)));
+  EXPECT_EQ(kit.cache->hits(), before + levels);
+}
+
+TEST_F(TreesTest, ThePathOfAnAbandonedBatchIsForgotten) {
+  for (int i = 0; i < 1000; ++i) put(key(i), std::string(100, 'v'));
+  std::uint64_t frames = 0;
+  kit.trees->begin_batch();
+  ASSERT_TRUE(kit.trees->prepare_put(kTree, as_bytes(key(500)), 100, frames));
+  // The leaf of that path splits, or goes, before the same change comes again.
+  for (int i = 0; i < 100; ++i) put(key(500) + std::to_string(i), std::string(100, 'n'));
+  put(key(500), "new");
+  for (int i = 400; i < 500; ++i) EXPECT_TRUE(erase(key(i)));
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(get(key(500) + std::to_string(i)), std::string(100, 'n'));
+  EXPECT_EQ(get(key(500)), "new");
+  check();
+}
+
+TEST_F(TreesTest, ALaterChangeOfABatchSeesTheSplitsOfTheEarlier) {
+  for (int i = 0; i < 1000; ++i) put(key(i), std::string(100, 'v'));
+  std::uint64_t frames = 0;
+  kit.trees->begin_batch();
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_TRUE(kit.trees->prepare_put(kTree, as_bytes(key(500) + std::to_string(i)), 900, frames));
+  }
+  kit.lsn = Lsn{kit.lsn.value() + 1};
+  for (int i = 0; i < 50; ++i) {
+    kit.trees->put(kTree, as_bytes(key(500) + std::to_string(i)), as_bytes(std::string(900, 'n')), kit.lsn);
+  }
+  kit.trees->finish_batch();
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(get(key(500) + std::to_string(i)), std::string(900, 'n'));
+  check();
+}
+
 TEST_F(TreesTest, EmptyKeyAndEmptyValueAreLikeOthers) {
   put("", "");
   put("a", "");

@@ -6,6 +6,7 @@
 namespace cenote::store {
 
 PageId Trees::create(TreeId tree, Lsn lsn) {
+  prepared_.changes = 0;
   Frame& root = cache_.create(source_.allocate_page(), lsn);
   Page::format(root.data, {root.id, tree, 0}, {{}, std::nullopt}).set_lsn(lsn);
   attach(tree, root.id);
@@ -15,6 +16,7 @@ PageId Trees::create(TreeId tree, Lsn lsn) {
 
 void Trees::begin_batch() {
   ASSERT(shrunk_.empty());
+  prepared_.changes = 0;
   cache_.begin_batch();
 }
 
@@ -26,6 +28,11 @@ Result<Trees::Path> Trees::prepare(TreeId tree, ByteView key, std::uint64_t& fra
   for (std::uint32_t level = path.bottom; level <= path.top; ++level) {
     Frame& frame = *path.steps[level].frame;
     if (cache_.hold(frame)) frames += cache_.frames_to_modify(frame);
+  }
+  if (++prepared_.changes == 1) {
+    prepared_.tree = tree;
+    prepared_.key_bytes = static_cast<std::uint32_t>(copy_key(key, prepared_.key).size());
+    prepared_.path = path;
   }
   return path;
 }
@@ -72,11 +79,16 @@ Result<> Trees::prepare_erase(TreeId tree, ByteView key, std::uint64_t& frames) 
   return {};
 }
 
-/// `descend` where every page is known to be cached and checked, since the batch has prepared it.
-Result<Trees::Landing> Trees::descend_cached(TreeId tree, ByteView key, Path& path) {
-  auto landing = descend(tree, key, path);
+/// The path to `key` where every page is known to be cached and checked, since the batch has prepared it; for the
+/// change that follows, after which no path of before is good any more.
+Trees::Path Trees::path_for_change(TreeId tree, ByteView key) {
+  const bool known = prepared_.is_for(tree, key);
+  prepared_.changes = 0;
+  if (known) return prepared_.path;
+  Path path;
+  const auto landing = descend(tree, key, path);
   ASSERT(landing.has_value());
-  return landing;
+  return path;
 }
 
 Page Trees::writable(Path& path, std::uint32_t level, Lsn lsn) {
@@ -89,9 +101,8 @@ Page Trees::writable(Path& path, std::uint32_t level, Lsn lsn) {
 
 void Trees::put(TreeId tree, ByteView key, ByteView value, Lsn lsn) {
   ASSERT(key.size() <= kMaxKeyBytes && value.size() <= kMaxValueBytes);
-  Path path;
-  const auto landing = descend_cached(tree, key, path);
-  if (!landing->at_leaf()) add_pages(path, tree, lsn);
+  Path path = path_for_change(tree, key);
+  if (path.bottom > 0) add_pages(path, tree, lsn);
   Page leaf = writable(path, 0, lsn);
   SlotSearch search = leaf.find(key);
   if (search.found) {
