@@ -65,6 +65,16 @@ struct Bench {
   Bytes data;
   std::uint64_t issued = 0;
   std::uint64_t random = 88172645463325252ull;
+  std::uint64_t sequence = 0;
+
+  /// As a client numbers its requests: its result is kept until a later request says that it arrived.
+  RequestId next_id() {
+    ++sequence;
+    return {.session = 1,
+            .sequence = sequence,
+            .expiry = store.reactor().wall_now() + std::chrono::seconds(30),
+            .acknowledged = sequence > 2 * kDepth ? sequence - 2 * kDepth : 0};
+  }
 
   std::uint64_t next_random() {
     random ^= random << 13;
@@ -95,7 +105,7 @@ std::pair<std::uint64_t, RecordRange> place_of(Bench& bench, const Workload& wor
 Task<Result<>> update(Bench& bench, const Workload& workload, std::uint64_t index) {
   const auto [dkey, range] = place_of(bench, workload, index);
   UpdateRequest request{
-      .container = bench.container, .object = kObject, .dkey = number_key(dkey), .akeys = {}, .id = {}};
+      .container = bench.container, .object = kObject, .dkey = number_key(dkey), .akeys = {}, .id = bench.next_id()};
   AkeyUpdate& akey = request.akeys.emplace_back();
   akey.bytes = workload.bytes;
   if (is_small(workload.what)) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <optional>
-#include <vector>
 
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
@@ -34,11 +33,14 @@ struct Segment {
   std::uint64_t room = 0;
 };
 
-Result<std::vector<Segment>> segments_of(const FetchRequest& request, const FetchReply& reply) {
+/// One range is the usual case and costs no allocation.
+using Segments = SmallVector<Segment, 2>;
+
+Result<Segments> segments_of(const FetchRequest& request, const FetchReply& reply) {
   if (reply.akeys.size() != request.akeys.size()) {
     return failf(Code::kMalformed, "fetch reply has {} akeys, asked were {}", reply.akeys.size(), request.akeys.size());
   }
-  std::vector<Segment> segments;
+  Segments segments;
   std::uint64_t received = 0;
   std::uint64_t belongs = 0;
   const auto add = [&](std::uint64_t sent, std::uint64_t room) {
@@ -111,6 +113,8 @@ void fill_checksums(UpdateRequest& request, const Scattered<const std::byte>& pa
   std::uint64_t at = 0;
   for (AkeyUpdate& akey : request.akeys) {
     akey.checksums.clear();
+    // All, unless ranges cut chunks. What is larger than any payload is refused later, by `validate`.
+    akey.checksums.reserve(chunk_count(std::min<std::uint64_t>(akey.bytes, kMaxPayloadBytes)));
     const auto add = [&akey](std::uint32_t checksum) { akey.checksums.push_back(checksum); };
     if (akey.kind == ValueKind::kSingle) {
       for_each_chunk(payload, at, akey.bytes, add);
@@ -139,10 +143,11 @@ Result<> settle_payload(const FetchRequest& request, const FetchReply& reply, st
     return failf(Code::kInvalidArgument, "the fetch needs {} bytes of memory and was given {}",
                  last.belongs_at + last.room, into.bytes());
   }
-  if (verify_checksums) CHECK_OK(verify(request, reply, segments, into));
+  if (verify_checksums) CHECK_OK(verify(request, reply, segments.view(), into));
 
   // From the back, so that nothing is overwritten before it has moved; in the usual case nothing moves at all.
-  for (auto segment = segments.rbegin(); segment != segments.rend(); ++segment) {
+  const std::span<const Segment> in_order = segments.view();
+  for (auto segment = in_order.rbegin(); segment != in_order.rend(); ++segment) {
     if (segment->received_at != segment->belongs_at && segment->sent > 0) {
       Bytes moved;
       moved.reserve(segment->sent);

@@ -116,6 +116,7 @@ class ChunkSums {
 
 void Answer::add_checksums(std::uint32_t akey, std::size_t& next) {
   AkeyFetched& fetched = fetched_.reply.akeys[akey];
+  fetched.checksums.reserve(chunk_count(fetched.bytes));  // all, unless ranges cut chunks
   ChunkSums sums(fetched.checksums);
   const auto add_piece = [&](const FetchPiece& piece, bool last) {
     if (piece.from == FetchPiece::From::kZeroes) {

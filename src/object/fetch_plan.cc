@@ -165,6 +165,7 @@ void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint64_t 
   piece.lead = static_cast<std::uint32_t>(from % kChecksumChunkBytes);
   if (!entry.checksums.empty()) {
     piece.checksum = static_cast<std::uint32_t>(checksums.size());
+    checksums.reserve(checksums.size() + piece.chunks);
     for (std::uint32_t i = 0; i < piece.chunks; ++i) checksums.push_back(entry.checksum(piece.chunk + i));
   }
   if (entry.is_inline) {

@@ -125,6 +125,21 @@ TEST(Codec, RoundTrip) {
   }
 }
 
+// What is reserved is exactly what is used: one allocation, and nothing for it to outgrow.
+template <typename Message>
+void expect_one_allocation(const Message& message) {
+  Bytes out;
+  encode(message, out);
+  EXPECT_EQ(out.capacity(), out.size());
+}
+
+TEST(Codec, MessagesOfTheHotPathAreEncodedInOneAllocation) {
+  expect_one_allocation(update_request());
+  expect_one_allocation(UpdateReply{Epoch(7)});
+  expect_one_allocation(fetch_request());
+  expect_one_allocation(fetch_reply());
+}
+
 TEST(Codec, FieldsSurvive) {
   Bytes encoded;
   encode(update_request(), encoded);

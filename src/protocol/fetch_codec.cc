@@ -5,6 +5,26 @@ namespace {
 
 using namespace wire;
 
+constexpr std::size_t kRequestHeadBytes = 16 + 16 + 8 + 4 + 2;
+constexpr std::size_t kAkeyFetchHeadBytes = 4 + 4 + 8;
+constexpr std::size_t kReplyHeadBytes = 8 + 4;
+constexpr std::size_t kAkeyFetchedHeadBytes = 4 + 4 + 8 + 4 + 4 + 4;
+
+std::size_t encoded_bytes(const FetchRequest& request) {
+  std::size_t bytes = kRequestHeadBytes + request.dkey.size();
+  for (const AkeyFetch& akey : request.akeys)
+    bytes += kAkeyFetchHeadBytes + akey.akey.size() + akey.ranges.size() * kRangeBytes;
+  return bytes;
+}
+
+std::size_t encoded_bytes(const FetchReply& reply) {
+  std::size_t bytes = kReplyHeadBytes;
+  for (const AkeyFetched& akey : reply.akeys)
+    bytes += kAkeyFetchedHeadBytes + akey.range_bytes.size() * sizeof(std::uint64_t) + akey.holes.size() * kRangeBytes +
+             akey.checksums.size() * sizeof(std::uint32_t);
+  return bytes;
+}
+
 void put(Encoder& out, const AkeyFetch& akey) {
   put_enum(out, akey.kind);
   put_enum(out, akey.condition);
@@ -66,6 +86,7 @@ Result<> take(Decoder& in, AkeyFetched& akey) {
 }  // namespace
 
 void encode(const FetchRequest& request, Bytes& out) {
+  make_room(out, encoded_bytes(request));
   Encoder to(out);
   wire::put(to, request.container);
   wire::put(to, request.object);
@@ -97,6 +118,7 @@ Result<FetchRequest> decode_fetch_request(ByteView from) {
 }
 
 void encode(const FetchReply& reply, Bytes& out) {
+  make_room(out, encoded_bytes(reply));
   Encoder to(out);
   to.integer(reply.epoch.value());
   to.integer(static_cast<std::uint32_t>(reply.akeys.size()));

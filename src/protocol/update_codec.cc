@@ -5,6 +5,17 @@ namespace {
 
 using namespace wire;
 
+constexpr std::size_t kHeadBytes = 16 + 16 + 32 + 4 + 2;
+constexpr std::size_t kAkeyHeadBytes = 4 + 4 + 8 + 4 + 4;
+
+std::size_t encoded_bytes(const UpdateRequest& request) {
+  std::size_t bytes = kHeadBytes + request.dkey.size();
+  for (const AkeyUpdate& akey : request.akeys)
+    bytes += kAkeyHeadBytes + akey.akey.size() + akey.ranges.size() * kRangeBytes +
+             akey.checksums.size() * sizeof(std::uint32_t);
+  return bytes;
+}
+
 void put(Encoder& out, const AkeyUpdate& akey) {
   put_enum(out, akey.kind);
   put_enum(out, akey.condition);
@@ -40,6 +51,7 @@ Result<> take(Decoder& in, AkeyUpdate& akey) {
 }  // namespace
 
 void encode(const UpdateRequest& request, Bytes& out) {
+  make_room(out, encoded_bytes(request));
   Encoder to(out);
   wire::put(to, request.container);
   wire::put(to, request.object);

@@ -11,6 +11,10 @@ namespace cenote::wire {
 // Fixed parts of the messages. They bound what a count may claim before anything is allocated for it.
 inline constexpr std::size_t kRangeBytes = 16;
 
+/// Makes room for all of a message before its first byte is appended: a message costs one allocation, not one for each
+/// time that the vector outgrows itself.
+inline void make_room(Bytes& out, std::size_t message_bytes) { out.reserve(out.size() + message_bytes); }
+
 inline void put(Encoder& out, const ObjectId& object) {
   out.integer(object.high());
   out.integer(object.low());
