@@ -94,6 +94,10 @@ Result<Settings> Settings::load(std::optional<std::string> file, Environment env
 Result<> Settings::read_file(const std::string& path) {
   std::error_code missing;
   if (!std::filesystem::exists(path, missing)) return failf(Code::kNotFound, "no configuration file '{}'", path);
+  // Opening it would succeed, and it would read as empty.
+  if (std::filesystem::is_directory(path, missing)) {
+    return failf(Code::kInvalidArgument, "'{}' is a directory: name a configuration file", path);
+  }
   toml::table table;
   // The one library here that reports by exception; it ends at this edge.
   try {

@@ -9,14 +9,16 @@ namespace {
 using wire::check_limit;
 
 Result<> check_key(ByteView key, KeyFlavour flavour, std::uint32_t limit, std::string_view what) {
-  if (key.empty()) return failf(Code::kInvalidArgument, "{}: empty", what);
+  if (key.empty()) return failf(Code::kInvalidArgument, "the {} is empty: it needs 1 to {} bytes", what, limit);
   if (flavour == KeyFlavour::kUint64) {
     if (key.size() == sizeof(std::uint64_t)) return {};
     return failf(Code::kTypeMismatch, "{}: {} bytes, but keys of the uint64 flavour have 8", what, key.size());
   }
   // Counting zero bytes is needed only where they could matter.
   if (key.size() * 2 <= limit) return {};
-  return check_limit(counted_key_bytes(key), limit, what);
+  const std::uint64_t bytes = counted_key_bytes(key);
+  if (bytes <= limit) return {};
+  return failf(Code::kOutOfRange, "the {} has {} bytes, the limit is {} (zero bytes count twice)", what, bytes, limit);
 }
 
 Result<> check_dkey(const ObjectId& object, ByteView dkey) {

@@ -104,7 +104,7 @@ inline void take_checksums(Decoder& in, std::size_t count, Checksums& checksums)
 /// A count or size against its limit.
 inline Result<> check_limit(std::uint64_t value, std::uint64_t limit, std::string_view what) {
   if (value > limit) [[unlikely]]
-    return failf(Code::kOutOfRange, "{}: {}, the limit is {}", what, value, limit);
+    return failf(Code::kOutOfRange, "{}: {} is over the limit of {}", what, value, limit);
   return {};
 }
 

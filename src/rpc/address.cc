@@ -95,7 +95,8 @@ Result<std::vector<Address>> resolve_blocking(const Address& address) {
   addrinfo* found = nullptr;
   const int problem = getaddrinfo(address.host.c_str(), nullptr, &hints, &found);
   if (problem != 0) {
-    return failf(Code::kNotFound, "cannot resolve '{}': {}", address.host, gai_strerror(problem));
+    return failf(Code::kNotFound, "cannot resolve '{}': {}; check the name, or write an IP address", address.host,
+                 gai_strerror(problem));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
   std::vector<Address> all;

@@ -40,7 +40,7 @@ class WithoutAServer(SystemTest):
     def test_name_that_does_not_resolve(self):
         done = cenote("pool", "list", "--server", "no-such-host.invalid:7777")
         self.assertIn(done.returncode, (NOT_FOUND, UNREACHABLE))
-        self.assert_fails(done, done.returncode, "no-such-host.invalid")
+        self.assert_fails(done, done.returncode, "no-such-host.invalid", "check the name")
 
     def test_nobody_listens(self):
         address = f"127.0.0.1:{unused_port()}"
@@ -78,6 +78,8 @@ class WithoutAServer(SystemTest):
                     file.write(text)
                 self.assert_fails(cenote("pool", "list", "--config", path), USAGE, path, place)
         self.assert_fails(cenote("pool", "list", "--config", self.path("none.toml")), NOT_FOUND, "none.toml")
+        # Opening a directory works, and it reads as empty.
+        self.assert_fails(cenote("pool", "list", "--config", self.directory), USAGE, self.directory, "directory")
 
     def test_wrong_setting_is_named_with_its_origin(self):
         self.assert_fails(cenote("pool", "list", CENOTE_TIMEOUT="soon"), USAGE, "client.timeout", "CENOTE_TIMEOUT", "soon")
@@ -120,12 +122,23 @@ class WithAServer(SystemTest):
     def test_keys_and_values_over_their_limit(self):
         self.succeeds(self.engine, "kv", "put", self.container, "k" * 512, "fits")
         self.fails(self.engine, USAGE, "kv", "put", self.container, "k" * 513, "does not", says=["512"])
-        self.fails(self.engine, USAGE, "kv", "put", self.container, "", "no key")
+        for verb in (["put", self.container, "", "no key"], ["get", self.container, ""], ["del", self.container, ""],
+                     ["get", self.container, "k" * 513], ["del", self.container, "k" * 513]):
+            with self.subTest(verb):
+                self.fails(self.engine, USAGE, "kv", *verb, says=["key", "1 to 512"])
         limit = 1 << 20
         self.succeeds(self.engine, "kv", "put", self.container, "big", "--stdin", stdin=b"v" * limit)
         self.fails(self.engine, USAGE, "kv", "put", self.container, "bigger", "--stdin", stdin=b"v" * (limit + 1),
                    says=[limit])
-        self.fails(self.engine, USAGE, "object", "put", self.container, "new", "dkey", "a" * 257, "x", says=["256"])
+        self.fails(self.engine, USAGE, "object", "put", self.container, "new", "dkey", "a" * 257, "x",
+                   says=["akey", "257 bytes", "256"])
+        self.fails(self.engine, USAGE, "object", "put", self.container, "new", "d" * 513, "akey", "x",
+                   says=["dkey", "513 bytes", "512"])
+        self.fails(self.engine, USAGE, "object", "put", self.container, "new", "", "akey", "x", says=["dkey", "empty"])
+        for bytes_in_all, more in ((limit + 1, []), (2 * limit + 1, ["--array"])):
+            with self.subTest(bytes_in_all):
+                self.fails(self.engine, USAGE, "object", "put", self.container, "new", "d", "a", "--file", "-", *more,
+                           stdin=b"v" * bytes_in_all, says=[bytes_in_all])
 
     def test_ranges_that_are_none(self):
         self.succeeds(self.engine, "object", "put", self.container, "new", "d", "a", "x")
@@ -134,8 +147,28 @@ class WithAServer(SystemTest):
                           ["--offset", str(2**64), "--bytes", "1"]):
             with self.subTest(arguments):
                 self.fails(self.engine, USAGE, "object", "get", self.container, "0" * 32, "d", "a", "--array", *arguments)
+        done = self.cenote(self.engine, "object", "put", self.container, "new", "d", "a", "x", "--array", "--offset", "-1")
+        self.assert_fails(done, USAGE, "--offset", "'-1' is no whole number from 0")
+        self.assertLess(len(done.stderr), 200)
+        self.fails(self.engine, USAGE, "object", "put", self.container, "new", "d", "a", "xy", "--array",
+                   "--offset", 2**64 - 1)
         self.fails(self.engine, USAGE, "object", "get", self.container, "no object id", "d", "a")
         self.fails(self.engine, USAGE, "bench", self.container, "--size", "3000", says=["3000"])
+
+    def test_ranges_that_are_not_aligned_are_served(self):
+        made = self.json_of(self.engine, "object", "put", self.container, "new", "d", "a", "0123456789", "--array", "--offset",
+                            4093)
+        self.assertEqual(self.succeeds(self.engine, "object", "get", self.container, made["object"], "d", "a", "--array",
+                                       "--offset", 4095, "--bytes", 5), b"23456")
+
+    def test_paths_of_nothing_and_of_the_wrong_kind(self):
+        self.succeeds(self.engine, "container", "create", "pool/files", "--type", "posix")
+        self.fails(self.engine, NOT_FOUND, "fs", "ls", "nopool/files:/", says=["nopool"])
+        self.fails(self.engine, NOT_FOUND, "fs", "ls", "pool/files:/none", says=["/none"])
+        self.fails(self.engine, NOT_FOUND, "fs", "cp", self.path("none"), "pool/files:/x", says=["none"])
+        self.fails(self.engine, USAGE, "fs", "mkdir", "pool/files:/" + "n" * 256, says=["256", "255"])
+        self.fails(self.engine, CONFLICT, "fs", "ls", self.container + ":/", says=["posix"])
+        self.fails(self.engine, CONFLICT, "fs", "cat", "pool/files:/", says=["directory"])
 
     def test_value_of_the_other_kind(self):
         made = self.json_of(self.engine, "object", "put", self.container, "new", "d", "a", "single")

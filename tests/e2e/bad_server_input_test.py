@@ -55,6 +55,21 @@ class BadServerInput(SystemTest):
         done = cenote("server", "--data", self.path("data"), CENOTE_TARGETS="65")
         self.assert_fails(done, USAGE, "server.targets", "$CENOTE_TARGETS")
 
+    def test_half_written_configuration(self):
+        path = self.path("config.toml")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("[server]\ndata = \"" + self.path("da"))
+        self.start_fails(USAGE, "--config", path, says=[path + ":2:"])
+        self.start_fails(USAGE, "--config", self.directory, says=[self.directory, "directory"])
+        self.assertEqual(os.listdir(self.directory), ["config.toml"])
+
+    def test_address_that_is_not_of_this_machine(self):
+        # Of TEST-NET-3, which belongs to nobody.
+        done = cenote("server", "--data", self.path("data"), "--target-size", "64MiB", "--control", "127.0.0.1:0", "--insecure",
+                      "--listen", "203.0.113.1:0")
+        self.assertNotEqual(done.returncode, 0)
+        self.assert_start_fails(done, done.returncode, "203.0.113.1")
+
     def test_listening_to_the_world_must_be_wanted(self):
         done = cenote("server", "--data", self.path("data"), "--listen", "0.0.0.0:0")
         self.assert_fails(done, PERMISSION, "0.0.0.0", "insecure")

@@ -22,7 +22,14 @@ Result<std::string> read_stdin() {
   return data;
 }
 
+/// In the words of this command; the layers below call it a dkey.
+Result<> check_key(std::string_view key) {
+  if (!key.empty() && key.size() <= kMaxDkeyBytes) return {};
+  return failf(Code::kInvalidArgument, "the key has {} bytes; allowed are 1 to {}", key.size(), kMaxDkeyBytes);
+}
+
 Result<> put(Context& context, const Arguments& arguments) {
+  CHECK_OK(check_key(arguments.key));
   std::string value = arguments.value;
   if (arguments.from_stdin) {
     TRY(value, read_stdin());
@@ -39,6 +46,7 @@ Result<> put(Context& context, const Arguments& arguments) {
 }
 
 Result<> get(Context& context, const Arguments& arguments) {
+  CHECK_OK(check_key(arguments.key));
   TRY(Container container, open_container(context, arguments.container));
   TRY(const auto value, container.kv().get(arguments.key, context.bounds()));
   if (!value) return failf(Code::kNotFound, "no key '{}' in container '{}'", arguments.key, arguments.container);
@@ -70,6 +78,7 @@ Result<> list(Context& context, const Arguments& arguments) {
 }
 
 Result<> remove(Context& context, const Arguments& arguments) {
+  CHECK_OK(check_key(arguments.key));
   TRY(Container container, open_container(context, arguments.container));
   CHECK_OK(container.kv().remove(arguments.key, context.bounds()));
   context.out.document({{"deleted", arguments.key}});

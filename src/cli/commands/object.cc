@@ -26,6 +26,15 @@ Result<std::string> payload_of(const Arguments& arguments) {
   return std::string{std::istreambuf_iterator<char>(in), {}};
 }
 
+/// The library's own check of a range tells people where the range of a double ends.
+CLI::Validator whole_number() {
+  return {[](const std::string& text) {
+            const bool digits = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+            return digits ? std::string() : fmt::format("'{}' is no whole number from 0", text);
+          },
+          "UINT"};
+}
+
 Result<ObjectId> object_of(Context& context, Container& container, const Arguments& arguments) {
   if (arguments.object != "new") return ObjectId::parse(arguments.object);
   const ObjectClass object_class = arguments.object_class == "S1" ? ObjectClass::kS1 : ObjectClass::kSX;
@@ -187,8 +196,7 @@ void add_object(CLI::App& app, Context& context) {
   verb->add_option("VALUE", arguments->value, "the bytes, unless --file is given");
   verb->add_option("--file", arguments->file, "take the bytes from this file; '-' for standard input");
   verb->add_flag("--array", arguments->array, "write into an array of bytes");
-  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")
-      ->check(CLI::NonNegativeNumber);
+  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")->check(whole_number());
   verb->add_option("--class", arguments->object_class, "class of a new object")->check(CLI::IsMember({"S1", "SX"}));
   bind(verb, put);
 
@@ -200,7 +208,7 @@ void add_object(CLI::App& app, Context& context) {
   verb->add_option("DKEY", arguments->dkey)->required();
   verb->add_option("AKEY", arguments->akey)->required();
   CLI::Option* array = verb->add_flag("--array", arguments->array, "read from an array");
-  verb->add_option("--offset", arguments->offset, "first byte")->check(CLI::NonNegativeNumber)->needs(array);
+  verb->add_option("--offset", arguments->offset, "first byte")->check(whole_number())->needs(array);
   verb->add_option("--bytes", arguments->bytes, "how many")->check(CLI::Range(1u, kMaxPayloadBytes))->needs(array);
   bind(verb, get);
 
