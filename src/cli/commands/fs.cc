@@ -115,52 +115,66 @@ Task<Result<std::string>> place_in(posix::FileSystem& files, std::string target,
   co_return target;
 }
 
+struct CopyEnds {
+  std::optional<RemotePath> from, to;
+};
+
+Task<Result<CopyStatistics>> copy_between(Reactor& reactor, posix::FileSystem& files, const Arguments& arguments,
+                                          const CopyEnds& ends, Progress& progress) {
+  const CopyOptions options{
+      .recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
+  if (ends.from) co_return co_await copy_out(reactor, files, ends.from->path, arguments.target, options, progress);
+  std::error_code ignored;
+  const bool tree = std::filesystem::is_directory(arguments.path, ignored);
+  CO_TRY(std::string place, co_await place_in(files, ends.to->path, arguments.path, tree));
+  co_return co_await copy_in(reactor, files, arguments.path, std::move(place), options, progress);
+}
+
 Result<> copy(Context& context, const Arguments& arguments) {
-  const auto from = parse_remote(arguments.path);
-  const auto to = parse_remote(arguments.target);
-  if (from.has_value() == to.has_value()) {
+  const CopyEnds ends{.from = parse_remote(arguments.path), .to = parse_remote(arguments.target)};
+  if (ends.from.has_value() == ends.to.has_value()) {
     return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
                  arguments.path, arguments.target);
   }
-  CopyOptions options{
-      .recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
   Progress progress("copying", 0, !context.quiet && !context.out.json());
-  const auto work = [&](async::Client& client, posix::FileSystem& files) -> Task<Result<CopyStatistics>> {
-    if (from) co_return co_await copy_out(client.reactor(), files, from->path, arguments.target, options, progress);
-    std::error_code ignored;
-    const bool tree = std::filesystem::is_directory(arguments.path, ignored);
-    CO_TRY(std::string place, co_await place_in(files, to->path, arguments.path, tree));
-    co_return co_await copy_in(client.reactor(), files, arguments.path, std::move(place), options, progress);
+  const auto work = [&](async::Client& client, posix::FileSystem& files) {
+    return copy_between(client.reactor(), files, arguments, ends, progress);
   };
   const auto started = std::chrono::steady_clock::now();
-  TRY(const CopyStatistics statistics, with_files(context, from ? from->container : to->container, work));
+  TRY(const CopyStatistics statistics,
+      with_files(context, ends.from ? ends.from->container : ends.to->container, work));
   progress.finish();
   print_copy(context, statistics, std::chrono::steady_clock::now() - started);
   return {};
 }
 
+using Rows = std::vector<std::pair<std::string, posix::Attributes>>;
+
+/// What `ls` shows: the entries of a directory, or the one file.
+Task<Result<Rows>> rows_of(posix::FileSystem& files, std::string path) {
+  Rows rows;
+  CO_TRY(const posix::Attributes self, co_await files.stat(path));
+  if (self.type != posix::FileType::kDirectory) {
+    rows.emplace_back(path, self);
+    co_return rows;
+  }
+  std::string after;
+  for (;;) {
+    CO_TRY(const auto page, co_await files.read_directory(path, after));
+    if (page.empty()) co_return rows;
+    after = page.back().name;
+    for (const posix::DirectoryEntry& entry : page) {
+      std::string inner = path;
+      inner.append("/").append(entry.name);
+      CO_TRY(const posix::Attributes attributes, co_await files.stat(std::move(inner), false));
+      rows.emplace_back(entry.name, attributes);
+    }
+  }
+}
+
 Result<> list(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
-  using Rows = std::vector<std::pair<std::string, posix::Attributes>>;
-  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<Rows>> {
-    Rows rows;
-    CO_TRY(const posix::Attributes self, co_await files.stat(where.path));
-    if (self.type != posix::FileType::kDirectory) {
-      rows.emplace_back(where.path, self);
-      co_return rows;
-    }
-    std::string after;
-    for (;;) {
-      CO_TRY(const auto page, co_await files.read_directory(where.path, after));
-      if (page.empty()) co_return rows;
-      after = page.back().name;
-      for (const posix::DirectoryEntry& entry : page) {
-        std::string path = where.path + "/" + entry.name;
-        CO_TRY(const posix::Attributes attributes, co_await files.stat(std::move(path), false));
-        rows.emplace_back(entry.name, attributes);
-      }
-    }
-  };
+  const auto work = [&](async::Client&, posix::FileSystem& files) { return rows_of(files, where.path); };
   TRY(const Rows rows, with_files(context, where.container, work));
   Json entries = Json::array();
   for (const auto& [name, attributes] : rows) {
@@ -187,33 +201,37 @@ Result<> stat(Context& context, const Arguments& arguments) {
   return {};
 }
 
+Task<Result<>> print_file(Context& context, posix::FileSystem& files, std::string path) {
+  CO_TRY(posix::File file, co_await files.open_file(std::move(path)));
+  Bytes buffer(4u << 20);
+  for (std::uint64_t offset = 0;;) {
+    CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
+    CO_CHECK_OK(context.out.raw(as_text(ByteView(buffer).first(got))));
+    offset += got;
+    if (got < buffer.size()) co_return Result<>();
+  }
+}
+
 Result<> cat(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
-  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
-    CO_TRY(posix::File file, co_await files.open_file(where.path));
-    Bytes buffer(4u << 20);
-    for (std::uint64_t offset = 0;;) {
-      CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
-      CO_CHECK_OK(context.out.raw(as_text(ByteView(buffer).first(got))));
-      offset += got;
-      if (got < buffer.size()) co_return true;
-    }
-  };
-  CHECK_OK(with_files(context, where.container, work));
-  return {};
+  const auto work = [&](async::Client&, posix::FileSystem& files) { return print_file(context, files, where.path); };
+  return with_files(context, where.container, work);
+}
+
+Task<Result<>> make_directories(posix::FileSystem& files, std::string path, bool parents) {
+  for (std::size_t end = path.find('/', 1); parents && end != std::string::npos; end = path.find('/', end + 1)) {
+    auto made = co_await files.mkdir(path.substr(0, end), {.mode = 0755});
+    if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
+  }
+  auto made = co_await files.mkdir(path, {.mode = 0755});
+  if (!made && !(parents && made.error() == Code::kExists)) co_return fail(std::move(made).error());
+  co_return Result<>();
 }
 
 Result<> make_directory(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
-  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
-    for (std::size_t end = where.path.find('/', 1); arguments.parents && end != std::string::npos;
-         end = where.path.find('/', end + 1)) {
-      auto made = co_await files.mkdir(where.path.substr(0, end), {.mode = 0755});
-      if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
-    }
-    auto made = co_await files.mkdir(where.path, {.mode = 0755});
-    if (!made && !(arguments.parents && made.error() == Code::kExists)) co_return fail(std::move(made).error());
-    co_return true;
+  const auto work = [&](async::Client&, posix::FileSystem& files) {
+    return make_directories(files, where.path, arguments.parents);
   };
   CHECK_OK(with_files(context, where.container, work));
   context.out.document({{"created", where.path}});
@@ -243,16 +261,24 @@ Task<Result<std::uint64_t>> remove_tree(posix::FileSystem& files, std::string pa
   co_return removed;
 }
 
+Task<Result<std::uint64_t>> remove_one(posix::FileSystem& files, std::string path) {
+  CO_CHECK_OK(co_await files.unlink(std::move(path)));
+  co_return 1;
+}
+
 Result<> remove(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
-  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<std::uint64_t>> {
-    if (arguments.recursive) co_return co_await remove_tree(files, where.path);
-    CO_CHECK_OK(co_await files.unlink(where.path));
-    co_return 1;
+  const auto work = [&](async::Client&, posix::FileSystem& files) {
+    return arguments.recursive ? remove_tree(files, where.path) : remove_one(files, where.path);
   };
   TRY(const std::uint64_t removed, with_files(context, where.container, work));
   context.out.document({{"removed", removed}});
   return {};
+}
+
+Task<Result<>> rename_to(posix::FileSystem& files, std::string from, std::string to) {
+  CO_TRY(std::string place, co_await place_in(files, std::move(to), from, false));
+  co_return co_await files.rename(std::move(from), std::move(place));
 }
 
 Result<> move(Context& context, const Arguments& arguments) {
@@ -262,11 +288,7 @@ Result<> move(Context& context, const Arguments& arguments) {
     return failf(Code::kInvalidArgument, "'{}' and '{}' are in two containers: copy, then remove", arguments.path,
                  arguments.target);
   }
-  const auto work = [&](async::Client&, posix::FileSystem& files) -> Task<Result<bool>> {
-    CO_TRY(std::string place, co_await place_in(files, to.path, from.path, false));
-    CO_CHECK_OK(co_await files.rename(from.path, std::move(place)));
-    co_return true;
-  };
+  const auto work = [&](async::Client&, posix::FileSystem& files) { return rename_to(files, from.path, to.path); };
   CHECK_OK(with_files(context, from.container, work));
   context.out.document({{"from", from.path}, {"to", to.path}});
   return {};

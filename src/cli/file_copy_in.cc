@@ -1,51 +1,19 @@
-#include "file_copy.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <deque>
 #include <filesystem>
 
 #include "cenote/base/format.h"
 #include "cenote/runtime/scope.h"
+#include "file_copy.h"
+#include "local_file.h"
 
 namespace cenote::cli {
 namespace {
 
 namespace stdfs = std::filesystem;
-
-constexpr std::size_t kCopyBytes = 4u << 20;
-
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd) : fd_(fd) {}
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Error system_error(std::string_view what, const std::string& path) {
-  const int number = errno;
-  const Code code = number == ENOENT                      ? Code::kNotFound
-                    : number == EACCES || number == EPERM ? Code::kPermissionDenied
-                    : number == ENOSPC                    ? Code::kDeviceFull
-                                                          : Code::kIoError;
-  return Error(code, fmt::format("cannot {} '{}': {}", what, path, std::strerror(number)));
-}
-
-std::string join(std::string directory, std::string_view name) {
-  if (!directory.ends_with('/')) directory += '/';
-  return directory.append(name);
-}
 
 /// One walk over a tree, shared by the coroutines that copy its files.
 struct CopyIn {
@@ -130,10 +98,8 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
   struct stat status{};
   if (::lstat(source.c_str(), &status) != 0) co_return fail(system_error("read", source));
   if (S_ISDIR(status.st_mode)) {
-    const stdfs::path source_path = entry.path();
-    std::deque<PendingDirectory>& queue = pending;
     CO_TRY(const posix::Directory made, co_await enter_directory(copy, parent.target, name, target_path, status));
-    queue.push_back({source_path, made, target_path});
+    pending.push_back({entry.path(), made, target_path});
   } else if (S_ISLNK(status.st_mode)) {
     std::error_code error;
     const std::string target = stdfs::read_symlink(entry.path(), error).string();
@@ -197,126 +163,6 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
   CO_CHECK_OK(std::move(done));
   if (copy.failure) co_return fail(*std::move(copy.failure));
   co_return copy.statistics;
-}
-
-namespace {
-
-/// A local file that gets its name only when it is whole.
-class PendingFile {
- public:
-  explicit PendingFile(std::string target)
-      : target_(std::move(target)),
-        // Beside the target, so that the rename stays in one file system; a name of its own, since the target's may be
-        // as long as names can be.
-        temporary_((stdfs::path(target_).parent_path() / fmt::format(".cenote-partial-{}", ::getpid())).string()),
-        file_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {}
-  PendingFile(const PendingFile&) = delete;
-  PendingFile& operator=(const PendingFile&) = delete;
-  ~PendingFile() {
-    if (!committed_) ::unlink(temporary_.c_str());
-  }
-
-  Result<> opened() const { return file_.get() >= 0 ? Result<>() : fail(system_error("create", target_)); }
-  Result<> write(std::uint64_t offset, ByteView bytes) {
-    while (!bytes.empty()) {
-      const ssize_t count = ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (count < 0) return fail(system_error("write", target_));
-      bytes = bytes.subspan(static_cast<std::size_t>(count));
-      offset += static_cast<std::uint64_t>(count);
-    }
-    return {};
-  }
-  Result<> commit(std::uint32_t mode, WallTime mtime) {
-    const auto since = mtime.time_since_epoch();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-    const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
-    if (::fchmod(file_.get(), mode) != 0 || ::futimens(file_.get(), times) != 0) {
-      return fail(system_error("set attributes of", target_));
-    }
-    if (::rename(temporary_.c_str(), target_.c_str()) != 0) return fail(system_error("replace", target_));
-    committed_ = true;
-    return {};
-  }
-
- private:
-  std::string target_, temporary_;
-  FileDescriptor file_;
-  bool committed_ = false;
-};
-
-Task<Result<>> copy_file_out(posix::FileSystem& files, std::string source, std::string target,
-                             const posix::Attributes& attributes, CopyStatistics& statistics, Progress& progress) {
-  const std::uint32_t mode = attributes.mode;
-  const WallTime mtime = attributes.mtime;
-  // One more than there should be: a single read then shows the end of a small file.
-  Bytes buffer(std::min<std::uint64_t>(kCopyBytes, attributes.size + 1));
-  CO_TRY(posix::File file, co_await files.open_file(source));
-  PendingFile out(std::move(target));
-  CO_CHECK_OK(out.opened());
-  for (std::uint64_t offset = 0;;) {
-    CO_TRY(const std::uint64_t got, co_await file.read(offset, buffer));
-    CO_CHECK_OK(out.write(offset, ByteView(buffer).first(got)));
-    offset += got;
-    statistics.bytes += got;
-    progress.update(statistics.bytes, statistics.files);
-    if (got < buffer.size()) break;
-  }
-  CO_CHECK_OK(out.commit(mode, mtime));
-  ++statistics.files;
-  co_return Result<>();
-}
-
-Task<Result<>> copy_tree_out(posix::FileSystem& files, std::string source, std::string target,
-                             CopyStatistics& statistics, Progress& progress) {
-  std::deque<std::pair<std::string, std::string>> pending{{source, target}};
-  while (!pending.empty()) {
-    const auto [from, to] = std::move(pending.front());
-    pending.pop_front();
-    std::error_code error;
-    stdfs::create_directories(to, error);
-    if (error) co_return failf(Code::kIoError, "cannot create '{}': {}", to, error.message());
-    ++statistics.directories;
-    std::string after;
-    for (;;) {
-      CO_TRY(const auto page, co_await files.read_directory(from, after));
-      if (page.empty()) break;
-      after = page.back().name;
-      for (const posix::DirectoryEntry& entry : page) {
-        const std::string inner_from = join(from, entry.name);
-        const std::string inner_to = join(to, entry.name);
-        if (entry.type == posix::FileType::kDirectory) {
-          pending.emplace_back(inner_from, inner_to);
-        } else if (entry.type == posix::FileType::kSymlink) {
-          CO_TRY(const std::string link, co_await files.readlink(inner_from));
-          stdfs::remove(inner_to, error);
-          stdfs::create_symlink(link, inner_to, error);
-          if (error) co_return failf(Code::kIoError, "cannot create the link '{}': {}", inner_to, error.message());
-          ++statistics.links;
-        } else {
-          CO_TRY(const posix::Attributes attributes, co_await files.stat(inner_from));
-          CO_CHECK_OK(co_await copy_file_out(files, inner_from, inner_to, attributes, statistics, progress));
-        }
-      }
-    }
-  }
-  co_return Result<>();
-}
-
-}  // namespace
-
-Task<Result<CopyStatistics>> copy_out(Reactor&, posix::FileSystem& files, std::string source, std::string target,
-                                      CopyOptions options, Progress& progress) {
-  CopyStatistics statistics;
-  CO_TRY(const posix::Attributes attributes, co_await files.stat(source));
-  if (attributes.type == posix::FileType::kDirectory) {
-    if (!options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
-    CO_CHECK_OK(co_await copy_tree_out(files, std::move(source), std::move(target), statistics, progress));
-  } else {
-    std::error_code ignored;
-    if (stdfs::is_directory(target, ignored)) target = join(target, stdfs::path(source).filename().string());
-    CO_CHECK_OK(co_await copy_file_out(files, std::move(source), std::move(target), attributes, statistics, progress));
-  }
-  co_return statistics;
 }
 
 }  // namespace cenote::cli
