@@ -21,10 +21,11 @@ std::optional<std::string> some(std::string_view name) {
 }
 
 class SettingsFile : public testing::Test {
- protected:
+ public:
   SettingsFile() : path_(testing::TempDir() + "cenote-settings-test.toml") {}
   ~SettingsFile() override { std::filesystem::remove(path_); }
 
+ protected:
   Result<Settings> load(const std::string& text, Settings::Environment environment = nothing) {
     std::ofstream(path_) << text;
     return Settings::load(path_, environment);

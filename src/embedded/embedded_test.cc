@@ -18,7 +18,7 @@ constexpr OpenOptions kSmall{.create = true, .size_bytes = 64u << 20, .cache_byt
 
 /// A directory of its own for each test, and the store in it.
 class AStore : public testing::Test {
- protected:
+ public:
   AStore() {
     std::string name = testing::TempDir() + "cenote-embedded-XXXXXX";
     if (::mkdtemp(name.data()) == nullptr) std::abort();
@@ -27,6 +27,7 @@ class AStore : public testing::Test {
   }
   ~AStore() override { std::filesystem::remove_all(parent_); }
 
+ protected:
   Container open_new_container(Client& client) {
     EXPECT_TRUE(client.create_pool({.label = "pool", .size_bytes = 0}));
     EXPECT_TRUE(client.create_container({.pool = "pool", .label = "things", .type = "", .properties = {}}));
