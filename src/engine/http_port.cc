@@ -12,24 +12,20 @@
 #include "admin_api.h"
 #include "cenote/base/format.h"
 #include "cenote/base/metrics.h"
+#include "http_stream.h"
 
 namespace cenote::engine {
 namespace {
 
-constexpr std::size_t kThreads = 4;
 constexpr std::size_t kWaitingConnectionsMax = 64;
-constexpr time_t kIoTimeoutSeconds = 5;
-// A stop waits for idle connections that long.
-constexpr time_t kKeepAliveSeconds = 1;
-constexpr std::size_t kKeepAliveRequests = 100;
 constexpr const char* kJson = "application/json";
 
 /// Connections wait here for a thread. When too many do, the accepting thread waits, and further ones stay in the
 /// kernel's bounded queue: nothing grows without a limit.
 class BoundedQueue final : public httplib::TaskQueue {
  public:
-  BoundedQueue() {
-    for (std::size_t count = 0; count < kThreads; ++count) threads_.emplace_back([this] { work(); });
+  explicit BoundedQueue(std::size_t threads) {
+    for (std::size_t count = 0; count < threads; ++count) threads_.emplace_back([this] { work(); });
   }
 
   void enqueue(std::function<void()> job) override {
@@ -71,6 +67,31 @@ class BoundedQueue final : public httplib::TaskQueue {
   std::vector<std::thread> threads_;
 };
 
+/// The library's server, with streams that end.
+class BoundedServer final : public httplib::Server {
+ public:
+  explicit BoundedServer(const HttpLimits& limits) : limits_(limits) {}
+
+  /// Once bound: the library lets five connections wait in the kernel, and the next one loses a second to a dropped
+  /// SYN.
+  void widen_backlog() { ::listen(svr_sock_, static_cast<int>(kWaitingConnectionsMax)); }
+
+ private:
+  bool process_and_close_socket(socket_t socket) override {
+    HttpStream stream(socket, limits_);
+    bool served = false;
+    for (std::size_t left = limits_.requests; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
+      if (!stream.next_request()) break;
+      bool closed = false;
+      served = process_request(stream, left == 1, closed, nullptr);
+      if (!served || closed) break;
+    }
+    return served;
+  }
+
+  HttpLimits limits_;
+};
+
 void answer(httplib::Response& response, Result<std::string> outcome) {
   response.status = outcome ? 200 : http_status(outcome.error());
   response.set_content(outcome ? *outcome : error_json(outcome.error()), kJson);
@@ -95,24 +116,24 @@ Error refusal(int status) {
 }  // namespace
 
 struct HttpPort::Impl {
-  explicit Impl(HttpBackend& b) : backend(b) {}
+  Impl(HttpBackend& b, const HttpLimits& l) : backend(b), limits(l), server(l) {}
 
   void set_limits();
   void add_routes();
 
   HttpBackend& backend;
-  httplib::Server server;
+  HttpLimits limits;
+  BoundedServer server;
   rpc::Address address;
   std::thread thread;
 };
 
 void HttpPort::Impl::set_limits() {
-  server.new_task_queue = [] { return new BoundedQueue; };
+  server.new_task_queue = [threads = limits.threads] { return new BoundedQueue(threads); };
   server.set_payload_max_length(kMaxAdminBodyBytes);
-  server.set_read_timeout(kIoTimeoutSeconds, 0);
-  server.set_write_timeout(kIoTimeoutSeconds, 0);
-  server.set_keep_alive_timeout(kKeepAliveSeconds);
-  server.set_keep_alive_max_count(kKeepAliveRequests);
+  // What an answer's "Keep-Alive" header promises; the times that count are those of the streams.
+  server.set_keep_alive_timeout(std::chrono::floor<std::chrono::seconds>(limits.keep_alive).count());
+  server.set_keep_alive_max_count(limits.requests);
   // The library's default lets a second process share the port unnoticed.
   server.set_socket_options([](socket_t socket) {
     const int yes = 1;
@@ -154,8 +175,9 @@ void HttpPort::Impl::add_routes() {
 
 HttpPort::HttpPort(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Result<std::unique_ptr<HttpPort>> HttpPort::start(const rpc::Address& address, HttpBackend& backend) {
-  auto impl = std::make_unique<Impl>(backend);
+Result<std::unique_ptr<HttpPort>> HttpPort::start(const rpc::Address& address, HttpBackend& backend,
+                                                  const HttpLimits& limits) {
+  auto impl = std::make_unique<Impl>(backend, limits);
   impl->set_limits();
   impl->add_routes();
   impl->address = address;
@@ -170,6 +192,7 @@ Result<std::unique_ptr<HttpPort>> HttpPort::start(const rpc::Address& address, H
                  "the control port cannot listen on {}: the address is in use, or not of this machine; choose another",
                  address.to_string());
   }
+  impl->server.widen_backlog();
   impl->address.port = static_cast<std::uint16_t>(port);
   impl->thread = std::thread([server = &impl->server] { server->listen_after_bind(); });
   // Until the loop runs, stopping it would have no effect.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -23,12 +25,26 @@ class HttpBackend {
   ~HttpBackend() = default;
 };
 
+/// How long one connection may keep a thread. Health checks share the threads with whoever finds the port, so each wait
+/// ends, and so does each request in all.
+struct HttpLimits {
+  std::size_t threads = 16;
+  std::size_t requests = 100;                    ///< of one connection
+  std::chrono::milliseconds silence{2'000};      ///< between two pieces of a request
+  std::chrono::milliseconds request{10'000};     ///< from the first byte of a request to its last
+  std::chrono::milliseconds answer{10'000};      ///< from the first byte of an answer to its last
+  std::chrono::milliseconds keep_alive{1'000};   ///< between requests; a stop waits for idle connections that long
+  std::chrono::milliseconds connection{30'000};  ///< a connection that old gets no further request
+};
+
 /// The control port: /healthz, /readyz, /metrics and the control API over HTTP, on a few threads of its own, so that a
-/// slow reader or a long scrape never holds up a reactor. Bodies, headers, connections and times are bounded.
+/// slow reader or a long scrape never holds up a reactor. Bodies, headers, connections and times are bounded
+/// (`HttpLimits`).
 class HttpPort {
  public:
   /// Serves from now on. kExists when the address is in use. `backend` outlives it.
-  static Result<std::unique_ptr<HttpPort>> start(const rpc::Address& address, HttpBackend& backend);
+  static Result<std::unique_ptr<HttpPort>> start(const rpc::Address& address, HttpBackend& backend,
+                                                 const HttpLimits& limits = {});
   /// Ends all connections and waits for the requests that run.
   ~HttpPort();
 

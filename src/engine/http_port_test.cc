@@ -1,7 +1,12 @@
 #include "http_port.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <httplib.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
@@ -17,10 +22,11 @@ class FakeBackend final : public HttpBackend {
     if (path == "/v1/missing") return fail(Code::kPoolNotFound, "no such pool");
     return nlohmann::json{{"method", static_cast<int>(method)}, {"path", path}, {"body", body}}.dump();
   }
-  std::string metrics() override { return "cenote_test 1\n"; }
+  std::string metrics() override { return text; }
   bool ready() override { return is_ready; }
 
   std::atomic<bool> is_ready = false;
+  std::string text = "cenote_test 1\n";
 };
 
 class HttpPortTest : public testing::Test {
@@ -80,6 +86,93 @@ TEST_F(HttpPortTest, StopsWithConnectionsOpen) {
   EXPECT_EQ(client_.Get("/healthz")->status, 200);
   port_.reset();
   EXPECT_FALSE(client_.Get("/healthz"));
+}
+
+// A connection that speaks HTTP only as far as a test wants.
+class RawConnection {
+ public:
+  explicit RawConnection(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  }
+  RawConnection(RawConnection&& other) noexcept
+      : socket_(std::exchange(other.socket_, -1)), connected_(other.connected_) {}
+  ~RawConnection() {
+    if (socket_ >= 0) ::close(socket_);
+  }
+
+  bool connected() const { return connected_; }
+  bool send(std::string_view text) const {
+    return ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
+  /// Whether the server says something, or hangs up, in that time.
+  bool hears(std::chrono::milliseconds patience) const {
+    pollfd polled{.fd = socket_, .events = POLLIN, .revents = 0};
+    return ::poll(&polled, 1, static_cast<int>(patience.count())) > 0;
+  }
+  /// False when the server has hung up.
+  bool receive(std::string& into) const { return ::recv(socket_, into.data(), into.size(), 0) > 0; }
+
+ private:
+  int socket_;
+  bool connected_ = false;
+};
+
+constexpr std::chrono::milliseconds kNever = std::chrono::hours(1);
+
+TEST_F(HttpPortTest, HalfOpenConnectionsDoNotKeepOthersOut) {
+  const auto port = *HttpPort::start({"127.0.0.1", 0}, backend_, {.silence = kNever, .request = kNever});
+  std::vector<RawConnection> silent;
+  for (int count = 0; count < 15; ++count) {
+    ASSERT_TRUE(silent.emplace_back(port->address().port).send("GET /healthz HTT"));
+  }
+  httplib::Client client("127.0.0.1", port->address().port);
+  const auto answer = client.Get("/healthz");
+  ASSERT_TRUE(answer) << "the silent ones have all threads";
+  EXPECT_EQ(answer->status, 200);
+  silent.clear();
+}
+
+TEST_F(HttpPortTest, SilenceEndsARequest) {
+  const auto port = *HttpPort::start(
+      {"127.0.0.1", 0}, backend_, {.silence = std::chrono::milliseconds(10), .request = kNever, .keep_alive = kNever});
+  const RawConnection silent(port->address().port);
+  ASSERT_TRUE(silent.send("GET /healthz HTT"));
+  EXPECT_TRUE(silent.hears(std::chrono::seconds(60)));
+}
+
+TEST_F(HttpPortTest, ARequestThatTricklesEnds) {
+  const auto port =
+      *HttpPort::start({"127.0.0.1", 0}, backend_, {.silence = kNever, .request = std::chrono::milliseconds(200)});
+  const RawConnection trickling(port->address().port);
+  ASSERT_TRUE(trickling.send("GET /healthz HTTP/1.1\r\nX: "));
+  const auto begun = std::chrono::steady_clock::now();
+  while (trickling.send("x") && !trickling.hears(std::chrono::milliseconds(5))) {
+    ASSERT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(60)) << "it may go on for ever";
+  }
+}
+
+TEST_F(HttpPortTest, AnOldConnectionGetsNoFurtherRequest) {
+  const auto port = *HttpPort::start({"127.0.0.1", 0}, backend_,
+                                     {.requests = SIZE_MAX, .connection = std::chrono::milliseconds(100)});
+  const RawConnection busy(port->address().port);
+  std::string heard(4096, '\0');
+  const auto begun = std::chrono::steady_clock::now();
+  while (busy.send("GET /healthz HTTP/1.1\r\n\r\n") && busy.receive(heard)) {
+    ASSERT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(60)) << "it may go on for ever";
+  }
+}
+
+TEST_F(HttpPortTest, AnAnswerThatIsReadSlowlyEnds) {
+  backend_.text = std::string(64u << 20, 'm');  // more than socket buffers hold
+  auto port = *HttpPort::start({"127.0.0.1", 0}, backend_, {.answer = std::chrono::milliseconds(10)});
+  const RawConnection lazy(port->address().port);
+  ASSERT_TRUE(lazy.send("GET /metrics HTTP/1.1\r\n\r\n"));
+  ASSERT_TRUE(lazy.hears(std::chrono::seconds(60)));
+  port.reset();  // waits for the requests that run: for ever, if this one did
 }
 
 }  // namespace
