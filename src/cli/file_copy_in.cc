@@ -15,6 +15,8 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
+constexpr Duration kCleanUpTime = std::chrono::seconds(5);
+
 /// One walk over a tree, shared by the coroutines that copy its files.
 struct CopyIn {
   Reactor& reactor;
@@ -35,29 +37,64 @@ struct CopyIn {
   }
 };
 
-Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status,
-                            std::optional<posix::Directory> directory, std::string target) {
-  const FileDescriptor in(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
-  if (in.get() < 0) co_return fail(system_error("read", source));
+/// Where a file goes: `name` inside the open directory, if there is one; `path` from the root in any case.
+struct Place {
+  std::optional<posix::Directory> directory;
+  std::string name, path;
+};
+
+Task<Result<posix::File>> create_file(CopyIn& copy, Place place, const struct stat& status) {
   const posix::CreateOptions create{.mode = status.st_mode & 07777u,
                                     .uid = status.st_uid,
                                     .gid = status.st_gid,
                                     .exclusive = false,
                                     .truncate = true};
-  auto opened = directory ? co_await copy.files.create_at(*directory, std::move(target), create)
-                          : co_await copy.files.create(std::move(target), create);
-  if (!opened) co_return fail(opened.error().with_context(source));
-  posix::File file = *std::move(opened);
-  Bytes buffer(std::min<std::size_t>(kCopyBytes, static_cast<std::size_t>(std::max<off_t>(status.st_size, 4096))));
+  if (place.directory) co_return co_await copy.files.create_at(*place.directory, std::move(place.name), create);
+  co_return co_await copy.files.create(std::move(place.path), create);
+}
+
+Task<Result<>> copy_contents(CopyIn& copy, const FileDescriptor& in, std::string source, posix::File file,
+                             std::size_t buffer_bytes) {
+  Bytes buffer(buffer_bytes);
   std::uint64_t offset = 0;
   for (;;) {
     const ssize_t got = ::pread(in.get(), buffer.data(), buffer.size(), static_cast<off_t>(offset));
     if (got < 0) co_return fail(system_error("read", source));
-    if (got == 0) break;
+    if (got == 0) co_return Result<>();
     CO_CHECK_OK(co_await file.write(offset, ByteView(buffer).first(static_cast<std::size_t>(got))));
     offset += static_cast<std::uint64_t>(got);
     copy.statistics.bytes += static_cast<std::uint64_t>(got);
     copy.progress.update(copy.statistics.bytes, copy.statistics.files);
+  }
+}
+
+/// Half a file under its final name passes for a whole one. What was there before this copy stays, though cut, and so
+/// does what has taken the name meanwhile.
+Task<Error> without_partial(CopyIn& copy, posix::File file, std::string path, Error failure) {
+  if (!file.created()) co_return failure;
+  const Until until = Until::at(copy.reactor.now() + kCleanUpTime);
+  Result<> removed;
+  const auto present = co_await copy.files.stat(path, false, until);
+  if (!present) {
+    removed = fail(present.error());
+  } else if (present->object == file.object()) {
+    removed = co_await copy.files.unlink(path, until);
+  }
+  if (removed || removed.error() == Code::kNotFound) co_return failure;
+  co_return Error(failure.code(), fmt::format("{}; '{}' holds a part of it: remove it", failure.message(), path));
+}
+
+Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status, Place place) {
+  const FileDescriptor in(::open(source.c_str(), O_RDONLY | O_CLOEXEC));
+  if (in.get() < 0) co_return fail(system_error("read", source));
+  auto opened = co_await create_file(copy, place, status);
+  if (!opened) co_return fail(opened.error().with_context(source));
+  posix::File file = *std::move(opened);
+  const std::size_t buffer_bytes =
+      std::min<std::size_t>(kCopyBytes, static_cast<std::size_t>(std::max<off_t>(status.st_size, 4096)));
+  auto copied = co_await copy_contents(copy, in, source, file, buffer_bytes);
+  if (!copied) {
+    co_return fail(co_await without_partial(copy, std::move(file), std::move(place.path), std::move(copied).error()));
   }
   ++copy.statistics.files;
   if (copy.acknowledged) {
@@ -68,9 +105,8 @@ Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status
   co_return Result<>();
 }
 
-Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, std::optional<posix::Directory> directory,
-                      std::string target) {
-  auto copied = co_await copy_file_in(*copy, std::move(source), status, directory, std::move(target));
+Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, Place place) {
+  auto copied = co_await copy_file_in(*copy, std::move(source), status, std::move(place));
   if (!copied) copy->fail_with(std::move(copied).error());
   copy->slots.release();
 }
@@ -109,7 +145,7 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
     ++copy.statistics.links;
   } else if (S_ISREG(status.st_mode)) {
     CO_CHECK_OK(co_await copy.slots.acquire(1, Until::forever()));
-    const bool started = copy.scope.spawn(copy_file_task(&copy, source, status, parent.target, name));
+    const bool started = copy.scope.spawn(copy_file_task(&copy, source, status, {parent.target, name, target_path}));
     ASSERT(started);
   } else {
     ++copy.statistics.skipped;
@@ -157,7 +193,7 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
     if (!copy.options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
     done = co_await copy_tree_in(copy, source, std::move(target));
   } else {
-    done = co_await copy_file_in(copy, source, status, std::nullopt, std::move(target));
+    done = co_await copy_file_in(copy, source, status, {std::nullopt, {}, std::move(target)});
   }
   co_await copy.scope.drain();
   CO_CHECK_OK(std::move(done));

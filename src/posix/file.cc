@@ -6,6 +6,8 @@ File::File(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 const ObjectId& File::object() const { return state_->array.object(); }
 
+bool File::created() const { return state_->created; }
+
 Task<Result<std::uint64_t>> File::read(std::uint64_t offset, MutableBytes into, Until until) {
   const auto state = state_;
   co_return co_await state->array.read(offset, into, until);

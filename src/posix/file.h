@@ -9,6 +9,7 @@ namespace cenote::posix {
 struct File::State {
   async::Array array;
   EntryPlace place;  ///< where its attributes lie
+  bool created = false;
   bool written = false;
 };
 

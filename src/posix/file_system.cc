@@ -122,7 +122,11 @@ Task<Result<File>> FileSystem::Impl::create_file(EntryPlace place, std::optional
     CO_CHECK_OK(validate_name(place.name));
     CO_TRY(const Inode made, co_await new_inode(FileType::kFile, options, until));
     auto inserted = co_await entries.insert(place, made, until);
-    if (inserted) co_return open_state(std::move(place), made.object);
+    if (inserted) {
+      File file = open_state(std::move(place), made.object);
+      file.state_->created = true;
+      co_return file;
+    }
     if (inserted.error() != Code::kExists || options.exclusive) co_return fail(std::move(inserted).error());
     CO_TRY(present, co_await entries.get(place, until));
   }

@@ -6,7 +6,7 @@ import os
 import random
 import unittest
 
-from system import CONFLICT, NOT_FOUND, USAGE, SystemTest
+from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest
 
 MIB = 1 << 20
 
@@ -89,6 +89,27 @@ class Files(SystemTest):
             self.assertEqual(file.read(), contents)
         self.succeeds(self.engine, "fs", "rm", "-r", f"{self.home}:/a")
         self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/"), b"")
+
+    def test_a_copy_that_fails_leaves_no_part_behind(self):
+        # A regular file whose reading fails after the target has been made.
+        unreadable = "/proc/self/mem"
+        self.fails(self.engine, FAILURE, "fs", "cp", unreadable, f"{self.home}:/part", says=[unreadable])
+        self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/"), b"")
+        # What was there before is not this copy's to remove.
+        with open(self.path("note"), "wb") as file:
+            file.write(b"note")
+        self.succeeds(self.engine, "fs", "cp", self.path("note"), f"{self.home}:/part")
+        self.fails(self.engine, FAILURE, "fs", "cp", unreadable, f"{self.home}:/part")
+        self.assertIn(b"part", self.succeeds(self.engine, "fs", "ls", f"{self.home}:/").split())
+
+    def test_a_full_system_keeps_no_part_of_what_did_not_fit(self):
+        engine = self.started(data="small", size="64MiB")
+        home = self.with_container(engine, "pool/home", "posix")
+        os.mkdir(self.path("tree"))
+        with open(self.path("tree", "huge"), "wb") as file:
+            file.truncate(256 << 20)  # holes are copied as zeros
+        self.fails(engine, NO_SPACE, "fs", "cp", "-r", self.path("tree"), f"{home}:/tree")
+        self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/tree"), b"")
 
     def test_what_users_get_wrong(self):
         self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/dir")

@@ -73,6 +73,8 @@ class File {
   /// Records the time of the last write through this handle; called once when done.
   Task<Result<>> close(Until until = {});
   const ObjectId& object() const;
+  /// True when the call that gave this handle made the file; false when it was there before.
+  bool created() const;
 
  private:
   friend class FileSystem;
