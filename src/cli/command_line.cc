@@ -3,6 +3,7 @@
 #include "cenote/base/exit_code.h"
 #include "cenote/base/format.h"
 #include "exit_codes.h"
+#include "last_resort.h"
 
 namespace cenote::cli {
 namespace {
@@ -82,8 +83,12 @@ int run_command_line(int argc, char** argv, Settings::Environment environment) {
     return exit_with(context.out, usage_error(app, error));
   }
   context.out.set_json(flags.json);
-  const auto done = run(context, flags, environment);
-  return done ? static_cast<int>(context.exit) : exit_with(context.out, done.error());
+  try {
+    const auto done = run(context, flags, environment);
+    return done ? static_cast<int>(context.exit) : exit_with(context.out, done.error());
+  } catch (const std::exception& exception) {
+    return exit_with(context.out, failure_of(exception));
+  }
 }
 
 }  // namespace cenote::cli

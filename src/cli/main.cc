@@ -2,6 +2,7 @@
 #include <cstdlib>
 
 #include "command_line.h"
+#include "last_resort.h"
 
 namespace {
 
@@ -13,6 +14,7 @@ std::optional<std::string> environment(std::string_view name) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  cenote::cli::end_when_out_of_memory();
   // A reader that has gone away ends in a failed write, which is reported like any other error.
   std::signal(SIGPIPE, SIG_IGN);
   return cenote::cli::run_command_line(argc, argv, environment);

@@ -1,10 +1,16 @@
 #include "cenote/embedded/reactor_thread.h"
 
+#include "cenote/runtime/thread_refused.h"
+
 namespace cenote {
 
 Result<std::unique_ptr<ReactorThread>> ReactorThread::start(UringReactorOptions options) {
   TRY(auto reactor, UringReactor::create(options));
-  return std::unique_ptr<ReactorThread>(new ReactorThread(std::move(reactor)));
+  try {
+    return std::unique_ptr<ReactorThread>(new ReactorThread(std::move(reactor)));
+  } catch (const std::system_error& refused) {
+    return fail(thread_refused(refused));
+  }
 }
 
 ReactorThread::ReactorThread(std::unique_ptr<UringReactor> reactor)

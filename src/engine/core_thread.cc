@@ -1,10 +1,16 @@
 #include "core_thread.h"
 
+#include "cenote/runtime/thread_refused.h"
+
 namespace cenote::engine {
 
 Result<std::unique_ptr<CoreThread>> CoreThread::start(UringReactorOptions options) {
   TRY(auto reactor, UringReactor::create(options));
-  return std::unique_ptr<CoreThread>(new CoreThread(std::move(reactor)));
+  try {
+    return std::unique_ptr<CoreThread>(new CoreThread(std::move(reactor)));
+  } catch (const std::system_error& refused) {
+    return fail(thread_refused(refused));
+  }
 }
 
 CoreThread::CoreThread(std::unique_ptr<UringReactor> reactor)

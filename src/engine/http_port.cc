@@ -12,6 +12,7 @@
 #include "admin_api.h"
 #include "cenote/base/format.h"
 #include "cenote/base/metrics.h"
+#include "cenote/runtime/thread_refused.h"
 #include "http_stream.h"
 
 namespace cenote::engine {
@@ -24,9 +25,16 @@ constexpr const char* kJson = "application/json";
 /// kernel's bounded queue: nothing grows without a limit.
 class BoundedQueue final : public httplib::TaskQueue {
  public:
+  /// Throws what std::thread throws, with no thread left behind.
   explicit BoundedQueue(std::size_t threads) {
-    for (std::size_t count = 0; count < threads; ++count) threads_.emplace_back([this] { work(); });
+    try {
+      for (std::size_t count = 0; count < threads; ++count) threads_.emplace_back([this] { work(); });
+    } catch (...) {
+      shutdown();
+      throw;
+    }
   }
+  ~BoundedQueue() override { shutdown(); }
 
   void enqueue(std::function<void()> job) override {
     std::unique_lock lock(mutex_);
@@ -42,6 +50,7 @@ class BoundedQueue final : public httplib::TaskQueue {
     }
     changed_.notify_all();
     for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
   }
 
  private:
@@ -123,13 +132,15 @@ struct HttpPort::Impl {
 
   HttpBackend& backend;
   HttpLimits limits;
+  std::unique_ptr<BoundedQueue> queue;
   BoundedServer server;
   rpc::Address address;
   std::thread thread;
 };
 
 void HttpPort::Impl::set_limits() {
-  server.new_task_queue = [threads = limits.threads] { return new BoundedQueue(threads); };
+  // The library asks once, on the listening thread, and owns what it gets.
+  server.new_task_queue = [this] { return queue.release(); };
   server.set_payload_max_length(kMaxAdminBodyBytes);
   // What an answer's "Keep-Alive" header promises; the times that count are those of the streams.
   server.set_keep_alive_timeout(std::chrono::floor<std::chrono::seconds>(limits.keep_alive).count());
@@ -194,7 +205,12 @@ Result<std::unique_ptr<HttpPort>> HttpPort::start(const rpc::Address& address, H
   }
   impl->server.widen_backlog();
   impl->address.port = static_cast<std::uint16_t>(port);
-  impl->thread = std::thread([server = &impl->server] { server->listen_after_bind(); });
+  try {
+    impl->queue = std::make_unique<BoundedQueue>(limits.threads);
+    impl->thread = std::thread([server = &impl->server] { server->listen_after_bind(); });
+  } catch (const std::system_error& refused) {
+    return fail(thread_refused(refused));
+  }
   // Until the loop runs, stopping it would have no effect.
   while (!impl->server.is_running()) std::this_thread::yield();
   return std::unique_ptr<HttpPort>(new HttpPort(std::move(impl)));

@@ -5,6 +5,7 @@
 #include <httplib.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 
 #include "admin_api.h"
 #include "cenote/base/format.h"
+#include "core_thread.h"
 
 namespace cenote::engine {
 namespace {
@@ -79,6 +81,22 @@ TEST_F(HttpPortTest, APortInUseIsRefused) {
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error(), Code::kExists);
   EXPECT_NE(second.error().message().find(port_->address().to_string()), std::string::npos);
+}
+
+TEST_F(HttpPortTest, WithoutThreadsItIsAnError) {
+  pthread_attr_t usual, huge;
+  ASSERT_EQ(::pthread_getattr_default_np(&usual), 0);
+  ASSERT_EQ(::pthread_getattr_default_np(&huge), 0);
+  // No address space holds such a stack, so the system refuses every thread.
+  ASSERT_EQ(::pthread_attr_setstacksize(&huge, 1ull << 47), 0);
+  ASSERT_EQ(::pthread_setattr_default_np(&huge), 0);
+  const auto port = HttpPort::start({"127.0.0.1", 0}, backend_);
+  const auto core = CoreThread::start({});
+  ::pthread_setattr_default_np(&usual);
+  ASSERT_FALSE(port.has_value());
+  EXPECT_EQ(port.error(), Code::kResourceExhausted);
+  ASSERT_FALSE(core.has_value());
+  EXPECT_EQ(core.error(), Code::kResourceExhausted);
 }
 
 TEST_F(HttpPortTest, StopsWithConnectionsOpen) {

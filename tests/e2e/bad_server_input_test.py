@@ -3,10 +3,11 @@
 
 import json
 import os
+import resource
 import subprocess
 import unittest
 
-from system import (CENOTE, CONFLICT, BUSY, CORRUPT, NO_SPACE, PATIENCE_S, PERMISSION, USAGE, VERSION, SystemTest, cenote,
+from system import (CENOTE, CONFLICT, BUSY, CORRUPT, FAILURE, NO_SPACE, PATIENCE_S, PERMISSION, USAGE, VERSION, SystemTest, cenote,
                     environment)
 
 
@@ -44,6 +45,24 @@ class BadServerInput(SystemTest):
         self.start_fails(NO_SPACE, "--data", self.path("data"), "--target-size", "60TiB", says=[self.path("data")])
         # A second try with a size that fits is not hindered by what the first one left.
         self.started()
+
+    def test_too_little_memory(self):
+        def limited(*arguments, mebibytes):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (mebibytes << 20, mebibytes << 20))
+            return subprocess.run([CENOTE, *arguments], capture_output=True, env=environment(), preexec_fn=limit,
+                                  timeout=PATIENCE_S, check=False)
+
+        if limited("--version", mebibytes=512).returncode != 0:
+            self.skipTest("this build needs address space for its checks")
+        for mebibytes in (32, 64, 100, 150, 200, 300):
+            with self.subTest(mebibytes):
+                done = limited("server", "--data", self.path("data"), "--targets", "4", "--target-size", "64MiB",
+                               "--cache", "512MiB", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0",
+                               mebibytes=mebibytes)
+                self.assertIn(done.returncode, (FAILURE, BUSY), done.stderr)
+                # Several threads may find out at the same time, so there may be several lines.
+                self.assertIn(b"allow more", done.stderr)
+                self.assertNotIn(b"terminate called", done.stderr)
 
     def test_settings_out_of_range(self):
         for setting, flag, value in (("server.target-size", "--target-size", "1MiB"), ("server.targets", "--targets", "65"),
