@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -81,6 +82,36 @@ class Configuration(SystemTest):
         self.assertEqual(shown["client.timeout"]["origin"], "$CENOTE_TIMEOUT")
         self.assertEqual(shown["server.targets"], {"value": "3", "origin": path, "environment": "CENOTE_TARGETS"})
         self.assertEqual(shown["server.name"]["origin"], "default")
+
+
+class OpenFiles(SystemTest):
+    def limited(self, soft, hard, *arguments):
+        limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return subprocess.Popen([CENOTE, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                env=environment(), preexec_fn=limit)
+
+    def log_of_a_server(self, soft, hard):
+        process = self.limited(soft, hard, "server", "--data", self.path("data"), "--targets", "2", "--target-size", "64MiB",
+                               "--cache", "32MiB", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0")
+        with process:
+            self.assertIn(b"ready", process.stdout.readline())
+            process.send_signal(signal.SIGTERM)
+            return process.communicate(timeout=PATIENCE_S)[1].decode()
+
+    def test_a_server_warns_of_a_low_limit(self):
+        log = self.log_of_a_server(100, 100)
+        self.assertRegex(log, "level=warn .*open files.*ulimit -n.*limit=100")
+        # The soft limit is the server's own to raise.
+        self.assertNotIn("open files", self.log_of_a_server(100, 1024))
+
+    def test_the_doctor_judges_what_a_server_would_get(self):
+        for soft, hard, level in ((100, 100, "warn"), (100, 4096, "ok")):
+            with self.subTest(hard), self.limited(soft, hard, "doctor", "--json", "--data", self.path("data"), "--server",
+                                                  "127.0.0.1:1") as doctor:
+                report = json.loads(doctor.communicate(timeout=PATIENCE_S)[0])
+                finding = next(finding for finding in report["findings"] if finding["check"] == "open files")
+                self.assertEqual(finding["level"], level, finding)
+                self.assertIn(str(hard), finding["found"])
 
 
 class Doctor(SystemTest):

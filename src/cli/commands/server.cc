@@ -3,6 +3,7 @@
 #include "cenote/base/metrics.h"
 #include "cenote/engine/engine.h"
 #include "context.h"
+#include "open_files.h"
 #include "server_options.h"
 #include "setting_flags.h"
 #include "stop_signals.h"
@@ -38,9 +39,15 @@ Result<> serve(Context& context, const Arguments& arguments) {
   const std::string data = options.data_directory;
   StopSignals signals;
   TRY(const auto output, LogOutput::open(logs));
+  const Logger logger(*output, "engine");
+  if (const std::uint64_t limit = raise_open_files_limit(); limit < kOpenFilesLeast) {
+    logger.warn(
+        "few open files are allowed, and each client takes one: raise 'ulimit -n', or LimitNOFILE= of the service",
+        {{"limit", limit}, {"least", kOpenFilesLeast}});
+  }
   MetricRegistry metrics;
   const auto begun = std::chrono::steady_clock::now();
-  auto engine = engine::Engine::start(std::move(options), metrics, Logger(*output, "engine"));
+  auto engine = engine::Engine::start(std::move(options), metrics, logger);
   if (!engine) return fail(in_terms_of_settings(context.settings, engine.error()));
   announce(context, **engine, data, std::chrono::steady_clock::now() - begun);
   signals.wait();

@@ -15,6 +15,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/runtime/uring_reactor.h"
+#include "open_files.h"
 #include "settings.h"
 #include "write_test.h"
 
@@ -50,11 +51,7 @@ Finding check_memlock(const engine::EngineOptions& options) {
   return judge_memlock(found, targets * options.buffer_bytes);
 }
 
-Finding check_open_files() {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_NOFILE, &limit);
-  return judge_open_files(limit.rlim_cur);
-}
+Finding check_open_files() { return judge_open_files(open_files_limit()); }
 
 Finding check_memory(const engine::EngineOptions& options) {
   struct sysinfo info{};
