@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "cenote/runtime/thread_refused.h"
 
 namespace cenote::rpc {
 
@@ -14,10 +15,15 @@ class Resolver::Query final : public Mail, public std::enable_shared_from_this<Q
 
   void begin() {
     self_ = shared_from_this();
-    thread_ = std::jthread([this] {
-      result = resolve_blocking(address_);
+    try {
+      thread_ = std::jthread([this] {
+        result = resolve_blocking(address_);
+        reactor_.post(*this);
+      });
+    } catch (const std::system_error& refused) {
+      result = cenote::fail(thread_refused(refused));
       reactor_.post(*this);
-    });
+    }
   }
   void join() {
     if (thread_.joinable()) thread_.join();
@@ -50,6 +56,9 @@ Task<Result<std::vector<Address>>> Resolver::resolve(Address address, Until unti
   query->begin();
   const Result<> waited = co_await query->done.wait(until);
   if (!waited) co_return failf(waited.error().code(), "cannot resolve '{}': no answer in time", address.host);
+  // To whoever wants a connection, a name without an address is a peer that cannot be reached, and may be back later.
+  if (!query->result && query->result.error() == Code::kNotFound)
+    co_return cenote::fail(Code::kUnreachable, query->result.error().message());
   co_return std::move(query->result);
 }
 

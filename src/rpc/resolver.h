@@ -19,7 +19,7 @@ class Resolver {
   /// Waits for the threads, that is for the system's resolver to give up.
   ~Resolver();
 
-  /// The numeric addresses of `address`. kNotFound, kDeadlineExceeded, kCancelled.
+  /// The numeric addresses of `address`. kUnreachable, kDeadlineExceeded, kCancelled.
   Task<Result<std::vector<Address>>> resolve(Address address, Until until);
 
  private:

@@ -292,6 +292,7 @@ TEST_F(Tcp, AnUnknownNameIsAnError) {
   client.begin(transport, {"no-such-host.invalid", 7777});
   const Result<Reply> reply = call(kEcho, {}, {}, {}, within(30s));
   ASSERT_FALSE(reply);
+  EXPECT_EQ(reply.error().code(), Code::kUnreachable);
   EXPECT_THAT(reply.error().message(), HasSubstr("no-such-host.invalid"));
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "cenote/base/format.h"
 #include "context.h"
@@ -111,6 +112,8 @@ Result<> run(Context& context, const Arguments& arguments) {
   if (bytes < 8 || bytes > (1u << 20) || ((1u << 20) % bytes) != 0) {
     return failf(Code::kInvalidArgument, "--size {} must divide 1 MiB and be at least 8 bytes", arguments.size);
   }
+  // What the parser compares with its range is no number here, and every comparison with that says no.
+  if (!std::isfinite(arguments.seconds)) return fail(Code::kInvalidArgument, "--seconds is no number of seconds");
   std::vector<Row> rows = plan(arguments.workloads, static_cast<std::uint32_t>(bytes), arguments, working_set);
   TRY(Client * client, context.client());
   CHECK_OK(client->run([&](async::Client& inner) { return run_rows(&inner, name, &rows, arguments.keep); }));

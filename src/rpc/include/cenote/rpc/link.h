@@ -127,7 +127,7 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
   virtual ~Transport() = default;
 
-  /// kUnreachable "cannot connect to ADDRESS: REASON", kDeadlineExceeded, kCancelled, kNotFound for an unknown name.
+  /// kUnreachable "cannot connect to ADDRESS: REASON", or "cannot resolve NAME"; kDeadlineExceeded, kCancelled.
   virtual Task<Result<std::unique_ptr<Link>>> connect(Address address, Until until) = 0;
   /// kExists if the address is in use, with what to do about it.
   virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
