@@ -117,6 +117,11 @@ Result<> ensure_folder(const std::string& path) {
   }
   if (errno != ENOENT) return system_failure(fmt::format("cannot use directory '{}'", path));
   if (::mkdir(path.c_str(), kFolderMode) != 0) {
+    const int number = errno;
+    // File systems of the kernel's own, like /proc, say "no such file" to whoever wants to create one.
+    if (number == ENOENT && ::stat(fs::path(path).parent_path().c_str(), &info) == 0)
+      return failf(Code::kPermissionDenied, "cannot create directory '{}': its file system takes none there", path);
+    errno = number;
     return system_failure(fmt::format("cannot create directory '{}' (its parent must exist and be writable)", path));
   }
   return sync_folder(fs::path(path).parent_path().string());

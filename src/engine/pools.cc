@@ -25,7 +25,11 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
   CO_TRY(const auto promised, co_await store_.number(kPromisedKey));
   const std::uint64_t capacity = targets_.capacity_bytes();
   const std::uint64_t left = capacity > promised.record ? capacity - promised.record : 0;
-  if (left == 0 || request.size_bytes > left) {
+  if (left == 0) {
+    co_return failf(Code::kNoSpace, "nothing is left for a pool: all {} bytes are promised to pools; destroy one first",
+                    capacity);
+  }
+  if (request.size_bytes > left) {
     co_return failf(
         Code::kNoSpace,
         "a pool of {} bytes does not fit: {} of {} bytes are promised to pools, {} are left; choose a smaller "

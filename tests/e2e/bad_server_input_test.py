@@ -27,6 +27,9 @@ class BadServerInput(SystemTest):
         self.assertNotEqual(done.returncode, 0)
         self.assert_start_fails(done, done.returncode, "no/such/parent")
 
+    def test_file_system_that_takes_no_directories(self):
+        self.start_fails(PERMISSION, "--data", "/proc/cenote", says=["/proc/cenote"])
+
     def test_file_instead_of_a_directory(self):
         path = self.path("file")
         with open(path, "w", encoding="utf-8") as file:
