@@ -20,8 +20,10 @@ namespace {
 namespace stdfs = std::filesystem;
 
 Task<Result<>> look_inside(Reactor& reactor, media::BlockDevice& device, StoreInspection& inspection,
-                           std::uint64_t cache_bytes) {
+                           const InspectedPath::Member& member, std::uint64_t cache_bytes) {
   store::OpenOptions options;
+  options.system = member.system;
+  options.target = member.target;
   options.cache_bytes = cache_bytes;
   options.read_only = true;
   CO_TRY(const auto opened, co_await store::Store::open(reactor, store::Devices::one(device), options));
@@ -33,15 +35,14 @@ Task<Result<>> look_inside(Reactor& reactor, media::BlockDevice& device, StoreIn
   co_return Result<>();
 }
 
-Task<Result<StoreInspection>> inspect(UringReactor& reactor, std::string name, std::string path,
-                                      std::uint64_t cache_bytes) {
+Task<Result<StoreInspection>> inspect(UringReactor& reactor, InspectedPath::Member member, std::uint64_t cache_bytes) {
   StoreInspection inspection;
-  inspection.name = std::move(name);
-  inspection.path = path;
-  CO_TRY(const auto device, media::UringDevice::open(reactor, std::move(path)));
+  inspection.name = member.name;
+  inspection.path = member.path;
+  CO_TRY(const auto device, media::UringDevice::open(reactor, member.path));
   inspection.bytes = device->block_count() * media::kBlockBytes;
   inspection.superblocks = co_await store::read_superblocks(*device);
-  auto looked = co_await look_inside(reactor, *device, inspection, cache_bytes);
+  auto looked = co_await look_inside(reactor, *device, inspection, member, cache_bytes);
   if (!looked) inspection.flaw = std::move(looked).error();
   co_await device->close();
   co_return inspection;
@@ -81,15 +82,18 @@ Result<InspectedPath> InspectedPath::open(const std::string& path) {
   std::error_code ignored;
   if (!stdfs::exists(path, ignored)) return failf(Code::kNotFound, "'{}' does not exist", path);
   if (!stdfs::is_directory(path, ignored)) {
-    inspected.members_.push_back({path, path});
+    inspected.members_.push_back({path, path, {}, {}});
     return inspected;
   }
   CHECK_OK(inspected.lock(path));
   TRY(const engine::Identity identity, engine::DataDirectory::read_identity(path));
   const auto full = [&](const engine::StoreIdentity& store) { return (stdfs::path(path) / store.path).string(); };
-  inspected.members_.push_back({"coordinator", full(identity.coordinator)});
+  const auto add = [&](std::string name, const engine::StoreIdentity& store) {
+    inspected.members_.push_back({std::move(name), full(store), identity.system, store.id});
+  };
+  add("coordinator", identity.coordinator);
   for (std::size_t index = 0; index < identity.targets.size(); ++index) {
-    inspected.members_.push_back({fmt::format("target {}", index), full(identity.targets[index])});
+    add(fmt::format("target {}", index), identity.targets[index]);
   }
   return inspected;
 }
@@ -112,9 +116,9 @@ InspectedPath::~InspectedPath() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-Result<StoreInspection> inspect_store(const std::string& name, const std::string& path, std::uint64_t cache_bytes) {
+Result<StoreInspection> inspect_store(const InspectedPath::Member& member, std::uint64_t cache_bytes) {
   TRY(const auto thread, ReactorThread::start());
-  return thread->run([&] { return inspect(thread->reactor(), name, path, cache_bytes); });
+  return thread->run([&] { return inspect(thread->reactor(), member, cache_bytes); });
 }
 
 std::string to_text(const StoreInspection& inspection) {

@@ -34,6 +34,8 @@ class InspectedPath {
 
   struct Member {
     std::string name, path;
+    /// Whose it has to be; null where nobody says.
+    Uuid system, target;
   };
   const std::vector<Member>& members() const { return members_; }
 
@@ -45,8 +47,8 @@ class InspectedPath {
 };
 
 /// Opens the store read-only, replays its log in memory, checks everything. Errors only where it cannot be looked at at
-/// all (kLocked, kPermissionDenied, ...); damage is in the result.
-Result<StoreInspection> inspect_store(const std::string& name, const std::string& path, std::uint64_t cache_bytes);
+/// all (kLocked, kPermissionDenied, ...); damage is in the result, and so is kForeign for a store that is another's.
+Result<StoreInspection> inspect_store(const InspectedPath::Member& member, std::uint64_t cache_bytes);
 
 std::string to_text(const StoreInspection& inspection);
 Json to_json(const StoreInspection& inspection);

@@ -2,7 +2,9 @@
 """Damaged media: found, named, never served, and left as they are for whoever repairs them."""
 
 import hashlib
+import json
 import os
+import shutil
 import struct
 import unittest
 
@@ -128,6 +130,22 @@ class Damage(SystemTest):
         os.rename(two, one)
         os.rename(spare, two)
         self.start_fails(server, FAILURE, "targets/")
+        # Whole as they are, they do not belong where they lie.
+        self.debug_names_foreign(server.data, 2)
+
+    def debug_names_foreign(self, data, count):
+        done = cenote("debug", "store", data, "--json")
+        self.assertEqual(done.returncode, FAILURE, done.stderr)
+        flaws = [store["flaw"]["code"] for store in json.loads(done.stdout)["stores"] if not store["whole"]]
+        self.assertEqual(flaws, ["foreign"] * count)
+
+    def test_store_of_another_system(self):
+        server, _ = self.stopped_system()
+        other = self.started(data="other")
+        self.assertEqual(other.stop(), OK, other.text_of_log())
+        shutil.copyfile(os.path.join(other.data, "targets", "1"), os.path.join(server.data, "targets", "1"))
+        self.start_fails(server, FAILURE, "targets/1")
+        self.debug_names_foreign(server.data, 1)
 
 
 class DebugStore(SystemTest):
