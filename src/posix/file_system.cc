@@ -60,11 +60,11 @@ FileSystem::FileSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FileSystem::~FileSystem() = default;
 
 Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until) {
-  if (container.info().type != "posix") {
-    co_return failf(
-        Code::kTypeMismatch,
-        "container '{}' holds no files (its type is '{}'): create one with 'cenote container create --type posix'",
-        container.info().label, container.info().type);
+  if (const std::string& type = container.info().type; type != "posix") {
+    co_return failf(Code::kTypeMismatch,
+                    "container '{}' holds no files ({}): create one with 'cenote container create --type posix'",
+                    container.info().label,
+                    type.empty() ? std::string("it has no type") : fmt::format("its type is '{}'", type));
   }
   auto impl = std::make_unique<Impl>(container);
   CO_TRY(const auto superblock, co_await load_superblock(container, until));

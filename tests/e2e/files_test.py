@@ -129,9 +129,19 @@ class Files(SystemTest):
         fails(USAGE, "mkdir", f"{self.home}:/" + "n/" * 2100, says=["4096"])
         fails(USAGE, "cp", self.path("file"), self.path("other"), says=["POOL/CONTAINER:/PATH"])
         self.succeeds(self.engine, "container", "create", "pool/keys", "--type", "kv")
-        done = self.cenote(self.engine, "fs", "ls", "pool/keys:/")
-        self.assertNotEqual(done.returncode, 0)
-        self.assert_fails(done, done.returncode, "posix")
+        fails(CONFLICT, "ls", "pool/keys:/", says=["posix", "its type is 'kv'"])
+        self.succeeds(self.engine, "container", "create", "pool/any")
+        fails(CONFLICT, "ls", "pool/any:/", says=["posix", "it has no type"])
+        for target in ("/dir", "/dir/", "//dir", "/dir/../dir/."):
+            with self.subTest(target):
+                fails(USAGE, "mv", f"{self.home}:/dir", f"{self.home}:{target}", says=["same"])
+        fails(USAGE, "mv", f"{self.home}:/dir/file", f"{self.home}:/dir", says=["same"])
+
+    def test_keys_have_no_place_among_files(self):
+        for verb in (["put", self.home, "key", "value"], ["get", self.home, "key"], ["list", self.home],
+                     ["del", self.home, "key"]):
+            with self.subTest(verb):
+                self.fails(self.engine, CONFLICT, "kv", *verb, says=["home", "posix", "cenote fs"])
 
 
 if __name__ == "__main__":

@@ -276,8 +276,21 @@ Result<> remove(Context& context, const Arguments& arguments) {
   return {};
 }
 
+/// Without the parts of a path that go nowhere.
+std::string plain(const std::string& path) {
+  std::string text = std::filesystem::path("/" + path).lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text;
+}
+
 Task<Result<>> rename_to(posix::FileSystem& files, std::string from, std::string to) {
+  const auto same = [](const std::string& path) {
+    return failf(Code::kInvalidArgument, "source and target are the same: '{}'", path);
+  };
+  // A directory as target would take the source's name below itself.
+  if (plain(from) == plain(to)) co_return same(from);
   CO_TRY(std::string place, co_await place_in(files, std::move(to), from, false));
+  if (plain(from) == plain(place)) co_return same(from);
   co_return co_await files.rename(std::move(from), std::move(place));
 }
 

@@ -28,13 +28,22 @@ Result<> check_key(std::string_view key) {
   return failf(Code::kInvalidArgument, "the key has {} bytes; allowed are 1 to {}", key.size(), kMaxDkeyBytes);
 }
 
+/// Files are objects, too, and a key written among them could become a part of one.
+Result<Container> open_keys(Context& context, const std::string& name) {
+  TRY(Container container, open_container(context, name));
+  if (container.info().type != "posix") return container;
+  return failf(Code::kTypeMismatch,
+               "container '{}' holds files (its type is 'posix'), not keys: use 'cenote fs', or another container",
+               name);
+}
+
 Result<> put(Context& context, const Arguments& arguments) {
   CHECK_OK(check_key(arguments.key));
   std::string value = arguments.value;
   if (arguments.from_stdin) {
     TRY(value, read_stdin());
   }
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container));
   const auto condition = arguments.only_new ? Precondition::kAbsent : Precondition::kNone;
   auto stored = container.kv().put(arguments.key, value, condition, context.bounds());
   if (!stored && stored.error() == Code::kConditionFailed) {
@@ -47,7 +56,7 @@ Result<> put(Context& context, const Arguments& arguments) {
 
 Result<> get(Context& context, const Arguments& arguments) {
   CHECK_OK(check_key(arguments.key));
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container));
   TRY(const auto value, container.kv().get(arguments.key, context.bounds()));
   if (!value) return failf(Code::kNotFound, "no key '{}' in container '{}'", arguments.key, arguments.container);
   if (!context.out.json()) return context.out.value(as_text(*value));
@@ -58,7 +67,7 @@ Result<> get(Context& context, const Arguments& arguments) {
 }
 
 Result<> list(Context& context, const Arguments& arguments) {
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container));
   Kv kv = container.kv();
   Json keys = Json::array();
   std::uint64_t left = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
@@ -79,7 +88,7 @@ Result<> list(Context& context, const Arguments& arguments) {
 
 Result<> remove(Context& context, const Arguments& arguments) {
   CHECK_OK(check_key(arguments.key));
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container));
   CHECK_OK(container.kv().remove(arguments.key, context.bounds()));
   context.out.document({{"deleted", arguments.key}});
   return {};
