@@ -39,7 +39,7 @@ void Output::document(const Json& json) const {
 
 void Output::event(const Json& json) const {
   if (json_) print(json.dump(-1, ' ', false, Json::error_handler_t::replace));
-  static_cast<void>(finish());
+  if (!finish()) return;  // kept, and reported at the end
 }
 
 Result<> Output::raw(std::string_view bytes) const {
