@@ -53,7 +53,10 @@ Result<std::unique_ptr<CenoteStack>> CenoteStack::start(const Setting& setting, 
   return stack;
 }
 
-CenoteStack::~CenoteStack() = default;
+CenoteStack::~CenoteStack() {
+  container_.reset();
+  if (client_) reactor_->block_on(client_->close());
+}
 
 Result<> CenoteStack::start_engine(const Setting& setting, const StackOptions& options) {
   engine::EngineOptions engine;
@@ -88,7 +91,7 @@ Result<double> CenoteStack::checkpoints() {
 
 Result<> CenoteStack::close() {
   container_.reset();
-  reactor_->block_on(client_->close());
+  if (client_) reactor_->block_on(client_->close());
   client_.reset();
   transport_.reset();
   return engine_->stop();

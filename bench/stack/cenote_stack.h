@@ -30,7 +30,8 @@ class PinnedThread {
 };
 
 struct StackOptions {
-  std::uint64_t target_bytes = 2ull << 30;
+  /// Room for what a comparison overwrites: old versions stay for a minute.
+  std::uint64_t target_bytes = 8ull << 30;
   /// Small, so that every run spans several checkpoints.
   std::uint64_t log_bytes = 8ull << 20;
 };

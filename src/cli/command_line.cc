@@ -38,15 +38,22 @@ Result<> run(Context& context, const GlobalFlags& flags, Settings::Environment e
   if (!flags.server.empty()) context.settings.set_flag("client.server", flags.server, "--server");
   if (!flags.timeout.empty()) context.settings.set_flag("client.timeout", flags.timeout, "--timeout");
   CHECK_OK(context.prepare());
-  return context.action();
+  CHECK_OK(context.action());
+  return context.out.finish();
 }
 
 /// Usage errors in the one-line form of all others, with where to look.
 Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
   std::string path = "cenote";
+  const std::vector<std::string> unknown = app.remaining(true);
   for (const CLI::App* chosen = &app; !chosen->get_subcommands().empty();) {
     chosen = chosen->get_subcommands().front();
     path += " " + chosen->get_name();
+  }
+  // A word that is no verb reads as a missing verb to the parser.
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError) && !unknown.empty()) {
+    return Error(Code::kInvalidArgument,
+                 fmt::format("no command '{} {}' (see '{} --help')", path, unknown.front(), path));
   }
   return Error(Code::kInvalidArgument, fmt::format("{} (see '{} --help')", error.what(), path));
 }

@@ -13,6 +13,7 @@ Result<Client*> Context::client() {
     async::ConnectOptions options;
     options.name = "cenote-cli";
     options.timeout = std::min<Duration>(bounds_.timeout, std::chrono::seconds(5));
+    options.call_timeout = bounds_.timeout;
     TRY(auto connected, connect(settings.text("client.server"), options));
     client_.emplace(std::move(connected));
   }

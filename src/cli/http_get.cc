@@ -40,7 +40,7 @@ Result<Addresses> look_up(const std::string& text) {
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int error = ::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &found);
-  if (error != 0) return failf(Code::kNotFound, "cannot resolve '{}': {}", address.host, ::gai_strerror(error));
+  if (error != 0) return failf(Code::kUnreachable, "cannot resolve '{}': {}", address.host, ::gai_strerror(error));
   return Addresses(found, &::freeaddrinfo);
 }
 

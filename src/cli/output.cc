@@ -1,12 +1,14 @@
 #include "output.h"
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <system_error>
 
 #include "cenote/base/assert.h"
+#include "cenote/base/format.h"
 
 namespace cenote::cli {
 
@@ -14,17 +16,30 @@ std::string dump(const Json& json) { return json.dump(2, ' ', false, Json::error
 
 bool Output::colours() const { return !json_ && isatty(STDOUT_FILENO) != 0; }
 
+void Output::print(std::string text) const {
+  if (error_ != 0) return;
+  text += '\n';
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) error_ = errno;
+}
+
+Result<> Output::finish() const {
+  if (error_ == 0 && std::fflush(stdout) != 0) error_ = errno;
+  // Whoever read the other end has seen enough ('| head'): nothing went wrong.
+  if (error_ == 0 || error_ == EPIPE) return {};
+  return failf(Code::kIoError, "cannot write to standard output: {}", std::generic_category().message(error_));
+}
+
 void Output::line(const std::string& text) const {
-  if (!json_) fmt::print("{}\n", text);
+  if (!json_) print(text);
 }
 
 void Output::document(const Json& json) const {
-  if (json_) fmt::print("{}\n", dump(json));
+  if (json_) print(dump(json));
 }
 
 void Output::event(const Json& json) const {
-  if (json_) fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
-  std::fflush(stdout);
+  if (json_) print(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+  if (!finish()) return;  // kept, and reported at the end
 }
 
 Result<> Output::raw(std::string_view bytes) const {
@@ -98,8 +113,8 @@ void Output::table(const std::vector<std::string>& header, const std::vector<std
   if (json_) return;
   const std::vector<std::string> lines = table_lines(header, rows);
   const bool bold = colours();
-  fmt::print("{}{}{}\n", bold ? "\x1b[1m" : "", lines.front(), bold ? "\x1b[0m" : "");
-  for (std::size_t i = 1; i < lines.size(); ++i) fmt::print("{}\n", lines[i]);
+  print(bold ? "\x1b[1m" + lines.front() + "\x1b[0m" : lines.front());
+  for (std::size_t i = 1; i < lines.size(); ++i) print(lines[i]);
 }
 
 void Output::error(const Error& error) const {

@@ -30,11 +30,17 @@ class Output {
   Result<> value(std::string_view bytes) const;
   /// Left-aligned columns with a header; nothing with --json.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) const;
+  /// Call once at the end: everything printed is written out. kIoError when that failed, unless the reader of a pipe
+  /// has closed it; what was printed after the first failure is dropped.
+  Result<> finish() const;
   /// One line on standard error (with --json: {"error": {...}} there).
   void error(const Error& error) const;
 
  private:
+  void print(std::string text) const;
+
   bool json_ = false;
+  mutable int error_ = 0;  ///< errno of the first write that failed
 };
 
 /// The lines of a table, header first: columns as wide as their widest cell, two blanks apart, none after the last one.

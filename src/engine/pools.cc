@@ -72,8 +72,8 @@ Task<Result<PoolRecord>> Pools::bury(std::string name, bool force) {
   CO_TRY(auto pool, co_await store_.find_pool(std::move(name)));
   PoolRecord& record = pool.record;
   if (record.containers != 0 && !force) {
-    co_return failf(Code::kNotEmpty, "pool '{}' has {} containers: destroy them first, or use force", record.label,
-                    record.containers);
+    co_return failf(Code::kNotEmpty, "pool '{}' has {} containers: destroy them first, or all at once with --force",
+                    record.label, record.containers);
   }
   record.destroying = true;
   Transaction change;

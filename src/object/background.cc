@@ -21,18 +21,30 @@ Result<bool> reclaim_requests_slice(Core& core, store::View& view) {
   return keys.size() < kEntries;
 }
 
+/// Where less than one block in so many is free, space is worth more than the past ...
+constexpr std::uint64_t kScarceFraction = 8;
+/// ... and readers of old epochs have this long, so that a user who deletes because nothing fits soon sees it help.
+constexpr Duration kScarceRetention = std::chrono::seconds(5);
+
+Duration retention_now(const Core& core) {
+  const store::StoreStatus status = core.store.status();
+  const bool scarce = status.data_blocks_free < status.data_blocks_total / kScarceFraction;
+  return scarce ? std::min(core.options.retention, kScarceRetention) : core.options.retention;
+}
+
 /// The latest epoch that no reader within the retention can ask for.
-Epoch background_bound(const Core& core) {
-  const auto past = (core.wall_now() - core.options.retention).time_since_epoch().count();
+Epoch background_bound(const Core& core, Duration retention) {
+  const auto past = (core.wall_now() - retention).time_since_epoch().count();
   return Epoch(past > 0 ? static_cast<std::uint64_t>(past) : 0);
 }
 
 Task<Result<>> run_once(Core& core) {
   CO_CHECK_OK(co_await reclaim_requests(core));
   CO_CHECK_OK(co_await reclaim_destroyed(core, true));
-  const Epoch bound = background_bound(core);
+  const Duration retention = retention_now(core);
+  const Epoch bound = background_bound(core, retention);
   // A pass looks at the whole container, so under steady change it waits until there is something to gain.
-  const auto patience = static_cast<std::uint64_t>(core.options.retention.count()) / 4;
+  const auto patience = static_cast<std::uint64_t>(retention.count()) / 4;
   std::vector<Uuid> ids;
   for (const auto& [id, container] : core.containers)
     if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value()) ids.push_back(id);

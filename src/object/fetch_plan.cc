@@ -128,9 +128,9 @@ void FetchPlan::add_slices(const AkeyState& state, std::uint32_t index, std::uin
     if (pending_zeroes > 0) add_zeroes(index, pending_zeroes);
     fetched.bytes += pending_zeroes + bytes;
     pending_zeroes = 0;
-    const std::uint64_t skipped = slice.first - versions_[slice.version].first;
-    add_data(index, versions_.entry(slice.version), skipped * state.record_bytes, bytes,
-             {slice.first, slice.end - slice.first});
+    const Version& version = versions_[slice.version];
+    const std::uint64_t skipped = slice.first - version.first;
+    add_data(index, version.entry, skipped * state.record_bytes, bytes, {slice.first, slice.end - slice.first});
   }
 }
 

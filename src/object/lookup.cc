@@ -126,18 +126,9 @@ Result<bool> exists_below(const Reader& reader, ByteView prefix) {
 Result<bool> object_exists(const Reader& reader, KeyPath& path) { return exists_below(reader, path.object_prefix()); }
 Result<bool> dkey_exists(const Reader& reader, KeyPath& path) { return exists_below(reader, path.dkey_prefix()); }
 
-std::uint32_t Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, ByteView value) {
-  const auto index = static_cast<std::uint32_t>(versions_.size());
-  versions_.push_back(
-      {first, epoch, static_cast<std::uint32_t>(arena_.size()), static_cast<std::uint32_t>(value.size())});
-  arena_.append(value);
-  overlay_.add(first, end, epoch, index);
-  return index;
-}
-
-Entry Versions::entry(std::uint32_t index) const {
-  const Version& version = versions_[index];
-  return *decode_entry(ByteView(arena_.data() + version.value_offset, version.value_bytes));
+void Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry) {
+  overlay_.add(first, end, epoch, static_cast<std::uint32_t>(versions_.size()));
+  versions_.push_back({first, entry});
 }
 
 namespace {
@@ -194,7 +185,7 @@ class ClassScan {
       if (entry.type == EntryType::kHole) {
         versions.add_hole(first, end, epoch);
       } else {
-        versions.add(first, end, epoch, cursor_.value());
+        versions.add(first, end, epoch, entry);
       }
     }
     covered_ = std::max(covered_, end);

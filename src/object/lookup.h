@@ -57,34 +57,30 @@ class LiveKeySearch {
 Result<bool> object_exists(const Reader& reader, KeyPath& path);
 Result<bool> dkey_exists(const Reader& reader, KeyPath& path);
 
-/// A version of some records, copied out of the tree.
+/// A version of some records. The entry points into the tree.
 struct Version {
   std::uint64_t first = 0;
-  Epoch epoch;
-  std::uint32_t value_offset = 0;  ///< in the arena
-  std::uint32_t value_bytes = 0;
+  Entry entry;
 };
 
-/// The versions of an array that a reader may see in some range, with their values. Reused from range to range.
+/// The versions of an array that a reader may see in some range, with their entries. Reused from range to range. The
+/// entries point into cached pages: they are good until the attempt that added them ends, and only where it changes
+/// nothing meanwhile. An entry of a large extent has a kilobyte of checksums, of which a small read needs a few bytes.
 class Versions {
  public:
   void clear() {
     versions_.clear();
-    arena_.clear();
     overlay_.clear();
   }
-  std::uint32_t add(std::uint64_t first, std::uint64_t end, Epoch epoch, ByteView value);
+  void add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry);
   void add_hole(std::uint64_t first, std::uint64_t end, Epoch epoch) {
     overlay_.add(first, end, epoch, Overlay::kHole);
   }
   Overlay& overlay() { return overlay_; }
   const Version& operator[](std::uint32_t index) const { return versions_[index]; }
-  /// Has been decoded once, when it was added.
-  Entry entry(std::uint32_t index) const;
 
  private:
   SmallVector<Version, 2> versions_;
-  SmallVector<std::byte, 128> arena_;
   Overlay overlay_;
 };
 

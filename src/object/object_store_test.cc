@@ -482,5 +482,33 @@ TEST(ObjectStore, BackgroundAggregationGivesSpaceBack) {
             Code::kEpochTooOld);
 }
 
+TEST(ObjectStore, WhatIsPunchedOnAFullTargetReturnsLongBeforeTheRetentionEnds) {
+  TestTarget target(15);
+  target.options.aggregation = true;
+  target.options.retention = std::chrono::hours(10);
+  target.create();
+  const Bytes value = pattern(1, 1u << 20);
+  const auto put = [&](std::uint64_t key) {
+    return code_of(target.update(target.single(kFile, key_of(key), key_of("a"), value), value));
+  };
+  std::uint64_t kept = 0;
+  while (put(kept) == Code::kOk) ++kept;
+  ASSERT_GT(kept, 8);
+  EXPECT_EQ(put(kept), Code::kNoSpace);
+  for (std::uint64_t key = 0; key < kept / 2; ++key) {
+    ASSERT_TRUE(target.punch({.container = target.container,
+                              .object = kFile,
+                              .level = PunchLevel::kDkey,
+                              .dkey = key_of(key),
+                              .akeys = {},
+                              .ranges = {},
+                              .id = {}}));
+  }
+  const Instant begun = target.node.now();
+  while (put(kept) == Code::kNoSpace && target.node.now() - begun < std::chrono::seconds(30))
+    target.world.run_until([] { return false; }, std::chrono::seconds(1));
+  EXPECT_EQ(put(kept), Code::kOk);
+}
+
 }  // namespace
 }  // namespace cenote::object

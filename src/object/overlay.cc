@@ -5,8 +5,11 @@
 namespace cenote::object {
 
 void Overlay::resolve(std::uint64_t first, std::uint64_t end, Slices& out) {
-  if (versions_.size() == 1 && versions_[0].first <= first && versions_[0].end >= end) {
-    out.push_back({first, end, versions_[0].version, versions_[0].epoch});
+  // Usually one version hides all others, a small overwrite of a large extent for instance.
+  const auto* newest = std::max_element(versions_.begin(), versions_.end(),
+                                        [](const Slice& a, const Slice& b) { return a.epoch < b.epoch; });
+  if (newest != versions_.end() && newest->first <= first && newest->end >= end) {
+    out.push_back({first, end, newest->version, newest->epoch});
     return;
   }
   std::sort(versions_.begin(), versions_.end(), [](const Slice& a, const Slice& b) { return a.epoch > b.epoch; });

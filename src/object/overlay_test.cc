@@ -33,6 +33,19 @@ TEST(Overlay, NewerShowsOverOlder) {
   EXPECT_EQ(slices, expected);
 }
 
+TEST(Overlay, TheNewestThatCoversAllIsTheOnlyOne) {
+  Overlay overlay;
+  overlay.add(0, 256, Epoch(1), 0);
+  overlay.add(8, 16, Epoch(3), 1);
+  overlay.add(0, 64, Epoch(2), 2);
+  Overlay::Slices slices;
+  overlay.resolve(9, 16, slices);
+  EXPECT_EQ(slices, (Overlay::Slices{{9, 16, 1, Epoch(3)}}));
+  slices.clear();
+  overlay.resolve(9, 17, slices);  // one record more than the newest has
+  EXPECT_EQ(slices, (Overlay::Slices{{9, 16, 1, Epoch(3)}, {16, 17, 2, Epoch(2)}}));
+}
+
 TEST(Overlay, AgreesWithPaintingRecordByRecord) {
   constexpr std::uint64_t kSeed = 23;
   std::mt19937_64 random(kSeed);

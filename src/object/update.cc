@@ -161,10 +161,11 @@ Result<> Update::reserve(Piece& piece) {
     const auto extent = core_.store.reserve(missing, store::SpaceClass::kForeground);
     if (!extent) {
       if (extent.error() == Code::kNoSpace)
-        return failf(
-            Code::kNoSpace,
-            "the target is full ({} more blocks needed): delete data or wait for aggregation, or extend the pool",
-            missing);
+        return failf(Code::kNoSpace,
+                     "the target is full ({} more blocks needed): delete data, whose space returns within some "
+                     "seconds, or extend "
+                     "the pool",
+                     missing);
       return fail(extent.error());
     }
     piece.extents.push_back(*extent);

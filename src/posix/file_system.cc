@@ -214,7 +214,8 @@ Task<Result<>> FileSystem::unlink(std::string path, Until until) {
   CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Resolved found, co_await impl_->resolve_existing(path, false, until));
   if (found.inode->type == FileType::kDirectory) {
-    co_return failf(Code::kIsADirectory, "'{}' is a directory: remove it with rmdir, or 'cenote fs rm -r'", path);
+    co_return failf(Code::kIsADirectory, "'{}' is a directory: remove it with everything in it ('cenote fs rm -r')",
+                    path);
   }
   co_return co_await impl_->entries.remove(std::move(found.place), *std::move(found.inode), until);
 }

@@ -90,12 +90,14 @@ Result<std::vector<Address>> parse_addresses(std::string_view text, std::uint16_
 }
 
 Result<std::vector<Address>> resolve_blocking(const Address& address) {
+  // RFC 6761: always this machine, also where no hosts file says so, as in minimal containers.
+  if (address.host == "localhost") return std::vector<Address>{{"127.0.0.1", address.port}, {"::1", address.port}};
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
   const int problem = getaddrinfo(address.host.c_str(), nullptr, &hints, &found);
   if (problem != 0) {
-    return failf(Code::kNotFound, "cannot resolve '{}': {}; check the name, or write an IP address", address.host,
+    return failf(Code::kUnreachable, "cannot resolve '{}': {}; check the name, or write an IP address", address.host,
                  gai_strerror(problem));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
@@ -105,7 +107,7 @@ Result<std::vector<Address>> resolve_blocking(const Address& address) {
     if (getnameinfo(entry->ai_addr, entry->ai_addrlen, host, sizeof host, nullptr, 0, NI_NUMERICHOST) != 0) continue;
     all.push_back(Address{host, address.port});
   }
-  if (all.empty()) return failf(Code::kNotFound, "cannot resolve '{}': no address", address.host);
+  if (all.empty()) return failf(Code::kUnreachable, "cannot resolve '{}': no address", address.host);
   return all;
 }
 

@@ -50,6 +50,7 @@ TEST(AddressTest, Lists) {
 
 TEST(AddressTest, NumericOnesResolveToThemselves) {
   EXPECT_EQ(resolve_blocking({"127.0.0.1", 5}).value(), (std::vector<Address>{{"127.0.0.1", 5}}));
+  EXPECT_EQ(resolve_blocking({"localhost", 5}).value(), (std::vector<Address>{{"127.0.0.1", 5}, {"::1", 5}}));
 }
 
 }  // namespace

@@ -162,25 +162,6 @@ TEST_F(LogTest, WrapsAroundTheRing) {
   EXPECT_EQ(found.records.size(), written);
 }
 
-TEST_F(LogTest, OnlyAFrameInTwoPiecesTakesAFlushOfItsOwn) {
-  restart({.prefers_durable_writes = false});
-  open_writer({});
-  ASSERT_TRUE(durable(append("small")));
-  EXPECT_EQ(device->counters().writes, 1u);
-  EXPECT_EQ(device->counters().flushes, 0u);
-  const std::string record(900'000, 'r');
-  while (writer->room(900'000) == LogWriter::Room::kYes) append(record);
-  const std::uint64_t cut = writer->cut();
-  ASSERT_TRUE(durable(Lsn(cut)));
-  EXPECT_EQ(device->counters().flushes, 0u);
-  superblock.replay_from = writer->point_at_cut();
-  writer->release(cut, ++superblock.sequence);
-  const std::uint64_t writes = device->counters().writes;
-  ASSERT_TRUE(durable(append(record)));
-  EXPECT_EQ(device->counters().writes, writes + 2);
-  EXPECT_EQ(device->counters().flushes, 1u);
-}
-
 TEST_F(LogTest, SaysWhenThereIsNoRoom) {
   open_writer({});
   const std::string record(900'000, 'r');

@@ -156,11 +156,10 @@ Task<> LogWriter::write_group(Group* group) {
 Task<Result<>> LogWriter::put_on_media(const Group& group) {
   media::BlockDevice& device = *options_.device;
   if (group.claims && options_.flush_first != nullptr) CO_CHECK_OK(co_await options_.flush_first->flush());
+  const bool durable = device.prefers_durable_writes();
+  const auto how = durable ? media::Durability::kDurable : media::Durability::kCached;
   ByteView rest = group.buffer.first(frame_bytes(group.payload_bytes));
   std::uint64_t offset = group.position % ring_bytes_;
-  // A frame in one piece costs at most one flush either way, and a durable write needs one answer of the device less.
-  const bool durable = rest.size() <= ring_bytes_ - offset || device.prefers_durable_writes();
-  const auto how = durable ? media::Durability::kDurable : media::Durability::kCached;
   while (!rest.empty()) {  // twice where the frame wraps at the end of the ring
     const ByteView part = rest.first(std::min<std::uint64_t>(rest.size(), ring_bytes_ - offset));
     const media::BlockNo block(options_.ring.first + offset / media::kBlockBytes);

@@ -139,7 +139,7 @@ class Trees {
   static Fences child_bounds(PageView page, std::uint32_t slot, KeyBuffer& lower, KeyBuffer& upper);
 
   // trees_write.cc
-  Result<Path> prepare(TreeId tree, ByteView key, std::uint64_t& frames);
+  Result<Path*> prepare(TreeId tree, ByteView key, std::uint64_t& frames);
   Path path_for_change(TreeId tree, ByteView key);
   Page writable(Path& path, std::uint32_t level, Lsn lsn);
   void add_pages(Path& path, TreeId tree, Lsn lsn);
@@ -159,22 +159,35 @@ class Trees {
   static std::optional<std::uint32_t> last_child(PageView page);
   void give_up_last_child(Page page);
 
-  /// The path of a batch's first prepared change. A batch of one change takes it over instead of descending again:
-  /// the batch holds its pages, and nothing has changed since.
-  struct Prepared {
-    bool is_for(TreeId wanted, ByteView wanted_key) const {
-      return changes == 1 && tree == wanted && std::ranges::equal(ByteView(key.data(), key_bytes), wanted_key);
-    }
-    std::uint32_t changes = 0;  // prepared by the batch; 0 as soon as a tree changes
-    TreeId tree{};
-    std::uint32_t key_bytes = 0;
-    KeyBuffer key;
-    Path path;
+  /// The paths of a batch's first prepared changes, in order, so that making these changes need not descend again. The
+  /// batch holds their pages, so none is evicted. What an earlier change of the batch can do to a path is to copy a
+  /// frozen page (the frame is not current any more) or to add and split pages (all paths are forgotten).
+  class PreparedPaths {
+   public:
+    /// Where to descend to for the next prepared change; `keep` if it got there.
+    Path& next_path() { return entries_[count_].path; }
+    void keep(TreeId tree, ByteView key);
+    /// The path of the next change to be made, or null if it has to descend.
+    const Path* take(TreeId tree, ByteView key);
+    void forget() { count_ = taken_ = 0; }
+
+   private:
+    static constexpr std::uint32_t kMost =
+        8;  // an update of an object is four changes; more of one batch descend again
+    struct Entry {
+      TreeId tree{};
+      std::uint32_t key_bytes = 0;
+      KeyBuffer key;
+      Path path;
+    };
+    std::uint32_t count_ = 0;
+    std::uint32_t taken_ = 0;
+    std::array<Entry, kMost + 1> entries_;  // the last is for those that are not kept
   };
 
   PageCache& cache_;
   PageSource& source_;
-  Prepared prepared_;
+  PreparedPaths prepared_;
   std::unordered_map<TreeId, PageId> roots_;
   Lsn roots_changed_{};
   PageId fault_{};

@@ -47,6 +47,7 @@ bool Trees::erase(TreeId tree, ByteView key, Lsn lsn) {
 }
 
 void Trees::finish_batch() {
+  prepared_.forget();
   for (const Shrunk& shrunk : shrunk_) {
     rebalance(shrunk.tree, ByteView(shrunk_keys_).subspan(shrunk.key_begin, shrunk.key_bytes), batch_lsn_);
   }

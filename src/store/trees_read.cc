@@ -15,7 +15,7 @@ PageId Trees::detach(TreeId tree, Lsn lsn) {
   const auto found = roots_.find(tree);
   ASSERT(found != roots_.end());
   const PageId root = found->second;
-  prepared_.changes = 0;
+  prepared_.forget();
   roots_.erase(found);
   roots_changed_ = lsn;
   return root;

@@ -86,6 +86,40 @@ TEST_F(TreesTest, ABatchOfOneChangeDescendsOnce) {
   EXPECT_EQ(kit.cache->hits(), before + levels);
 }
 
+TEST_F(TreesTest, EveryChangeOfASmallBatchDescendsOnce) {
+  for (int i = 0; i < 1000; ++i) put(key(i), std::string(100, 'v'));
+  const unsigned levels = page(root).level() + 1;
+  const std::uint64_t before = kit.cache->hits();
+  std::uint64_t frames = 0;
+  kit.trees->begin_batch();
+  for (int i : {10, 11, 900}) ASSERT_TRUE(kit.trees->prepare_put(kTree, as_bytes(key(i)), 100, frames));
+  ASSERT_TRUE(kit.trees->prepare_erase(kTree, as_bytes(key(500)), frames));
+  kit.lsn = Lsn{kit.lsn.value() + 1};
+  for (int i : {10, 11, 900}) kit.trees->put(kTree, as_bytes(key(i)), as_bytes(std::string(100, 'w')), kit.lsn);
+  EXPECT_TRUE(kit.trees->erase(kTree, as_bytes(key(500)), kit.lsn));
+  kit.trees->finish_batch();
+  EXPECT_EQ(kit.cache->hits(), before + 4 * levels);
+  for (int i : {10, 11, 900}) EXPECT_EQ(get(key(i)), std::string(100, 'w'));
+  EXPECT_EQ(get(key(500)), "none");
+}
+
+TEST_F(TreesTest, ALaterChangeOfABatchGoesToTheCopyOfAFrozenPage) {
+  put("a", "old");
+  put("b", "old");
+  kit.begin_checkpoint();
+  std::uint64_t frames = 0;
+  kit.trees->begin_batch();
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(kit.trees->prepare_put(kTree, as_bytes(name), 3, frames));
+  kit.lsn = Lsn{kit.lsn.value() + 1};
+  for (const char* name : {"a", "b", "c"}) kit.trees->put(kTree, as_bytes(name), as_bytes("new"), kit.lsn);
+  kit.trees->finish_batch();
+  while (kit.checkpoint_running()) kit.advance_checkpoint();
+  for (const char* name : {"a", "b", "c"}) EXPECT_EQ(get(name), "new");
+  const PageView image(kit.source.images.at(root).data());
+  EXPECT_EQ(image.count(), 2u);  // the checkpoint has what was there when it began
+  EXPECT_EQ(to_text(image.value(1)), "old");
+}
+
 TEST_F(TreesTest, ThePathOfAnAbandonedBatchIsForgotten) {
   for (int i = 0; i < 1000; ++i) put(key(i), std::string(100, 'v'));
   std::uint64_t frames = 0;

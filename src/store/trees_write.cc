@@ -6,7 +6,7 @@
 namespace cenote::store {
 
 PageId Trees::create(TreeId tree, Lsn lsn) {
-  prepared_.changes = 0;
+  prepared_.forget();
   Frame& root = cache_.create(source_.allocate_page(), lsn);
   Page::format(root.data, {root.id, tree, 0}, {{}, std::nullopt}).set_lsn(lsn);
   attach(tree, root.id);
@@ -16,25 +16,40 @@ PageId Trees::create(TreeId tree, Lsn lsn) {
 
 void Trees::begin_batch() {
   ASSERT(shrunk_.empty());
-  prepared_.changes = 0;
+  prepared_.forget();
   cache_.begin_batch();
 }
 
-/// Finds and holds the pages for `key`, and counts those that the batch has not counted yet.
-Result<Trees::Path> Trees::prepare(TreeId tree, ByteView key, std::uint64_t& frames) {
+void Trees::PreparedPaths::keep(TreeId tree, ByteView key) {
+  if (count_ == kMost) return;
+  Entry& entry = entries_[count_++];
+  entry.tree = tree;
+  entry.key_bytes = static_cast<std::uint32_t>(copy_key(key, entry.key).size());
+}
+
+const Trees::Path* Trees::PreparedPaths::take(TreeId tree, ByteView key) {
+  if (taken_ == count_) return nullptr;
+  const Entry& entry = entries_[taken_];
+  // A change of a tree that the batch itself made was not prepared.
+  if (entry.tree != tree || !equal(ByteView(entry.key.data(), entry.key_bytes), key)) return nullptr;
+  ++taken_;
+  for (std::uint32_t level = entry.path.bottom; level <= entry.path.top; ++level)
+    if (!entry.path.steps[level].frame->current) return nullptr;
+  return &entry.path;
+}
+
+/// Finds and holds the pages for `key`, and counts those that the batch has not counted yet. The path is good until the
+/// next call.
+Result<Trees::Path*> Trees::prepare(TreeId tree, ByteView key, std::uint64_t& frames) {
   ASSERT(key.size() <= kMaxKeyBytes);
-  Path path;
+  Path& path = prepared_.next_path();
   CHECK_OK(descend(tree, key, path));
   for (std::uint32_t level = path.bottom; level <= path.top; ++level) {
     Frame& frame = *path.steps[level].frame;
     if (cache_.hold(frame)) frames += cache_.frames_to_modify(frame);
   }
-  if (++prepared_.changes == 1) {
-    prepared_.tree = tree;
-    prepared_.key_bytes = static_cast<std::uint32_t>(copy_key(key, prepared_.key).size());
-    prepared_.path = path;
-  }
-  return path;
+  prepared_.keep(tree, key);
+  return &path;
 }
 
 namespace {
@@ -54,7 +69,8 @@ std::uint64_t frames_of_root_split(std::uint32_t overflows) { return overflows %
 
 Result<> Trees::prepare_put(TreeId tree, ByteView key, std::size_t value_bytes, std::uint64_t& frames) {
   ASSERT(value_bytes <= kMaxValueBytes);
-  TRY(const Path path, prepare(tree, key, frames));
+  TRY(const Path* prepared, prepare(tree, key, frames));
+  const Path& path = *prepared;
   // What the batch has pending for a page is an upper bound: a put may replace, prefixes may be taken off. A put for an
   // empty range makes a page for every level below it; a later one for the same range may split one of those instead.
   frames += path.bottom;
@@ -79,12 +95,9 @@ Result<> Trees::prepare_erase(TreeId tree, ByteView key, std::uint64_t& frames) 
   return {};
 }
 
-/// The path to `key` where every page is known to be cached and checked, since the batch has prepared it; for the
-/// change that follows, after which no path of before is good any more.
+/// The path to `key` where every page is known to be cached and checked, since the batch has prepared it.
 Trees::Path Trees::path_for_change(TreeId tree, ByteView key) {
-  const bool known = prepared_.is_for(tree, key);
-  prepared_.changes = 0;
-  if (known) return prepared_.path;
+  if (const Path* known = prepared_.take(tree, key)) return *known;
   Path path;
   const auto landing = descend(tree, key, path);
   ASSERT(landing.has_value());
@@ -122,6 +135,7 @@ void Trees::put(TreeId tree, ByteView key, ByteView value, Lsn lsn) {
 
 /// Gives the empty range where the path ends a leaf, and the inner pages between, each with one child.
 void Trees::add_pages(Path& path, TreeId tree, Lsn lsn) {
+  prepared_.forget();
   KeyBuffer lower;
   KeyBuffer upper;
   Page parent = writable(path, path.bottom, lsn);
@@ -143,6 +157,7 @@ void Trees::add_pages(Path& path, TreeId tree, Lsn lsn) {
 /// Splits the page at `level`, which has no room for an entry before `position`, and leaves `path` with the half that
 /// `key` belongs to.
 void Trees::split_page(Path& path, std::uint32_t level, ByteView key, std::uint32_t position, Lsn lsn) {
+  prepared_.forget();
   if (level == path.top) grow_root(path, lsn);
   Page page = writable(path, level, lsn);
   const std::uint32_t middle = choose_split(page, position);

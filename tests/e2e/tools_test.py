@@ -9,7 +9,7 @@ import signal
 import subprocess
 import unittest
 
-from system import CENOTE, OK, FAILURE, PATIENCE_S, SystemTest, cenote, environment
+from system import CENOTE, OK, FAILURE, PATIENCE_S, USAGE, SystemTest, cenote, environment
 
 
 def verbs(*path):
@@ -35,6 +35,24 @@ class Help(unittest.TestCase):
             with self.subTest(" ".join(path)):
                 self.assertIn("Examples:", text)
                 self.assertIn("cenote " + " ".join(path), text.split("Examples:")[1])
+
+    def test_a_word_that_is_no_command_is_named(self):
+        done = cenote("fs", "nonsense")
+        self.assertEqual(done.returncode, USAGE)
+        self.assertIn("nonsense", done.stderr.decode())
+
+    def test_a_reader_that_has_seen_enough_is_no_error(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run([CENOTE, "config", "show"], stdout=writer, stderr=subprocess.PIPE, timeout=PATIENCE_S)
+        os.close(writer)
+        self.assertEqual((done.returncode, done.stderr), (OK, b""))
+
+    def test_output_that_cannot_be_written_is_an_error(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([CENOTE, "config", "show"], stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S)
+        self.assertEqual(done.returncode, FAILURE)
+        self.assertIn(b"standard output", done.stderr)
 
     def test_version(self):
         self.assertRegex(cenote("--version").stdout.decode(), r"^cenote \d+\.\d+\.\d+\n$")

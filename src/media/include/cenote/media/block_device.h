@@ -60,8 +60,8 @@ class BlockDevice {
   virtual std::uint64_t block_count() const = 0;
   /// For messages: the path, or the simulated name.
   virtual const std::string& name() const = 0;
-  /// True where a durable write costs little more than a plain one (write-through or FUA cache); otherwise it costs a
-  /// flush, and one flush per group of several plain writes is the better choice.
+  /// True where a durable write costs little more than a plain one (write-through or FUA cache); otherwise one flush
+  /// per group of plain writes is the better choice.
   virtual bool prefers_durable_writes() const = 0;
   /// Starts the operation; `request` must live until its `complete`. Never completes inside this call.
   virtual void submit(IoRequest& request) = 0;

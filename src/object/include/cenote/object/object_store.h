@@ -16,7 +16,8 @@ struct Core;
 struct ObjectStoreOptions {
   /// Values and extents up to this many bytes live in the leaf and in the log record; larger ones go to extents.
   std::uint32_t inline_bytes = 2048;
-  /// Versions older than this may be merged by aggregation.
+  /// Versions older than this may be merged by aggregation; those older than 5 s while less than an eighth of the data
+  /// space is free.
   Duration retention = std::chrono::seconds(60);
   bool aggregation = true;
   /// How far the clocks of servers and clients may differ.

@@ -29,8 +29,9 @@ struct Address {
 /// Several, comma-separated; at least one.
 Result<std::vector<Address>> parse_addresses(std::string_view text, std::uint16_t default_port = kDefaultPort);
 
-/// The numeric addresses of `address`, in the resolver's order; a numeric one is itself. Blocks (getaddrinfo): for the
-/// edge of a client or a tool, never on a reactor. kNotFound "cannot resolve 'name': ...".
+/// The numeric addresses of `address`, in the resolver's order; a numeric one is itself, "localhost" is both
+/// loopback addresses whatever the resolver says. Blocks (getaddrinfo): for the edge of a client or a tool, never on a
+/// reactor. kUnreachable "cannot resolve 'name': ...".
 Result<std::vector<Address>> resolve_blocking(const Address& address);
 
 }  // namespace cenote::rpc

@@ -69,6 +69,8 @@ class Cursor {
 
   /// Of the present position; valid until the cursor moves.
   ByteView key() const { return key_; }
+  /// Of the present position; like what View::get gives it stays valid until `apply` or until the function returns,
+  /// wherever the cursor moves: looking at pages that are cached evicts none.
   ByteView value() const { return value_; }
 
  private:
