@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <deque>
 #include <filesystem>
 
@@ -43,14 +44,27 @@ struct Place {
   std::string name, path;
 };
 
+/// Years that nanoseconds cannot count (before 1678, after 2262) become the nearest one they can.
+WallTime wall_time(const timespec& time) {
+  constexpr std::int64_t kMost = INT64_MAX / 1'000'000'000 - 1;
+  const std::chrono::seconds seconds(std::clamp<std::int64_t>(time.tv_sec, -kMost, kMost));
+  return WallTime(seconds + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+/// A copy has mode, owner and times of its source.
+posix::CreateOptions like(const struct stat& status) {
+  return {.mode = status.st_mode & 07777u,
+          .uid = status.st_uid,
+          .gid = status.st_gid,
+          .atime = wall_time(status.st_atim),
+          .mtime = wall_time(status.st_mtim)};
+}
+
 Task<Result<posix::File>> create_file(CopyIn& copy, Place place, const struct stat& status) {
-  const posix::CreateOptions create{.mode = status.st_mode & 07777u,
-                                    .uid = status.st_uid,
-                                    .gid = status.st_gid,
-                                    .exclusive = false,
-                                    .truncate = true};
-  if (place.directory) co_return co_await copy.files.create_at(*place.directory, std::move(place.name), create);
-  co_return co_await copy.files.create(std::move(place.path), create);
+  posix::CreateOptions options = like(status);
+  options.truncate = true;
+  if (place.directory) co_return co_await copy.files.create_at(*place.directory, std::move(place.name), options);
+  co_return co_await copy.files.create(std::move(place.path), options);
 }
 
 Task<Result<>> copy_contents(CopyIn& copy, const FileDescriptor& in, std::string source, posix::File file,
@@ -68,19 +82,10 @@ Task<Result<>> copy_contents(CopyIn& copy, const FileDescriptor& in, std::string
   }
 }
 
-/// Half a file under its final name passes for a whole one. What was there before this copy stays, though cut, and so
-/// does what has taken the name meanwhile.
+/// Half a file under its final name passes for a whole one. What was there before this copy stays, though cut.
 Task<Error> without_partial(CopyIn& copy, posix::File file, std::string path, Error failure) {
-  if (!file.created()) co_return failure;
-  const Until until = Until::at(copy.reactor.now() + kCleanUpTime);
-  Result<> removed;
-  const auto present = co_await copy.files.stat(path, false, until);
-  if (!present) {
-    removed = fail(present.error());
-  } else if (present->object == file.object()) {
-    removed = co_await copy.files.unlink(path, until);
-  }
-  if (removed || removed.error() == Code::kNotFound) co_return failure;
+  const auto abandoned = co_await file.abandon(Until::at(copy.reactor.now() + kCleanUpTime));
+  if (abandoned) co_return failure;
   co_return Error(failure.code(), fmt::format("{}; '{}' holds a part of it: remove it", failure.message(), path));
 }
 
@@ -113,8 +118,7 @@ Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, Plac
 
 Task<Result<posix::Directory>> enter_directory(CopyIn& copy, posix::Directory parent, std::string name,
                                                std::string path, const struct stat& status) {
-  const posix::CreateOptions options{.mode = status.st_mode & 07777u, .uid = status.st_uid, .gid = status.st_gid};
-  auto made = co_await copy.files.mkdir_at(parent, std::move(name), options);
+  auto made = co_await copy.files.mkdir_at(parent, std::move(name), like(status));
   if (made) ++copy.statistics.directories;
   if (made || made.error() != Code::kExists) co_return made;
   co_return co_await copy.files.open_directory(std::move(path));
@@ -140,7 +144,7 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
     std::error_code error;
     const std::string target = stdfs::read_symlink(entry.path(), error).string();
     if (error) co_return failf(Code::kIoError, "cannot read the link '{}': {}", source, error.message());
-    auto linked = co_await copy.files.symlink(target, target_path, {.uid = status.st_uid, .gid = status.st_gid});
+    auto linked = co_await copy.files.symlink(target, target_path, like(status));
     if (!linked && linked.error() != Code::kExists) co_return linked;
     ++copy.statistics.links;
   } else if (S_ISREG(status.st_mode)) {
@@ -153,8 +157,8 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
   co_return Result<>();
 }
 
-Task<Result<>> copy_tree_in(CopyIn& copy, std::string source, std::string target) {
-  auto made = co_await copy.files.mkdir(target, {.mode = 0755});
+Task<Result<>> copy_tree_in(CopyIn& copy, std::string source, struct stat status, std::string target) {
+  auto made = co_await copy.files.mkdir(target, like(status));
   if (!made && made.error() != Code::kExists) co_return made;
   CO_TRY(const posix::Directory root, co_await copy.files.open_directory(target));
   std::deque<PendingDirectory> pending;
@@ -191,7 +195,7 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
   Result<> done;
   if (S_ISDIR(status.st_mode)) {
     if (!copy.options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
-    done = co_await copy_tree_in(copy, source, std::move(target));
+    done = co_await copy_tree_in(copy, source, status, std::move(target));
   } else {
     done = co_await copy_file_in(copy, source, status, {std::nullopt, {}, std::move(target)});
   }

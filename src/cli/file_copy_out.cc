@@ -2,8 +2,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <deque>
 #include <filesystem>
+#include <ranges>
 
 #include "cenote/base/format.h"
 #include "cenote/runtime/scope.h"
@@ -14,6 +16,16 @@ namespace cenote::cli {
 namespace {
 
 namespace stdfs = std::filesystem;
+
+/// What futimens takes: the time of access is left alone.
+struct FileTimes : std::array<timespec, 2> {
+  explicit FileTimes(WallTime mtime) {
+    const auto since = mtime.time_since_epoch();
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+    (*this)[0] = {0, UTIME_OMIT};
+    (*this)[1] = {seconds.count(), (since - seconds).count()};
+  }
+};
 
 /// A local file that gets its name only when it is whole.
 class PendingFile {
@@ -43,10 +55,7 @@ class PendingFile {
     return {};
   }
   Result<> commit(std::uint32_t mode, WallTime mtime) {
-    const auto since = mtime.time_since_epoch();
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-    const timespec times[2] = {{0, UTIME_OMIT}, {seconds.count(), (since - seconds).count()}};
-    if (::fchmod(file_.get(), mode) != 0 || ::futimens(file_.get(), times) != 0) {
+    if (::fchmod(file_.get(), mode) != 0 || ::futimens(file_.get(), FileTimes(mtime).data()) != 0) {
       return fail(system_error("set attributes of", target_));
     }
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) return fail(system_error("replace", target_));
@@ -69,6 +78,8 @@ struct CopyOut {
   CopyStatistics statistics{};
   std::uint64_t begun = 0;
   std::optional<Error> failure;
+  /// Directories get mode and times last: what is copied into them changes the times, and may need the mode.
+  std::vector<std::pair<std::string, posix::Attributes>> finished;
 
   CopyOut(Reactor& reactor, posix::FileSystem& f, const CopyOptions& options, Progress& p)
       : files(f), progress(p), slots(reactor, options.parallel), scope(reactor) {}
@@ -123,8 +134,11 @@ struct Branch {
 };
 
 Task<Result<>> copy_directory_out(CopyOut& copy, Branch branch, std::deque<Branch>& pending) {
+  CO_TRY(const posix::Attributes attributes, co_await copy.files.stat(branch.from));
   std::error_code error;
-  stdfs::create_directories(branch.to, error);
+  // What is there already keeps its own, as the other way round.
+  const bool made = stdfs::create_directories(branch.to, error);
+  if (made) copy.finished.emplace_back(branch.to, attributes);
   if (error) co_return failf(Code::kIoError, "cannot create '{}': {}", branch.to, error.message());
   ++copy.statistics.directories;
   std::string after;
@@ -157,6 +171,16 @@ Task<Result<>> copy_tree_out(CopyOut& copy, std::string source, std::string targ
   co_return Result<>();
 }
 
+Result<> finish_directories(const CopyOut& copy) {
+  for (const auto& [path, attributes] : copy.finished | std::views::reverse) {
+    if (::chmod(path.c_str(), attributes.mode) != 0 ||
+        ::utimensat(AT_FDCWD, path.c_str(), FileTimes(attributes.mtime).data(), 0) != 0) {
+      return fail(system_error("set attributes of", path));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Task<Result<CopyStatistics>> copy_out(Reactor& reactor, posix::FileSystem& files, std::string source,
@@ -176,6 +200,7 @@ Task<Result<CopyStatistics>> copy_out(Reactor& reactor, posix::FileSystem& files
   co_await copy.scope.drain();
   CO_CHECK_OK(std::move(done));
   if (copy.failure) co_return fail(*std::move(copy.failure));
+  CO_CHECK_OK(finish_directories(copy));
   co_return copy.statistics;
 }
 

@@ -6,8 +6,6 @@ File::File(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 const ObjectId& File::object() const { return state_->array.object(); }
 
-bool File::created() const { return state_->created; }
-
 Task<Result<std::uint64_t>> File::read(std::uint64_t offset, MutableBytes into, Until until) {
   const auto state = state_;
   co_return co_await state->array.read(offset, into, until);
@@ -41,6 +39,19 @@ Task<Result<>> File::close(Until until) {
   auto recorded = co_await entries.replace(state->place, *std::move(inode), until);
   if (!recorded && recorded.error() != Code::kNotFound) co_return recorded;
   state->written = false;
+  co_return Result<>();
+}
+
+Task<Result<>> File::abandon(Until until) {
+  const auto state = state_;
+  if (!state->created) co_return Result<>();
+  Entries entries(state->array.container());
+  CO_TRY(std::optional<Inode> inode, co_await entries.find(state->place, until));
+  // Who takes a file over changes its ctime, before anything else.
+  const bool ours = inode && inode->object == state->array.object() && inode->ctime == *state->created;
+  if (!ours) co_return Result<>();
+  auto removed = co_await entries.remove(state->place, *std::move(inode), until);
+  if (!removed && removed.error() != Code::kNotFound) co_return removed;
   co_return Result<>();
 }
 

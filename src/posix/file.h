@@ -8,8 +8,8 @@ namespace cenote::posix {
 /// What the copies of one File share.
 struct File::State {
   async::Array array;
-  EntryPlace place;  ///< where its attributes lie
-  bool created = false;
+  EntryPlace place;                 ///< where its attributes lie
+  std::optional<WallTime> created;  ///< the ctime that `create` gave it, if this handle's did
   bool written = false;
 };
 

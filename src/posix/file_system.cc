@@ -124,7 +124,7 @@ Task<Result<File>> FileSystem::Impl::create_file(EntryPlace place, std::optional
     auto inserted = co_await entries.insert(place, made, until);
     if (inserted) {
       File file = open_state(std::move(place), made.object);
-      file.state_->created = true;
+      file.state_->created = made.ctime;
       co_return file;
     }
     if (inserted.error() != Code::kExists || options.exclusive) co_return fail(std::move(inserted).error());
@@ -133,8 +133,13 @@ Task<Result<File>> FileSystem::Impl::create_file(EntryPlace place, std::optional
   if (options.exclusive) co_return failf(Code::kExists, "'{}' exists already", place.name);
   if (present->type == FileType::kDirectory) co_return failf(Code::kIsADirectory, "'{}' is a directory", place.name);
   if (present->type != FileType::kFile) co_return failf(Code::kExists, "'{}' is a symbolic link", place.name);
-  File file = open_state(std::move(place), present->object);
-  if (options.truncate) CO_CHECK_OK(co_await file.truncate(0, until));
+  File file = open_state(place, present->object);
+  if (!options.truncate) co_return file;
+  present->ctime = now();
+  present->atime = options.atime.value_or(present->ctime);
+  present->mtime = options.mtime.value_or(present->ctime);
+  CO_CHECK_OK(co_await entries.replace(std::move(place), *std::move(present), until));
+  CO_CHECK_OK(co_await file.truncate(0, until));
   co_return file;
 }
 
@@ -150,8 +155,8 @@ Task<Result<Inode>> FileSystem::Impl::new_inode(FileType type, CreateOptions opt
                   .mode = options.mode,
                   .uid = options.uid,
                   .gid = options.gid,
-                  .atime = time,
-                  .mtime = time,
+                  .atime = options.atime.value_or(time),
+                  .mtime = options.mtime.value_or(time),
                   .ctime = time,
                   .object = object};
 }

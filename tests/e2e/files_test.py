@@ -22,6 +22,7 @@ def make_tree(root):
         with open(path, "wb") as file:
             file.write(chance.randbytes(size))
         os.chmod(path, (0o600, 0o644, 0o755, 0o444)[number % 4])
+        os.utime(path, ns=(1, 1_000_000_007 * 10**9 + number))
     for name in ("white space", "ünïcödé", "-dash", "quote'\"", "n" * 255, "back\\slash", "colon:name"):
         with open(os.path.join(root, "deep", name), "w", encoding="utf-8") as file:
             file.write(name)
@@ -30,10 +31,13 @@ def make_tree(root):
     for number in range(300):
         with open(os.path.join(root, "deep", "deep", f"{number}"), "w", encoding="utf-8") as file:
             file.write(f"small file {number}\n" * (number % 7))
+    os.chmod(os.path.join(root, "empty"), 0o500)
+    os.utime(os.path.join(root, "empty"), ns=(1, 1_111_111_111_111_111_111))
+    os.utime(os.path.join(root, "deep"), ns=(1, -1_500_000_000))
 
 
 def summary(root):
-    """Relative path -> kind, permission bits and contents."""
+    """Relative path -> kind, permission bits, time of the last change and contents."""
     found = {}
     for folder, directories, files in os.walk(root):
         for name in directories + files:
@@ -41,11 +45,14 @@ def summary(root):
             relative = os.path.relpath(path, root)
             if os.path.islink(path):
                 found[relative] = ("link", os.readlink(path))
-            elif os.path.isdir(path):
-                found[relative] = ("directory",)
-            else:
-                with open(path, "rb") as file:
-                    found[relative] = ("file", os.stat(path).st_mode & 0o777, hashlib.sha256(file.read()).hexdigest())
+                continue
+            status = os.stat(path)
+            attributes = (status.st_mode & 0o7777, status.st_mtime_ns)
+            if os.path.isdir(path):
+                found[relative] = ("directory", attributes)
+                continue
+            with open(path, "rb") as file:
+                found[relative] = ("file", attributes, hashlib.sha256(file.read()).hexdigest())
     return found
 
 
@@ -64,7 +71,9 @@ class Files(SystemTest):
         self.assertEqual(copied["links"], 2)
         self.succeeds(self.engine, "fs", "cp", "-r", f"{self.home}:/tree", self.path("back"))
         self.assertEqual(summary(self.path("back")), before)
-        # A stop and a start change nothing, nor does copying over what is there.
+        # A stop and a start change nothing, nor does copying over what is there, but for what has changed.
+        os.utime(os.path.join(source, "file-4"), ns=(1, 1_222_222_222_222_222_222))
+        before = summary(source)
         self.assertEqual(self.engine.stop(), 0, self.engine.text_of_log())
         self.engine.start()
         self.succeeds(self.engine, "fs", "cp", "-r", source, f"{self.home}:/tree")

@@ -39,8 +39,9 @@ struct DirectoryEntry {
 struct CreateOptions {
   std::uint32_t mode = 0644;
   std::uint32_t uid = 0, gid = 0;
-  bool exclusive = false;  ///< kExists when the name is taken
-  bool truncate = false;   ///< an existing file loses its contents
+  std::optional<WallTime> atime, mtime;  ///< now, unless given
+  bool exclusive = false;                ///< kExists when the name is taken
+  bool truncate = false;                 ///< an existing file loses its contents, and gets the times
 };
 
 struct AttributeChange {
@@ -72,9 +73,10 @@ class File {
   Task<Result<std::uint64_t>> size(Until until = {});
   /// Records the time of the last write through this handle; called once when done.
   Task<Result<>> close(Until until = {});
+  /// Takes back the `create` that made the file: the name goes, and what was written. Left alone is a file that was
+  /// there before, one that somebody has truncated, closed or changed since, and whatever else has the name by now.
+  Task<Result<>> abandon(Until until = {});
   const ObjectId& object() const;
-  /// True when the call that gave this handle made the file; false when it was there before.
-  bool created() const;
 
  private:
   friend class FileSystem;
@@ -84,8 +86,7 @@ class File {
 };
 
 /// Directories, files and symbolic links in one container (docs/formats/posix.md). Paths are absolute, '/'-separated;
-/// "." and
-/// ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
+/// "." and ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
 class FileSystem {
  public:
   /// Writes superblock and root directory unless they are there; the container must be of type "posix".
