@@ -92,6 +92,8 @@ struct Comparison {
   Duration window{};
   /// Too slow for a quick run, because of the disk.
   bool slow = false;
+  /// Bytes that the sides write to a memory-backed file system for the first time; see `warm_memory`.
+  std::uint64_t warm_bytes = 0;
 };
 
 /// All comparisons this program knows.

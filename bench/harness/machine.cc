@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -129,6 +130,23 @@ Result<> confine_to_one_core() {
   CPU_ZERO(&one);
   CPU_SET(last, &one);
   if (::sched_setaffinity(0, sizeof one, &one) != 0) return fail(Code::kUnsupported, "sched_setaffinity failed");
+  return {};
+}
+
+Result<> warm_memory(const std::filesystem::path& folder, std::uint64_t bytes) {
+  const std::string path = (folder / "warm").string();
+  std::error_code error;
+  const std::uint64_t free = std::filesystem::space(folder, error).available;
+  if (error) return failf(Code::kIoError, "cannot ask '{}' for its space: {}", folder.string(), error.message());
+  std::ofstream file(path, std::ios::binary);
+  const std::vector<char> piece(1u << 20, 'w');
+  for (std::uint64_t left = std::min(bytes, free / 8 * 7); left >= piece.size() && file; left -= piece.size()) {
+    file.write(piece.data(), std::streamsize(piece.size()));
+  }
+  const bool written = file.good();
+  file.close();
+  std::filesystem::remove(path, error);
+  if (!written) return failf(Code::kIoError, "cannot write '{}'", path);
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <thread>
 #include <vector>
 
@@ -47,6 +48,10 @@ class Disturbance {
   CpuTimes start_;
   Duration own_start_;
 };
+
+/// Makes a virtual machine's host back the free memory that the next files of this memory-backed file system get: the
+/// first touch of a page costs more than writing it. `bytes`, or most of what the file system has left.
+Result<> warm_memory(const std::filesystem::path& folder, std::uint64_t bytes);
 
 /// Confines this process, with the threads it makes from here on, to the highest-numbered CPU.
 Result<> confine_to_one_core();

@@ -135,9 +135,15 @@ void fill(RowResult& row, const RowSpec& spec, const std::vector<Round>& rounds)
   row.rounds = static_cast<unsigned>(rounds.size());
 }
 
+Result<> warm(const Comparison& comparison, const Setting& setting) {
+  if (comparison.medium != Medium::kMemory || comparison.warm_bytes == 0 || setting.quick) return {};
+  return warm_memory(setting.directory, comparison.warm_bytes);
+}
+
 // Runs in the isolated process.
 Result<std::vector<RowResult>> compare(const Comparison& comparison, const RunOptions& options,
                                        const Setting& setting) {
+  CHECK_OK(warm(comparison, setting));
   if (comparison.one_core) CHECK_OK(confine_to_one_core());
   CostMeter meter;  // first: threads made later are counted
   std::optional<KeepAwake> awake;

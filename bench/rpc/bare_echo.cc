@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <new>
+#include <span>
 #include <vector>
 
 #include "cenote/base/assert.h"
@@ -33,15 +34,36 @@ void pin(int cpu) {
   ASSERT(sched_setaffinity(0, sizeof set, &set) == 0);
 }
 
+/// Where messages of one size lie: small ones in one piece of memory that they all pass through, large ones in a place
+/// for each that can be under way, as there would be in programs that use them.
+class Places {
+ public:
+  Places(std::uint32_t message_bytes, std::uint32_t depth)
+      : message_bytes_(message_bytes),
+        large_(message_bytes > kStagingBytes),
+        memory_(large_ ? std::size_t{message_bytes} * depth : kStagingBytes) {}
+
+  /// What may follow the first `done` bytes of the present message.
+  std::span<char> rest(std::size_t done) {
+    const std::size_t end = large_ ? message_bytes_ : memory_.size();
+    return std::span(memory_).subspan(begin_ + done, end - done);
+  }
+  void next_message() {
+    if (large_) begin_ = (begin_ + message_bytes_) % memory_.size();
+  }
+
+ private:
+  std::uint32_t message_bytes_;
+  bool large_;
+  std::vector<char> memory_;
+  std::size_t begin_ = 0;
+};
+
 /// One side: receives messages of one size and owes one of another size for each.
 class Side {
  public:
-  Side(int socket, std::uint32_t in_bytes, std::uint32_t out_bytes)
-      : socket_(socket),
-        in_bytes_(in_bytes),
-        out_bytes_(out_bytes),
-        in_(std::max<std::size_t>(kStagingBytes, in_bytes)),
-        out_(std::max<std::size_t>(kStagingBytes, out_bytes)) {
+  Side(int socket, std::uint32_t in_bytes, std::uint32_t out_bytes, std::uint32_t depth)
+      : socket_(socket), in_bytes_(in_bytes), out_bytes_(out_bytes), in_(in_bytes, depth), out_(out_bytes, depth) {
     const unsigned flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_COOP_TASKRUN |
                            IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG;
     ASSERT(io_uring_queue_init(64, &ring_, flags) == 0);
@@ -72,15 +94,17 @@ class Side {
     if (receiving_) return;
     receiving_ = true;
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    io_uring_prep_recv(entry, socket_, in_.data() + partial_, in_.size() - partial_, 0);
+    const std::span<char> into = in_.rest(partial_);
+    io_uring_prep_recv(entry, socket_, into.data(), into.size(), 0);
     io_uring_sqe_set_data64(entry, static_cast<std::uint64_t>(What::kReceive));
   }
   void begin_send() {
     if (sending_ || owed_bytes_ == 0) return;
     sending_ = true;
     io_uring_sqe* entry = io_uring_get_sqe(&ring_);
-    // The bytes are all alike; where in the buffer a partial send stopped does not matter.
-    io_uring_prep_send(entry, socket_, out_.data(), std::min<std::uint64_t>(owed_bytes_, out_.size()), MSG_NOSIGNAL);
+    // The bytes are all alike; where among small messages a partial send stopped does not matter.
+    const std::span<char> from = out_.rest(out_partial_);
+    io_uring_prep_send(entry, socket_, from.data(), std::min<std::uint64_t>(owed_bytes_, from.size()), MSG_NOSIGNAL);
     io_uring_sqe_set_data64(entry, static_cast<std::uint64_t>(What::kSend));
   }
 
@@ -114,7 +138,7 @@ class Side {
       if (what == What::kSend) {
         sending_ = false;
         if (result <= 0) closed_ = true;
-        if (result > 0) owed_bytes_ -= static_cast<std::uint64_t>(result);
+        if (result > 0) left(static_cast<std::size_t>(result));
       } else {
         receiving_ = false;
         if (result <= 0) closed_ = true;
@@ -122,10 +146,19 @@ class Side {
       }
     }
   }
+  void left(std::size_t bytes) {
+    owed_bytes_ -= bytes;
+    if (out_bytes_ <= kStagingBytes) return;
+    out_partial_ += bytes;
+    if (out_partial_ < out_bytes_) return;
+    out_partial_ = 0;
+    out_.next_message();
+  }
   void arrived(std::size_t bytes) {
     partial_ += bytes;
     const std::uint64_t whole = partial_ / in_bytes_;
     partial_ %= in_bytes_;
+    if (whole > 0) in_.next_message();
     received_ += whole;
     const std::uint64_t answer = std::min(whole, answers_);
     answers_ -= answer;
@@ -134,9 +167,9 @@ class Side {
 
   int socket_;
   std::uint32_t in_bytes_, out_bytes_;
-  std::vector<char> in_, out_;
+  Places in_, out_;
   io_uring ring_{};
-  std::size_t partial_ = 0;
+  std::size_t partial_ = 0, out_partial_ = 0;
   std::uint64_t owed_bytes_ = 0, received_ = 0, answers_ = 0, system_calls_ = 0;
   bool receiving_ = false, sending_ = false, closed_ = false;
 };
@@ -175,13 +208,13 @@ EchoCost run_bare_echo(const EchoShape& shape, std::uint64_t round_trips, int cl
   const auto [client_socket, server_socket] = connect_pair();
   std::jthread server([&shape, server_cpu, socket = server_socket] {
     pin(server_cpu);
-    Side side(socket, shape.request_bytes, shape.reply_bytes);
+    Side side(socket, shape.request_bytes, shape.reply_bytes, shape.depth);
     side.run(UINT64_MAX, UINT64_MAX);
   });
   EchoCost cost;
   std::jthread client([&, socket = client_socket] {
     pin(client_cpu);
-    Side side(socket, shape.reply_bytes, shape.request_bytes);
+    Side side(socket, shape.reply_bytes, shape.request_bytes, shape.depth);
     const auto begin = Clock::now();
     const double cpu_begin = cpu_seconds();
     side.owe(shape.depth);

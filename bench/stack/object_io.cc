@@ -221,8 +221,8 @@ Result<std::unique_ptr<Side>> make_device(const Setting& setting, ObjectPattern 
                        .sync = update ? RawPattern::Sync::kBest : RawPattern::Sync::kNone,
                        .depth = pattern.depth,
                        .bytes = pattern.bytes,
-                       .sequential = false,
-                       .file_bytes = pattern.working_set};
+                       .sequential = update,
+                       .file_bytes = update ? kDeviceBytes : pattern.working_set};
   TRY(auto device, make_raw_device(setting, raw));
   return std::make_unique<Converted>(std::move(device), figure, pattern.bytes);
 }

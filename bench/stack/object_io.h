@@ -32,7 +32,12 @@ Result<std::unique_ptr<Side>> make_cenote_objects(const Setting& setting, Object
 /// E: a bare echo with the message sizes of this pattern.
 Result<std::unique_ptr<Side>> make_echo(const Setting& setting, ObjectPattern pattern, Figure figure);
 
-/// D: the raw device doing the same reads and writes.
+/// The part of the raw device that D's updates go round in.
+inline constexpr std::uint64_t kDeviceBytes = 2ull << 30;
+
+/// D: the raw device doing what the pattern does to a device. Reads are as random as the pattern's. Updates are new
+/// blocks one after the other, since whoever keeps old versions readable overwrites none, in far more memory than
+/// caches hold.
 Result<std::unique_ptr<Side>> make_device(const Setting& setting, ObjectPattern pattern, Figure figure);
 
 /// The requests as the client sends them; `index` chooses the piece.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "stack/cenote_stack.h"
 #include "stack/object_io.h"
 
 namespace cenote::bench {
@@ -16,6 +17,7 @@ std::string kind_name(Kind kind) { return kind == Kind::kUpdate ? "update" : "fe
 Comparison stack_comparison(std::string name, std::string unit, Medium medium, ObjectPattern pattern, Figure figure) {
   Comparison comparison{.name = std::move(name), .unit = std::move(unit), .medium = medium, .sides = {}, .rows = {}};
   comparison.slow = medium == Medium::kDisk;
+  if (pattern.kind == Kind::kUpdate) comparison.warm_bytes = StackOptions{}.target_bytes + kDeviceBytes;
   comparison.sides = {{"cenote", [=](const Setting& s) { return make_cenote_objects(s, pattern, figure); }},
                       {"echo", [=](const Setting& s) { return make_echo(s, pattern, figure); }},
                       {"device", [=](const Setting& s) { return make_device(s, pattern, figure); }}};
