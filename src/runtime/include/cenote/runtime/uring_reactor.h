@@ -37,7 +37,7 @@ struct UringReactorOptions {
   /// How long the loop keeps polling after its last work before it sleeps in the kernel; zero: not at all.
   Duration spin = std::chrono::microseconds(20);
   /// How long instead while work usually comes within this time; not above `spin`: always the same.
-  Duration spin_max = std::chrono::microseconds(100);
+  Duration spin_max = std::chrono::microseconds(200);
   /// Pin the thread that calls `run` to this CPU; negative for none.
   int cpu = -1;
 };
