@@ -146,6 +146,16 @@ void PosixModel::move(const Rename& rename) {
   add(rename.to, std::move(node));
 }
 
+std::string PosixModel::path_of(const Place& place) const {
+  std::string path;
+  for (std::size_t i = 1; i < place.ancestors.size(); ++i) {
+    for (const auto& [name, node] : place.ancestors[i - 1]->entries) {
+      if (node.get() == place.ancestors[i]) path += "/" + name;
+    }
+  }
+  return path + "/" + place.name;
+}
+
 std::vector<std::string> PosixModel::paths() const {
   std::vector<std::string> paths = {"/"};
   collect(*root_, "", paths);

@@ -58,6 +58,8 @@ class PosixModel {
   void remove(const Place& place) { place.directory->entries.erase(place.name); }
   void move(const Rename& rename);
 
+  /// The one path to a place that leads through no link and no "..".
+  std::string path_of(const Place& place) const;
   /// All paths, "/" first, a directory before what is in it.
   std::vector<std::string> paths() const;
 

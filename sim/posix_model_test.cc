@@ -35,6 +35,14 @@ TEST_F(PosixModelTest, ResolvesLinksAndDots) {
   EXPECT_EQ(code(model_.existing("/none/x", true)), Code::kNotFound);
 }
 
+TEST_F(PosixModelTest, ThePlainPathOfAPlace) {
+  make("/d", FileType::kDirectory);
+  make("/d/e", FileType::kDirectory);
+  make("/l", FileType::kSymlink, "d/../d");
+  EXPECT_EQ(model_.path_of(*model_.resolve("/l/e/.././e/new", false)), "/d/e/new");
+  EXPECT_EQ(model_.path_of(*model_.resolve("/d/../l", false)), "/l");
+}
+
 TEST_F(PosixModelTest, RenameRules) {
   make("/d", FileType::kDirectory);
   make("/d/f", FileType::kFile);

@@ -226,9 +226,10 @@ Task<Result<>> PosixTree::rename() {
   if (verdict == Verdict::kRefused || plan->nothing) co_return Result<>();
   if (verdict == Verdict::kUncertain) {
     CO_CHECK_OK(co_await settle());
-    // Only one end is looked at: the other one stays as it was left, for a later operation to meet.
+    // Only one end is looked at: the other one stays as it was left, for a later operation to meet. And not through the
+    // path that was given, which may lead through what has moved.
     const bool look_at_target = run_.chance(2, 3);
-    CO_TRY(const auto found, co_await look(look_at_target ? to : from));
+    CO_TRY(const auto found, co_await look(model_.path_of(look_at_target ? plan->to : plan->from)));
     const bool holds_it = found && found->object == plan->from.node->object;
     run_.note(fmt::format("the rename {} happened", holds_it == look_at_target ? "has" : "has not"));
     if (holds_it != look_at_target) co_return Result<>();
