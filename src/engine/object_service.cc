@@ -114,8 +114,8 @@ rpc::Response ObjectService::failed(const rpc::Request& request, OpTimer& timer,
   return response;
 }
 
-rpc::Response ObjectService::succeeded(Bytes body) {
-  rpc::Response response(std::move(body));
+rpc::Response ObjectService::succeeded(ByteView body) {
+  rpc::Response response(body);
   response.map_version = kMapVersion;
   return response;
 }

@@ -62,7 +62,13 @@ class ObjectService final : public rpc::Service {
   /// The reply of a failed request; its message goes to the client. What is the engine's own trouble (media, damage) is
   /// logged here, once.
   rpc::Response failed(const rpc::Request& request, OpTimer& timer, Error error) const;
-  static rpc::Response succeeded(Bytes body);
+  static rpc::Response succeeded(ByteView body);
+  template <typename Reply>
+  rpc::Response answered(const Reply& reply) {
+    encoded_.clear();
+    encode(reply, encoded_);
+    return succeeded(encoded_);
+  }
 
   Reactor& reactor_;
   EngineServices& services_;
@@ -70,6 +76,7 @@ class ObjectService final : public rpc::Service {
   OpMetrics& metrics_;
   Logger logger_;
   ContainerCache containers_;
+  Bytes encoded_;  // memory for `answered`
 };
 
 }  // namespace cenote::engine

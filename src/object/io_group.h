@@ -3,8 +3,8 @@
 #include <coroutine>
 
 #include "cenote/base/assert.h"
+#include "cenote/base/small_vector.h"
 #include "cenote/media/block_device.h"
-#include "cenote/protocol/small_vector.h"
 
 namespace cenote::object {
 

@@ -248,7 +248,7 @@ LinkHandler::Verdict CallTable::on_reply(const Header& header, ByteView body) {
     end(call, Error(Code::kOutOfRange, fmt::format("{} answered with {} bytes, there is room for {}", peer_name_,
                                                    header.bulk_bytes, call.into.bytes())));
   } else {
-    call.reply.body = to_bytes(body);
+    call.reply.body.assign(body);
     call.reply.bulk_bytes = header.bulk_bytes;
     call.reply.map_version = header.map_version;
     if (header.bulk_bytes == 0) {

@@ -129,7 +129,7 @@ void Dispatcher::answer_again(const Header& header, const DuplicateWindow::Answe
   if (kept.status == 0) {
     response.body = kept.body;
   } else {
-    response.error = Error(code_from_wire(kept.status), to_text(kept.body));
+    response.error = Error(code_from_wire(kept.status), to_text(kept.body.view()));
   }
   response.map_version = kept.map_version;
   request.response_ = std::move(response);
@@ -188,7 +188,7 @@ void Dispatcher::fill_reply(IncomingRequest& request) {
                                              response.body.size(), response.payload.bytes()));
   }
   if (response.error.code() != Code::kOk) {
-    response.body = to_bytes(as_bytes(std::string_view(response.error.message()).substr(0, kMaxErrorBytes)));
+    response.body.assign(as_bytes(std::string_view(response.error.message()).substr(0, kMaxErrorBytes)));
     response.payload.clear();
   }
   Outgoing& reply = request.reply_;
@@ -197,7 +197,7 @@ void Dispatcher::fill_reply(IncomingRequest& request) {
   reply.header.status = static_cast<std::uint16_t>(response.error.code());
   reply.header.map_version = response.map_version;
   reply.header.expiry = 0;
-  reply.body = response.body;
+  reply.body = response.body.view();
   reply.bulk = BulkSource(response.payload.spans());
 }
 

@@ -5,6 +5,7 @@
 
 #include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
+#include "cenote/rpc/wire.h"
 #include "sequence_map.h"
 
 namespace cenote::rpc {
@@ -25,7 +26,7 @@ class DuplicateWindow {
   struct Answer {
     std::uint16_t status = 0;
     std::uint32_t map_version = 0;
-    Bytes body;
+    ReplyBody body;
     /// The reply had a payload, which is not kept.
     bool had_payload = false;
   };

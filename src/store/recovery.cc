@@ -192,7 +192,7 @@ Task<Result<bool>> Recovery::load_next_catalog_entry(Bytes* after) {
     }
     CO_CHECK_OK(position);
     if (!*position) co_return false;
-    Bytes buffer;
+    KeyBuffer buffer;
     const Bytes key = to_bytes(state_.trees.key_at(**position, buffer));
     CO_CHECK_OK(state_.catalog.load(key, state_.trees.value_at(**position)));
     *after = key;

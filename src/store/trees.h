@@ -58,7 +58,7 @@ class Trees {
   Result<std::optional<LeafPosition>> next(TreeId tree, LeafPosition from, Lsn& seen);
   Result<std::optional<LeafPosition>> previous(TreeId tree, LeafPosition from, Lsn& seen);
   /// The full key at a position, assembled in `buffer`; and its value.
-  ByteView key_at(LeafPosition position, Bytes& buffer) const;
+  ByteView key_at(LeafPosition position, KeyBuffer& buffer) const;
   ByteView value_at(LeafPosition position) const;
 
   // Writing, a batch at a time and without any wait in between:

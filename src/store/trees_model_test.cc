@@ -204,7 +204,7 @@ class ModelRun {
   using Found = std::optional<std::pair<std::string, std::string>>;
   Found show(const std::optional<LeafPosition>& position) {
     if (!position) return std::nullopt;
-    Bytes buffer;
+    KeyBuffer buffer;
     const ByteView key = kit_.trees->key_at(*position, buffer);
     return std::pair(to_text(key), to_text(kit_.trees->value_at(*position)));
   }

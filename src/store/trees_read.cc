@@ -166,13 +166,14 @@ Result<std::optional<LeafPosition>> Trees::previous(TreeId tree, LeafPosition fr
   return last_below(tree, PageView(from.leaf->data).lower_fence(), seen);
 }
 
-ByteView Trees::key_at(LeafPosition position, Bytes& buffer) const {
+ByteView Trees::key_at(LeafPosition position, KeyBuffer& buffer) const {
   const PageView page(position.leaf->data);
   const ByteView prefix = page.prefix();
   const ByteView suffix = page.suffix(position.slot);
-  buffer.resize(prefix.size() + suffix.size());
+  const std::size_t bytes = prefix.size() + suffix.size();
+  ASSERT(bytes <= buffer.size());
   std::ranges::copy(suffix, std::ranges::copy(prefix, buffer.begin()).out);
-  return buffer;
+  return ByteView(buffer).first(bytes);
 }
 
 ByteView Trees::value_at(LeafPosition position) const { return PageView(position.leaf->data).value(position.slot); }

@@ -24,7 +24,7 @@ Task<rpc::Response> ObjectService::admin(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kAdmin, reactor_);
   auto outcome = co_await run_admin(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
-  co_return succeeded(to_bytes(as_bytes(*outcome)));
+  co_return succeeded(as_bytes(*outcome));
 }
 
 Task<Result<std::string>> ObjectService::run_admin(rpc::Request& request) {

@@ -20,9 +20,7 @@ Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
   auto outcome = co_await run_fetch(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
   HeldFetch& held = **outcome;
-  Bytes body;
-  encode(held.fetched().reply, body);
-  rpc::Response response = succeeded(std::move(body));
+  rpc::Response response = answered(held.fetched().reply);
   held.add_to(response.payload);
   timer.sending(response.payload.bytes());
   co_return response;

@@ -7,9 +7,7 @@ Task<rpc::Response> ObjectService::list(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kList, reactor_);
   auto outcome = co_await run_list(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
-  Bytes body;
-  encode(*outcome, body);
-  co_return succeeded(std::move(body));
+  co_return answered(*outcome);
 }
 
 Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {

@@ -12,7 +12,7 @@ Task<rpc::Response> ObjectService::oid_range(rpc::Request& request) {
   Encoder encoder(body);
   encoder.integer(lease->first);
   encoder.integer(lease->count);
-  co_return succeeded(std::move(body));
+  co_return succeeded(body);
 }
 
 Task<Result<OidLease>> ObjectService::run_oid_range(rpc::Request& request) {

@@ -7,9 +7,7 @@ Task<rpc::Response> ObjectService::punch(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kPunch, reactor_);
   auto outcome = co_await run_punch(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
-  Bytes body;
-  encode(*outcome, body);
-  co_return succeeded(std::move(body));
+  co_return answered(*outcome);
 }
 
 Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {

@@ -7,9 +7,7 @@ Task<rpc::Response> ObjectService::query(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kQuery, reactor_);
   auto outcome = co_await run_query(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
-  Bytes body;
-  encode(*outcome, body);
-  co_return succeeded(std::move(body));
+  co_return answered(*outcome);
 }
 
 Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {

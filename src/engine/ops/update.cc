@@ -17,9 +17,7 @@ Task<rpc::Response> ObjectService::update(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
-  Bytes body;
-  encode(*outcome, body);
-  co_return succeeded(std::move(body));
+  co_return answered(*outcome);
 }
 
 Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTimer& timer) {

@@ -6,10 +6,10 @@
 #include "cenote/base/bytes.h"
 #include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
+#include "cenote/base/small_vector.h"
 #include "cenote/base/time.h"
 #include "cenote/base/uuid.h"
 #include "cenote/protocol/object_id.h"
-#include "cenote/protocol/small_vector.h"
 
 namespace cenote {
 

@@ -91,7 +91,7 @@ class PayloadOwner {
 class Payload {
  public:
   Payload() = default;
-  Payload(Payload&& other) noexcept = default;
+  Payload(Payload&& other) noexcept { take(other); }
   Payload& operator=(Payload&& other) noexcept;
   ~Payload() { clear(); }
 
@@ -103,11 +103,12 @@ class Payload {
   void add_static(ByteView memory);
 
   /// At most kMaxBulkBytes when sent, or the reply becomes kOutOfRange.
-  std::size_t bytes() const { return parts_ ? parts_->bytes : 0; }
+  std::size_t bytes() const { return bytes_; }
+  /// Valid until the payload changes, moves or ends.
   std::span<const ByteView> spans() const {
-    return parts_ ? std::span<const ByteView>(parts_->spans) : std::span<const ByteView>();
+    return more_ ? std::span<const ByteView>(more_->spans) : std::span<const ByteView>(&only_, any_ ? 1 : 0);
   }
-  bool empty() const { return parts_ == nullptr; }
+  bool empty() const { return !any_; }
   void clear();
 
  private:
@@ -115,12 +116,18 @@ class Payload {
     std::vector<ByteView> spans;
     std::vector<media::Buffer> buffers;
     std::vector<PayloadOwner*> owners;
-    std::size_t bytes = 0;
   };
-  Parts& parts();
+  void take(Payload& other);
+  void add_span(ByteView memory);
+  Parts& more();
 
-  // Most replies have none: moving those must cost nothing.
-  std::unique_ptr<Parts> parts_;
+  // Most replies have no part, most others one from an owner: neither allocates, and moving them costs next to nothing.
+  // Invariant: `only_` and `only_owner_` count while there is no `more_`.
+  ByteView only_;
+  PayloadOwner* only_owner_ = nullptr;
+  std::size_t bytes_ = 0;
+  bool any_ = false;
+  std::unique_ptr<Parts> more_;
 };
 
 }  // namespace cenote::rpc

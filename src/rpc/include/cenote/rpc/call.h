@@ -35,7 +35,7 @@ struct CallOptions {
 
 /// A successful answer.
 struct Reply {
-  Bytes body;
+  ReplyBody body;
   /// Payload bytes written to the front of the caller's memory.
   std::uint32_t bulk_bytes = 0;
   std::uint32_t map_version = 0;

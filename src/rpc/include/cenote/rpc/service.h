@@ -52,12 +52,12 @@ class Request {
 /// The answer of a handler: a body and a payload, or an error.
 struct Response {
   Response() = default;
-  explicit Response(Bytes reply) : body(std::move(reply)) {}
+  explicit Response(ByteView reply) : body(reply) {}
   Response(Error failure) : error(std::move(failure)) {}  // NOLINT: an error is a response
 
   /// kOk, or what went wrong; its message becomes the body of the reply.
   Error error{Code::kOk};
-  Bytes body;
+  ReplyBody body;
   /// Moved straight into the caller's memory.
   Payload payload;
   /// Sent along, with errors too.

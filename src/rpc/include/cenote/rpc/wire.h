@@ -6,6 +6,7 @@
 
 #include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
+#include "cenote/base/small_vector.h"
 #include "cenote/base/strong.h"
 #include "cenote/base/time.h"
 
@@ -26,6 +27,8 @@ inline constexpr std::uint16_t kMagic = 0xce07;
 inline constexpr std::uint8_t kHeaderVersion = 1;
 inline constexpr std::size_t kHeaderBytes = 64;
 inline constexpr std::uint32_t kMaxBodyBytes = 1u << 20;
+/// The body of a reply; that of an update or a fetch of one range needs no allocation.
+using ReplyBody = SmallVector<std::byte, 64>;
 inline constexpr std::uint32_t kMaxBulkBytes = 4u << 20;
 /// Longest text of an error reply; longer ones are cut.
 inline constexpr std::uint32_t kMaxErrorBytes = 4096;

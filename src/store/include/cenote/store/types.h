@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "cenote/base/strong.h"
@@ -16,6 +18,8 @@ using TreeId = Strong<struct TreeIdTag, std::uint32_t>;
 
 /// Longest key of a tree and longest value: a leaf always holds at least four entries (asserted in page.h).
 inline constexpr std::uint32_t kMaxKeyBytes = 1024;
+/// Room for any key.
+using KeyBuffer = std::array<std::byte, kMaxKeyBytes>;
 inline constexpr std::uint32_t kMaxValueBytes = 2512;
 /// Longest tree name.
 inline constexpr std::uint32_t kMaxTreeNameBytes = 255;

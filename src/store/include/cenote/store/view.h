@@ -80,7 +80,7 @@ class Cursor {
   TreeId tree_;
   Frame* leaf_ = nullptr;
   std::uint32_t slot_ = 0;
-  Bytes key_buffer_;  // the prefix of the page put back before the suffix
+  KeyBuffer key_buffer_;  // the prefix of the page put back before the suffix
   ByteView key_;
   ByteView value_;
 };

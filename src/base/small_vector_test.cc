@@ -1,4 +1,4 @@
-#include "cenote/protocol/small_vector.h"
+#include "cenote/base/small_vector.h"
 
 #include <gtest/gtest.h>
 
