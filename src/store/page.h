@@ -45,9 +45,6 @@ static_assert(8 * kMaxInnerEntryBytes <= kMinEntrySpace, "an inner page holds ei
 
 enum class PageKind : std::uint8_t { kLeaf = 1, kInner = 2 };
 
-/// Room for one key, for putting prefix and suffix together.
-using KeyBuffer = std::array<std::byte, kMaxKeyBytes>;
-
 /// The keys a page is for: lower <= key < upper. An empty lower fence is below every key, no upper fence above every
 /// key.
 struct Fences {

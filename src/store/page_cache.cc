@@ -1,5 +1,7 @@
 #include "page_cache.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -17,8 +19,8 @@ namespace {
 
 constexpr std::uint64_t kHugePageBytes = 2u << 20;
 
-/// Memory of all frames. In a cache of some size it is aligned so that the system can back it with huge pages, which
-/// saves most of a lookup's TLB misses.
+/// Memory of all frames. In a cache of some size it is made of huge pages, where the system has them, which saves most
+/// of a lookup's TLB misses.
 struct FreeMemory {
   std::align_val_t alignment{kHugePageBytes};
   void operator()(std::byte* memory) const { ::operator delete(memory, alignment); }
@@ -27,7 +29,12 @@ using Memory = std::unique_ptr<std::byte, FreeMemory>;
 
 Memory allocate_memory(std::uint64_t bytes) {
   const std::align_val_t alignment{bytes < kHugePageBytes ? media::kBlockBytes : kHugePageBytes};
-  return {static_cast<std::byte*>(::operator new(bytes, alignment)), FreeMemory{alignment}};
+  Memory memory{static_cast<std::byte*>(::operator new(bytes, alignment)), FreeMemory{alignment}};
+  // Only whole huge pages: what lies behind is somebody else's. Refused, it is slower and no less right.
+  if (const std::uint64_t whole = bytes / kHugePageBytes * kHugePageBytes; whole > 0) {
+    (void)::madvise(memory.get(), whole, MADV_HUGEPAGE);
+  }
+  return memory;
 }
 
 // Memory of frames that hold no page is out of bounds for everybody: a stale pointer to an evicted page shows at once.

@@ -18,7 +18,7 @@ using TreeId = Strong<struct TreeIdTag, std::uint32_t>;
 
 /// Longest key of a tree and longest value: a leaf always holds at least four entries (asserted in page.h).
 inline constexpr std::uint32_t kMaxKeyBytes = 1024;
-/// Room for any key.
+/// Room for one key, for putting prefix and suffix together.
 using KeyBuffer = std::array<std::byte, kMaxKeyBytes>;
 inline constexpr std::uint32_t kMaxValueBytes = 2512;
 /// Longest tree name.
