@@ -40,13 +40,15 @@ CommandDoc describe_at(const CLI::App& app, const std::string& path) {
   doc.footer = app.get_footer();
   for (const CLI::Option* option : app.get_options()) {
     if (option->get_group().empty()) continue;
+    // The program's own is understood everywhere, as all its options.
+    if (option == app.get_help_ptr() && app.get_parent() != nullptr) continue;
     if (option->nonpositional()) {
       doc.options.push_back(option_of(*option));
     } else {
       doc.arguments.push_back({.name = option->get_single_name(),
                                .help = option->get_description(),
                                .required = option->get_required(),
-                               .repeated = option->get_items_expected_max() > 1});
+                               .repeated = option->get_items_expected_max() > 1 && !names_many(*option)});
     }
   }
   for (const CLI::App* command : app.get_subcommands([](const CLI::App* each) { return !each->get_group().empty(); })) {
@@ -62,6 +64,8 @@ void append(const CommandDoc& command, std::vector<const CommandDoc*>& all) {
 }
 
 }  // namespace
+
+bool names_many(const CLI::Option& option) { return option.get_single_name().find("...") != std::string::npos; }
 
 std::string_view CommandDoc::name() const {
   const std::size_t blank = path.rfind(' ');

@@ -6,7 +6,8 @@
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the library's own
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace cenote::cli {
 
@@ -37,7 +38,10 @@ struct CommandDoc {
   std::string_view name() const;
 };
 
-/// Leaves out what is hidden from the help (its group is empty).
+/// One argument whose name stands for several, like "SOURCE... TARGET".
+bool names_many(const CLI::Option& option);
+
+/// Leaves out what is hidden from the help (its group is empty), and the help flag of all but the program itself.
 CommandDoc describe(const CLI::App& app);
 
 /// `command` and everything below it, parents first.

@@ -2,6 +2,7 @@
 
 #include "cenote/base/exit_code.h"
 #include "cenote/base/format.h"
+#include "command_doc.h"
 #include "exit_codes.h"
 #include "last_resort.h"
 
@@ -16,6 +17,21 @@ void add_global_flags(CLI::App& app, GlobalFlags& flags) {
   app.add_flag("--json", flags.json, "print one JSON document instead of text");
   app.add_flag("--quiet,-q", flags.quiet, "no progress and no remarks, results and errors only");
 }
+
+/// Help of a command names the options that the program understands everywhere; CLI11 lists its own only.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_footer(const CLI::App* app) const override {
+    const std::string own = CLI::Formatter::make_footer(app);
+    if (app->get_parent() == nullptr) return own;
+    return own + "Every command takes --server, --timeout, --config, --json and --quiet, too: see 'cenote --help'.\n";
+  }
+  std::string make_option_usage(const CLI::Option* option) const override {
+    // Such a name says itself what may be repeated.
+    if (names_many(*option)) return option->get_name(true);
+    return CLI::Formatter::make_option_usage(option);
+  }
+};
 
 std::string footer() {
   std::string codes;
@@ -72,6 +88,8 @@ void build_command_line(CLI::App& app, GlobalFlags& flags, Context& context) {
   app.set_version_flag("--version", std::string("cenote ") + CENOTE_VERSION);
   app.fallthrough();
   app.footer(footer());
+  // Commands inherit it when they are added.
+  app.formatter(std::make_shared<HelpFormatter>());
   add_global_flags(app, flags);
   add_commands(app, context);
 }

@@ -60,7 +60,7 @@ TEST_F(ATree, GivesABashScript) {
   EXPECT_THAT(script, HasSubstr("*'|--server') ((++index)) ;;"));
   EXPECT_THAT(script,
               HasSubstr("'fruit pick|--colour') COMPREPLY=($(compgen -W 'red green' -- \"$current\")); return ;;"));
-  EXPECT_THAT(script, HasSubstr("'fruit') commands='pick'"));
+  EXPECT_THAT(script, HasSubstr("'fruit') commands='pick' options='--help -h --quiet -q --server' ;;"));
   EXPECT_THAT(script, Not(HasSubstr("secret")));
   EXPECT_THAT(script, Not(HasSubstr("--quiet') ((++index))")));
 }

@@ -1,5 +1,7 @@
 #include "context.h"
 
+#include <fmt/format.h>
+
 namespace cenote::cli {
 
 Result<> Context::prepare() {
@@ -18,6 +20,14 @@ Result<Client*> Context::client() {
     client_.emplace(std::move(connected));
   }
   return &*client_;
+}
+
+CLI::App* add_noun(CLI::App& app, const std::string& name, const std::string& description, const std::string& remark) {
+  CLI::App* noun = app.add_subcommand(name, description);
+  noun->require_subcommand(1);
+  // Without one of its own a noun would repeat the examples of the whole program.
+  noun->footer(fmt::format("{}\nArguments and examples of each: 'cenote {} {} --help'.", remark, name, "SUBCOMMAND"));
+  return noun;
 }
 
 CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,

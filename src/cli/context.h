@@ -35,6 +35,8 @@ struct Context {
   CallBounds bounds_;
 };
 
+/// A noun whose verbs are added to it; `remark` is what its help says below the list of verbs.
+CLI::App* add_noun(CLI::App& app, const std::string& name, const std::string& description, const std::string& remark);
 /// A verb below a noun, with its example lines under the help.
 CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
                    const std::string& examples);

@@ -8,12 +8,14 @@ namespace cenote::cli {
 
 std::string flag_of(std::string_view key) { return fmt::format("--{}", key.substr(key.find('.') + 1)); }
 
-void SettingFlags::add(CLI::App& verb, std::string_view key) {
+void SettingFlags::add(CLI::App& verb, std::string_view key, std::string_view fallback) {
   const auto& specs = setting_specs();
   const auto spec = std::ranges::find(specs, key, &SettingSpec::key);
   ASSERT(spec != specs.end());
   Bound& bound = bound_[std::string(key)];
-  const std::string help = fmt::format("{} [env {}]", spec->help, spec->environment);
+  if (fallback.empty()) fallback = spec->fallback;
+  const std::string preset = fallback.empty() ? "" : fmt::format(" [default {}]", fallback);
+  const std::string help = fmt::format("{}{} [env {}]", spec->help, preset, spec->environment);
   if (spec->fallback == "false") {
     verb.add_flag(flag_of(key), bound.given, help);
     return;

@@ -13,8 +13,9 @@ namespace cenote::cli {
 /// once. Outlives the parsing, since options are bound to it.
 class SettingFlags {
  public:
-  /// "server.target-size" becomes `--target-size`, bound to `verb`.
-  void add(CLI::App& verb, std::string_view key);
+  /// "server.target-size" becomes `--target-size`, bound to `verb`. `fallback`: what the verb takes instead of the
+  /// setting's default, for the help.
+  void add(CLI::App& verb, std::string_view key, std::string_view fallback = {});
   /// All settings whose key begins with `section`.
   void add_section(CLI::App& verb, std::string_view section);
   /// A flag that was given wins over environment and file.

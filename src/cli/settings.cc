@@ -23,7 +23,7 @@ const std::vector<SettingSpec>& setting_specs() {
        "where the control port (HTTP) listens; 'none' for no control port"},
       {"server.targets", "CENOTE_TARGETS", "0", "storage targets of a new data directory; 0: one per core, at most 4"},
       {"server.target-size", "CENOTE_TARGET_SIZE", "0",
-       "size of each target's file; 0: a share of half the free space"},
+       "size of each target's file, like 100GiB, at creation; 0: a share of half the free space"},
       {"server.reactors", "CENOTE_REACTORS", "0", "threads that serve data; 0: one less than there are cores"},
       {"server.cache", "CENOTE_CACHE", "64MiB", "metadata cache per target"},
       {"server.log-size", "CENOTE_LOG_SIZE", "0",

@@ -34,7 +34,9 @@ struct Target::Gauges {
         page_misses(metrics.counter("cenote_target_page_misses_total", "Pages that had to be read", labels)),
         read_bytes(metrics.counter("cenote_target_device_read_bytes_total", "Read from the device", labels)),
         written_bytes(metrics.counter("cenote_target_device_written_bytes_total", "Written to the device", labels)),
-        device_errors(metrics.counter("cenote_target_device_errors_total", "Failed device operations", labels)) {}
+        device_errors(metrics.counter("cenote_target_device_errors_total", "Failed device operations", labels)),
+        background_failures(metrics.counter("cenote_target_background_failures_total",
+                                            "Rounds of giving back space that ended in an error", labels)) {}
 
   Gauge& log_used;
   Gauge& log_size;
@@ -50,6 +52,7 @@ struct Target::Gauges {
   Counter& read_bytes;
   Counter& written_bytes;
   Counter& device_errors;
+  Counter& background_failures;
 };
 
 void HeldFetch::add_to(rpc::Payload& payload) {
@@ -176,6 +179,7 @@ void Target::refresh_metrics() {
   raise(gauges_->read_bytes, device.read_bytes);
   raise(gauges_->written_bytes, device.written_bytes);
   raise(gauges_->device_errors, device.errors);
+  raise(gauges_->background_failures, objects_->counters().background_failures);
 }
 
 }  // namespace cenote::engine

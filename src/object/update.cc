@@ -162,9 +162,7 @@ Result<> Update::reserve(Piece& piece) {
     if (!extent) {
       if (extent.error() == Code::kNoSpace)
         return failf(Code::kNoSpace,
-                     "the target is full ({} more blocks needed): delete data, whose space returns within some "
-                     "seconds, or extend "
-                     "the pool",
+                     "the target is full ({} more blocks needed): delete data, whose space returns within some seconds",
                      missing);
       return fail(extent.error());
     }

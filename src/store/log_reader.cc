@@ -86,7 +86,7 @@ std::unexpected<Error> LogReader::damaged(std::uint64_t end) const {
   const std::uint64_t first = superblock_.geometry.log.first;
   return failf(Code::kCorrupt,
                "the log is damaged: positions {} to {} were durable and cannot be read (blocks {} to {} of the wal "
-               "device); rebuild this target from its redundancy, or salvage what precedes the damage",
+               "device); nothing was changed: restore the data directory from a copy",
                point_.position, end, first + point_.position % ring / media::kBlockBytes,
                first + (end - 1) % ring / media::kBlockBytes);
 }

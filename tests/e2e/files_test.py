@@ -99,6 +99,67 @@ class Files(SystemTest):
         self.succeeds(self.engine, "fs", "rm", "-r", f"{self.home}:/a")
         self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/"), b"")
 
+    def test_several_sources_go_below_a_directory(self):
+        for path, text in (("one", "1"), ("two", "2"), ("tree/inner/three", "3")):
+            os.makedirs(os.path.dirname(self.path("in", path)), exist_ok=True)
+            with open(self.path("in", path), "w", encoding="utf-8") as file:
+                file.write(text)
+        sources = [self.path("in", name) for name in ("one", "two", "tree")]
+        sources[2] += "/"
+        self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/all")
+        copied = self.json_of(self.engine, "fs", "cp", "-r", *sources, f"{self.home}:/all/")
+        self.assertEqual((copied["files"], copied["bytes"]), (3, 3))
+        os.mkdir(self.path("out"))
+        back = [f"{self.home}:/all/one", f"{self.home}:/all/two", f"{self.home}:/all/tree/"]
+        copied = self.json_of(self.engine, "fs", "cp", "-r", *back, self.path("out"))
+        self.assertEqual((copied["files"], copied["bytes"]), (3, 3))
+        self.assertEqual(summary(self.path("out")), summary(self.path("in")))
+        # Sources of different containers, and once more over what is there.
+        other = "pool/other"
+        self.succeeds(self.engine, "container", "create", other, "--type", "posix")
+        self.succeeds(self.engine, "fs", "cp", sources[1], f"{other}:/four")
+        self.succeeds(self.engine, "fs", "cp", *back[:2], f"{other}:/four", self.path("out"))
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["four", "one", "tree", "two"])
+
+    def test_a_directory_alone_is_merged_into_one_that_is_there(self):
+        for path, text in (("in/same", "new"), ("in/more", "more"), ("out/same", "old"), ("out/own", "own")):
+            os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+            with open(self.path(path), "w", encoding="utf-8") as file:
+                file.write(text)
+        self.succeeds(self.engine, "fs", "cp", "-r", self.path("out"), f"{self.home}:/tree")
+        self.succeeds(self.engine, "fs", "cp", "-r", self.path("in"), f"{self.home}:/tree")
+        self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/tree").split(), [b"more", b"own", b"same"])
+        self.assertEqual(self.succeeds(self.engine, "fs", "cat", f"{self.home}:/tree/same"), b"new")
+        self.succeeds(self.engine, "fs", "cp", "-r", f"{self.home}:/tree", self.path("out"))
+        self.assertEqual(sorted(os.listdir(self.path("out"))), ["more", "own", "same"])
+
+    def test_what_users_get_wrong_with_several_sources(self):
+        for path in ("one", "two", "a/one", "dir/x"):
+            os.makedirs(os.path.dirname(self.path(path)), exist_ok=True)
+            with open(self.path(path), "w", encoding="utf-8") as file:
+                file.write(path)
+        one, two = self.path("one"), self.path("two")
+        copy = lambda code, *arguments, says: self.fails(self.engine, code, "fs", "cp", *arguments, says=says)
+        copy(NOT_FOUND, one, two, f"{self.home}:/nowhere", says=["/nowhere"])
+        copy(USAGE, one, self.path("a", "one"), f"{self.home}:/", says=["both", "one"])
+        for nameless in (".", "..", "/", "./a/.."):
+            copy(USAGE, "-r", one, nameless, f"{self.home}:/", says=["no name"])
+        copy(USAGE, one, f"{self.home}:/two", f"{self.home}:/", says=["POOL/CONTAINER:/PATH"])
+        copy(USAGE, one, two, self.directory, says=["POOL/CONTAINER:/PATH"])
+        copy(USAGE, one, says=["SOURCE", "TARGET"])
+        self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/"), b"")
+        copy(CONFLICT, one, self.path("dir"), f"{self.home}:/", says=["dir", "-r"])
+        self.assertEqual(self.succeeds(self.engine, "fs", "ls", f"{self.home}:/"), b"one\n")
+        copy(CONFLICT, one, two, f"{self.home}:/one", says=["no directory"])
+        self.succeeds(self.engine, "fs", "cp", two, f"{self.home}:/two")
+        back = [f"{self.home}:/one", f"{self.home}:/two"]
+        copy(NOT_FOUND, *back, self.path("nowhere"), says=["nowhere"])
+        copy(CONFLICT, *back, one, says=["no directory"])
+        # What a file would replace is a directory: it stays, and nothing goes below it.
+        os.makedirs(self.path("out", "one"))
+        copy(FAILURE, *back, self.path("out"), says=["one", "directory"])
+        self.assertEqual(os.listdir(self.path("out", "one")), [])
+
     def test_a_copy_that_fails_leaves_no_part_behind(self):
         # A regular file whose reading fails after the target has been made.
         unreadable = "/proc/self/mem"

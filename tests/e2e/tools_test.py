@@ -36,6 +36,13 @@ class Help(unittest.TestCase):
                 self.assertIn("Examples:", text)
                 self.assertIn("cenote " + " ".join(path), text.split("Examples:")[1])
 
+    def test_a_noun_speaks_of_itself(self):
+        for noun in ("pool", "container", "object", "kv", "fs", "debug", "config", "completion"):
+            with self.subTest(noun):
+                text = cenote(noun, "--help").stdout.decode()
+                self.assertNotIn("cenote dev", text)
+                self.assertIn("--json", text)
+
     def test_a_word_that_is_no_command_is_named(self):
         done = cenote("fs", "nonsense")
         self.assertEqual(done.returncode, USAGE)
@@ -58,6 +65,33 @@ class Help(unittest.TestCase):
         self.assertRegex(cenote("--version").stdout.decode(), r"^cenote \d+\.\d+\.\d+\n$")
 
 
+class Examples(SystemTest):
+    def test_those_of_the_help_work_after_the_quick_start(self):
+        """Typed as they stand, in a directory with the files that they name."""
+        server = self.started(size="256MiB")
+        for words in (("pool", "create", "scratch"), ("container", "create", "scratch/home", "--type", "posix"),
+                      ("container", "create", "scratch/things")):
+            self.succeeds(server, *words)
+        os.makedirs(self.path("photos"))
+        for name in ("notes.txt", "photo.jpg", "photos/one.jpg"):
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(name)
+        surroundings = environment(CENOTE_SERVER=server.address)
+        surroundings.update(HOME=self.directory, PATH=f"{os.path.dirname(CENOTE)}:{os.environ['PATH']}")
+        prepare = {"kv": [], "object": [], "fs": ["cp"]}
+        for noun, first in prepare.items():
+            texts = {path[1]: text for path, text in verbs(noun)}
+            for verb, text in texts.items():
+                examples = [self.examples(texts[name]) for name in first if name != verb] + [self.examples(text)]
+                script = "set -eu\ncd \"$HOME\"\n" + "\n".join(examples)
+                done = subprocess.run(["bash", "-c", script], capture_output=True, timeout=PATIENCE_S, env=surroundings)
+                self.assertEqual((done.returncode, done.stderr), (OK, b""), f"cenote {noun} {verb}:\n{script}")
+
+    def examples(self, text):
+        """The lines of the help that are commands: they are set in."""
+        return "\n".join(line for line in text.split("Examples:")[1].splitlines() if line.startswith("  "))
+
+
 class Completion(unittest.TestCase):
     def complete(self, *words):
         """What bash offers for these words, the last one being typed."""
@@ -76,6 +110,7 @@ class Completion(unittest.TestCase):
         self.assertEqual(self.complete("container", "create", "pool/x", "--type", ""), ["posix", "kv"])
         self.assertIn("--type", self.complete("container", "create", "--"))
         self.assertIn("--json", self.complete("container", "create", "--"))
+        self.assertEqual(self.complete("container", "create", "--he"), ["--help"])
         self.assertEqual(self.complete("fs", "cp", "loc"), [])  # files are bash's own business
 
     def test_other_shells_and_the_manual_accept_theirs(self):

@@ -136,7 +136,7 @@ void add_bench(CLI::App& app, Context& context) {
       ->add_option("--workload", arguments->workloads,
                    "update, fetch (of --size), write, read (1 MiB), put, get (100-byte values); all when left out")
       ->check(CLI::IsMember({"update", "fetch", "write", "read", "put", "get"}));
-  bench->add_option("--size", arguments->size, "bytes per update and fetch")->capture_default_str();
+  bench->add_option("--size", arguments->size, "bytes per update and fetch; must divide 1 MiB")->capture_default_str();
   bench->add_option("--depth", arguments->depth, "operations in flight")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

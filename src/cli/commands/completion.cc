@@ -7,8 +7,8 @@
 namespace cenote::cli {
 
 void add_completion(CLI::App& app, Context& context) {
-  CLI::App* completion = app.add_subcommand("completion", "Completion scripts for shells, and the manual page");
-  completion->require_subcommand(1);
+  CLI::App* completion = add_noun(app, "completion", "Completion scripts for shells, and the manual page",
+                                  "'./x install' and the Debian package put them where the shells look for them.");
   const auto add = [&](const char* name, const char* what, const char* examples, auto print) {
     add_verb(*completion, name, what, examples)->callback([&app, &context, print] {
       context.action = [&app, &context, print] { return context.out.raw(print(describe(app))); };

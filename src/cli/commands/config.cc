@@ -19,8 +19,11 @@ Result<> show(Context& context) {
 }  // namespace
 
 void add_config(CLI::App& app, Context& context) {
-  CLI::App* config = app.add_subcommand("config", "Configuration: flags, environment and file");
-  config->require_subcommand(1);
+  CLI::App* config =
+      add_noun(app, "config", "Configuration: flags, environment and file",
+               "A setting comes from the first of these that has it: a flag, an environment variable, a TOML file (the "
+               "one of --config\n"
+               "or $CENOTE_CONFIG, else ~/.config/cenote/config.toml, else /etc/cenote/config.toml), the default.");
   CLI::App* verb = add_verb(*config, "show", "Show every setting, its value and where the value comes from",
                             "  cenote config show\n  cenote --config test.toml config show --json");
   verb->callback([&context] { context.action = [&context] { return show(context); }; });

@@ -101,8 +101,9 @@ Result<> get_property(Context& context, const std::string& name, const std::stri
 }  // namespace
 
 void add_container(CLI::App& app, Context& context) {
-  CLI::App* container = app.add_subcommand("container", "Containers: where objects, keys and files live");
-  container->require_subcommand(1);
+  CLI::App* container =
+      add_noun(app, "container", "Containers: where objects, keys and files live",
+               "A container is named POOL/CONTAINER, like scratch/home; its space comes from its pool.");
   struct Arguments {
     std::string name, type, key, property;
     std::vector<std::string> properties;
@@ -117,9 +118,11 @@ void add_container(CLI::App& app, Context& context) {
                             "  cenote container create scratch/home --type posix\n"
                             "  cenote container create scratch/raw --property checksum=off");
   add_name(verb);
-  verb->add_option("--type", arguments->type, "'posix' for files, 'kv' for keys and values; any use when left out")
+  verb->add_option("--type", arguments->type,
+                   "'posix' for files, 'kv' for keys and values; left out: for keys, values and objects")
       ->check(CLI::IsMember({"posix", "kv"}));
-  verb->add_option("--property", arguments->properties, "KEY=VALUE; may be repeated");
+  verb->add_option("--property", arguments->properties,
+                   "checksum=off (cannot be changed later), or user.NAME=VALUE; may be repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
   });
@@ -140,7 +143,7 @@ void add_container(CLI::App& app, Context& context) {
   verb =
       add_verb(*container, "set-prop", "Set a property", "  cenote container set-prop scratch/home user.owner=physics");
   add_name(verb);
-  verb->add_option("KEY=VALUE", arguments->property, "keys of your own start with 'user.'")->required();
+  verb->add_option("KEY=VALUE", arguments->property, "the key starts with 'user.'")->required();
   verb->callback([=, &context] {
     context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };
   });

@@ -25,8 +25,8 @@ Result<> debug_store(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_debug(CLI::App& app, Context& context) {
-  CLI::App* debug = app.add_subcommand("debug", "Look inside stores that no server has open");
-  debug->require_subcommand(1);
+  CLI::App* debug =
+      add_noun(app, "debug", "Look inside stores that no server has open", "Nothing is changed or repaired.");
   const auto arguments = std::make_shared<Arguments>();
   CLI::App* verb =
       add_verb(*debug, "store", "Show superblocks, log, trees and space of stores, and check them; changes nothing",

@@ -93,10 +93,11 @@ void add_dev(CLI::App& app, Context& context) {
   CLI::App* dev = add_verb(app, "dev", "Run a throw-away system to try things on, with a pool and two containers",
                            "  cenote dev\n"
                            "  cenote dev --target-size 8GiB --listen 127.0.0.1:9000");
-  for (const char* key : {"server.listen", "server.control", "server.targets", "server.target-size", "server.reactors",
-                          "server.cache", "server.log-level"}) {
-    flags->add(*dev, key);
-  }
+  for (const char* key : {"server.targets", "server.reactors", "server.cache"}) flags->add(*dev, key);
+  flags->add(*dev, "server.listen", "127.0.0.1:7777, or any free port while that is in use");
+  flags->add(*dev, "server.control", "127.0.0.1:7778, or any free port");
+  flags->add(*dev, "server.target-size", "1GiB");
+  flags->add(*dev, "server.log-level", "warn");
   dev->callback([=, &context] { context.action = [=, &context] { return run(context, *flags); }; });
 }
 

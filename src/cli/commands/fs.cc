@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <ctime>
 #include <filesystem>
 
@@ -10,7 +11,7 @@ namespace {
 
 struct Arguments {
   std::string path, target, acknowledged;
-  std::vector<std::string> paths;
+  std::vector<std::string> paths;  ///< of a copy: the sources, and the target as the last one
   bool recursive = false, all = false, parents = false;
   std::uint32_t parallel = 16;
 };
@@ -115,35 +116,148 @@ Task<Result<std::string>> place_in(posix::FileSystem& files, std::string target,
   co_return target;
 }
 
-struct CopyEnds {
-  std::optional<RemotePath> from, to;
+/// Without the parts of a path that go nowhere.
+std::string plain(const std::string& path) {
+  std::string text = std::filesystem::path("/" + path).lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text;
+}
+
+/// Of a path: the name under which it goes below a directory.
+Result<std::string> last_name(const std::string& path) {
+  std::string text = std::filesystem::path(path).lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  std::string name = std::filesystem::path(text).filename().string();
+  if (!name.empty() && name != "." && name != "..") return name;
+  return failf(Code::kInvalidArgument,
+               "'{}' has no name that it could get in the target: copy it alone, or by its name", path);
+}
+
+/// What a copy is asked to do.
+struct Copy {
+  std::vector<std::string> sources;
+  std::vector<std::string> names;  ///< of the sources below the target, when there are several
+  std::string target;
+  std::optional<RemotePath> into;  ///< the target, when that is the container's side
+  CopyOptions options;
+  bool show_progress = false;
+
+  bool several() const { return sources.size() > 1; }
 };
 
-Task<Result<CopyStatistics>> copy_between(Reactor& reactor, posix::FileSystem& files, const Arguments& arguments,
-                                          const CopyEnds& ends, Progress& progress) {
-  const CopyOptions options{
-      .recursive = arguments.recursive, .parallel = arguments.parallel, .acknowledged_file = arguments.acknowledged};
-  if (ends.from) co_return co_await copy_out(reactor, files, ends.from->path, arguments.target, options, progress);
+/// Two sources of one name would leave only one of them, without a word.
+Result<> name_sources(Copy& copy) {
+  for (const std::string& source : copy.sources) {
+    const auto there = parse_remote(source);
+    TRY(std::string name, last_name(there ? there->path : source));
+    const auto same = std::ranges::find(copy.names, name);
+    if (same != copy.names.end()) {
+      return failf(Code::kInvalidArgument, "'{}' and '{}' would both become '{}' in '{}': copy one of them alone",
+                   copy.sources[static_cast<std::size_t>(same - copy.names.begin())], source, name, copy.target);
+    }
+    copy.names.push_back(std::move(name));
+  }
+  return {};
+}
+
+Result<Copy> plan_copy(const Context& context, const Arguments& arguments) {
+  Copy copy{.sources = arguments.paths,
+            .names = {},
+            .target = arguments.paths.back(),
+            .into = parse_remote(arguments.paths.back()),
+            .options = {.recursive = arguments.recursive,
+                        .parallel = arguments.parallel,
+                        .acknowledged_file = arguments.acknowledged},
+            .show_progress = !context.quiet && !context.out.json()};
+  copy.sources.pop_back();
+  for (const std::string& source : copy.sources) {
+    if (parse_remote(source).has_value() != copy.into.has_value()) continue;
+    return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
+                 source, copy.target);
+  }
+  if (copy.several()) CHECK_OK(name_sources(copy));
+  return copy;
+}
+
+Error no_directory_for_many(const std::string& target) {
+  return Error(Code::kNotADirectory, fmt::format("'{}' is no directory: several sources need one as target", target));
+}
+
+std::string below(std::string directory, const std::string& name) {
+  if (!directory.ends_with('/')) directory += '/';
+  return directory + name;
+}
+
+void add(CopyStatistics& total, const CopyStatistics& more) {
+  total.files += more.files;
+  total.directories += more.directories;
+  total.links += more.links;
+  total.bytes += more.bytes;
+  total.skipped += more.skipped;
+}
+
+Task<Result<CopyStatistics>> copy_all_in(Reactor& reactor, posix::FileSystem& files, const Copy& copy) {
+  CopyStatistics total;
+  if (copy.several()) {
+    CO_TRY(const posix::Attributes target, co_await files.stat(copy.into->path));
+    if (target.type != posix::FileType::kDirectory) co_return fail(no_directory_for_many(copy.target));
+  }
+  for (std::size_t i = 0; i < copy.sources.size(); ++i) {
+    Progress progress("copying", 0, copy.show_progress);
+    std::string place;
+    if (copy.several()) {
+      place = below(copy.into->path, copy.names[i]);
+    } else {
+      std::error_code ignored;
+      const bool tree = std::filesystem::is_directory(copy.sources[i], ignored);
+      CO_TRY(place, co_await place_in(files, copy.into->path, copy.sources[i], tree));
+    }
+    CO_TRY(const CopyStatistics done,
+           co_await copy_in(reactor, files, copy.sources[i], std::move(place), copy.options, progress));
+    add(total, done);
+  }
+  co_return total;
+}
+
+Task<Result<CopyStatistics>> copy_one_out(Reactor& reactor, posix::FileSystem& files, const Copy& copy,
+                                          std::string from, std::size_t index) {
+  Progress progress("copying", 0, copy.show_progress);
+  std::string place = copy.target;
+  if (copy.several()) {
+    CO_TRY(const posix::Attributes source, co_await files.stat(from));
+    // A file takes its name below a directory by itself.
+    if (source.type == posix::FileType::kDirectory) place = below(std::move(place), copy.names[index]);
+  }
+  co_return co_await copy_out(reactor, files, std::move(from), std::move(place), copy.options, progress);
+}
+
+/// Sources may lie in different containers.
+Result<CopyStatistics> copy_all_out(Context& context, const Copy& copy) {
   std::error_code ignored;
-  const bool tree = std::filesystem::is_directory(arguments.path, ignored);
-  CO_TRY(std::string place, co_await place_in(files, ends.to->path, arguments.path, tree));
-  co_return co_await copy_in(reactor, files, arguments.path, std::move(place), options, progress);
+  if (copy.several() && !std::filesystem::is_directory(copy.target, ignored)) {
+    if (std::filesystem::exists(copy.target, ignored)) return fail(no_directory_for_many(copy.target));
+    return failf(Code::kNotFound, "no directory '{}': several sources need one as target", copy.target);
+  }
+  CopyStatistics total;
+  for (std::size_t i = 0; i < copy.sources.size(); ++i) {
+    TRY(const RemotePath from, remote(copy.sources[i]));
+    const auto work = [&](async::Client& client, posix::FileSystem& files) {
+      return copy_one_out(client.reactor(), files, copy, copy.several() ? plain(from.path) : from.path, i);
+    };
+    TRY(const CopyStatistics done, with_files(context, from.container, work));
+    add(total, done);
+  }
+  return total;
 }
 
 Result<> copy(Context& context, const Arguments& arguments) {
-  const CopyEnds ends{.from = parse_remote(arguments.path), .to = parse_remote(arguments.target)};
-  if (ends.from.has_value() == ends.to.has_value()) {
-    return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
-                 arguments.path, arguments.target);
-  }
-  Progress progress("copying", 0, !context.quiet && !context.out.json());
+  TRY(const Copy copy, plan_copy(context, arguments));
   const auto work = [&](async::Client& client, posix::FileSystem& files) {
-    return copy_between(client.reactor(), files, arguments, ends, progress);
+    return copy_all_in(client.reactor(), files, copy);
   };
   const auto started = std::chrono::steady_clock::now();
   TRY(const CopyStatistics statistics,
-      with_files(context, ends.from ? ends.from->container : ends.to->container, work));
-  progress.finish();
+      copy.into ? with_files(context, copy.into->container, work) : copy_all_out(context, copy));
   print_copy(context, statistics, std::chrono::steady_clock::now() - started);
   return {};
 }
@@ -276,13 +390,6 @@ Result<> remove(Context& context, const Arguments& arguments) {
   return {};
 }
 
-/// Without the parts of a path that go nowhere.
-std::string plain(const std::string& path) {
-  std::string text = std::filesystem::path("/" + path).lexically_normal().string();
-  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
-  return text;
-}
-
 Task<Result<>> rename_to(posix::FileSystem& files, std::string from, std::string to) {
   const auto same = [](const std::string& path) {
     return failf(Code::kInvalidArgument, "source and target are the same: '{}'", path);
@@ -347,8 +454,10 @@ Result<> disk_usage(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_fs(CLI::App& app, Context& context) {
-  CLI::App* fs = app.add_subcommand("fs", "Files and directories of a container of type 'posix'");
-  fs->require_subcommand(1);
+  CLI::App* fs = add_noun(app, "fs", "Files and directories of a container of type 'posix'",
+                          "A path in a container is written POOL/CONTAINER:/PATH, like scratch/home:/notes.txt. A "
+                          "local path that looks like one\n"
+                          "is written with ./ before it.");
   const auto arguments = std::make_shared<Arguments>();
   const auto bind = [&](CLI::App* verb, Result<> (*run)(Context&, const Arguments&)) {
     verb->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
@@ -357,18 +466,27 @@ void add_fs(CLI::App& app, Context& context) {
     verb->add_option("POOL/CONTAINER:/PATH", arguments->path, "path in the container")->required();
   };
 
-  CLI::App* verb = add_verb(*fs, "cp", "Copy files in or out; each one is durable before it counts",
-                            "  cenote fs cp notes.txt scratch/home:/notes.txt\n"
-                            "  cenote fs cp -r ~/photos scratch/home:/photos\n"
-                            "  cenote fs cp -r scratch/home:/photos ./restored");
-  verb->add_option("SOURCE", arguments->path, "local path, or POOL/CONTAINER:/PATH")->required();
-  verb->add_option("TARGET", arguments->target, "the other of the two")->required();
+  CLI::App* verb = add_verb(
+      *fs, "cp", "Copy files in or out; a file copied in is durable before it counts",
+      "  cenote fs cp notes.txt scratch/home:/notes.txt\n"
+      "  cenote fs cp -r ~/photos scratch/home:/photos\n"
+      "  cenote fs cp -r scratch/home:/photos ./restored\n"
+      "  cenote fs cp -r notes.txt ~/photos scratch/home:/       # several, below a directory: /notes.txt, /photos\n"
+      "A directory alone becomes TARGET. If TARGET is a directory already, the contents are merged into it, not put "
+      "below\n"
+      "it: files of the same name are overwritten, all others stay. Several sources need a directory as TARGET, and "
+      "each\n"
+      "goes below it under its own name. The first failure ends a copy; what was copied until then stays.");
+  verb->add_option("SOURCE... TARGET", arguments->paths,
+                   "local paths and a POOL/CONTAINER:/PATH to copy them to, or the other way round")
+      ->required()
+      ->expected(2, CLI::detail::expected_max_vector_size);
   verb->add_flag("-r,--recursive", arguments->recursive, "copy directories with everything in them");
   verb->add_option("--parallel", arguments->parallel, "files copied at the same time")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   verb->add_option("--acknowledged", arguments->acknowledged,
-                   "append the name of each file to this local file once it is durable");
+                   "append the name of each file copied in to this local file once it is durable");
   bind(verb, copy);
 
   verb =
@@ -386,7 +504,7 @@ void add_fs(CLI::App& app, Context& context) {
   bind(verb, cat);
 
   verb = add_verb(*fs, "mkdir", "Create a directory",
-                  "  cenote fs mkdir scratch/home:/photos\n  cenote fs mkdir -p scratch/home:/a/b/c");
+                  "  cenote fs mkdir scratch/home:/letters\n  cenote fs mkdir -p scratch/home:/a/b/c");
   add_path(verb);
   verb->add_flag("-p,--parents", arguments->parents, "create missing parents; an existing directory is no error");
   bind(verb, make_directory);
@@ -397,7 +515,8 @@ void add_fs(CLI::App& app, Context& context) {
   verb->add_flag("-r,--recursive", arguments->recursive, "directories with everything in them");
   bind(verb, remove);
 
-  verb = add_verb(*fs, "mv", "Rename a file or directory", "  cenote fs mv scratch/home:/a scratch/home:/b");
+  verb = add_verb(*fs, "mv", "Rename a file or directory",
+                  "  cenote fs mv scratch/home:/notes.txt scratch/home:/old-notes.txt");
   add_path(verb);
   verb->add_option("TARGET", arguments->target, "POOL/CONTAINER:/PATH in the same container")->required();
   bind(verb, move);

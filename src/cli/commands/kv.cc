@@ -97,8 +97,8 @@ Result<> remove(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_kv(CLI::App& app, Context& context) {
-  CLI::App* kv = app.add_subcommand("kv", "Keys and values of a container");
-  kv->require_subcommand(1);
+  CLI::App* kv = add_noun(app, "kv", "Keys and values of a container",
+                          "For containers of type 'kv' or of none. Keys are up to 512 bytes, values up to 1 MiB.");
   const auto arguments = std::make_shared<Arguments>();
   const auto bind = [&](CLI::App* verb, Result<> (*run)(Context&, const Arguments&)) {
     verb->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
@@ -113,7 +113,7 @@ void add_kv(CLI::App& app, Context& context) {
                             "  cenote kv put scratch/things lock me --new    # fails if the key exists");
   add_container_name(verb);
   verb->add_option("KEY", arguments->key, "1 to 512 bytes")->required();
-  CLI::Option* value = verb->add_option("VALUE", arguments->value, "the value, up to 1 MiB");
+  CLI::Option* value = verb->add_option("VALUE", arguments->value, "the value, up to 1 MiB; empty when left out");
   CLI::Option* from_stdin = verb->add_flag("--stdin", arguments->from_stdin, "read the value from standard input");
   value->excludes(from_stdin);
   verb->add_flag("--new", arguments->only_new, "fail if the key exists");
@@ -122,19 +122,19 @@ void add_kv(CLI::App& app, Context& context) {
   verb = add_verb(*kv, "get", "Print a value as it is",
                   "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg");
   add_container_name(verb);
-  verb->add_option("KEY", arguments->key)->required();
+  verb->add_option("KEY", arguments->key, "the key")->required();
   bind(verb, get);
 
   verb = add_verb(*kv, "list", "List keys in order",
                   "  cenote kv list scratch/things\n  cenote kv list scratch/things --prefix 2024- --limit 10");
   add_container_name(verb);
   verb->add_option("--prefix", arguments->prefix, "only keys that start with this");
-  verb->add_option("--limit", arguments->limit, "at most so many");
+  verb->add_option("--limit", arguments->limit, "at most so many; 0: all")->capture_default_str();
   bind(verb, list);
 
   verb = add_verb(*kv, "del", "Delete a key", "  cenote kv del scratch/things colour");
   add_container_name(verb);
-  verb->add_option("KEY", arguments->key)->required();
+  verb->add_option("KEY", arguments->key, "the key")->required();
   bind(verb, remove);
 }
 

@@ -175,8 +175,11 @@ Result<> stat(Context& context, const Arguments& arguments) {
 }  // namespace
 
 void add_object(CLI::App& app, Context& context) {
-  CLI::App* object = app.add_subcommand("object", "Objects: dkeys, akeys, values and extents as they are");
-  object->require_subcommand(1);
+  CLI::App* object =
+      add_noun(app, "object", "Objects: dkeys, akeys, values and extents as they are",
+               "What lies below keys, values and files. An object holds dkeys, a dkey holds akeys, an akey holds one "
+               "value or an array\n"
+               "of bytes. Writing into the objects of files (type 'posix') can damage them: use 'cenote fs' there.");
   const auto arguments = std::make_shared<Arguments>();
   const auto bind = [&](CLI::App* verb, Result<> (*run)(Context&, const Arguments&)) {
     verb->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
@@ -185,52 +188,72 @@ void add_object(CLI::App& app, Context& context) {
     verb->add_option("POOL/CONTAINER", arguments->container, "the container")->required();
   };
 
-  CLI::App* verb =
-      add_verb(*object, "put", "Write a value, or bytes of an array",
-               "  cenote object put scratch/things new name text hello\n"
-               "  cenote object put scratch/things 00010000... chunk data --array --offset 4096 --file part.bin");
+  CLI::App* verb = add_verb(*object, "put", "Write a value, or bytes of an array",
+                            "  ID=$(cenote object put scratch/things new name text hello | cut -d ' ' -f 5)\n"
+                            "  cenote object put scratch/things $ID name text goodbye\n"
+                            "  cenote object put scratch/things $ID chunk data --array --offset 4096 --file /bin/true");
   add_container_name(verb);
   verb->add_option("OBJECT", arguments->object, "object id, or 'new' for one of its own")->required();
-  verb->add_option("DKEY", arguments->dkey)->required();
-  verb->add_option("AKEY", arguments->akey)->required();
+  verb->add_option("DKEY", arguments->dkey, "distribution key")->required();
+  verb->add_option("AKEY", arguments->akey, "attribute key")->required();
   verb->add_option("VALUE", arguments->value, "the bytes, unless --file is given");
   verb->add_option("--file", arguments->file, "take the bytes from this file; '-' for standard input");
-  verb->add_flag("--array", arguments->array, "write into an array of bytes");
-  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")->check(whole_number());
-  verb->add_option("--class", arguments->object_class, "class of a new object")->check(CLI::IsMember({"S1", "SX"}));
+  CLI::Option* array = verb->add_flag("--array", arguments->array, "write into an array of bytes");
+  verb->add_option("--offset", arguments->offset, "first byte of the array that is written")
+      ->check(whole_number())
+      ->needs(array)
+      ->capture_default_str();
+  verb->add_option("--class", arguments->object_class,
+                   "class of a new object: S1 lies on one target, the dkeys of SX on all")
+      ->check(CLI::IsMember({"S1", "SX"}))
+      ->capture_default_str();
   bind(verb, put);
 
   verb = add_verb(*object, "get", "Print a value, or bytes of an array",
-                  "  cenote object get scratch/things 0002... name text\n"
-                  "  cenote object get scratch/things 0002... chunk data --array --offset 4096 --bytes 100");
+                  "  ID=$(cenote object put scratch/things new name text hello | cut -d ' ' -f 5)\n"
+                  "  cenote object get scratch/things $ID name text\n"
+                  "  cenote object put scratch/things $ID chunk data hello --array --offset 4096\n"
+                  "  cenote object get scratch/things $ID chunk data --array --offset 4096 --bytes 5\n"
+                  "Bytes of an array that were never written are zeros.");
   add_container_name(verb);
-  verb->add_option("OBJECT", arguments->object)->required();
-  verb->add_option("DKEY", arguments->dkey)->required();
-  verb->add_option("AKEY", arguments->akey)->required();
-  CLI::Option* array = verb->add_flag("--array", arguments->array, "read from an array");
-  verb->add_option("--offset", arguments->offset, "first byte")->check(whole_number())->needs(array);
-  verb->add_option("--bytes", arguments->bytes, "how many")->check(CLI::Range(1u, kMaxPayloadBytes))->needs(array);
+  verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it")->required();
+  verb->add_option("DKEY", arguments->dkey, "distribution key")->required();
+  verb->add_option("AKEY", arguments->akey, "attribute key")->required();
+  array = verb->add_flag("--array", arguments->array, "read from an array");
+  verb->add_option("--offset", arguments->offset, "first byte")
+      ->check(whole_number())
+      ->needs(array)
+      ->capture_default_str();
+  array->needs(
+      verb->add_option("--bytes", arguments->bytes, "how many")->check(CLI::Range(1u, kMaxPayloadBytes))->needs(array));
   bind(verb, get);
 
   verb = add_verb(*object, "list", "List objects, or the dkeys, akeys or extents of one",
-                  "  cenote object list scratch/things\n  cenote object list scratch/things 0002... name");
+                  "  cenote object list scratch/things\n"
+                  "  ID=$(cenote object put scratch/things new name text hello | cut -d ' ' -f 5)\n"
+                  "  cenote object list scratch/things $ID            # its dkeys\n"
+                  "  cenote object list scratch/things $ID name       # the akeys of one");
   add_container_name(verb);
-  verb->add_option("OBJECT", arguments->object);
-  verb->add_option("DKEY", arguments->dkey);
-  verb->add_option("AKEY", arguments->akey);
+  verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it");
+  verb->add_option("DKEY", arguments->dkey, "distribution key");
+  verb->add_option("AKEY", arguments->akey, "attribute key");
   bind(verb, list);
 
   verb = add_verb(*object, "punch", "Delete an object, a dkey or an akey",
-                  "  cenote object punch scratch/things 0002... name");
+                  "  ID=$(cenote object put scratch/things new name text hello | cut -d ' ' -f 5)\n"
+                  "  cenote object punch scratch/things $ID name\n"
+                  "What was punched stays readable in the past for a minute; then its space returns.");
   add_container_name(verb);
-  verb->add_option("OBJECT", arguments->object)->required();
-  verb->add_option("DKEY", arguments->dkey);
-  verb->add_option("AKEY", arguments->akey);
+  verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it")->required();
+  verb->add_option("DKEY", arguments->dkey, "distribution key");
+  verb->add_option("AKEY", arguments->akey, "attribute key");
   bind(verb, punch);
 
-  verb = add_verb(*object, "stat", "Show what an object is", "  cenote object stat scratch/things 0002...");
+  verb = add_verb(*object, "stat", "Show what an object is",
+                  "  ID=$(cenote object put scratch/things new name text hello | cut -d ' ' -f 5)\n"
+                  "  cenote object stat scratch/things $ID");
   add_container_name(verb);
-  verb->add_option("OBJECT", arguments->object)->required();
+  verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it")->required();
   bind(verb, stat);
 }
 

@@ -59,8 +59,9 @@ Result<> destroy(Context& context, const std::string& name, bool force) {
 }  // namespace
 
 void add_pool(CLI::App& app, Context& context) {
-  CLI::App* pool = app.add_subcommand("pool", "Pools: space that containers share");
-  pool->require_subcommand(1);
+  CLI::App* pool =
+      add_noun(app, "pool", "Pools: space that containers share",
+               "A pool is a promise of space: the sizes of all pools together never exceed what the targets hold.");
   struct Arguments {
     std::string name, size;
     bool force = false;
