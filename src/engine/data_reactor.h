@@ -33,6 +33,8 @@ class DataReactor final : private rpc::Observer {
   ~DataReactor();
 
   media::BufferPool& pool() { return pool_; }
+  /// Of everything that serves clients here.
+  rpc::Counters& counters() { return counters_; }
 
   /// Begins to serve clients at `endpoints`; returns where it really listens.
   Result<std::vector<rpc::Address>> serve(std::vector<Endpoint> endpoints, EngineServices& services,

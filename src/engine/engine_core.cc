@@ -241,7 +241,7 @@ Task<Result<>> EngineCore::Impl::serve() {
   rpc::Address asked, given;
   for (std::size_t index = 0; index < reactors.size(); ++index) {
     const auto serve_here = [&, index]() -> Task<Result<>> {
-      CO_TRY(auto endpoints, host.endpoints(index));
+      CO_TRY(auto endpoints, host.endpoints(index, reactors[index]->counters()));
       for (Endpoint& endpoint : endpoints) {
         if (index > 0 && endpoint.address == asked) endpoint.address = given;
       }

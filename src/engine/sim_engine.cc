@@ -52,9 +52,9 @@ class SimEngine::Host final : public EngineHost {
   Reactor& control() override { return control_node(); }
   std::span<Reactor* const> data() override { return data_; }
   Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const StoreIdentity& store) override;
-  Result<std::vector<Endpoint>> endpoints(std::size_t index) override {
+  Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override {
     std::vector<Endpoint> endpoints;
-    if (index == 0) endpoints.push_back({network_.transport(*nodes_[0]), {options_.name, options_.port}});
+    if (index == 0) endpoints.push_back({network_.transport(*nodes_[0], &counters), {options_.name, options_.port}});
     return endpoints;
   }
   Result<> commit_creation() override {

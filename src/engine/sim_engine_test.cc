@@ -203,6 +203,11 @@ TEST_P(SimEngineTest, MetricsTellWhatHappened) {
   EXPECT_NE(text.find("cenote_target_fenced{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_target_background_failures_total{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_rpc_connections{reactor=\"0\"} 1"), std::string::npos);
+  // The payload and what goes with it.
+  const std::string_view received = "cenote_rpc_received_bytes_total{reactor=\"0\"} ";
+  const std::size_t at = text.find(received);
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_GT(std::stoull(text.substr(at + received.size())), 10000u);
 }
 
 TEST_P(SimEngineTest, ACrashInTheMiddleOfTheFirstStartIsRepeatable) {

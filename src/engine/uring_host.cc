@@ -44,18 +44,19 @@ void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::Bu
   if (!registered) logger_.debug("buffers are not registered", {{"error", registered.error()}});
 }
 
-Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index) {
+Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index, rpc::Counters& counters) {
   std::vector<Endpoint> endpoints;
   UringReactor& reactor = uring(*data_[index]);
   if (!options_.listen_address.empty()) {
     TRY(auto address, rpc::Address::parse(options_.listen_address));
     rpc::TcpOptions tcp;
     if (data_.size() > 1) tcp.sharing = index == 0 ? rpc::AddressSharing::kFirst : rpc::AddressSharing::kJoin;
-    endpoints.push_back({std::make_unique<rpc::TcpTransport>(reactor, tcp), std::move(address)});
+    endpoints.push_back({std::make_unique<rpc::TcpTransport>(reactor, tcp, &counters), std::move(address)});
   }
   if (options_.inproc != nullptr && index == 0) {
     TRY(auto address, rpc::Address::parse(options_.inproc_address));
-    endpoints.push_back({std::make_unique<rpc::InprocTransport>(*options_.inproc, reactor), std::move(address)});
+    endpoints.push_back(
+        {std::make_unique<rpc::InprocTransport>(*options_.inproc, reactor, &counters), std::move(address)});
   }
   return endpoints;
 }

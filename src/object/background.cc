@@ -38,9 +38,10 @@ Epoch background_bound(const Core& core, Duration retention) {
   return Epoch(past > 0 ? static_cast<std::uint64_t>(past) : 0);
 }
 
+/// What fails, say for a damaged page, keeps only its own space from returning.
 Task<Result<>> run_once(Core& core) {
-  CO_CHECK_OK(co_await reclaim_requests(core));
-  CO_CHECK_OK(co_await reclaim_destroyed(core, true));
+  Result<> outcome = co_await reclaim_requests(core);
+  keep_first(outcome, co_await reclaim_destroyed(core, true));
   const Duration retention = retention_now(core);
   const Epoch bound = background_bound(core, retention);
   // A pass looks at the whole container, so under steady change it waits until there is something to gain.
@@ -48,8 +49,11 @@ Task<Result<>> run_once(Core& core) {
   std::vector<Uuid> ids;
   for (const auto& [id, container] : core.containers)
     if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value()) ids.push_back(id);
-  for (const Uuid& id : ids) CO_CHECK_OK(co_await aggregate_container(core, id, bound, true));
-  co_return Result<>();
+  for (const Uuid& id : ids) {
+    if (core.background.stopping()) break;
+    keep_first(outcome, co_await aggregate_container(core, id, bound, true));
+  }
+  co_return outcome;
 }
 
 }  // namespace

@@ -77,6 +77,14 @@ Result<bool> reclaim_slice(Core& core, store::TreeId tree, store::View& view) {
   return !more;
 }
 
+Task<Result<>> reclaim_tree(Core& core, store::TreeId tree, bool polite) {
+  for (bool done = false; !done;) {
+    CO_TRY(done, co_await core.store.run([&core, tree](store::View& view) { return reclaim_slice(core, tree, view); }));
+    CO_CHECK_OK(co_await end_slice(core, polite));
+  }
+  co_return Result<>();
+}
+
 }  // namespace
 
 Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, store::Lsn& seen) {
@@ -95,16 +103,14 @@ Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen) {
 }
 
 Task<Result<>> reclaim_destroyed(Core& core, bool polite) {
-  while (!core.destroying.empty()) {
-    const store::TreeId tree = core.destroying.begin()->first;
-    bool done = false;
-    while (!done) {
-      CO_TRY(done,
-             co_await core.store.run([&core, tree](store::View& view) { return reclaim_slice(core, tree, view); }));
-      CO_CHECK_OK(co_await end_slice(core, polite));
-    }
+  std::vector<store::TreeId> trees;
+  for (const auto& [tree, container] : core.destroying) trees.push_back(tree);
+  Result<> outcome;
+  for (const store::TreeId tree : trees) {
+    if (core.background.stopping()) break;
+    keep_first(outcome, co_await reclaim_tree(core, tree, polite));
   }
-  co_return Result<>();
+  co_return outcome;
 }
 
 }  // namespace cenote::object

@@ -152,6 +152,11 @@ Task<Result<>> load(Core& core);
 Task<Result<std::vector<store::Extent>>> owned_extents(Core& core);
 
 // Background work, in slices that give way to the foreground; when several run at once they do each other's work.
+/// Of attempts that do not depend on each other, the first failure counts.
+inline void keep_first(Result<>& outcome, Result<> next) {
+  if (outcome) outcome = std::move(next);
+}
+
 /// Merges what no reader at or above `bound` can tell apart. A container that is gone meanwhile is no error.
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);
 /// Gives back the space of destroyed containers.

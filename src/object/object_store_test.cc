@@ -482,6 +482,46 @@ TEST(ObjectStore, BackgroundAggregationGivesSpaceBack) {
             Code::kEpochTooOld);
 }
 
+// Of two containers one has a damaged leaf. The other one's space returns all the same, whichever comes first.
+class DamagedNeighbour : public testing::TestWithParam<int> {};
+INSTANTIATE_TEST_SUITE_P(Either, DamagedNeighbour, testing::Values(0, 1));
+
+TEST_P(DamagedNeighbour, KeepsNobodyElsesSpace) {
+  TestTarget target(16);
+  target.options.retention = std::chrono::seconds(2);
+  target.create();
+  const Uuid containers[2] = {target.container, Uuid::from_random(4, 16)};
+  ASSERT_TRUE(target.block_on(target.objects->create_container(containers[1], {})));
+  const Bytes values[2] = {pattern(1, 1000), pattern(2, 1000)};
+  for (int round = 0; round < 20; ++round) {
+    for (const int index : {0, 1}) {
+      target.container = containers[index];
+      ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("a"), values[index]), values[index]));
+    }
+  }
+  // So that the pages are on the medium and the log is not needed.
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  target.power_off();
+  std::uint32_t damaged = 0;
+  Bytes block(media::kBlockBytes);
+  const media::BlockNo end(target.medium->block_count());
+  for (media::BlockNo at = target.medium->next_written(media::BlockNo(0), end); at < end;
+       at = target.medium->next_written(media::BlockNo(at.value() + 1), end)) {
+    target.medium->read_block(at, block);
+    const auto found = std::ranges::search(block, ByteView(values[GetParam()]).first(100));
+    if (found.empty()) continue;
+    *found.begin() ^= std::byte{1};
+    target.medium->write_block(at, block);
+    ++damaged;
+  }
+  ASSERT_GT(damaged, 0u);
+  target.options.aggregation = true;
+  target.open();
+  const auto tried = [&target] { return target.objects->counters().background_failures >= 1; };
+  EXPECT_TRUE(target.world.run_until(tried, std::chrono::seconds(30)));
+  EXPECT_EQ(target.objects->counters().merged_entries, 19u);
+}
+
 TEST(ObjectStore, WhatIsPunchedOnAFullTargetReturnsLongBeforeTheRetentionEnds) {
   TestTarget target(15);
   target.options.aggregation = true;

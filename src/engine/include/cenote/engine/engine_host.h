@@ -44,8 +44,9 @@ class EngineHost {
     (void)pool;
   }
   /// Where data reactor number `index` is to serve clients; called on it. Several reactors may name the same address;
-  /// the port that the first one was given for port 0 then counts for all.
-  virtual Result<std::vector<Endpoint>> endpoints(std::size_t index) = 0;
+  /// the port that the first one was given for port 0 then counts for all. The transports count in `counters`, which
+  /// are of that reactor and outlive them.
+  virtual Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) = 0;
   /// Called once, when a system that was being created has all its stores formatted, durably. On the control reactor.
   virtual Result<> commit_creation() = 0;
 };
