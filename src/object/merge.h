@@ -9,11 +9,10 @@ namespace cenote::object {
 ///
 /// What goes, per level (an entry is *old* when its epoch is at or below the bound):
 ///  - everything at or below the newest old punch of its object, dkey or akey; the older punches; and that punch itself
-///  when
-///    the pass leaves the level, since then nothing is left that it hides;
+///    when the pass leaves the level, since then nothing is left that it hides;
 ///  - all old versions of a single value but the newest;
 ///  - old extents and punched ranges of an array that newer old ones cover in full; punched ranges that cover nothing
-///  older.
+///    older.
 /// What is covered in part stays whole.
 ///
 /// Invariant: every slice leaves the tree such that all readers at or above the bound see what they saw before; so a

@@ -84,8 +84,7 @@ class File {
 };
 
 /// Directories, files and symbolic links in one container (docs/formats/posix.md). Paths are absolute, '/'-separated;
-/// "." and
-/// ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
+/// "." and ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
 class FileSystem {
  public:
   /// Writes superblock and root directory unless they are there; the container must be of type "posix".
