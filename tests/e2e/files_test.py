@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Files go in and come back as they were."""
 
-import hashlib
 import os
 import random
 import unittest
 
-from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest
+from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest, describe_tree
 
 MIB = 1 << 20
 
@@ -32,23 +31,6 @@ def make_tree(root):
             file.write(f"small file {number}\n" * (number % 7))
 
 
-def summary(root):
-    """Relative path -> kind, permission bits and contents."""
-    found = {}
-    for folder, directories, files in os.walk(root):
-        for name in directories + files:
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root)
-            if os.path.islink(path):
-                found[relative] = ("link", os.readlink(path))
-            elif os.path.isdir(path):
-                found[relative] = ("directory",)
-            else:
-                with open(path, "rb") as file:
-                    found[relative] = ("file", os.stat(path).st_mode & 0o777, hashlib.sha256(file.read()).hexdigest())
-    return found
-
-
 class Files(SystemTest):
     def setUp(self):
         super().setUp()
@@ -59,17 +41,17 @@ class Files(SystemTest):
         source = self.path("source")
         make_tree(source)
         copied = self.json_of(self.engine, "fs", "cp", "-r", source, f"{self.home}:/tree")
-        before = summary(source)
-        self.assertEqual(copied["files"], sum(entry[0] == "file" for entry in before.values()))
+        before = describe_tree(source)
+        self.assertEqual(copied["files"], sum(entry.startswith("file ") for entry in before.values()))
         self.assertEqual(copied["links"], 2)
         self.succeeds(self.engine, "fs", "cp", "-r", f"{self.home}:/tree", self.path("back"))
-        self.assertEqual(summary(self.path("back")), before)
+        self.assertEqual(describe_tree(self.path("back")), before)
         # A stop and a start change nothing, nor does copying over what is there.
         self.assertEqual(self.engine.stop(), 0, self.engine.text_of_log())
         self.engine.start()
         self.succeeds(self.engine, "fs", "cp", "-r", source, f"{self.home}:/tree")
         self.succeeds(self.engine, "fs", "cp", "-r", f"{self.home}:/tree", self.path("again"))
-        self.assertEqual(summary(self.path("again")), before)
+        self.assertEqual(describe_tree(self.path("again")), before)
         used = self.json_of(self.engine, "fs", "du", f"{self.home}:/tree")
         self.assertEqual(used["files"], copied["files"])
 
