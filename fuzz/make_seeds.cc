@@ -20,6 +20,7 @@
 #include "inode.h"
 #include "keys.h"
 #include "records.h"
+#include "state_format.h"
 #include "values.h"
 
 namespace {
@@ -234,6 +235,14 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "request_result", 5, encode_request({Epoch(4), WallTime(Duration(5)), WallTime(Duration(6)), 7}));
 }
 
+void cluster_seeds(Seeds& seeds) {
+  using namespace cenote::cluster;
+  constexpr const char* kTarget = "cluster_state";
+  seeds.add(kTarget, "value", 0, encode_value(Revision(258), "a value"));
+  seeds.add(kTarget, "value_empty", 0, encode_value(Revision(1), ""));
+  seeds.add(kTarget, "revision", 1, encode_revision(Revision(258)));
+}
+
 void engine_seeds(Seeds& seeds) {
   using namespace cenote::engine;
   constexpr const char* kTarget = "engine_state";
@@ -307,6 +316,7 @@ int main(int count, char** values) {
   client_seeds(seeds);
   control_seeds(seeds);
   object_seeds(seeds);
+  cluster_seeds(seeds);
   engine_seeds(seeds);
   posix_seeds(seeds);
   cli_seeds(seeds);
