@@ -69,10 +69,7 @@ void check_names(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fuzz::Input input(data, size);
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_settings, check_amounts, check_names};
-  const std::size_t which = input.byte();
-  kChecks[which % kChecks.size()](as_text(input.rest()));
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <concepts>
 #include <cstdint>
+#include <string_view>
 
 #include "cenote/base/bytes.h"
 
@@ -31,5 +34,19 @@ class Input {
  private:
   ByteView rest_;
 };
+
+/// Runs one of a target's checks: the first byte of an input says which, the rest is what it checks. Checks take bytes
+/// or text.
+template <typename Checked, std::size_t kCount>
+void run_selected(const std::uint8_t* data, std::size_t size, const std::array<void (*)(Checked), kCount>& checks) {
+  Input input(data, size);
+  if (input.empty()) return;
+  const std::size_t which = input.byte();
+  if constexpr (std::same_as<Checked, std::string_view>) {
+    checks[which % kCount](as_text(input.rest()));
+  } else {
+    checks[which % kCount](input.rest());
+  }
+}
 
 }  // namespace cenote::fuzz

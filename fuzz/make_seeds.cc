@@ -16,20 +16,20 @@
 #include "cenote/protocol/object_requests.h"
 #include "cenote/rpc/handshake.h"
 #include "control_records.h"
+#include "example_messages.h"
 #include "inode.h"
 #include "keys.h"
 #include "records.h"
+#include "state_format.h"
 #include "values.h"
 
 namespace {
 
 using namespace cenote;
+using namespace cenote::protocol_examples;
 
 const Uuid kId = Uuid::from_random(0x1111'2222'3333'4444, 0x5555'6666'7777'8888);
-const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 3, 4);
 const ObjectId kNumbered = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 3, 4);
-
-KeyBytes key(std::string_view text) { return KeyBytes(as_bytes(text)); }
 
 /// Where seeds go, or what they are compared with.
 class Seeds {
@@ -106,58 +106,8 @@ void rpc_seeds(Seeds& seeds) {
   seeds.add_text(kTarget, "addresses", 4, "node-1:7777,10.0.0.1,[::1]:80,[fe80::1%eth0]");
 }
 
-UpdateRequest update_request() {
-  UpdateRequest request{.container = kId,
-                        .object = kObject,
-                        .dkey = key("directory"),
-                        .dkey_condition = Precondition::kPresent,
-                        .akeys = {},
-                        .id = {.session = 9, .sequence = 10, .expiry = WallTime(Duration(11)), .acknowledged = 8}};
-  request.akeys.push_back({.akey = key("a single value whose key is long"),
-                           .condition = Precondition::kAbsent,
-                           .ranges = {},
-                           .bytes = 5000,
-                           .checksums = {1, 2}});
-  request.akeys.push_back({.akey = key("array"),
-                           .kind = ValueKind::kArray,
-                           .record_bytes = 8,
-                           .ranges = {{0, 1}, {5, 2}, {131071, 3}},
-                           .bytes = 48,
-                           .checksums = {3, 4, 5, 6}});
-  return request;
-}
-
-FetchRequest fetch_request() {
-  FetchRequest request{.container = kId, .object = kObject, .dkey = key("d"), .epoch = Epoch(77), .akeys = {}};
-  request.akeys.push_back({.akey = key("value"), .condition = Precondition::kPresent, .ranges = {}, .max_bytes = 16});
-  request.akeys.push_back(
-      {.akey = key("array"), .kind = ValueKind::kArray, .ranges = {{1, 2}, {7, 9}}, .max_bytes = 11});
-  return request;
-}
-
-FetchReply fetch_reply() {
-  FetchReply reply{.epoch = Epoch(5), .akeys = {}};
-  reply.akeys.push_back({.exists = true, .bytes = 8, .range_bytes = {}, .holes = {}, .checksums = {9}});
-  reply.akeys.push_back({.exists = true,
-                         .record_bytes = 1,
-                         .bytes = 7,
-                         .range_bytes = {2, 5},
-                         .holes = {{8, 2}, {12, 4}},
-                         .checksums = {1, 2}});
-  return reply;
-}
-
 ListRequest list_request(const ObjectId& object) {
   return {.container = kId, .object = object, .dkey = {}, .akey = {}, .anchor = {}, .prefix = {}, .limit = 100};
-}
-
-ListReply list_reply() {
-  ListReply reply;
-  reply.keys.push_back({.key = key("x"), .kind = ValueKind::kArray, .record_bytes = 8});
-  reply.keys.push_back({.key = key("a key longer than what fits inline")});
-  reply.extents.push_back({.range = {1, 2}, .epoch = Epoch(3), .stored_bytes = 4});
-  reply.anchor = key("next");
-  return reply;
 }
 
 void message_seeds(Seeds& seeds) {
@@ -166,15 +116,7 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "update_reply", 1, encoded(UpdateReply{Epoch(6)}));
   seeds.add(kTarget, "fetch_request", 2, encoded(fetch_request()));
   seeds.add(kTarget, "fetch_reply", 3, encoded(fetch_reply()));
-  const PunchRequest punch{.container = kId,
-                           .object = kObject,
-                           .level = PunchLevel::kRange,
-                           .condition = Precondition::kPresent,
-                           .dkey = key("d"),
-                           .akeys = {key("a")},
-                           .ranges = {{0, 1}, {9, UINT64_MAX - 9}},
-                           .id = {.session = 1, .sequence = 2, .expiry = WallTime(Duration(3)), .acknowledged = 1}};
-  seeds.add(kTarget, "punch_request", 4, encoded(punch));
+  seeds.add(kTarget, "punch_request", 4, encoded(punch_request()));
   ListRequest list = list_request(kObject);
   list.level = ListLevel::kAkeys;
   list.dkey = key("d");
@@ -293,6 +235,14 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "request_result", 5, encode_request({Epoch(4), WallTime(Duration(5)), WallTime(Duration(6)), 7}));
 }
 
+void cluster_seeds(Seeds& seeds) {
+  using namespace cenote::cluster;
+  constexpr const char* kTarget = "cluster_state";
+  seeds.add(kTarget, "value", 0, encode_value(Revision(258), "a value"));
+  seeds.add(kTarget, "value_empty", 0, encode_value(Revision(1), ""));
+  seeds.add(kTarget, "revision", 1, encode_revision(Revision(258)));
+}
+
 void engine_seeds(Seeds& seeds) {
   using namespace cenote::engine;
   constexpr const char* kTarget = "engine_state";
@@ -366,6 +316,7 @@ int main(int count, char** values) {
   client_seeds(seeds);
   control_seeds(seeds);
   object_seeds(seeds);
+  cluster_seeds(seeds);
   engine_seeds(seeds);
   posix_seeds(seeds);
   cli_seeds(seeds);

@@ -92,12 +92,9 @@ void check_query_reply(ByteView input) { static_cast<void>(decode_and_encode<Que
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fuzz::Input input(data, size);
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_update_request, check_update_reply,  check_fetch_request,
                                   check_fetch_reply,    check_punch_request, check_list_request,
                                   check_list_reply,     check_query_request, check_query_reply};
-  const std::size_t which = input.byte();
-  kChecks[which % kChecks.size()](input.rest());
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -133,11 +133,8 @@ void check_request_value(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fuzz::Input input(data, size);
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_key,          check_value,       check_system_key,
                                   check_system_value, check_request_key, check_request_value};
-  const std::size_t which = input.byte();
-  kChecks[which % kChecks.size()](input.rest());
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -48,10 +48,7 @@ void check_path(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fuzz::Input input(data, size);
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_inode, check_superblock, check_path};
-  const std::size_t which = input.byte();
-  kChecks[which % kChecks.size()](input.rest());
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

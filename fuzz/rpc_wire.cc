@@ -79,10 +79,7 @@ void check_addresses(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  fuzz::Input input(data, size);
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_header, check_hello, check_welcome, check_acknowledgement, check_addresses};
-  const std::size_t which = input.byte();
-  kChecks[which % kChecks.size()](input.rest());
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

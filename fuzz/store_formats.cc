@@ -10,6 +10,7 @@
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
 #include "cenote/store/batch.h"
+#include "fuzz_input.h"
 #include "log_format.h"
 #include "operation.h"
 #include "superblock.h"
@@ -107,9 +108,7 @@ void check_catalog(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const ByteView input = std::as_bytes(std::span(data, size));
-  if (input.empty()) return 0;
   constexpr std::array kChecks = {check_superblock, check_label, check_frame, check_batch, check_catalog};
-  kChecks[static_cast<std::size_t>(input[0]) % kChecks.size()](input.subspan(1));
+  fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -269,25 +269,17 @@ Task<Result<>> Admin::check_space_returns() {
       "{} bytes were free before a container was filled, {} half an hour after it was destroyed", before, after)));
 }
 
+Task<Result<>> finish(Admin& admin) {
+  CO_CHECK_OK(co_await admin.verify());
+  co_return co_await admin.check_space_returns();
+}
+
 Task<> body(Run& run) {
   if (!co_await start_engine(run)) co_return;
   roughen_network(run);
   ClientNode client(run, "client");
   Admin admin(run, client);
-  CancelSource stop;
-  Scope faults(run.director());
-  faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
-  const auto worked = co_await on_node(run, client.node(), [&] { return admin.work(); });
-  if (!worked) run.fail(worked.error().to_string());
-  stop.cancel();
-  co_await faults.drain();
-  run.network().set_default_rules({});
-  if (!run.failed()) {
-    auto ended = co_await on_node(run, client.node(), [&] { return admin.verify(); });
-    if (ended) ended = co_await on_node(run, client.node(), [&] { return admin.check_space_returns(); });
-    if (!ended) run.fail("in the end: " + ended.error().to_string());
-  }
-  co_await on_node(run, client.node(), [&] { return client.close(); });
+  co_await work_under_faults(run, client, [&] { return admin.work(); }, [&] { return finish(admin); });
   co_await stop_engine(run);
 }
 

@@ -205,4 +205,21 @@ Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients,
   }
 }
 
+Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
+                         std::function<Task<Result<>>()> finish) {
+  CancelSource stop;
+  Scope faults(run.director());
+  faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
+  const auto worked = co_await on_node(run, client.node(), std::move(work));
+  if (!worked) run.fail(worked.error().to_string());
+  stop.cancel();
+  co_await faults.drain();
+  run.network().set_default_rules({});
+  if (!run.failed()) {
+    const auto finished = co_await on_node(run, client.node(), std::move(finish));
+    if (!finished) run.fail("in the end: " + finished.error().to_string());
+  }
+  co_await on_node(run, client.node(), [&] { return client.close(); });
+}
+
 }  // namespace cenote::sim

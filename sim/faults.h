@@ -1,8 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "client_node.h"
 #include "run.h"
 
 namespace cenote::sim {
@@ -26,6 +28,12 @@ void roughen_network(Run& run);
 /// Injects faults until `stop` is cancelled; then everything is healed and the engine runs, or the run has failed. On
 /// the director.
 Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop);
+
+/// The middle of a run with one client: `work` under the faults of a random plan, and when all is healed and nothing
+/// has failed, `finish`, which looks at what there is in the end. Both on the client's node; closes the client. On the
+/// director.
+Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
+                         std::function<Task<Result<>>()> finish);
 
 /// Cuts the engine's power, at once; from anywhere.
 void crash(Run& run);

@@ -21,19 +21,7 @@ Task<> body(Run& run) {
   roughen_network(run);
   ClientNode client(run, "client");
   PosixTree tree(run, client);
-  CancelSource stop;
-  Scope faults(run.director());
-  faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
-  const auto worked = co_await on_node(run, client.node(), [&] { return work(run, tree); });
-  if (!worked) run.fail(worked.error().to_string());
-  stop.cancel();
-  co_await faults.drain();
-  run.network().set_default_rules({});
-  if (!run.failed()) {
-    const auto finished = co_await on_node(run, client.node(), [&] { return finish(tree); });
-    if (!finished) run.fail("in the end: " + finished.error().to_string());
-  }
-  co_await on_node(run, client.node(), [&] { return client.close(); });
+  co_await work_under_faults(run, client, [&] { return work(run, tree); }, [&] { return finish(tree); });
   co_await stop_engine(run);
 }
 

@@ -241,23 +241,20 @@ Task<Result<>> PosixTree::rename() {
 Task<Result<>> PosixTree::unlink() {
   const std::string path = any_path();
   const auto place = model_.check_unlink(path);
-  const auto unlinked = co_await files_->unlink(path, hurried());
-  CO_TRY(const Verdict verdict, judge(fmt::format("unlink {}", path), unlinked, without_value(place)));
-  if (verdict == Verdict::kRefused) co_return Result<>();
-  if (verdict == Verdict::kUncertain) {
-    CO_CHECK_OK(co_await settle());
-    CO_TRY(const auto found, co_await look(path));
-    if (found) co_return Result<>();
-  }
-  model_.remove(*place);
-  co_return Result<>();
+  auto unlinked = co_await files_->unlink(path, hurried());
+  co_return co_await adopt_removal("unlink", path, std::move(unlinked), place);
 }
 
 Task<Result<>> PosixTree::remove_directory() {
   const std::string path = any_path();
   const auto place = model_.check_rmdir(path);
-  const auto removed = co_await files_->rmdir(path, hurried());
-  CO_TRY(const Verdict verdict, judge(fmt::format("rmdir {}", path), removed, without_value(place)));
+  auto removed = co_await files_->rmdir(path, hurried());
+  co_return co_await adopt_removal("rmdir", path, std::move(removed), place);
+}
+
+Task<Result<>> PosixTree::adopt_removal(std::string_view how, std::string path, Result<> removed,
+                                        Result<PosixModel::Place> place) {
+  CO_TRY(const Verdict verdict, judge(fmt::format("{} {}", how, path), removed, without_value(place)));
   if (verdict == Verdict::kRefused) co_return Result<>();
   if (verdict == Verdict::kUncertain) {
     CO_CHECK_OK(co_await settle());

@@ -57,6 +57,9 @@ class PosixTree {
   Task<Result<std::optional<posix::Attributes>>> look(std::string path);
   Task<Result<>> adopt_new_entry(std::string path, PosixModel::Place place, std::shared_ptr<ModelNode> node,
                                  bool certain);
+  /// After an unlink or rmdir, by its name in `how`, that answered `removed` where the model has `place` to remove.
+  Task<Result<>> adopt_removal(std::string_view how, std::string path, Result<> removed,
+                               Result<PosixModel::Place> place);
   /// Finds out what a write or truncation of unknown outcome left; every byte must be the old or the new one.
   Task<Result<>> adopt_data(std::string path, std::shared_ptr<ModelNode> node, Bytes wanted);
   Task<Result<Bytes>> read_whole(std::string path);

@@ -11,14 +11,14 @@
 // may allocate, hence their constant initialisation.
 
 extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier): names given by glibc and by the linker.
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): names given by glibc and by the linker.
 void* __libc_malloc(std::size_t bytes);
 void* __libc_calloc(std::size_t count, std::size_t bytes);
 void* __libc_realloc(void* memory, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 void* __real_memcpy(void* to, const void* from, std::size_t bytes);
 void* __real_memmove(void* to, const void* from, std::size_t bytes);
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }
 
 namespace cenote::bench {
@@ -67,7 +67,7 @@ HookCounts hook_counts_of_thread() { return thread_counts; }
 }  // namespace cenote::bench
 
 extern "C" {
-// NOLINTBEGIN(bugprone-reserved-identifier)
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming)
 void* malloc(std::size_t bytes) {
   cenote::bench::on_allocation(bytes);
   return __libc_malloc(bytes);
@@ -103,5 +103,5 @@ void* __wrap_memmove(void* to, const void* from, std::size_t bytes) {
   cenote::bench::on_copy(bytes);
   return __real_memmove(to, from, bytes);
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)
 }

@@ -1,8 +1,9 @@
 #include "harness/isolate.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <unistd.h>
+
+#include <csignal>
 
 namespace cenote::bench {
 namespace {

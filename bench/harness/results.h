@@ -37,7 +37,7 @@ struct RowResult {
 
 /// One object with at least name, unit, cenote, reference, ratio, goal, pass; absent numbers are null.
 nlohmann::json to_json(const RowResult& row);
-RowResult row_from_json(const nlohmann::json& json);
+RowResult row_from_json(const nlohmann::json& object);
 
 /// The table, one line per row, and the details of each below it when `details` is set.
 std::string to_table(const std::vector<RowResult>& rows, bool details);

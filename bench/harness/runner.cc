@@ -78,7 +78,7 @@ void add_medians(const std::vector<Round>& rounds, Details& details) {
   std::map<std::string, std::vector<double>> values;
   for (const Round& round : rounds) {
     for (const auto& [side, measured] : round) {
-      for (const auto& [name, value] : measured.details) values[side + "." + name].push_back(value);
+      for (const auto& [name, value] : measured.details) values[fmt::format("{}.{}", side, name)].push_back(value);
     }
   }
   for (const auto& [name, of_rounds] : values) details[name] = summarize(of_rounds).median;

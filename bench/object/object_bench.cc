@@ -5,10 +5,10 @@
 //   object_bench /dev/shm/object.img   on a file (created, 4 GiB, sparse)
 
 #include <fmt/format.h>
-#include <time.h>
 
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
 #include <new>
 #include <string>
@@ -21,6 +21,7 @@
 
 namespace {
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): operator new has no object to count in
 std::uint64_t allocations = 0;
 
 }  // namespace

@@ -5,12 +5,12 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <ctime>
 #include <new>
 #include <span>
 #include <vector>
@@ -20,6 +20,7 @@
 namespace cenote::bench {
 namespace {
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): operator new has no object to count in
 thread_local std::uint64_t allocations = 0;
 
 using Clock = std::chrono::steady_clock;

@@ -1,7 +1,7 @@
 #include "cenote/cluster/embedded_coordinator.h"
 
-#include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "state_format.h"
 
 namespace cenote::cluster {
 namespace {
@@ -17,25 +17,6 @@ constexpr std::string_view kTreeName = "coordinator";
 // State keys are prefixed so that the revision counter cannot collide with one.
 constexpr std::string_view kRevisionKey = "r";
 constexpr std::string_view kStatePrefix = "k";
-constexpr std::size_t kRevisionBytes = sizeof(std::uint64_t);
-
-// A value on the media: u64 revision of the last write, then the bytes.
-Bytes encode_value(Revision revision, std::string_view value) {
-  Bytes bytes;
-  Encoder encoder(bytes);
-  encoder.integer(revision.value());
-  encoder.raw(as_bytes(value));
-  return bytes;
-}
-
-Result<KeyValue> decode_value(std::string key, ByteView stored) {
-  if (stored.size() < kRevisionBytes) {
-    return failf(Code::kCorrupt, "coordinator entry '{}' is {} bytes long, shorter than its revision", key,
-                 stored.size());
-  }
-  return KeyValue{std::move(key), to_text(stored.subspan(kRevisionBytes)),
-                  Revision(load_le<std::uint64_t>(stored.data()))};
-}
 
 std::string stored_key(std::string_view key) { return std::string(kStatePrefix).append(key); }
 
@@ -58,8 +39,7 @@ Result<> check_limits(const Transaction& transaction) {
 Result<Revision> current_revision(View& view, TreeId tree) {
   TRY(const auto stored, view.get(tree, as_bytes(kRevisionKey)));
   if (!stored) return Revision(0);
-  if (stored->size() != kRevisionBytes) return fail(Code::kCorrupt, "the coordinator's revision counter is damaged");
-  return Revision(load_le<std::uint64_t>(stored->data()));
+  return decode_revision(*stored);
 }
 
 Result<> check_comparison(View& view, TreeId tree, const Transaction::Comparison& comparison) {
@@ -166,9 +146,7 @@ Task<Result<Revision>> EmbeddedCoordinator::commit(Transaction transaction) {
     TRY(const Revision last, current_revision(view, tree_));
     const Revision next(last.value() + 1);
     Batch batch;
-    Bytes counter(kRevisionBytes);
-    store_le(counter.data(), next.value());
-    batch.put(tree_, as_bytes(kRevisionKey), counter);
+    batch.put(tree_, as_bytes(kRevisionKey), encode_revision(next));
     for (const auto& change : transaction.changes()) {
       const std::string key = stored_key(change.key);
       if (change.value) {

@@ -37,33 +37,32 @@ class AStore : public testing::Test {
   std::string parent_, directory_;
 };
 
-UpdateRequest two_akeys(ObjectId object, std::size_t first, std::size_t second) {
-  UpdateRequest request;
+/// A single value "name" and an array "data" of `records` bytes, in one row. Only the byte counts of the two are left
+/// to the caller: an update and a fetch call them by different names.
+template <typename Request>
+Request two_akeys(ObjectId object, std::size_t records) {
+  Request request;
   request.object = object;
   request.dkey = to_bytes(as_bytes("row"));
-  AkeyUpdate& name = request.akeys.emplace_back();
-  name.akey = to_bytes(as_bytes("name"));
-  name.bytes = first;
-  AkeyUpdate& data = request.akeys.emplace_back();
-  data.akey = to_bytes(as_bytes("data"));
-  data.kind = ValueKind::kArray;
-  data.ranges.push_back({100, second});
-  data.bytes = second;
+  request.akeys.resize(2);
+  request.akeys[0].akey = to_bytes(as_bytes("name"));
+  request.akeys[1].akey = to_bytes(as_bytes("data"));
+  request.akeys[1].kind = ValueKind::kArray;
+  request.akeys[1].ranges.push_back({100, records});
   return request;
 }
 
-FetchRequest two_akeys_back(ObjectId object, std::size_t first, std::size_t second) {
-  FetchRequest request;
-  request.object = object;
-  request.dkey = to_bytes(as_bytes("row"));
-  AkeyFetch& name = request.akeys.emplace_back();
-  name.akey = to_bytes(as_bytes("name"));
-  name.max_bytes = first;
-  AkeyFetch& data = request.akeys.emplace_back();
-  data.akey = to_bytes(as_bytes("data"));
-  data.kind = ValueKind::kArray;
-  data.ranges.push_back({100, second});
-  data.max_bytes = second;
+UpdateRequest update_of_two_akeys(ObjectId object, std::size_t first, std::size_t second) {
+  auto request = two_akeys<UpdateRequest>(object, second);
+  request.akeys[0].bytes = first;
+  request.akeys[1].bytes = second;
+  return request;
+}
+
+FetchRequest fetch_of_two_akeys(ObjectId object, std::size_t first, std::size_t second) {
+  auto request = two_akeys<FetchRequest>(object, second);
+  request.akeys[0].max_bytes = first;
+  request.akeys[1].max_bytes = second;
   return request;
 }
 
@@ -110,10 +109,10 @@ TEST_F(AStore, UpdatesAndFetchesSeveralAkeysAtOnce) {
       container.allocate_object(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical).value();
   const std::string name = "first row";
   const Bytes data(20'000, std::byte{42});
-  const auto updated = container.update(two_akeys(object, name.size(), data.size()), {as_bytes(name), data});
+  const auto updated = container.update(update_of_two_akeys(object, name.size(), data.size()), {as_bytes(name), data});
   ASSERT_TRUE(updated) << updated.error().message();
   Bytes name_back(name.size()), data_back(data.size());
-  const auto fetched = container.fetch(two_akeys_back(object, name.size(), data.size()), {name_back, data_back});
+  const auto fetched = container.fetch(fetch_of_two_akeys(object, name.size(), data.size()), {name_back, data_back});
   ASSERT_TRUE(fetched) << fetched.error().message();
   EXPECT_EQ(fetched->epoch, updated->epoch);
   EXPECT_EQ(as_text(name_back), name);

@@ -51,7 +51,7 @@ object::ContainerProperties stored_properties(const std::map<std::string, std::s
 
 Result<> validate_container(const CreateContainer& request) {
   CHECK_OK(validate_label("container", request.label));
-  if (request.type != "" && request.type != "kv" && request.type != "posix") {
+  if (!request.type.empty() && request.type != "kv" && request.type != "posix") {
     return failf(Code::kInvalidArgument, "there is no container type '{}': 'kv', 'posix', or none",
                  printable(as_bytes(request.type)));
   }

@@ -11,7 +11,7 @@ namespace {
 constexpr const char* kStates[] = {"creating", "ready", "destroying"};
 
 Result<ContainerRecord::State> decode_state(std::string_view name) {
-  for (std::uint8_t number = 0; number < std::size(kStates); ++number) {
+  for (std::size_t number = 0; number < std::size(kStates); ++number) {
     if (name == kStates[number]) return static_cast<ContainerRecord::State>(number);
   }
   return failf(Code::kMalformed, "state is '{}'", printable(as_bytes(name)));

@@ -78,13 +78,13 @@ TEST_F(ControlServiceTest, NamesMayBeLabelsOrIds) {
   EXPECT_EQ(wait(control_.query_pool("b")).error(), Code::kPoolNotFound);
   EXPECT_EQ(wait(control_.query_pool(id(99).to_string())).error(), Code::kPoolNotFound);
   EXPECT_EQ(wait(control_.query_container("a", "d")).error(), Code::kContainerNotFound);
-  create_pool("b", 100, 3);
+  EXPECT_TRUE(create_pool("b", 100, 3).has_value());
   EXPECT_EQ(wait(control_.query_container("b", container->id.to_string())).error(), Code::kContainerNotFound)
       << "a container of another pool";
 }
 
 TEST_F(ControlServiceTest, ContainersReachEveryTargetAndLeaveEveryTarget) {
-  create_pool("a", 100, 1);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   const auto container = create_container("a", "c", 2);
   for (const auto& target : targets_.containers) EXPECT_TRUE(target.at(container->id).checksums);
   EXPECT_TRUE(wait(control_.open_container(container->id)).has_value());
@@ -97,8 +97,9 @@ TEST_F(ControlServiceTest, ContainersReachEveryTargetAndLeaveEveryTarget) {
 }
 
 TEST_F(ControlServiceTest, APoolWithContainersNeedsForce) {
-  create_pool("a", 100, 1);
-  for (std::uint64_t number = 2; number < 6; ++number) create_container("a", fmt::format("c{}", number), number);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  for (std::uint64_t number = 2; number < 6; ++number)
+    EXPECT_TRUE(create_container("a", fmt::format("c{}", number), number).has_value());
   EXPECT_EQ(wait(control_.destroy_pool("a", false, Until::forever())).error(), Code::kNotEmpty);
   EXPECT_TRUE(wait(control_.destroy_pool("a", true, Until::forever())).has_value());
   EXPECT_EQ(wait(control_.list_pools())->size(), 0U);
@@ -109,7 +110,7 @@ TEST_F(ControlServiceTest, APoolWithContainersNeedsForce) {
 }
 
 TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
-  create_pool("a", 100, 1);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   CreateContainer request{"a", "c", "posix", {{"checksum", "off"}, {"user.owner", "me"}}};
   const auto container = wait(control_.create_container(request, id(2), Until::forever()));
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
@@ -132,8 +133,8 @@ TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
 }
 
 TEST_F(ControlServiceTest, PropertiesAreBounded) {
-  create_pool("a", 100, 1);
-  create_container("a", "c", 2);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  EXPECT_TRUE(create_container("a", "c", 2).has_value());
   std::map<std::string, std::string> many;
   for (std::uint32_t number = 1; number < kMaxProperties; ++number) {
     many.emplace(fmt::format("user.{}", number), std::string(kMaxPropertyBytes, 'x'));
@@ -144,7 +145,7 @@ TEST_F(ControlServiceTest, PropertiesAreBounded) {
 }
 
 TEST_F(ControlServiceTest, BadRequestsChangeNothing) {
-  create_pool("a", 100, 1);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   const auto before = state_.revision;
   EXPECT_EQ(create_pool("", 1, 2).error(), Code::kInvalidArgument);
   EXPECT_EQ(create_pool("a/b", 1, 2).error(), Code::kInvalidArgument);
@@ -157,7 +158,7 @@ TEST_F(ControlServiceTest, BadRequestsChangeNothing) {
 }
 
 TEST_F(ControlServiceTest, LeasesOfObjectNumbersDoNotOverlap) {
-  create_pool("a", 100, 1);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   const auto container = create_container("a", "c", 2);
   const auto first = wait(control_.lease_oids(container->id, Until::forever()));
   const auto second = wait(control_.lease_oids(container->id, Until::forever()));
@@ -168,7 +169,7 @@ TEST_F(ControlServiceTest, LeasesOfObjectNumbersDoNotOverlap) {
 }
 
 TEST_F(ControlServiceTest, AFailingTargetUndoesTheCreation) {
-  create_pool("a", 100, 1);
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   int calls = 0;
   targets_.before = [&]() -> Result<> {
     if (++calls == 2) return fail(Code::kNoSpace, "target 1 is full");

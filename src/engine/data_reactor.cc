@@ -30,7 +30,7 @@ struct DataReactor::Gauges {
   Counter& errors;
 };
 
-DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricRegistry& metrics, Logger logger)
+DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricRegistry& metrics, const Logger& logger)
     : reactor_(reactor),
       options_(options),
       logger_(logger.named("rpc").with({"reactor", options.index})),

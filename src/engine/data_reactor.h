@@ -28,7 +28,7 @@ struct DataReactorOptions {
 /// used and destroyed on that reactor.
 class DataReactor final : private rpc::Observer {
  public:
-  DataReactor(Reactor& reactor, DataReactorOptions options, MetricRegistry& metrics, Logger logger);
+  DataReactor(Reactor& reactor, DataReactorOptions options, MetricRegistry& metrics, const Logger& logger);
   /// After `stop`, and after the targets that use the pool are closed.
   ~DataReactor();
 

@@ -30,28 +30,33 @@ Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
 struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
-      : host(h),
-        identity(std::move(id)),
-        options(std::move(o)),
-        metrics(m),
-        logger(std::move(l)),
-        callers(h.control()) {}
+      : host(h), identity(std::move(id)), options(o), metrics(m), logger(std::move(l)), callers(h.control()) {}
   ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
 
   // Start, step by step.
   Task<Result<>> start();
   Task<Result<>> make_reactors();
+  Task<Result<>> make_reactor(std::size_t index);
   Task<Result<>> open_targets();
   Task<Result<>> open_target(std::size_t index);
   Task<Result<>> open_coordinator();
   Task<Result<>> recover();
   Task<Result<>> serve();
+  /// The first address of the first reactor: which was asked for, and which it got.
+  struct SharedPort {
+    rpc::Address asked, given;
+  };
+  Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
   Task<Result<std::uint64_t>> next_incarnation();
   // Stop, in the opposite order.
   Task<Result<>> stop();
   Task<> stop_servers();
   Task<> cancel_requests_at(Instant deadline, CancelSource* cancel);
+  Task<Result<>> stop_server(std::size_t index, Instant deadline);
+  Task<Result<>> cancel_requests(std::size_t target);
   Task<Result<>> close_all();
+  Task<Result<>> close_target(std::size_t index);
+  Task<Result<>> drop_reactor(std::size_t index);
 
   // ContainerTargets
   Task<Result<>> create(Uuid container, object::ContainerProperties properties) override;
@@ -70,14 +75,24 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<> refresh_metrics();
 
   Reactor& reactor_of(std::size_t target) { return *host.data()[target % host.data().size()]; }
-  /// Calls `make_task(target)` for each target, on its reactor, all at the same time.
+  /// Calls `make_task(index)` for the index of each target, on its reactor, all at the same time.
+  template <typename MakeTask>
+  Task<std::vector<Result<>>> on_target_reactors(MakeTask make_task) {
+    co_return co_await gather(host.control(), targets.size(), [&](std::size_t index) {
+      return call_on(host.control(), reactor_of(index), [&make_task, index] { return make_task(index); });
+    });
+  }
+  /// The same with the targets themselves, which are all there.
   template <typename MakeTask>
   Task<Result<>> on_all_targets(MakeTask make_task) {
-    auto outcomes = co_await gather(host.control(), targets.size(), [&](std::size_t index) {
-      return call_on(host.control(), reactor_of(index),
-                     [&make_task, target = targets[index].get()] { return make_task(*target); });
-    });
-    co_return first_failure(std::move(outcomes));
+    co_return first_failure(co_await on_target_reactors([&](std::size_t index) { return make_task(*targets[index]); }));
+  }
+  /// Calls `make_task(index)` for each data reactor, on it, all at the same time.
+  template <typename MakeTask>
+  Task<Result<>> on_all_reactors(MakeTask make_task) {
+    co_return first_failure(co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
+      return call_on(host.control(), *host.data()[index], [&make_task, index] { return make_task(index); });
+    }));
   }
 
   EngineHost& host;
@@ -122,26 +137,23 @@ Task<Result<>> EngineCore::Impl::make_reactors() {
   const std::size_t count = host.data().size();
   ASSERT(count > 0);
   reactors.resize(count);
-  const auto make = [this](std::size_t index) -> Task<Result<>> {
-    const std::size_t count = host.data().size();
-    const std::size_t own_targets = (identity.targets.size() + count - 1 - index) / count;
-    const DataReactorOptions wanted{.index = index,
-                                    .pool_bytes = options.request_bytes + own_targets * options.buffer_bytes,
-                                    .request_bytes = options.request_bytes};
-    reactors[index] = std::make_unique<DataReactor>(*host.data()[index], wanted, metrics, logger);
-    co_return Result<>();
-  };
-  auto outcomes = co_await gather(host.control(), count, [&](std::size_t index) {
-    return call_on(host.control(), *host.data()[index], [&make, index] { return make(index); });
-  });
-  co_return first_failure(std::move(outcomes));
+  co_return co_await on_all_reactors([this](std::size_t index) { return make_reactor(index); });
+}
+
+// On the reactor; each call touches its own element only.
+Task<Result<>> EngineCore::Impl::make_reactor(std::size_t index) {
+  const std::size_t count = host.data().size();
+  const std::size_t own_targets = (identity.targets.size() + count - 1 - index) / count;
+  const DataReactorOptions wanted{.index = index,
+                                  .pool_bytes = options.request_bytes + own_targets * options.buffer_bytes,
+                                  .request_bytes = options.request_bytes};
+  reactors[index] = std::make_unique<DataReactor>(*host.data()[index], wanted, metrics, logger);
+  co_return Result<>();
 }
 
 Task<Result<>> EngineCore::Impl::open_targets() {
   targets.resize(identity.targets.size());
-  auto outcomes = co_await gather(host.control(), targets.size(), [this](std::size_t index) {
-    return call_on(host.control(), reactor_of(index), [this, index] { return open_target(index); });
-  });
+  auto outcomes = co_await on_target_reactors([this](std::size_t index) { return open_target(index); });
   for (const auto& outcome : outcomes) {
     if (!outcome) logger.error("target does not open", {{"error", outcome.error()}});
   }
@@ -194,7 +206,7 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
   const StoreIdentity& own = identity.coordinator;
   CO_TRY(coordinator_device, co_await open_when_free(host, reactor, own));
   const store::Devices devices = store::Devices::one(*coordinator_device);
-  const auto failed_here = [&](Error error) {
+  const auto failed_here = [&](const Error& error) {
     return fail(error.with_context(fmt::format("coordinator ('{}')", coordinator_device->name())));
   };
   if (identity.state == Identity::State::kCreating) {
@@ -238,23 +250,25 @@ Task<Result<>> EngineCore::Impl::serve() {
   rpc::ServerOptions wanted;
   wanted.system = identity.system;
   CO_TRY(wanted.incarnation, co_await next_incarnation());
-  rpc::Address asked, given;
+  SharedPort port;
   for (std::size_t index = 0; index < reactors.size(); ++index) {
-    const auto serve_here = [&, index]() -> Task<Result<>> {
-      CO_TRY(auto endpoints, host.endpoints(index, reactors[index]->counters()));
-      for (Endpoint& endpoint : endpoints) {
-        if (index > 0 && endpoint.address == asked) endpoint.address = given;
-      }
-      if (index == 0 && !endpoints.empty()) asked = endpoints.front().address;
-      CO_TRY(const auto listening,
-             reactors[index]->serve(std::move(endpoints), *this, std::span<Target* const>(target_list), wanted));
-      if (index == 0 && !listening.empty()) given = listening.front();
-      for (const rpc::Address& address : listening) {
-        if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
-      }
-      co_return Result<>();
-    };
-    CO_CHECK_OK(co_await call_on(host.control(), *host.data()[index], serve_here));
+    CO_CHECK_OK(co_await call_on(host.control(), *host.data()[index], [&] { return serve_at(index, port, wanted); }));
+  }
+  co_return Result<>();
+}
+
+// On the reactor, while nobody else does anything with `port` or `addresses`.
+Task<Result<>> EngineCore::Impl::serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted) {
+  CO_TRY(auto endpoints, host.endpoints(index, reactors[index]->counters()));
+  for (Endpoint& endpoint : endpoints) {
+    if (index > 0 && endpoint.address == port.asked) endpoint.address = port.given;
+  }
+  if (index == 0 && !endpoints.empty()) port.asked = endpoints.front().address;
+  CO_TRY(const auto listening,
+         reactors[index]->serve(std::move(endpoints), *this, std::span<Target* const>(target_list), wanted));
+  if (index == 0 && !listening.empty()) port.given = listening.front();
+  for (const rpc::Address& address : listening) {
+    if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
   }
   co_return Result<>();
 }
@@ -275,47 +289,35 @@ Task<> EngineCore::Impl::stop_servers() {
   const Instant deadline = host.control().now() + options.stop_grace;
   Scope watch(host.control());
   watch.spawn(cancel_requests_at(deadline, &watch.cancel_source()));
-  co_await gather(host.control(), reactors.size(), [this, deadline](std::size_t index) {
-    return call_on(host.control(), *host.data()[index], [this, index, deadline]() -> Task<Result<>> {
-      if (reactors[index] != nullptr) co_await reactors[index]->stop(Until::at(deadline));
-      co_return Result<>();
-    });
-  });
+  static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return stop_server(index, deadline); }));
   co_await watch.stop();
+}
+
+Task<Result<>> EngineCore::Impl::stop_server(std::size_t index, Instant deadline) {
+  if (reactors[index] != nullptr) co_await reactors[index]->stop(Until::at(deadline));
+  co_return Result<>();
 }
 
 // Requests wait at targets of other reactors, too, where the cancellation by their connection's reactor cannot reach
 // them.
 Task<> EngineCore::Impl::cancel_requests_at(Instant deadline, CancelSource* cancel) {
   if (!co_await sleep_until(host.control(), deadline, *cancel)) co_return;
-  co_await gather(host.control(), targets.size(), [this](std::size_t index) {
-    return call_on(host.control(), reactor_of(index), [this, index]() -> Task<Result<>> {
-      if (targets[index] != nullptr) targets[index]->cancel_source().cancel();
-      co_return Result<>();
-    });
-  });
+  co_await on_target_reactors([this](std::size_t index) { return cancel_requests(index); });
+}
+
+Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
+  if (targets[target] != nullptr) targets[target]->cancel_source().cancel();
+  co_return Result<>();
 }
 
 Task<Result<>> EngineCore::Impl::close_all() {
   co_await callers.close();
   api.reset();
   control.reset();
-  auto outcomes = co_await gather(host.control(), targets.size(), [this](std::size_t index) {
-    return call_on(host.control(), reactor_of(index), [this, index]() -> Task<Result<>> {
-      Result<> closed;
-      if (targets[index] != nullptr) closed = co_await targets[index]->close();
-      targets[index].reset();
-      co_return closed;
-    });
-  });
+  auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
-  co_await gather(host.control(), reactors.size(), [this](std::size_t index) {
-    return call_on(host.control(), *host.data()[index], [this, index]() -> Task<Result<>> {
-      reactors[index].reset();
-      co_return Result<>();
-    });
-  });
+  static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return drop_reactor(index); }));
   reactors.clear();
   if (coordinator != nullptr) outcomes.push_back(co_await coordinator->close());
   coordinator.reset();
@@ -324,6 +326,55 @@ Task<Result<>> EngineCore::Impl::close_all() {
   co_return first_failure(std::move(outcomes));
 }
 
+Task<Result<>> EngineCore::Impl::close_target(std::size_t index) {
+  Result<> closed;
+  if (targets[index] != nullptr) closed = co_await targets[index]->close();
+  targets[index].reset();
+  co_return closed;
+}
+
+Task<Result<>> EngineCore::Impl::drop_reactor(std::size_t index) {
+  reactors[index].reset();
+  co_return Result<>();
+}
+
+namespace {
+
+// What is done at one data reactor or target, on its reactor.
+
+Task<Result<>> forget_at(DataReactor& reactor, Uuid container) {
+  reactor.forget_container(container);
+  co_return Result<>();
+}
+
+Task<Result<>> destroy_at(Target& target, Uuid container) {
+  auto destroyed = co_await target.objects().destroy_container(container);
+  // Destroyed here before a crash kept the others from it: the start after that crash comes this way again.
+  if (!destroyed && destroyed.error() == Code::kContainerNotFound) co_return Result<>();
+  co_return destroyed;
+}
+
+Task<Result<>> measure_at(Target& target, Uuid container, std::uint64_t& bytes) {
+  const auto usage = co_await target.objects().container_usage(container);
+  // One that is being created or destroyed may be unknown here.
+  if (usage) bytes = usage->logical_bytes;
+  if (!usage && !(usage.error() == Code::kContainerNotFound)) co_return fail(usage.error());
+  co_return Result<>();
+}
+
+Task<Result<>> describe_at(Target& target, TargetInfo& info) {
+  info = target.info();
+  co_return Result<>();
+}
+
+template <typename ReactorOrTarget>
+Task<Result<>> refresh_metrics_at(ReactorOrTarget& where) {
+  where.refresh_metrics();
+  co_return Result<>();
+}
+
+}  // namespace
+
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties) {
   co_return co_await on_all_targets(
       [=](Target& target) { return target.objects().create_container(container, properties); });
@@ -331,30 +382,15 @@ Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerPropert
 
 Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
   // First everybody stops taking it for granted, then it goes: a request in between is refused by its target.
-  co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
-    return call_on(host.control(), *host.data()[index], [this, index, container]() -> Task<Result<>> {
-      reactors[index]->forget_container(container);
-      co_return Result<>();
-    });
-  });
-  co_return co_await on_all_targets([=](Target& target) -> Task<Result<>> {
-    auto destroyed = co_await target.objects().destroy_container(container);
-    // Destroyed here before a crash kept the others from it: the start after that crash comes this way again.
-    if (!destroyed && destroyed.error() == Code::kContainerNotFound) co_return Result<>();
-    co_return destroyed;
-  });
+  static_cast<void>(
+      co_await on_all_reactors([&](std::size_t index) { return forget_at(*reactors[index], container); }));
+  co_return co_await on_all_targets([=](Target& target) { return destroy_at(target, container); });
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {
   std::vector<std::uint64_t> used(targets.size());
-  const auto ask = [&](Target& target) -> Task<Result<>> {
-    const auto usage = co_await target.objects().container_usage(container);
-    // One that is being created or destroyed may be unknown here.
-    if (usage) used[target.index()] = usage->logical_bytes;
-    if (!usage && !(usage.error() == Code::kContainerNotFound)) co_return fail(usage.error());
-    co_return Result<>();
-  };
-  CO_CHECK_OK(co_await on_all_targets(ask));
+  CO_CHECK_OK(
+      co_await on_all_targets([&](Target& target) { return measure_at(target, container, used[target.index()]); }));
   std::uint64_t sum = 0;
   for (const std::uint64_t bytes : used) sum += bytes;
   co_return sum;
@@ -369,11 +405,8 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
   info.targets.resize(targets.size());
-  const auto ask = [&](Target& target) -> Task<Result<>> {
-    info.targets[target.index()] = target.info();
-    co_return Result<>();
-  };
-  static_cast<void>(co_await on_all_targets(ask));
+  static_cast<void>(
+      co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));
   co_return info;
 }
 
@@ -423,22 +456,13 @@ Task<Result<std::string>> EngineCore::Impl::admin(AdminMethod method, std::strin
 Task<> EngineCore::Impl::refresh_metrics() {
   const Caller caller(callers);
   if (!caller.check(ready.load(std::memory_order_acquire))) co_return;
-  co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
-    return call_on(host.control(), *host.data()[index], [this, index]() -> Task<Result<>> {
-      reactors[index]->refresh_metrics();
-      co_return Result<>();
-    });
-  });
-  const auto refresh = [](Target& target) -> Task<Result<>> {
-    target.refresh_metrics();
-    co_return Result<>();
-  };
-  static_cast<void>(co_await on_all_targets(refresh));
+  static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return refresh_metrics_at(*reactors[index]); }));
+  static_cast<void>(co_await on_all_targets([](Target& target) { return refresh_metrics_at(target); }));
 }
 
 EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics,
                        Logger logger)
-    : impl_(std::make_unique<Impl>(host, std::move(identity), std::move(options), metrics, std::move(logger))) {}
+    : impl_(std::make_unique<Impl>(host, std::move(identity), options, metrics, std::move(logger))) {}
 EngineCore::~EngineCore() = default;
 
 void EngineCore::set_control_address(std::string address) { impl_->control_address = std::move(address); }

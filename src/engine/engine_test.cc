@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 
@@ -20,6 +21,8 @@ namespace fs = std::filesystem;
 constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashed, KeyFlavour::kHashed, 0, 1);
 
 /// Engines on this machine, in a temporary directory, with ports that the kernel picks.
+Bytes value(std::size_t bytes) { return Bytes(bytes, std::byte{0x5a}); }
+
 class EngineTest : public testing::Test {
  protected:
   EngineTest() {
@@ -50,7 +53,6 @@ class EngineTest : public testing::Test {
     EXPECT_FALSE(started.has_value());
     return started ? Error(Code::kOk) : started.error();
   }
-  Bytes value(std::size_t bytes) { return Bytes(bytes, std::byte{0x5a}); }
 
   // Runs `work(client)`, a Task, with a client over TCP.
   template <typename Work>
@@ -68,33 +70,40 @@ class EngineTest : public testing::Test {
   std::unique_ptr<Engine> engine_;
 };
 
+constexpr std::array<std::size_t, 4> kSizes{0, 10, 5000, 1 << 20};
+
+/// Makes a container and puts a value of each size into it.
+Task<> put_values(TestClient& client, Uuid& container) {
+  const auto made = co_await client.set_up();
+  EXPECT_TRUE(made.has_value()) << made.error().to_string();
+  container = *made;
+  for (const std::size_t bytes : kSizes) {
+    const auto put = co_await client.put(container, kObject, std::to_string(bytes), value(bytes));
+    EXPECT_TRUE(put.has_value()) << put.error().to_string();
+  }
+}
+
+Task<> expect_values(TestClient& client, Uuid container) {
+  for (const std::size_t bytes : kSizes) {
+    const auto got = co_await client.get(container, kObject, std::to_string(bytes));
+    EXPECT_TRUE(got.has_value()) << got.error().to_string();
+    if (got) EXPECT_EQ(*got, value(bytes));
+  }
+}
+
 TEST_F(EngineTest, ServesOverTcpAndKeepsWhatItAcknowledged) {
   start();
   EXPECT_TRUE(engine_->ready());
   ASSERT_EQ(engine_->addresses().size(), 1U);
   EXPECT_NE(engine_->addresses().front().port, 0);
   Uuid container;
-  with_client([&](TestClient& client) -> Task<> {
-    const auto made = co_await client.set_up();
-    EXPECT_TRUE(made.has_value()) << made.error().to_string();
-    container = *made;
-    for (const std::size_t bytes : {0, 10, 5000, 1 << 20}) {
-      const auto put = co_await client.put(container, kObject, std::to_string(bytes), value(bytes));
-      EXPECT_TRUE(put.has_value()) << put.error().to_string();
-    }
-  });
+  with_client([&](TestClient& client) { return put_values(client, container); });
   const auto stopped = engine_->stop();
   EXPECT_TRUE(stopped.has_value()) << stopped.error().to_string();
   EXPECT_FALSE(engine_->ready());
   engine_.reset();
   start();
-  with_client([&](TestClient& client) -> Task<> {
-    for (const std::size_t bytes : {0, 10, 5000, 1 << 20}) {
-      const auto got = co_await client.get(container, kObject, std::to_string(bytes));
-      EXPECT_TRUE(got.has_value()) << got.error().to_string();
-      if (got) EXPECT_EQ(*got, value(bytes));
-    }
-  });
+  with_client([&](TestClient& client) { return expect_values(client, container); });
 }
 
 TEST_F(EngineTest, ManyRequestsAtOnceCrossAllReactors) {

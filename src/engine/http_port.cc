@@ -153,7 +153,7 @@ void HttpPort::Impl::set_limits() {
   server.set_error_handler([](const httplib::Request&, httplib::Response& response) {
     if (response.body.empty()) response.set_content(error_json(refusal(response.status)), kJson);
   });
-  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, std::exception_ptr) {
+  server.set_exception_handler([](const httplib::Request&, httplib::Response& response, const std::exception_ptr&) {
     response.status = 500;
     response.set_content(error_json(Error(Code::kInternal, "the request failed")), kJson);
   });
@@ -168,7 +168,7 @@ void HttpPort::Impl::add_routes() {
     response.set_content(ready ? "ready\n" : "starting or stopping\n", "text/plain");
   });
   server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
-    response.set_content(backend.metrics(), std::string(MetricRegistry::kContentType).c_str());
+    response.set_content(backend.metrics(), std::string(MetricRegistry::kContentType));
   });
   const auto admin = [this](AdminMethod method) {
     return [this, method](const httplib::Request& request, httplib::Response& response) {

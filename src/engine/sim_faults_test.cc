@@ -86,7 +86,7 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
         case 3:
           co_await restart(test, node, true);
           break;
-        case 4:
+        default:
           co_await restart(test, node, test->world_.chance(1, 2));
           break;
       }
@@ -99,17 +99,20 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
       engine.crash();
       co_await node->sleep_for(Duration(test->world_.random_below(100'000'000)));
     }
-    co_await call_on(*node, engine.control(), [&]() -> Task<> {
-      if (by_crash) {
-        co_await engine.clear();
-      } else {
-        const auto stopped = co_await engine.stop();
-        EXPECT_TRUE(stopped.has_value()) << stopped.error().to_string();
-      }
-      const auto started = co_await engine.start();
-      EXPECT_TRUE(started.has_value()) << started.error().to_string();
-    });
+    co_await call_on(*node, engine.control(), [&] { return start_again(engine, by_crash); });
     ++test->restarts_;
+  }
+
+  // On the engine's control reactor.
+  static Task<> start_again(SimEngine& engine, bool by_crash) {
+    if (by_crash) {
+      co_await engine.clear();
+    } else {
+      const auto stopped = co_await engine.stop();
+      EXPECT_TRUE(stopped.has_value()) << stopped.error().to_string();
+    }
+    const auto started = co_await engine.start();
+    EXPECT_TRUE(started.has_value()) << started.error().to_string();
   }
 
   SimWorld world_;

@@ -81,7 +81,7 @@ void HeldFetch::deliver() {
 }
 
 Target::Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options,
-               MetricRegistry& metrics, Logger logger)
+               MetricRegistry& metrics, const Logger& logger)
     : reactor_(reactor),
       options_(std::move(options)),
       logger_(logger.with({"target", options_.index})),

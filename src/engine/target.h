@@ -82,7 +82,7 @@ class Target {
   struct Gauges;
 
   Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options, MetricRegistry& metrics,
-         Logger logger);
+         const Logger& logger);
   Task<Result<>> start(media::BufferPool& pool);
   Task<Result<>> format_if_new();
 

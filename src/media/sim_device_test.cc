@@ -101,7 +101,7 @@ TEST_P(SimDeviceTest, WritesOfOneBlockTakeEffectInSubmissionOrder) {
 TEST_P(SimDeviceTest, NeverCompletesInsideSubmitAndReordersCompletions) {
   SimDevice device(node, "disk", medium, {.latency_jitter = 5});
   struct Recorder final : IoRequest {
-    void complete(Result<> result) override { order->push_back({id, code_of(result)}); }
+    void complete(Result<> result) override { order->emplace_back(id, code_of(result)); }
     std::vector<std::pair<int, Code>>* order = nullptr;
     int id = 0;
   };

@@ -29,7 +29,7 @@ class Answer {
   ByteView data_of(const FetchPiece& piece) const { return chunks_of(piece).subspan(piece.lead, piece.bytes); }
   Result<> verify_piece(const FetchPiece& piece) const;
   void add_payload(const FetchPiece& piece);
-  void add_checksums(std::uint32_t akey, std::size_t& piece);
+  void add_checksums(std::uint32_t akey, std::size_t& next);
 
   const FetchRequest& request_;
   FetchPlan& plan_;

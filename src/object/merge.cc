@@ -309,68 +309,102 @@ struct Merge::Item {
   bool visible = false;
 };
 
-Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange window) {
-  const std::uint64_t end = window.first + window.count;
-  const std::uint64_t looked_at_before = removal_.looked_at;
+/// The old versions of the records of a window, and which of them can be seen.
+struct Merge::Window {
+  std::uint64_t first = 0, end = 0;
   std::vector<Item> items;
   Overlay overlay;
+
+  void resolve() {
+    Overlay::Slices slices;
+    overlay.resolve(first, end, slices);
+    for (const Overlay::Slice& slice : slices)
+      if (slice.version != Overlay::kHole) items[slice.version].visible = true;
+  }
+  /// Hides something older that would be seen without it.
+  bool needs(const Item& hole) const {
+    return hole.visible && std::ranges::any_of(items, [&hole](const Item& item) {
+             return !item.hole && item.visible && item.epoch < hole.epoch && item.first < hole.end &&
+                    item.end > hole.first;
+           });
+  }
+};
+
+Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange range) {
+  Window window{.first = range.first, .end = range.first + range.count, .items = {}, .overlay = {}};
+  TRY(const bool whole, read_extents(reader, state, path, window));
+  if (!whole) {
+    state.skipped_window = true;
+    state.window = window.end;
+    return {};
+  }
+  if (state.wide_punches) CHECK_OK(read_wide_punches(reader, state, path, window));
+  window.resolve();
+  // Data first: a punched range may go only after everything older that it hides.
+  TRY(const bool hidden_gone, remove_hidden_data(reader, path, window));
+  if (hidden_gone && remove_idle_holes(path, window)) state.window = window.end;
+  return {};
+}
+
+/// False: the window is too crowded for one slice.
+Result<bool> Merge::read_extents(const Reader& reader, const State& state, KeyPath& path, Window& window) {
+  const std::uint64_t looked_at_before = removal_.looked_at;
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
     store::Cursor cursor(reader.view, tree_);
     TRY(bool more, cursor.seek(path.extent(extent_class, window.first, kEpochLatest)));
     while (more && starts_with(cursor.key(), path.kind_prefix(Kind::kExtent, extent_class))) {
       TRY(const ParsedKey key, parse_key(cursor.key()));
-      if (key.first >= end) break;
+      if (key.first >= window.end) break;
       if (key.epoch <= bound_ && key.epoch > state.hidden) {
         TRY(const Entry entry, decode_entry(cursor.value()));
-        overlay.add(key.first, key.first + entry.records, key.epoch, static_cast<std::uint32_t>(items.size()));
-        items.push_back(
-            {key.first, key.first + entry.records, key.epoch, extent_class, entry.type == EntryType::kHole});
+        const std::uint64_t end = key.first + entry.records;
+        window.overlay.add(key.first, end, key.epoch, static_cast<std::uint32_t>(window.items.size()));
+        window.items.push_back({key.first, end, key.epoch, extent_class, entry.type == EntryType::kHole});
       }
       removal_.looked_at += cursor.key().size() + cursor.value().size();
       TRY(more, cursor.next());
-      if (items.size() <= kMaxWindowItems && removal_.looked_at - looked_at_before <= kMaxWindowBytes) continue;
-      state.skipped_window = true;
-      state.window = end;
-      return {};
+      if (window.items.size() > kMaxWindowItems || removal_.looked_at - looked_at_before > kMaxWindowBytes) {
+        return false;
+      }
     }
   }
-  if (state.wide_punches) {
-    store::Cursor cursor(reader.view, tree_);
-    TRY(bool more, cursor.seek(path.kind_prefix(Kind::kWidePunch)));
-    while (more && starts_with(cursor.key(), path.kind_prefix(Kind::kWidePunch))) {
-      TRY(const ParsedKey key, parse_key(cursor.key()));
-      if (key.first >= end) break;
-      TRY(const Entry entry, decode_entry(cursor.value()));
-      if (key.epoch <= bound_ && key.epoch > state.hidden && key.first + entry.records > window.first)
-        overlay.add(key.first, key.first + entry.records, key.epoch, Overlay::kHole);
-      TRY(more, cursor.next());
-    }
-  }
-  Overlay::Slices slices;
-  overlay.resolve(window.first, end, slices);
-  for (const Overlay::Slice& slice : slices)
-    if (slice.version != Overlay::kHole) items[slice.version].visible = true;
+  return true;
+}
 
-  // Data first: a punched range may go only after everything older that it hides.
-  for (const Item& item : items) {
+Result<> Merge::read_wide_punches(const Reader& reader, const State& state, KeyPath& path, Window& window) {
+  store::Cursor cursor(reader.view, tree_);
+  TRY(bool more, cursor.seek(path.kind_prefix(Kind::kWidePunch)));
+  while (more && starts_with(cursor.key(), path.kind_prefix(Kind::kWidePunch))) {
+    TRY(const ParsedKey key, parse_key(cursor.key()));
+    if (key.first >= window.end) break;
+    TRY(const Entry entry, decode_entry(cursor.value()));
+    if (key.epoch <= bound_ && key.epoch > state.hidden && key.first + entry.records > window.first)
+      window.overlay.add(key.first, key.first + entry.records, key.epoch, Overlay::kHole);
+    TRY(more, cursor.next());
+  }
+  return {};
+}
+
+/// False: the slice is full before all is removed.
+Result<bool> Merge::remove_hidden_data(const Reader& reader, KeyPath& path, const Window& window) {
+  for (const Item& item : window.items) {
     if (item.visible || item.hole) continue;
-    if (removal_.full()) return {};
+    if (removal_.full()) return false;
     const ByteView key = path.extent(item.extent_class, item.first, item.epoch);
     TRY(const auto value, reader.view.get(tree_, key));
     if (value) CHECK_OK(remove_data(key, *value));
   }
-  for (const Item& hole : items) {
-    if (!hole.hole) continue;
-    const bool needed = hole.visible && std::ranges::any_of(items, [&hole](const Item& item) {
-                          return !item.hole && item.visible && item.epoch < hole.epoch && item.first < hole.end &&
-                                 item.end > hole.first;
-                        });
-    if (needed) continue;
-    if (removal_.full()) return {};
-    remove(path.extent(hole.extent_class, hole.first, hole.epoch));
+  return true;
+}
+
+/// False: the slice is full before all are removed.
+bool Merge::remove_idle_holes(KeyPath& path, const Window& window) {
+  for (const Item& item : window.items) {
+    if (!item.hole || window.needs(item)) continue;
+    if (removal_.full()) return false;
+    remove(path.extent(item.extent_class, item.first, item.epoch));
   }
-  state.window = end;
-  return {};
+  return true;
 }
 
 Result<> Merge::step_wide(const Reader& reader, State& state) {

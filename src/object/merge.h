@@ -9,11 +9,10 @@ namespace cenote::object {
 ///
 /// What goes, per level (an entry is *old* when its epoch is at or below the bound):
 ///  - everything at or below the newest old punch of its object, dkey or akey; the older punches; and that punch itself
-///  when
-///    the pass leaves the level, since then nothing is left that it hides;
+///    when the pass leaves the level, since then nothing is left that it hides;
 ///  - all old versions of a single value but the newest;
 ///  - old extents and punched ranges of an array that newer old ones cover in full; punched ranges that cover nothing
-///  older.
+///    older.
 /// What is covered in part stays whole.
 ///
 /// Invariant: every slice leaves the tree such that all readers at or above the bound see what they saw before; so a
@@ -61,6 +60,7 @@ class Merge {
     bool full() const { return entries >= 128 || extents >= 1024; }
   };
   struct Item;
+  struct Window;
 
   Result<bool> step(const Reader& reader, State& state);
   Result<bool> step_keys(const Reader& reader, State& state);
@@ -71,7 +71,11 @@ class Merge {
   Result<> end_sweep(State& state);
   Result<> step_windows(const Reader& reader, State& state);
   Result<std::optional<std::uint64_t>> next_window(const Reader& reader, const State& state, KeyPath& path);
-  Result<> merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange window);
+  Result<> merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange range);
+  Result<bool> read_extents(const Reader& reader, const State& state, KeyPath& path, Window& window);
+  Result<> read_wide_punches(const Reader& reader, const State& state, KeyPath& path, Window& window);
+  Result<bool> remove_hidden_data(const Reader& reader, KeyPath& path, const Window& window);
+  bool remove_idle_holes(KeyPath& path, const Window& window);
   Result<> step_wide(const Reader& reader, State& state);
   void leave_akey(State& state);
   void leave_level(PathBytes& prefix, PathBytes& punch);

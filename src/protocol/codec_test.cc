@@ -4,63 +4,12 @@
 #include <random>
 
 #include "cenote/protocol/object_requests.h"
+#include "example_messages.h"
 
 namespace cenote {
 namespace {
 
-KeyBytes key(std::string_view text) { return KeyBytes(as_bytes(text)); }
-const Uuid kContainer = Uuid::from_random(7, 8);
-const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 3, 4);
-
-UpdateRequest update_request() {
-  UpdateRequest request{.container = kContainer, .object = kObject, .dkey = key("directory"), .akeys = {}, .id = {}};
-  request.dkey_condition = Precondition::kPresent;
-  request.id = {.session = 9, .sequence = 10, .expiry = WallTime(Duration(11)), .acknowledged = 8};
-  request.akeys.push_back({.akey = key("a single value whose key is long"),
-                           .kind = ValueKind::kSingle,
-                           .condition = Precondition::kAbsent,
-                           .ranges = {},
-                           .bytes = 5000,
-                           .checksums = {1, 2}});
-  request.akeys.push_back({.akey = key("array"),
-                           .kind = ValueKind::kArray,
-                           .record_bytes = 8,
-                           .ranges = {{0, 1}, {5, 2}, {1u << 20, 3}},
-                           .bytes = 48,
-                           .checksums = {3, 4, 5}});
-  return request;
-}
-
-FetchRequest fetch_request() {
-  FetchRequest request{.container = kContainer, .object = kObject, .dkey = key("d"), .epoch = Epoch(77), .akeys = {}};
-  request.akeys.push_back({.akey = key("value"), .condition = Precondition::kPresent, .ranges = {}, .max_bytes = 4096});
-  request.akeys.push_back(
-      {.akey = key("array"), .kind = ValueKind::kArray, .ranges = {{1, 2}, {7, 9}}, .max_bytes = 11});
-  return request;
-}
-
-FetchReply fetch_reply() {
-  FetchReply reply{.epoch = Epoch(5), .akeys = {}};
-  reply.akeys.push_back({});
-  reply.akeys.push_back({.exists = true,
-                         .record_bytes = 1,
-                         .bytes = 9000,
-                         .range_bytes = {8000, 1000},
-                         .holes = {{4, 5}, {100, 1}, {200, 7}},
-                         .checksums = {1, 2, 3, 4, 5, 6}});
-  return reply;
-}
-
-PunchRequest punch_request() {
-  return {.container = kContainer,
-          .object = kObject,
-          .level = PunchLevel::kRange,
-          .condition = Precondition::kPresent,
-          .dkey = key("d"),
-          .akeys = {key("a")},
-          .ranges = {{0, 1}, {9, UINT64_MAX - 9}},
-          .id = {.session = 1, .sequence = 2, .expiry = WallTime(Duration(3)), .acknowledged = 1}};
-}
+using namespace protocol_examples;
 
 ListRequest list_request() {
   return {.container = kContainer,
@@ -72,16 +21,6 @@ ListRequest list_request() {
           .anchor = key("akey-17"),
           .prefix = key("akey-"),
           .limit = 100};
-}
-
-ListReply list_reply() {
-  ListReply reply;
-  reply.keys.push_back({.key = key("x"), .kind = ValueKind::kArray, .record_bytes = 8});
-  reply.keys.push_back(
-      {.key = key("a key longer than what fits inline"), .kind = ValueKind::kSingle, .record_bytes = 0});
-  reply.extents.push_back({.range = {1, 2}, .epoch = Epoch(3), .stored_bytes = 4});
-  reply.anchor = key("next");
-  return reply;
 }
 
 struct Message {
@@ -110,6 +49,7 @@ std::vector<Message> all_messages() {
           message("update reply", UpdateReply{Epoch(6)}, decode_update_reply),
           message("fetch request", fetch_request(), decode_fetch_request),
           message("fetch reply", fetch_reply(), decode_fetch_reply),
+          message("fetch reply of nothing", FetchReply{.epoch = Epoch(5), .akeys = {{}}}, decode_fetch_reply),
           message("punch request", punch_request(), decode_punch_request),
           message("list request", list_request(), decode_list_request),
           message("list reply", list_reply(), decode_list_reply),
@@ -161,7 +101,7 @@ TEST(Codec, FieldsSurvive) {
   encode(fetch_reply(), encoded);
   const auto reply = decode_fetch_reply(encoded);
   ASSERT_TRUE(reply.has_value());
-  EXPECT_FALSE(reply->akeys[0].exists);
+  EXPECT_TRUE(reply->akeys[0].exists);
   EXPECT_EQ(reply->akeys[1].holes, fetch_reply().akeys[1].holes);
   EXPECT_EQ(reply->akeys[1].range_bytes, fetch_reply().akeys[1].range_bytes);
 }

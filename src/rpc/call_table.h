@@ -52,9 +52,9 @@ class CallTable {
 
   /// An attempt to connect begins.
   void on_connect_begins() { ++connect_attempts_; }
-  /// It failed: calls that waited when it began and were never sent end with `reason`, the others once they have
-  /// expired.
-  void on_connect_failed(const Error& reason);
+  /// It failed: calls that waited when it began and were never sent end with `failure`, or as unreachable when that
+  /// says nothing about them, the others once they have expired.
+  void on_connect_failed(const Error& failure);
   void end_all(const Error& reason);
   /// Ends all calls with `reason` and waits until each has returned; later ones fail at once.
   Task<> close(Error reason);

@@ -136,7 +136,7 @@ class Dispatcher {
  private:
   friend class IncomingRequest;
   Admission admit_duplicate(const Header& header, DuplicateWindow::Entry& entry, Error& refusal);
-  void answer_again(const Header& header, const DuplicateWindow::Answer& answer);
+  void answer_again(const Header& header, const DuplicateWindow::Answer& kept);
   void take(IncomingRequest& request);
   static Task<> handle(Dispatcher& dispatcher, IncomingRequest& request);
   void answer(IncomingRequest& request);

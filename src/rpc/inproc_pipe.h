@@ -17,11 +17,9 @@ struct InprocPipe;
 ///
 /// Invariants:
 ///  - While `parcel_out_` the parcel and the list nodes of its messages belong to the other end; while `recall_out_`,
-///  so
-///    does the recall. Both always come back.
+///    so does the recall. Both always come back.
 ///  - Each end sends one close, after which it sends no parcel and no recall of its own. An end is over when both
-///  closes
-///    have been exchanged, its mails are home and it holds none of the other's; no mail to it is then under way.
+///    closes have been exchanged, its mails are home and it holds none of the other's; no mail to it is then under way.
 class InprocEnd {
  public:
   InprocEnd(Reactor& reactor, std::string peer_name, Counters* counters);

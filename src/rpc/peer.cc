@@ -206,7 +206,7 @@ void Peer::Impl::on_hello_reply(const Header& header, ByteView body) {
     phase_ = Phase::kRefused;
   } else {
     if (!answer->resumed) callbacks.forget_all();
-    welcome = std::move(*answer);
+    welcome = *answer;
     phase_ = Phase::kReady;
     check_clock();
     callbacks.attach(*link_);

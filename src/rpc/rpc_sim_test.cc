@@ -60,7 +60,7 @@ class SimRpc : public ::testing::Test {
   }
   void restart(ServerOptions server_options, PeerOptions peer_options) {
     world.block_on(client, stop_all(*this));
-    begin(std::move(server_options), std::move(peer_options));
+    begin(server_options, std::move(peer_options));
   }
 
   Result<Reply> call(Opcode opcode, ByteView body, BulkSource send = {}, BulkSink receive = {},
@@ -469,13 +469,13 @@ TEST_F(SimRpc, AbandonedTransfersLeaveTheMemoryAlone) {
     auto data = std::make_unique<Bytes>(pattern(200'000, 9));
     const Duration time = std::chrono::microseconds(500 + world.random_below(60'000));
     if (round % 2 == 0) {
-      (void)call(kStore, {}, ByteView(*data), {}, within(time));
+      static_cast<void>(call(kStore, {}, ByteView(*data), {}, within(time)));
     } else {
       Bytes request;
       Encoder encoder(request);
       encoder.integer(std::uint32_t{200'000});
       encoder.integer(std::uint32_t{5});
-      (void)call(kFetch, request, {}, MutableBytes(*data), within(time));
+      static_cast<void>(call(kFetch, request, {}, MutableBytes(*data), within(time)));
     }
   }
   EXPECT_GT(client_counters.calls_given_up, 10u);

@@ -11,7 +11,7 @@ namespace cenote::rpc {
 
 /// Calls `visit(span)` for the parts of a scatter list from byte `offset` on, until it returns false.
 template <typename Byte, typename Visit>
-void visit_from(std::span<const std::span<Byte>> list, std::size_t offset, Visit&& visit) {
+void visit_from(std::span<const std::span<Byte>> list, std::size_t offset, Visit visit) {
   for (std::span<Byte> part : list) {
     if (offset >= part.size()) {
       offset -= part.size();

@@ -48,7 +48,7 @@ class SequenceMap {
   }
   /// Erases every entry for which `remove(key, value)` is true.
   template <typename Predicate>
-  void erase_if(Predicate&& remove) {
+  void erase_if(Predicate remove) {
     std::vector<std::uint64_t> doomed;
     for (Slot& slot : slots_) {
       if (slot.key != 0 && remove(slot.key, slot.value)) doomed.push_back(slot.key);

@@ -19,7 +19,7 @@ Server::Impl::Impl(Reactor& server_reactor, media::BufferPool& pool, Service& se
     : reactor(server_reactor),
       buffer_pool(pool),
       service(server_service),
-      options(std::move(server_options)),
+      options(server_options),
       counters(options.counters != nullptr ? *options.counters : own_counters),
       scope(server_reactor),
       context{reactor, scope, service, request_pool, *this, counters, options.credits},
@@ -37,7 +37,7 @@ Server::Impl::~Impl() { ASSERT(stopped_ && connections.empty() && closed_.empty(
 Result<Address> Server::Impl::listen(Transport& transport, const Address& address) {
   if (stopping_) return fail(Code::kStopped, "the server is stopping");
   TRY(std::unique_ptr<Listener> listener, transport.listen(address));
-  const Address bound = listener->address();
+  Address bound = listener->address();
   listeners.push_back(std::move(listener));
   scope.spawn(accept_loop(*this, *listeners.back()));
   return bound;
@@ -263,7 +263,7 @@ void Server::Impl::check_invariants() {
 }
 
 Server::Server(Reactor& reactor, media::BufferPool& pool, Service& service, ServerOptions options)
-    : impl_(std::make_unique<Impl>(reactor, pool, service, std::move(options))) {}
+    : impl_(std::make_unique<Impl>(reactor, pool, service, options)) {}
 Server::~Server() = default;
 
 Result<Address> Server::listen(Transport& transport, const Address& address) {

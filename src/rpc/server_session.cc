@@ -113,6 +113,7 @@ Result<ServerSessionTable::Opened> ServerSessionTable::open(const Hello& hello) 
   return Opened{std::move(session), false};
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the caller's may be the table's own, which goes first
 void ServerSessionTable::end_session(std::shared_ptr<ServerSession> session, const Error& reason) {
   sessions_.erase(session->id());
   if (session->connection() != nullptr) session->connection()->close(reason);

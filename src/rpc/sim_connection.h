@@ -36,7 +36,7 @@ struct SimNetwork::Impl {
     return nodes[node].instance == instance && !nodes[node].down;
   }
   template <typename Visit>
-  void for_connections(Visit&& visit);
+  void for_connections(Visit visit);
 
   SimWorld& world;
   SimLinkRules default_rules;
@@ -114,7 +114,7 @@ class SimConnection final : public std::enable_shared_from_this<SimConnection> {
 };
 
 template <typename Visit>
-void SimNetwork::Impl::for_connections(Visit&& visit) {
+void SimNetwork::Impl::for_connections(Visit visit) {
   std::erase_if(connections, [](const auto& weak) { return weak.expired(); });
   const auto snapshot = connections;
   for (const auto& weak : snapshot) {

@@ -19,15 +19,12 @@ namespace cenote::rpc {
 ///
 /// Invariants (check_invariants):
 ///  - `queue_` holds the messages not wholly sent, in order; `front_sent_` bytes of its first are out. While a send is
-///  in
-///    flight the first `gathered_` messages of it belong to the stream.
+///    in flight the first `gathered_` messages of it belong to the stream.
 ///  - While `releasing_`, messages are being given back: what their owners do in answer adds to `queue_` and marks
-///  messages
-///    as abandoned, but takes none out and begins no send.
+///    messages as abandoned, but takes none out and begins no send.
 ///  - `staged_begin_ <= staged_end_ <= staging_.size()`: bytes received and not yet interpreted.
-///  - `payload_` is the memory of the message being received, of which `payload_done_` of `payload_bytes_` have come;
-///  null
-///    while the payload is thrown away.
+///  - `payload_` is the memory of the message being received; `payload_done_` of the `bulk_bytes` of its header have
+///    come. Null while the payload is thrown away.
 ///  - Once `reason_` is set nothing new begins, and `on_closed` comes when neither send nor receive is in flight.
 class StreamLink final : public Link, private StreamEvents {
  public:

@@ -99,7 +99,7 @@ class Tcp : public ::testing::Test {
  public:
   void begin(ServerOptions server_options = {}, PeerOptions peer_options = {}) {
     server.begin(transport, {"127.0.0.1", 0}, server_options);
-    client.begin(transport, server.listening, peer_options);
+    client.begin(transport, server.listening, std::move(peer_options));
   }
   void TearDown() override {
     reactor->block_on(ClientSide::stop(client));
@@ -324,14 +324,14 @@ TEST_F(Tcp, AbandonedTransfersLeaveTheMemoryAlone) {
     const auto data = std::make_unique<Bytes>(original);
     const CallOptions options = within(std::chrono::microseconds(state >> 54));
     if (round % 2 == 0) {
-      (void)call(kStore, {}, ByteView(*data), {}, options);
+      static_cast<void>(call(kStore, {}, ByteView(*data), {}, options));
       EXPECT_EQ(crc32c(*data), original_crc);
     } else {
       Bytes request;
       Encoder encoder(request);
       encoder.integer(std::uint32_t{2u << 20});
       encoder.integer(std::uint32_t{5});
-      (void)call(kFetch, request, {}, MutableBytes(*data), options);
+      static_cast<void>(call(kFetch, request, {}, MutableBytes(*data), options));
     }
   }
   EXPECT_GT(client.counters.calls_given_up, 0u);
@@ -357,7 +357,7 @@ TEST_F(Tcp, ARestartedServerIsFoundAgain) {
 class ServerThread {
  public:
   template <typename MakeTransport>
-  ServerThread(MakeTransport make_transport, Address address) : reactor_(make_reactor()) {
+  ServerThread(MakeTransport make_transport, const Address& address) : reactor_(make_reactor()) {
     transport_ = make_transport(*reactor_);
     side_ = std::make_unique<ServerSide>(*reactor_);
     side_->begin(*transport_, address);

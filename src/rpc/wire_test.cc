@@ -194,7 +194,7 @@ TEST(HandshakeTest, MutatedOnesNeverHarm) {
     Bytes welcome = encode(sample_welcome());
     hello[random.below(hello.size())] = static_cast<std::byte>(random.next());
     welcome[random.below(welcome.size())] = static_cast<std::byte>(random.next());
-    (void)decode_hello(hello);
+    static_cast<void>(decode_hello(hello));
     if (const Result<Welcome> read = decode_welcome(welcome)) {
       EXPECT_GT(read->credits.requests, 0u);
       EXPECT_GE(read->credits.bytes, std::uint64_t{read->body_bytes_max} + read->bulk_bytes_max);

@@ -1,11 +1,11 @@
 #include "cenote/runtime/uring_reactor.h"
 
 #include <gtest/gtest.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <ctime>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -351,7 +351,9 @@ TEST(UringReactorTest, MailOfEachSenderArrivesInItsOrder) {
   std::vector<std::thread> senders;
   for (int sender = 0; sender < kSenders; ++sender) {
     senders.emplace_back([&, sender] {
-      for (int i = 0; i < kMails; ++i) reactor->post(*mails[static_cast<std::size_t>(sender * kMails + i)]);
+      const int first = sender * kMails;
+      for (int number = first; number < first + kMails; ++number)
+        reactor->post(*mails[static_cast<std::size_t>(number)]);
     });
   }
   reactor->block_on(wait_for_size(*reactor, delivered, kSenders * kMails));

@@ -404,7 +404,7 @@ class RandomUse {
       case 7:
         world_.run_until_idle();
         break;
-      case 8:
+      default:
         create(id);
         break;
     }
@@ -413,7 +413,7 @@ class RandomUse {
 
   void start_fetch(PageId id) {
     if (!live_.contains(id) || fetches_.size() > 6) return;
-    fetches_.push_back({id, std::make_unique<Fetched>()});
+    fetches_.emplace_back(id, std::make_unique<Fetched>());
     scope_.spawn(fetch_into(cache_, id, Until::forever(), *fetches_.back().second));
     world_.run_until_idle();
   }

@@ -121,7 +121,7 @@ TEST(ChooseSplitTest, AppendingLeavesAFullPageBehind) {
   while (page.fits(4, 20))
     page.insert(page.count(), as_bytes(std::to_string(number++)), as_bytes("12345678901234567890"));
   EXPECT_EQ(choose_split(page, page.count()), page.count() - 1);
-  EXPECT_NEAR(choose_split(page, 5), page.count() / 2, page.count() / 8);
+  EXPECT_NEAR(choose_split(page, 5), page.count() / 2.0, page.count() / 8.0);
 }
 
 TEST(ChooseSplitTest, PrefersAShortSeparatorNearTheMiddle) {

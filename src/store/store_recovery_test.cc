@@ -19,7 +19,7 @@ class LargeLog : public ::testing::Test, public StoreBench {
     open();
     tree = make_tree("tree");
     for (std::uint32_t key = 0; key < kKeys; key += 200) write(key, 200, 1500, 'a');
-    block_on(store->close());
+    EXPECT_TRUE(block_on(store->close()));
     power_off();
     // A large cache that is never asked to write a checkpoint: changes in every page of 20 MiB.
     options.cache_bytes = 64u << 20;

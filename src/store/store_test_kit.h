@@ -77,7 +77,7 @@ class StoreBench {
     return images;
   }
   /// Calls `action` with a running number before each write or flush of any device takes effect.
-  void on_each_write(std::function<void(std::uint64_t)> action) {
+  void on_each_write(const std::function<void(std::uint64_t)>& action) {
     auto count = std::make_shared<std::uint64_t>(0);
     for (auto& drive : drives) {
       if (!drive) continue;

@@ -296,7 +296,7 @@ class ModelRun {
     };
     std::vector<Found> expected;
     for (const auto& [key, entry] : model) {
-      if (entry.value) expected.push_back(std::pair(key, *entry.value));
+      if (entry.value) expected.emplace_back(std::in_place, key, *entry.value);
     }
     for (const Found& entry : expected) {
       at = (co_await kit_.run(forward)).value();

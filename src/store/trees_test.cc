@@ -283,33 +283,37 @@ std::string key_in_pattern(const SplitPattern& pattern, Random& random, std::uin
   return std::string(pattern.key_bytes - 6, fill) + fmt::format("{:06}", number);
 }
 
-TEST_F(TreesTest, ABatchTakesNoMoreThanItAskedFor) {
+void expect_batches_within_what_they_asked_for(SimReactor& node, const SplitPattern& pattern) {
   constexpr std::uint64_t kBatches = 12;
+  TreesKit large(node, 4096, 1);
+  large.trees->create(kTree, Lsn{1});
+  Random random(7);
+  for (std::uint64_t batch = 0; batch < kBatches; ++batch) {
+    std::vector<std::string> keys;
+    for (std::uint32_t i = 0; i < kMaxBatchEntries; ++i) {
+      keys.push_back(key_in_pattern(pattern, random, batch * kMaxBatchEntries + i));
+    }
+    std::uint64_t frames = 0;
+    large.trees->begin_batch();
+    for (const std::string& key : keys) {
+      ASSERT_TRUE(large.trees->prepare_put(kTree, as_bytes(key), pattern.value_bytes, frames));
+    }
+    const std::uint64_t dirty = large.cache->frames_dirty();
+    for (const std::string& key : keys)
+      large.trees->put(kTree, as_bytes(key), Bytes(pattern.value_bytes), Lsn{batch + 1});
+    large.trees->finish_batch();
+    EXPECT_LE(large.cache->frames_dirty() - dirty, frames);
+    EXPECT_LE(frames, 1000u);
+  }
+}
+
+TEST_F(TreesTest, ABatchTakesNoMoreThanItAskedFor) {
   for (const std::size_t key_bytes : {std::size_t{8}, std::size_t{300}, std::size_t{kMaxKeyBytes}}) {
     for (const std::size_t value_bytes : {std::size_t{0}, std::size_t{kMaxValueBytes}}) {
       for (int order = 0; order < 4; ++order) {
-        const SplitPattern pattern{key_bytes, value_bytes, static_cast<decltype(SplitPattern::order)>(order)};
         SCOPED_TRACE(testing::Message() << key_bytes << " " << value_bytes << " " << order);
-        TreesKit large(node, 4096, 1);
-        large.trees->create(kTree, Lsn{1});
-        Random random(7);
-        for (std::uint64_t batch = 0; batch < kBatches; ++batch) {
-          std::vector<std::string> keys;
-          for (std::uint32_t i = 0; i < kMaxBatchEntries; ++i) {
-            keys.push_back(key_in_pattern(pattern, random, batch * kMaxBatchEntries + i));
-          }
-          std::uint64_t frames = 0;
-          large.trees->begin_batch();
-          for (const std::string& key : keys) {
-            ASSERT_TRUE(large.trees->prepare_put(kTree, as_bytes(key), value_bytes, frames));
-          }
-          const std::uint64_t dirty = large.cache->frames_dirty();
-          for (const std::string& key : keys)
-            large.trees->put(kTree, as_bytes(key), Bytes(value_bytes), Lsn{batch + 1});
-          large.trees->finish_batch();
-          EXPECT_LE(large.cache->frames_dirty() - dirty, frames);
-          EXPECT_LE(frames, 1000u);
-        }
+        const SplitPattern pattern{key_bytes, value_bytes, static_cast<decltype(SplitPattern::order)>(order)};
+        expect_batches_within_what_they_asked_for(node, pattern);
       }
     }
   }
@@ -360,6 +364,55 @@ TEST_F(TreesTest, CheckNamesThePageThatDoesNotFit) {
             fmt::format("page {}: has other fences than its parent says", inner.child(2).value()));
 }
 
+/// Puts a few pages, each in order, where they contradict their neighbours.
+void confuse(std::map<PageId, Bytes>& images, const std::map<PageId, Bytes>& sound, const std::vector<PageId>& ids,
+             Random& random) {
+  for (std::uint64_t changes = random.below(6) + 1; changes > 0; --changes) {
+    const PageId id = ids[random.below(ids.size())];
+    Bytes& image = images[id];
+    const std::uint32_t level = PageView(image.data()).level();
+    if (random.chance(1, 2)) {
+      image = sound.at(ids[random.below(ids.size())]);
+      store_le(image.data() + 16, id.value());
+    } else if (level > 0) {
+      Page inner(image.data());
+      inner.set_child(static_cast<std::uint32_t>(random.below(inner.count())), ids[random.below(ids.size())]);
+    } else {
+      Page::format(image.data(), {id, kTree, static_cast<std::uint8_t>(random.below(2))},
+                   {as_bytes("kkkk"), as_bytes("kkkkk")});
+      if (PageView(image.data()).level() == 1) Page(image.data()).insert_child(0, {}, ids[random.below(ids.size())]);
+    }
+    Page(image.data()).seal();
+  }
+}
+
+/// Looks for a key, walks from it in both directions, and changes it.
+Result<> use_around(TreesKit& kit, std::string_view key, Random& random) {
+  Lsn ignored{};
+  std::uint64_t frames = 0;
+  CHECK_OK(kit.trees->get(kTree, as_bytes(key), ignored));
+  TRY(auto position, kit.trees->seek(kTree, as_bytes(key), ignored));
+  for (int steps = 0; steps < 100 && position; ++steps) {
+    TRY(position, kit.trees->next(kTree, *position, ignored));
+  }
+  TRY(position, kit.trees->seek_at_most(kTree, as_bytes(key), ignored));
+  for (int steps = 0; steps < 100 && position; ++steps) {
+    TRY(position, kit.trees->previous(kTree, *position, ignored));
+  }
+  kit.trees->begin_batch();
+  if (random.chance(2, 3)) {
+    CHECK_OK(kit.trees->prepare_erase(kTree, as_bytes(key), frames));
+    CHECK_OK(kit.need_room(frames));
+    kit.trees->erase(kTree, as_bytes(key), Lsn{3});
+  } else {
+    CHECK_OK(kit.trees->prepare_put(kTree, as_bytes(key), 500, frames));
+    CHECK_OK(kit.need_room(frames));
+    kit.trees->put(kTree, as_bytes(key), as_bytes(std::string(500, 'x')), Lsn{3});
+  }
+  kit.trees->finish_batch();
+  return {};
+}
+
 /// Pages that are each in order but contradict each other, as only a defect or a forger makes them: every operation
 /// ends, with an error or not, without a wrong step in memory.
 TEST_F(TreesTest, PagesThatContradictEachOtherAreSurvived) {
@@ -374,52 +427,11 @@ TEST_F(TreesTest, PagesThatContradictEachOtherAreSurvived) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     Random random(seed);
     kit.source.images = sound;
-    for (std::uint64_t changes = random.below(6) + 1; changes > 0; --changes) {
-      const PageId id = ids[random.below(ids.size())];
-      Bytes& image = kit.source.images[id];
-      const std::uint32_t level = PageView(image.data()).level();
-      if (random.chance(1, 2)) {
-        image = sound.at(ids[random.below(ids.size())]);
-        store_le(image.data() + 16, id.value());
-      } else if (level > 0) {
-        Page inner(image.data());
-        inner.set_child(static_cast<std::uint32_t>(random.below(inner.count())), ids[random.below(ids.size())]);
-      } else {
-        Page::format(image.data(), {id, kTree, static_cast<std::uint8_t>(random.below(2))},
-                     {as_bytes("kkkk"), as_bytes("kkkkk")});
-        if (PageView(image.data()).level() == 1) Page(image.data()).insert_child(0, {}, ids[random.below(ids.size())]);
-      }
-      Page(image.data()).seal();
-    }
+    confuse(kit.source.images, sound, ids, random);
     kit.restart(200, {{kTree, root}});
     for (int i = 0; i < 60; ++i) {
       const std::string some = fmt::format("{}{:04}", std::string(random.below(3) * 100, 'k'), random.below(2000));
-      auto attempt = [&]() -> Result<> {
-        Lsn ignored{};
-        std::uint64_t frames = 0;
-        CHECK_OK(kit.trees->get(kTree, as_bytes(some), ignored));
-        TRY(auto position, kit.trees->seek(kTree, as_bytes(some), ignored));
-        for (int steps = 0; steps < 100 && position; ++steps) {
-          TRY(position, kit.trees->next(kTree, *position, ignored));
-        }
-        TRY(position, kit.trees->seek_at_most(kTree, as_bytes(some), ignored));
-        for (int steps = 0; steps < 100 && position; ++steps) {
-          TRY(position, kit.trees->previous(kTree, *position, ignored));
-        }
-        kit.trees->begin_batch();
-        const bool erasing = random.chance(2, 3);
-        if (erasing) {
-          CHECK_OK(kit.trees->prepare_erase(kTree, as_bytes(some), frames));
-          CHECK_OK(kit.need_room(frames));
-          kit.trees->erase(kTree, as_bytes(some), Lsn{3});
-        } else {
-          CHECK_OK(kit.trees->prepare_put(kTree, as_bytes(some), 500, frames));
-          CHECK_OK(kit.need_room(frames));
-          kit.trees->put(kTree, as_bytes(some), as_bytes(std::string(500, 'x')), Lsn{3});
-        }
-        kit.trees->finish_batch();
-        return {};
-      };
+      auto attempt = [&] { return use_around(kit, some, random); };
       errors += world.block_on(node, kit.run(attempt)) ? 0 : 1;
     }
     kit.cache->check_invariants();

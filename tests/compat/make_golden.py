@@ -18,7 +18,7 @@ import tempfile
 import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
-from system import Server, cenote, environment, CENOTE  # noqa: E402
+from system import Server, cenote, describe_tree, environment, CENOTE  # noqa: E402
 
 CONFIGURATION = """# Every setting of this version, none at its default.
 [client]
@@ -118,23 +118,7 @@ def make_tree(root):
             file.write(pattern(name, size))
     os.symlink("../small", os.path.join(root, "directory", "link"))
     os.chmod(os.path.join(root, "small"), 0o640)
-    return describe(root)
-
-
-def describe(root):
-    found = {}
-    for folder, directories, files in os.walk(root):
-        for name in directories + files:
-            path = os.path.join(folder, name)
-            relative = os.path.relpath(path, root)
-            if os.path.islink(path):
-                found[relative] = "link to " + os.readlink(path)
-            elif os.path.isdir(path):
-                found[relative] = "directory"
-            else:
-                with open(path, "rb") as file:
-                    found[relative] = f"file {os.stat(path).st_mode & 0o777:o} {sha256(file.read())}"
-    return found
+    return describe_tree(root)
 
 
 def pack(data, archive):

@@ -6,15 +6,12 @@ import hashlib
 import json
 import os
 import socket
-import sys
 import tarfile
 import unittest
 
-from system import NOT_FOUND, OK, Server, SystemTest, cenote
+from system import NOT_FOUND, OK, Server, SystemTest, cenote, describe_tree
 
 COMPAT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "compat")
-sys.path.insert(0, COMPAT)
-from make_golden import describe  # noqa: E402
 
 VERSIONS = sorted(entry.name for entry in os.scandir(COMPAT) if entry.is_dir() and not entry.name.startswith("__"))
 
@@ -66,7 +63,7 @@ class DataDirectories(SystemTest):
             self.assertEqual(self.succeeds(server, "container", "get-prop", "pool/things", name).decode().strip(), value)
         out = self.path("out")
         self.succeeds(server, "fs", "cp", "-r", "pool/files:/tree", out)
-        self.assertEqual(describe(out), expected["files"])
+        self.assertEqual(describe_tree(out), expected["files"])
         os.rename(out, self.path(f"seen-{len(os.listdir(self.directory))}"))
 
     def test_hold_what_was_written(self):

@@ -1,11 +1,11 @@
 // Writes or reads keys for the tests that kill servers.
 //
-//   e2e_kv_load write ADDRESS POOL/CONTAINER NAME    overwrites the keys NAME-0.. with rising versions until it is
-//   killed and prints
-//                                                    "KEY VERSION" once each is acknowledged
-//   e2e_kv_load read ADDRESS POOL/CONTAINER          prints "KEY VERSION" for each key on standard input; exits with 1
-//   when one is
-//                                                    missing or not exactly what was written
+//   e2e_kv_load write ADDRESS POOL/CONTAINER NAME
+//     overwrites the keys NAME-0.. with rising versions until it is killed and prints "KEY VERSION" once each is
+//     acknowledged
+//   e2e_kv_load read ADDRESS POOL/CONTAINER
+//     prints "KEY VERSION" for each key on standard input; exits with 1 when one is missing or not exactly what was
+//     written
 
 #include <unistd.h>
 

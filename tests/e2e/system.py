@@ -1,5 +1,6 @@
 """What the end-to-end tests share: a server of their own in a temporary directory, and the command line."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -29,6 +30,25 @@ def cenote(*arguments, stdin=b"", **more):
     """Runs the command to its end. The result has returncode, stdout and stderr, as bytes."""
     return subprocess.run([CENOTE, *map(str, arguments)], input=stdin, capture_output=True,
                           env=environment(**more), timeout=PATIENCE_S, check=False)
+
+
+def describe_tree(root):
+    """Relative path -> kind; of a link where it leads, of a file its permission bits and the SHA-256 of its contents. The
+    golden files of released versions hold these texts."""
+    found = {}
+    for folder, directories, files in os.walk(root):
+        for name in directories + files:
+            path = os.path.join(folder, name)
+            relative = os.path.relpath(path, root)
+            if os.path.islink(path):
+                found[relative] = "link to " + os.readlink(path)
+            elif os.path.isdir(path):
+                found[relative] = "directory"
+            else:
+                with open(path, "rb") as file:
+                    contents = hashlib.sha256(file.read()).hexdigest()
+                found[relative] = f"file {os.stat(path).st_mode & 0o777:o} {contents}"
+    return found
 
 
 class Server:

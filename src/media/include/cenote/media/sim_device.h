@@ -76,14 +76,12 @@ struct CrashOptions {
 
 /// A simulated device over a medium. Unsynced writes live in a volatile cache that reads see and a crash loses.
 ///  - A write takes its data when it is submitted; it is seen by reads when it completes. A read that overlaps a write
-///  in
-///    flight finds, block by block, the old or the new contents. Writes to one block take effect in submission order.
+///    in flight finds, block by block, the old or the new contents. Writes to one block take effect in submission
+///    order.
 ///  - A durable write is on the medium when it completes, and not before; a flush puts there what had completed when
-///  the
-///    flush was submitted.
+///    the flush was submitted.
 ///  - A discard is ignored or turns the blocks into blocks never written, at random, and is no more durable than a
-///  plain
-///    write.
+///    plain write.
 /// Everything random is drawn from the world. To simulate a loss of power call `crash`; destroying or closing the
 /// device is the orderly end of a process, after which the medium holds the whole cache. One device per medium at a
 /// time.

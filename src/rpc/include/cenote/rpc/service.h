@@ -12,8 +12,8 @@ namespace cenote::rpc {
 
 /// A request being handled. Owned by the connection's reactor and valid until the handler has returned its response,
 /// also when the connection breaks meanwhile (the reply is then kept for the retry). A handler that works on another
-/// reactor
-/// (`call_on`) may read the header and body there, as nobody changes them; everything else is for the home reactor.
+/// reactor (`call_on`) may read the header and body there, as nobody changes them; everything else is for the home
+/// reactor.
 class Request {
  public:
   const Header& header() const { return header_; }
