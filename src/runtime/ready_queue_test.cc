@@ -19,7 +19,7 @@ TEST(ReadyQueueTest, IsFifoAcrossGrowthAndWrapAround) {
   std::deque<void*> model;
   constexpr std::size_t kSteps = 20000;
   // The queue never looks at what its handles stand for, so that any address does.
-  const auto frames = std::make_unique<std::array<void*, kSteps>>();
+  const auto frames = std::make_unique<std::array<std::uint64_t, kSteps>>();
   std::size_t next = 0;
   for (std::size_t step = 0; step < kSteps; ++step) {
     // Slow growth past the first size, with the ends at every place of the ring.
