@@ -17,6 +17,12 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
+/// Gives a file to its owner, which only the superuser may, and he not always (in a container some users do not exist).
+/// Comes before the mode: a new owner takes set-id bits away.
+void give(const std::string& path, const posix::Attributes& attributes) {
+  if (::geteuid() == 0) static_cast<void>(!::lchown(path.c_str(), attributes.uid, attributes.gid));
+}
+
 /// What futimens takes: the time of access is left alone.
 struct FileTimes : std::array<timespec, 2> {
   explicit FileTimes(WallTime mtime) {
@@ -54,8 +60,10 @@ class PendingFile {
     }
     return {};
   }
-  Result<> commit(std::uint32_t mode, WallTime mtime) {
-    if (::fchmod(file_.get(), mode) != 0 || ::futimens(file_.get(), FileTimes(mtime).data()) != 0) {
+  Result<> commit(const posix::Attributes& attributes) {
+    give(temporary_, attributes);
+    if (::fchmod(file_.get(), attributes.mode) != 0 ||
+        ::futimens(file_.get(), FileTimes(attributes.mtime).data()) != 0) {
       return fail(system_error("set attributes of", target_));
     }
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) return fail(system_error("replace", target_));
@@ -99,7 +107,7 @@ Task<Result<>> copy_file_out(CopyOut& copy, std::string source, std::string targ
     copy.progress.update(copy.statistics.bytes, copy.statistics.files);
     if (got < buffer.size()) break;
   }
-  CO_CHECK_OK(out.commit(attributes.mode, attributes.mtime));
+  CO_CHECK_OK(out.commit(attributes));
   ++copy.statistics.files;
   co_return Result<>();
 }
@@ -110,6 +118,11 @@ Task<Result<>> copy_link_out(CopyOut& copy, std::string source, std::string targ
   stdfs::remove(target, error);
   stdfs::create_symlink(link, target, error);
   if (error) co_return failf(Code::kIoError, "cannot create the link '{}': {}", target, error.message());
+  CO_TRY(const posix::Attributes attributes, co_await copy.files.stat(std::move(source), false));
+  give(target, attributes);
+  if (::utimensat(AT_FDCWD, target.c_str(), FileTimes(attributes.mtime).data(), AT_SYMLINK_NOFOLLOW) != 0) {
+    co_return fail(system_error("set the time of", target));
+  }
   ++copy.statistics.links;
   co_return Result<>();
 }
@@ -173,6 +186,7 @@ Task<Result<>> copy_tree_out(CopyOut& copy, std::string source, std::string targ
 
 Result<> finish_directories(const CopyOut& copy) {
   for (const auto& [path, attributes] : copy.finished | std::views::reverse) {
+    give(path, attributes);
     if (::chmod(path.c_str(), attributes.mode) != 0 ||
         ::utimensat(AT_FDCWD, path.c_str(), FileTimes(attributes.mtime).data(), 0) != 0) {
       return fail(system_error("set attributes of", path));

@@ -30,18 +30,21 @@ def make_tree(root):
     for number in range(300):
         with open(os.path.join(root, "deep", "deep", f"{number}"), "w", encoding="utf-8") as file:
             file.write(f"small file {number}\n" * (number % 7))
+    if os.geteuid() == 0:
+        for name in ("file-5", "empty", "dangling"):
+            os.lchown(os.path.join(root, name), 1234, 5678)
+        os.chmod(os.path.join(root, "file-5"), 0o6755)
     os.chmod(os.path.join(root, "empty"), 0o500)
     os.utime(os.path.join(root, "empty"), ns=(1, 1_111_111_111_111_111_111))
     os.utime(os.path.join(root, "deep"), ns=(1, -1_500_000_000))
 
 
 def summary(root):
-    """What `describe_tree` tells, and of all but links permission bits and the time of the last change."""
+    """What `describe_tree` tells, and permission bits, owners and the time of the last change."""
     described = describe_tree(root)
-    for path, what in described.items():
-        if not what.startswith("link"):
-            status = os.stat(os.path.join(root, path))
-            described[path] += f" {status.st_mode & 0o7777:o} {status.st_mtime_ns}"
+    for path in described:
+        status = os.lstat(os.path.join(root, path))
+        described[path] += f" {status.st_mode & 0o7777:o} {status.st_uid}:{status.st_gid} {status.st_mtime_ns}"
     return described
 
 
