@@ -18,7 +18,7 @@ constexpr std::uint64_t kMillion = 1'000'000;
 
 SharedBlock share(ByteView block) {
   auto contents = std::make_shared<BlockContents>();
-  std::ranges::copy(block, contents->bytes.begin());
+  copy_bytes(block, contents->bytes);
   return contents;
 }
 

@@ -32,7 +32,7 @@ void SimMedium::read_block(BlockNo block, MutableBytes into) const {
   ASSERT(block.value() < blocks_ && into.size() == kBlockBytes);
   const SharedBlock contents = impl_->blocks.find(block.value());
   if (contents) {
-    std::ranges::copy(contents->bytes, into.begin());
+    copy_bytes(contents->bytes, into);
   } else {
     unwritten_contents(block, into);
   }
@@ -49,7 +49,7 @@ void SimMedium::unwritten_contents(BlockNo block, MutableBytes into) {
 void SimMedium::write_block(BlockNo block, ByteView from) {
   ASSERT(from.size() == kBlockBytes);
   auto contents = std::make_shared<BlockContents>();
-  std::ranges::copy(from, contents->bytes.begin());
+  copy_bytes(from, contents->bytes);
   store_shared(block, std::move(contents));
 }
 

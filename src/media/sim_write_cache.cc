@@ -126,7 +126,7 @@ void SimWriteCache::read(BlockNo block, MutableBytes into, SimWorld& draw) const
   }
   if (seen == nullptr) return medium_.read_block(block, into);
   if (*seen == nullptr) return SimMedium::unwritten_contents(block, into);
-  std::ranges::copy((*seen)->bytes, into.begin());
+  copy_bytes((*seen)->bytes, into);
 }
 
 std::vector<BlockNo> SimWriteCache::blocks_with_contents(BlockNo from, BlockNo end) const {

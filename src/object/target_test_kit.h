@@ -107,7 +107,7 @@ class TestTarget {
     if (bytes.empty()) return {};
     auto buffer = buffers->try_allocate(static_cast<std::uint32_t>(bytes.size()));
     EXPECT_TRUE(buffer);
-    std::ranges::copy(bytes, buffer->data());
+    copy_bytes(bytes, buffer->span());
     return std::move(*buffer);
   }
   Result<UpdateReply> update(const UpdateRequest& request, ByteView payload) {

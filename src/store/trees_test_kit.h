@@ -26,7 +26,7 @@ class MapSource final : public PageSource {
     if (random_.chance(1, 2)) co_await reactor_.yield();
     const auto image = images.find(id);
     if (image == images.end()) co_return failf(Code::kCorrupt, "page {}: no image", id.value());
-    std::ranges::copy(image->second, into.begin());
+    copy_bytes(image->second, into);
     co_return verify(into, id);
   }
   PageId allocate_page() override {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cenote/base/assert.h"
+
 namespace cenote {
 
 /// Read-only view of raw bytes; does not own them.
@@ -22,6 +24,13 @@ inline ByteView as_bytes(std::string_view text) { return std::as_bytes(std::span
 inline std::string_view as_text(ByteView bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 inline std::string to_text(ByteView bytes) { return std::string(as_text(bytes)); }
 inline Bytes to_bytes(ByteView view) { return {view.begin(), view.end()}; }
+
+/// Copies all of `from` to the front of `to`, which has room for it and does not overlap it. As one call: without
+/// optimization, and under sanitizers, the algorithms of the library go byte by byte.
+inline void copy_bytes(ByteView from, MutableBytes to) {
+  ASSERT(from.size() <= to.size());
+  if (!from.empty()) std::memcpy(to.data(), from.data(), from.size());
+}
 
 /// Order of unsigned bytes, a prefix before its extensions: the order of every tree.
 inline std::strong_ordering compare(ByteView a, ByteView b) {
