@@ -61,22 +61,23 @@ Task<Result<std::optional<Bytes>>> scenario(ClientNode& client, bool exists_befo
   co_return std::optional(contents);
 }
 
+Task<> body(Run& run, bool exists_before, Meanwhile meanwhile, std::optional<Bytes>& left) {
+  if (!co_await start_engine(run)) co_return;
+  ClientNode client(run, "client");
+  auto ended = co_await on_node(run, client.node(), [&] { return scenario(client, exists_before, meanwhile); });
+  if (ended) {
+    left = *std::move(ended);
+  } else {
+    run.fail(ended.error().to_string());
+  }
+  co_await on_node(run, client.node(), [&] { return client.close(); });
+  co_await stop_engine(run);
+}
+
 std::optional<Bytes> left_after(Meanwhile meanwhile, bool exists_before = false) {
   Run run(1, {}, shape_engine(1));
   std::optional<Bytes> left;
-  const auto body = [&]() -> Task<> {
-    if (!co_await start_engine(run)) co_return;
-    ClientNode client(run, "client");
-    auto ended = co_await on_node(run, client.node(), [&] { return scenario(client, exists_before, meanwhile); });
-    if (ended) {
-      left = *std::move(ended);
-    } else {
-      run.fail(ended.error().to_string());
-    }
-    co_await on_node(run, client.node(), [&] { return client.close(); });
-    co_await stop_engine(run);
-  };
-  EXPECT_EQ(run.drive(body(), std::chrono::hours(1)).failure, "");
+  EXPECT_EQ(run.drive(body(run, exists_before, meanwhile, left), std::chrono::hours(1)).failure, "");
   return left;
 }
 
