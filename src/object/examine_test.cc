@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/checksum.h"
+#include "cenote/store/log_listing.h"
 #include "keys.h"
 #include "target_test_kit.h"
 #include "values.h"
@@ -261,6 +262,33 @@ TEST_F(ExamineTarget, ADamagedPageNamesTheEntriesThatAreLost) {
     medium = image->clone();
   }
   EXPECT_GE(hurt, 1u);
+}
+
+TEST_F(ExamineTarget, WithADamagedLogDataThatMayBeNewerIsNotJudged) {
+  const auto shown = versions(kMap, "key-3");
+  ASSERT_EQ(shown.size(), 1u);
+  open();
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    const Bytes value = pattern(i, 100);
+    ASSERT_TRUE(update(single(kMap, key_of("late-" + std::to_string(i)), key_of("value"), value), value));
+  }
+  device->crash({});
+  power_off();
+  std::vector<std::uint64_t> blocks;
+  store::LogListingOptions listing;
+  listing.group = [&blocks](const store::LogGroup& group) { blocks.push_back(group.block); };
+  power_on();
+  ASSERT_TRUE(block_on(store::list_log(store::Devices::one(*device), std::move(listing))));
+  power_off();
+  ASSERT_GT(blocks.size(), 5u);
+  flip(blocks[1], 90);
+  flip(shown[0].entry.extents.at(0).first.value());
+  const Outcome outcome = check();
+  EXPECT_FALSE(outcome.report->recovered);
+  EXPECT_EQ(outcome.count(store::FindingKind::kLog), 1u);
+  EXPECT_EQ(outcome.count(store::FindingKind::kData), 0u);
+  EXPECT_EQ(outcome.report->skipped_bytes, 4096u);
+  EXPECT_EQ(outcome.report->verified_bytes + 4096, outcome.report->inline_bytes + outcome.report->stored_bytes);
 }
 
 TEST_F(ExamineTarget, WhateverIsDamagedTheCheckEnds) {

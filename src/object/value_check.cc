@@ -16,14 +16,17 @@ void note_bad(ValueOutcome& outcome, std::uint64_t from, std::uint64_t to, std::
 }
 
 /// Compares chunks from `chunk` on with `data`, which begins there; `block` is where the first one lies, if anywhere.
+/// `maybe_newer`: the block may have been given to somebody else since, so what differs proves nothing.
 void check_chunks(const Entry& entry, std::uint64_t chunk, ByteView data, std::optional<std::uint64_t> block,
-                  ValueOutcome& outcome) {
+                  bool maybe_newer, ValueOutcome& outcome) {
   for (; !data.empty(); ++chunk) {
     const std::size_t bytes = std::min<std::size_t>(data.size(), kChecksumChunkBytes);
     if (entry.checksums.empty()) {
       outcome.unprotected_bytes += bytes;
     } else if (crc32c(data.first(bytes)) == entry.checksum(chunk)) {
       outcome.verified_bytes += bytes;
+    } else if (maybe_newer) {
+      outcome.skipped_bytes += bytes;
     } else {
       const std::uint64_t from = chunk * kChecksumChunkBytes;
       if (!outcome.flaw) outcome.bad_block = block;
@@ -39,10 +42,6 @@ Task<> check_extent(store::Examination& examination, media::Buffer& buffer, cons
                     std::uint64_t first_chunk, ValueOutcome& outcome) {
   const std::uint64_t from = first_chunk * kChecksumChunkBytes;
   const std::uint64_t bytes = std::min(entry.bytes - from, std::uint64_t{extent.blocks} * kChecksumChunkBytes);
-  if (examination.maybe_newer(extent)) {
-    outcome.skipped_bytes += bytes;
-    co_return;
-  }
   const MutableBytes into = buffer.span().first(std::size_t{extent.blocks} * media::kBlockBytes);
   const auto read = co_await examination.data_device().read(extent.first, into, buffer.registered_index());
   examination.progressed(into.size());
@@ -51,7 +50,7 @@ Task<> check_extent(store::Examination& examination, media::Buffer& buffer, cons
     note_bad(outcome, from, from + bytes, read.error().message());
     co_return;
   }
-  check_chunks(entry, first_chunk, into.first(bytes), extent.first.value(), outcome);
+  check_chunks(entry, first_chunk, into.first(bytes), extent.first.value(), examination.maybe_newer(extent), outcome);
 }
 
 }  // namespace
@@ -59,7 +58,7 @@ Task<> check_extent(store::Examination& examination, media::Buffer& buffer, cons
 Task<ValueOutcome> check_value(store::Examination& examination, media::BufferPool& buffers, const Entry& entry) {
   ValueOutcome outcome;
   if (entry.is_inline) {
-    check_chunks(entry, 0, entry.data, std::nullopt, outcome);
+    check_chunks(entry, 0, entry.data, std::nullopt, false, outcome);
     co_return outcome;
   }
   std::uint64_t chunk = 0;

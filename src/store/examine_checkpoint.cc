@@ -120,6 +120,8 @@ Task<> ExaminationState::scan_log() {
   }
   if (whole) whole = co_await log.verify_end();
   if (whole) co_return;
+  // What the part that is lost claimed is not known: it may be anything.
+  for (GroupBits& group : newer) group.set_run(0, kGroupBlocks);
   Finding finding;
   finding.kind = FindingKind::kLog;
   finding.device = devices.wal->name();
