@@ -22,8 +22,9 @@ std::uint64_t monotonic_ns() {
 
 }  // namespace
 
-Progress::Progress(std::string title, std::uint64_t total_bytes, bool enabled)
+Progress::Progress(std::string title, std::uint64_t total_bytes, bool enabled, std::string items)
     : title_(std::move(title)),
+      items_(std::move(items)),
       total_bytes_(total_bytes),
       enabled_(enabled && isatty(STDERR_FILENO) != 0),
       started_ns_(monotonic_ns()) {}
@@ -31,10 +32,11 @@ Progress::Progress(std::string title, std::uint64_t total_bytes, bool enabled)
 Progress::~Progress() { finish(); }
 
 std::string progress_line(const std::string& title, std::uint64_t done_bytes, std::uint64_t total_bytes,
-                          std::uint64_t done_items, Duration elapsed) {
+                          std::uint64_t done_items, Duration elapsed, const std::string& items) {
   const double seconds = std::max(std::chrono::duration<double>(elapsed).count(), 1e-9);
   const double rate = static_cast<double>(done_bytes) / seconds;
-  std::string line = fmt::format("{}: {} files, {}", title, done_items, human_bytes(done_bytes));
+  const std::string counted = items.empty() ? "" : fmt::format("{} {}, ", done_items, items);
+  std::string line = fmt::format("{}: {}{}", title, counted, human_bytes(done_bytes));
   if (total_bytes > 0) {
     const double share = std::min(1.0, static_cast<double>(done_bytes) / static_cast<double>(total_bytes));
     line += fmt::format(" of {} ({:.0f} %)", human_bytes(total_bytes), share * 100);
@@ -53,7 +55,7 @@ void Progress::update(std::uint64_t done_bytes, std::uint64_t done_items) {
   drawn_ns_ = now;
   drawn_ = true;
   const Duration elapsed(static_cast<std::int64_t>(now - started_ns_));
-  fmt::print(stderr, "\r\x1b[K{}", progress_line(title_, done_bytes, total_bytes_, done_items, elapsed));
+  fmt::print(stderr, "\r\x1b[K{}", progress_line(title_, done_bytes, total_bytes_, done_items, elapsed, items_));
   std::fflush(stderr);
 }
 

@@ -10,17 +10,20 @@ namespace cenote::cli {
 /// A progress line with rate and time left, redrawn in place on standard error; silent when that is no terminal.
 class Progress {
  public:
-  /// `total_bytes` 0: unknown.
-  Progress(std::string title, std::uint64_t total_bytes, bool enabled);
+  /// `total_bytes` 0: unknown. `items`: what is counted beside bytes; empty: nothing.
+  Progress(std::string title, std::uint64_t total_bytes, bool enabled, std::string items = "files");
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// The total became known, or another one.
+  void expect(std::uint64_t total_bytes) { total_bytes_ = total_bytes; }
   void update(std::uint64_t done_bytes, std::uint64_t done_items);
   void finish();
 
  private:
   std::string title_;
+  std::string items_;
   std::uint64_t total_bytes_;
   bool enabled_;
   bool drawn_ = false;
@@ -30,6 +33,6 @@ class Progress {
 
 /// The line itself, for the test.
 std::string progress_line(const std::string& title, std::uint64_t done_bytes, std::uint64_t total_bytes,
-                          std::uint64_t done_items, Duration elapsed);
+                          std::uint64_t done_items, Duration elapsed, const std::string& items = "files");
 
 }  // namespace cenote::cli

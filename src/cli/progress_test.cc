@@ -24,5 +24,10 @@ TEST(ProgressLine, HasNoRateAndNoTimeBeforeAnythingIsDone) {
   EXPECT_EQ(progress_line("copying", 0, 200, 0, Duration::zero()), "copying: 0 files, 0 B of 200 B (0 %), 0 B/s");
 }
 
+TEST(ProgressLine, CountsNothingBesideBytesWhereThereIsNothingToCount) {
+  EXPECT_EQ(progress_line("checking", 1024, 2048, 0, seconds(1), ""),
+            "checking: 1.00 KiB of 2.00 KiB (50 %), 1.00 KiB/s, 1 s left");
+}
+
 }  // namespace
 }  // namespace cenote::cli

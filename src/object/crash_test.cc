@@ -1,3 +1,4 @@
+#include "cenote/object/examine.h"
 #include "cenote/runtime/scope.h"
 #include "target_test_kit.h"
 
@@ -141,10 +142,27 @@ std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, con
   return effect_in(*fetched, worker, progress.acknowledged[worker], progress.started[worker]);
 }
 
+/// What an offline check says of the medium as the crash left it. A superblock whose writing was cut is no more than a
+/// warning.
+void examine(TestTarget& target) {
+  target.power_on();
+  TargetCheckOptions options;
+  options.cache_bytes = target.open_options.cache_bytes;
+  options.found = [](const TargetFinding& found) {
+    EXPECT_EQ(found.finding.kind, store::FindingKind::kSuperblock) << found.finding.message;
+    EXPECT_EQ(found.finding.severity, store::Severity::kWarning) << found.finding.message;
+  };
+  const auto report = target.block_on(check_target(target.node, store::Devices::one(*target.device), options));
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_TRUE(report->recovered);
+  EXPECT_EQ(report->verified_bytes, report->inline_bytes + report->stored_bytes);
+}
+
 void verify(Image& image, std::uint64_t seed) {
   SCOPED_TRACE(testing::Message() << "seed " << seed << ", cut before device write " << image.write);
   TestTarget target(seed);
   target.medium = std::move(image.medium);
+  ASSERT_NO_FATAL_FAILURE(examine(target));
   ASSERT_NO_FATAL_FAILURE(target.open());
   target.check();
   for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {

@@ -67,21 +67,20 @@ Result<> ChunkStore::decode_table(std::uint64_t index, ByteView from) {
   return {};
 }
 
-Task<Result<>> ChunkStore::load_table(std::uint64_t index, MutableBytes buffer) {
+Task<Result<>> ChunkStore::load_table(std::uint64_t index) {
   const LiveSlot root = roots_[index];
+  if (root.state == 0) co_return Result<>{};
+  AlignedBuffer buffer(media::kBlockBytes);
   const std::uint64_t block = table_block(index, root.state);
-  CO_CHECK_OK(co_await device_.read(media::BlockNo(block), buffer));
-  if (crc32c(buffer) != root.crc) {
+  CO_CHECK_OK(co_await device_.read(media::BlockNo(block), buffer.span()));
+  if (crc32c(buffer.span()) != root.crc) {
     co_return failf(Code::kCorrupt, "chunk table block {} (block {} of '{}') is damaged", index, block, device_.name());
   }
-  co_return decode_table(index, buffer);
+  co_return decode_table(index, buffer.span());
 }
 
 Task<Result<>> ChunkStore::load() {
-  AlignedBuffer buffer(media::kBlockBytes);
-  for (std::uint64_t index = 0; index < roots_.size(); ++index) {
-    if (roots_[index].state != 0) CO_CHECK_OK(co_await load_table(index, buffer.span()));
-  }
+  for (std::uint64_t index = 0; index < roots_.size(); ++index) CO_CHECK_OK(co_await load_table(index));
   co_return Result<>{};
 }
 

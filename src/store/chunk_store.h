@@ -25,6 +25,9 @@ class ChunkStore {
 
   /// Reads the chunk table; before anything else. kCorrupt names the block.
   Task<Result<>> load();
+  /// One block of it, of `tables()`, for inspection that goes on after damage.
+  Task<Result<>> load_table(std::uint64_t index);
+  std::uint64_t tables() const { return roots_.size(); }
   bool written(std::uint64_t chunk) const { return live_[chunk].state != 0; }
   /// Reads a chunk that was written into a block; kCorrupt names it.
   Task<Result<>> read(std::uint64_t chunk, MutableBytes into);
@@ -42,7 +45,6 @@ class ChunkStore {
   std::uint64_t table_block(std::uint64_t index, std::uint8_t state) const;
   void encode_table(std::uint64_t index, MutableBytes into) const;
   Result<> decode_table(std::uint64_t index, ByteView from);
-  Task<Result<>> load_table(std::uint64_t index, MutableBytes buffer);
 
   media::BlockDevice& device_;
   const Geometry& geometry_;

@@ -86,6 +86,7 @@ class Space {
   std::uint64_t data_blocks_available() const { return data_available_; }
   std::uint64_t groups() const { return kinds_.size(); }
   bool persistent(std::uint64_t block) const { return persistent_[block / kGroupBlocks].test(block % kGroupBlocks); }
+  const GroupBits& persistent_bits(std::uint64_t group) const { return persistent_[group]; }
   std::uint64_t persistent_blocks() const;
   std::uint64_t reserved_blocks() const;
   void check_invariants() const;

@@ -1,17 +1,10 @@
 #include <algorithm>
 
+#include "tree_rules.h"
 #include "trees.h"
 
 namespace cenote::store {
 namespace {
-
-/// A page still to be checked, with what its parent says about it.
-struct Expected {
-  PageId id;
-  std::uint32_t level;
-  Bytes lower;
-  std::optional<Bytes> upper;
-};
 
 /// Keeps a fetched page from being evicted for the length of a block.
 class Pinned {
@@ -26,55 +19,21 @@ class Pinned {
   Frame& frame_;
 };
 
-bool bounds_agree(PageView page, const Expected& expected) {
-  const std::optional<ByteView> upper = page.upper_fence();
-  if (!equal(page.lower_fence(), expected.lower) || upper.has_value() != expected.upper.has_value()) return false;
-  return !upper || equal(*upper, *expected.upper);
-}
-
-/// What is wrong with a page as a part of its tree; empty if nothing is.
-std::string_view violation(PageView page, TreeId tree, const Expected& expected, bool is_root) {
-  if (page.tree() != tree) return "belongs to another tree";
-  if (!is_root && page.level() != expected.level) return "is not one level below its parent";
-  if (!bounds_agree(page, expected)) return "has other fences than its parent says";
-  if (page.is_leaf()) return page.count() == 0 && !is_root ? "is an empty leaf" : "";
-  if (page.count() == 1 && page.child(0) == kNoPage) return "has no child";
-  for (std::uint32_t slot = 1; slot < page.count(); ++slot) {
-    if (page.child(slot) == kNoPage && page.child(slot - 1) == kNoPage) return "has two neighbouring empty ranges";
-  }
-  return "";
-}
-
-void expect_children(PageView page, std::vector<Expected>& todo) {
-  KeyBuffer buffer;
-  for (std::uint32_t slot = 0; slot < page.count(); ++slot) {
-    if (page.child(slot) == kNoPage) continue;
-    Expected child{page.child(slot), page.level() - 1u, to_bytes(page.lower_fence()), std::nullopt};
-    if (slot > 0) child.lower = to_bytes(page.key(slot, buffer));
-    if (slot + 1 < page.count()) {
-      child.upper = to_bytes(page.key(slot + 1, buffer));
-    } else if (const auto upper = page.upper_fence()) {
-      child.upper = to_bytes(*upper);
-    }
-    todo.push_back(std::move(child));
-  }
-}
-
 }  // namespace
 
 Task<Result<>> Trees::check(TreeId tree, std::vector<PageId>* reached) {
   const std::optional<PageId> root_id = root(tree);
   if (!root_id) co_return fail(Code::kNotFound);
-  std::vector<Expected> todo;
+  std::vector<ExpectedPage> todo;
   todo.push_back({*root_id, 0, {}, std::nullopt});
   while (!todo.empty()) {
-    const Expected expected = std::move(todo.back());
+    const ExpectedPage expected = std::move(todo.back());
     todo.pop_back();
     CO_TRY(Frame * frame, co_await cache_.fetch(expected.id));
     const Pinned pinned(cache_, *frame);
     CO_CHECK_OK(verify_unsealed({frame->data, kPageBytes}, expected.id));
     const PageView page(frame->data);
-    const std::string_view wrong = violation(page, tree, expected, expected.id == *root_id);
+    const std::string_view wrong = tree_violation(page, tree, expected, expected.id == *root_id);
     if (!wrong.empty()) co_return contradiction(expected.id, wrong);
     if (reached != nullptr) reached->push_back(expected.id);
     if (!page.is_leaf()) expect_children(page, todo);

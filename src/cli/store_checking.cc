@@ -1,0 +1,175 @@
+#include "store_checking.h"
+
+#include "cenote/base/bytes.h"
+#include "cenote/base/format.h"
+#include "cenote/embedded/reactor_thread.h"
+#include "cenote/media/uring_device.h"
+#include "progress.h"
+#include "settings.h"
+
+namespace cenote::cli {
+namespace {
+
+const char* severity_name(store::Severity severity) {
+  return severity == store::Severity::kWarning ? "warning" : "damage";
+}
+
+/// Prints findings as they come, and keeps those that the document shows.
+class Findings {
+ public:
+  Findings(const Output& out, std::uint64_t most, Progress& progress) : out_(out), most_(most), progress_(progress) {}
+
+  void add(const object::TargetFinding& found) {
+    if (++count_ > most_) return;
+    progress_.finish();
+    const std::string place = place_text(found.finding);
+    out_.line(fmt::format("  {:7}  {}{}: {}", severity_name(found.finding.severity), finding_name(found.finding.kind),
+                          place.empty() ? "" : " (" + place + ")", found.finding.message));
+    listed_.push_back(to_json(found));
+  }
+  std::uint64_t omitted() const { return count_ > most_ ? count_ - most_ : 0; }
+  Json take() { return std::move(listed_); }
+
+ private:
+  const Output& out_;
+  std::uint64_t most_;
+  Progress& progress_;
+  std::uint64_t count_ = 0;
+  Json listed_ = Json::array();
+};
+
+Task<Result<object::TargetCheckReport>> check_device(UringReactor& reactor, std::string path,
+                                                     object::TargetCheckOptions options) {
+  CO_TRY(const auto device, media::UringDevice::open(reactor, path));
+  auto report = co_await object::check_target(reactor, store::Devices::one(*device), std::move(options));
+  co_await device->close();
+  co_return report;
+}
+
+Json summary_json(const object::TargetCheckReport& report) {
+  return {{"trees", report.store.trees},
+          {"pages", report.store.pages},
+          {"page_images", report.store.images},
+          {"extents", report.store.extents},
+          {"extent_blocks", report.store.extent_blocks},
+          {"lost_blocks", report.store.lost_blocks},
+          {"disputed_blocks", report.store.disputed_blocks},
+          {"containers", report.containers},
+          {"objects", report.objects},
+          {"dkeys", report.dkeys},
+          {"akeys", report.akeys},
+          {"entries", report.entries},
+          {"inline_bytes", report.inline_bytes},
+          {"stored_bytes", report.stored_bytes},
+          {"verified_bytes", report.verified_bytes},
+          {"unprotected_bytes", report.unprotected_bytes},
+          {"skipped_bytes", report.skipped_bytes}};
+}
+
+std::string summary_text(const object::TargetCheckReport& report, bool data) {
+  std::string text = fmt::format(
+      "  structure  {} trees, {} pages, {} page images verified, {} in {} extents\n"
+      "  contents   {} containers, {} objects, {} dkeys, {} akeys, {} versions\n",
+      report.store.trees, report.store.pages, report.store.images,
+      human_bytes(report.store.extent_blocks * media::kBlockBytes), report.store.extents, report.containers,
+      report.objects, report.dkeys, report.akeys, report.entries);
+  text += fmt::format("  data       {} of {} equal to their checksums", human_bytes(report.verified_bytes),
+                      human_bytes(report.inline_bytes + report.stored_bytes));
+  if (report.unprotected_bytes > 0) text += fmt::format(", {} without one", human_bytes(report.unprotected_bytes));
+  if (report.skipped_bytes > 0)
+    text += fmt::format(", {} perhaps overwritten since", human_bytes(report.skipped_bytes));
+  return text + (data ? "\n" : "; stored data was not read (--no-data)\n");
+}
+
+std::string result_text(const object::TargetCheckReport& report) {
+  if (report.damages + report.warnings == 0) return "  result     ok";
+  const auto counted = [](std::uint64_t count, const char* what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+  };
+  const std::string warnings = counted(report.warnings, "warning");
+  if (report.damages == 0) return "  result     ok, with " + warnings;
+  return fmt::format("  result     DAMAGED: {}, {}", counted(report.damages, "finding"), warnings);
+}
+
+}  // namespace
+
+std::string place_text(const store::Finding& finding) {
+  std::string text;
+  if (finding.block && finding.blocks > 1) {
+    text = fmt::format("blocks {}-{}", *finding.block, *finding.block + finding.blocks - 1);
+  } else if (finding.block) {
+    text = fmt::format("block {}", *finding.block);
+  }
+  if (finding.page) text += fmt::format("{}page {}", text.empty() ? "" : ", ", *finding.page);
+  const std::string tree = printable(as_bytes(finding.tree_name), store::kMaxTreeNameBytes);
+  if (!tree.empty()) text += fmt::format("{}{}", text.empty() ? "" : finding.page ? " of " : ", ", tree);
+  return text;
+}
+
+Json to_json(const object::TargetFinding& found) {
+  const store::Finding& finding = found.finding;
+  Json json = {{"severity", severity_name(finding.severity)},
+               {"kind", std::string(finding_name(finding.kind))},
+               {"message", finding.message},
+               {"device", finding.device}};
+  if (finding.block) json["block"] = *finding.block;
+  if (finding.block) json["blocks"] = finding.blocks;
+  if (finding.page) json["page"] = *finding.page;
+  if (finding.tree) json["tree"] = finding.tree->value();
+  if (!finding.tree_name.empty()) json["tree_name"] = printable(as_bytes(finding.tree_name), store::kMaxTreeNameBytes);
+  if (finding.lost) {
+    json["lost_from"] = to_hex(finding.lost->lower);
+    if (finding.lost->upper) json["lost_to"] = to_hex(*finding.lost->upper);
+  }
+  if (found.container) json["container"] = found.container->to_string();
+  if (found.object) json["object"] = found.object->to_string();
+  if (found.dkey) json["dkey"] = *found.dkey;
+  if (found.akey) json["akey"] = *found.akey;
+  if (found.epoch) json["epoch"] = found.epoch->value();
+  if (found.first) json["first"] = *found.first;
+  if (found.records) json["records"] = *found.records;
+  return json;
+}
+
+Result<StoreVerdict> check_one_store(const InspectedPath::Member& member, const StoreChecking& checking,
+                                     const Output& out) {
+  out.line(fmt::format("{}  {}", member.name, member.path));
+  Progress progress("checking " + member.name, 0, checking.progress, "");
+  Findings findings(out, checking.most_findings, progress);
+  object::TargetCheckOptions options;
+  options.system = member.system;
+  options.target = member.target;
+  options.cache_bytes = checking.cache_bytes;
+  options.data = checking.data;
+  options.found = [&findings](const object::TargetFinding& found) { findings.add(found); };
+  options.progress = [&progress](std::uint64_t done, std::uint64_t total) {
+    progress.expect(total);
+    progress.update(done, 0);
+  };
+  TRY(const auto thread, ReactorThread::start());
+  const auto report = thread->run([&] { return check_device(thread->reactor(), member.path, std::move(options)); });
+  progress.finish();
+
+  StoreVerdict verdict;
+  verdict.document = {{"name", member.name}, {"path", member.path}, {"whole", report && report->damages == 0}};
+  verdict.document["findings_omitted"] = findings.omitted();
+  if (findings.omitted() > 0) out.line(fmt::format("  and {} more, not listed", findings.omitted()));
+  verdict.document["findings"] = findings.take();
+  if (!report) {
+    verdict.trouble = report.error().code();
+    out.line("  result     FAILED: " + report.error().to_string());
+    verdict.document["error"] = {{"code", std::string(code_name(report.error().code()))},
+                                 {"message", report.error().message()}};
+    return verdict;
+  }
+  if (report->damages > 0) verdict.trouble = Code::kCorrupt;
+  out.line(summary_text(*report, checking.data) + result_text(*report));
+  verdict.document["basis"] = report->recovered ? "recovered" : "checkpoint";
+  verdict.document["damages"] = report->damages;
+  verdict.document["warnings"] = report->warnings;
+  verdict.document["data_read"] = checking.data;
+  verdict.document["summary"] = summary_json(*report);
+  return verdict;
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,143 @@
+#include "cenote/base/format.h"
+#include "keys.h"
+#include "target_check.h"
+
+namespace cenote::object {
+namespace {
+
+Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
+                     std::unordered_map<Uuid, store::TreeId>& containers) {
+  TRY(const SystemKey key, parse_system_key(key_bytes));
+  switch (key.kind) {
+    case RecordKind::kCeiling: {
+      TRY(const std::uint64_t ceiling, decode_number(value));
+      static_cast<void>(ceiling);
+      return {};
+    }
+    case RecordKind::kContainer: {
+      TRY(const ContainerRecord record, decode_container(value));
+      records.trees[record.tree].container = key.container;
+      containers[key.container] = record.tree;
+      return {};
+    }
+    case RecordKind::kUsage:
+    case RecordKind::kBound: {
+      TRY(const std::uint64_t number, decode_number(value));
+      const auto found = containers.find(key.container);
+      if (found == containers.end())
+        return failf(Code::kCorrupt, "the system tree has a record of container {}, but not the container",
+                     key.container.to_string());
+      if (key.kind == RecordKind::kUsage) records.trees[found->second].usage = number;
+      return {};
+    }
+    case RecordKind::kDestroying: {
+      TRY(const ByteView position, decode_destroying(value));
+      records.destroying[key.tree] = to_bytes(position);
+      return {};
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Task<TargetRecords> read_records(store::Examination& examination, store::TreeWalk::Purpose purpose) {
+  TargetRecords records;
+  const auto tree = examination.find_tree(kSystemTreeName);
+  if (!tree) {
+    if (examination.find_tree(kRequestTreeName)) records.flaws.push_back("the system tree of the target is missing");
+    co_return records;
+  }
+  if (!examination.find_tree(kRequestTreeName)) records.flaws.push_back("the tree of request results is missing");
+  std::unordered_map<Uuid, store::TreeId> containers;
+  store::TreeWalk walk(examination, *tree, purpose);
+  while (co_await walk.next()) {
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      if (const auto taken = take_record(walk.key(i), walk.value(i), records, containers); !taken)
+        records.flaws.push_back(taken.error().message());
+    }
+  }
+  co_return records;
+}
+
+Task<std::vector<std::pair<store::TreeId, Uuid>>> container_trees(store::Examination& examination) {
+  const TargetRecords records = co_await read_records(examination, store::TreeWalk::Purpose::kAgain);
+  std::vector<std::pair<store::TreeId, Uuid>> trees;
+  for (const auto& [tree, owner] : records.trees) trees.emplace_back(tree, owner.container);
+  co_return trees;
+}
+
+Task<std::vector<ContainerSpace>> container_space(store::Examination& examination) {
+  const TargetRecords records = co_await read_records(examination, store::TreeWalk::Purpose::kAgain);
+  std::vector<ContainerSpace> spaces;
+  const std::vector<store::TreeReport> trees = examination.trees();
+  for (const store::TreeReport& tree : trees) {
+    if (!is_container_tree(tree.name)) continue;
+    ContainerSpace space;
+    space.tree = tree.id;
+    if (const auto owner = records.trees.find(tree.id); owner != records.trees.end())
+      space.container = owner->second.container;
+    store::TreeWalk walk(examination, tree.id, store::TreeWalk::Purpose::kShow);
+    while (co_await walk.next()) {
+      for (std::uint32_t i = 0; i < walk.count(); ++i) {
+        const auto entry = decode_entry(walk.value(i));
+        if (!entry) continue;
+        ++space.versions;
+        (entry->is_inline ? space.inline_bytes : space.stored_bytes) += entry->bytes;
+        space.extents += entry->extent_count;
+        for (const store::Extent& extent : entry->extents()) space.blocks += extent.blocks;
+      }
+    }
+    spaces.push_back(space);
+  }
+  co_return spaces;
+}
+
+Task<Result<>> show_object(store::Examination& examination, ShowObjectOptions options) {
+  std::optional<store::TreeId> tree;
+  const auto trees = co_await container_trees(examination);
+  for (const auto& [id, container] : trees) {
+    if (container == options.container) tree = id;
+  }
+  if (!tree) co_return failf(Code::kContainerNotFound, "no container {} on this target", options.container.to_string());
+  media::BufferPool buffers(examination.reactor(), media::BufferPoolOptions{.budget_bytes = 4ull << 20});
+  const Bytes prefix = to_bytes(KeyPath(options.object).object_prefix());
+  bool any = false;
+  store::TreeWalk walk(examination, *tree, store::TreeWalk::Purpose::kShow, prefix);
+  while (co_await walk.next()) {
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      const Bytes key = to_bytes(walk.key(i));
+      if (!starts_with(key, prefix)) {
+        if (any) co_return Result<>();
+        co_return failf(Code::kNotFound, "nothing is stored of object {} on this target", options.object.to_string());
+      }
+      StoredVersion version;
+      const auto entry = decode_entry(walk.value(i));
+      auto described = describe_entry(key, walk.value(i));
+      if (!described || !entry) {
+        version.entry.object = options.object;
+        version.entry.type = "unknown";
+        version.data = "damaged: " + (described ? entry.error() : described.error()).message();
+        any = true;
+        options.found(version);
+        continue;
+      }
+      if (options.dkey && described->dkey && *described->dkey != *options.dkey) continue;
+      any = true;
+      version.entry = *std::move(described);
+      version.data = "none";
+      if (entry->holds_data()) {
+        const ValueOutcome outcome = co_await check_value(examination, buffers, *entry);
+        version.data = outcome.flaw                    ? "damaged: " + *outcome.flaw
+                       : outcome.skipped_bytes > 0     ? "not read: perhaps overwritten since the checkpoint"
+                       : outcome.unprotected_bytes > 0 ? "no checksum"
+                                                       : "ok";
+      }
+      options.found(version);
+    }
+  }
+  if (any) co_return Result<>();
+  co_return failf(Code::kNotFound, "nothing is stored of object {} on this target", options.object.to_string());
+}
+
+}  // namespace cenote::object
