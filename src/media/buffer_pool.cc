@@ -48,6 +48,11 @@ Result<> check_size(std::uint32_t bytes) {
 
 }  // namespace
 
+void prefer_huge_pages(MutableBytes memory) {
+  const std::size_t whole = memory.size() / kHugePageBytes * kHugePageBytes;
+  if (whole > 0) static_cast<void>(::madvise(memory.data(), whole, MADV_HUGEPAGE));
+}
+
 // Invariants (check_invariants):
 //  - Slab i holds the buddy allocator's blocks [i * kRunBlocksMax, ...); only the last slab may be shorter.
 //  - The slabs together never exceed the budget; used_bytes is what the buddy allocator has handed out.

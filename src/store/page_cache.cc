@@ -1,7 +1,5 @@
 #include "page_cache.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstring>
 #include <new>
@@ -17,23 +15,18 @@
 namespace cenote::store {
 namespace {
 
-constexpr std::uint64_t kHugePageBytes = 2u << 20;
-
 /// Memory of all frames. In a cache of some size it is made of huge pages, where the system has them, which saves most
 /// of a lookup's TLB misses.
 struct FreeMemory {
-  std::align_val_t alignment{kHugePageBytes};
+  std::align_val_t alignment{media::kHugePageBytes};
   void operator()(std::byte* memory) const { ::operator delete(memory, alignment); }
 };
 using Memory = std::unique_ptr<std::byte, FreeMemory>;
 
 Memory allocate_memory(std::uint64_t bytes) {
-  const std::align_val_t alignment{bytes < kHugePageBytes ? media::kBlockBytes : kHugePageBytes};
+  const std::align_val_t alignment{bytes < media::kHugePageBytes ? media::kBlockBytes : media::kHugePageBytes};
   Memory memory{static_cast<std::byte*>(::operator new(bytes, alignment)), FreeMemory{alignment}};
-  // Only whole huge pages: what lies behind is somebody else's. Refused, it is slower and no less right.
-  if (const std::uint64_t whole = bytes / kHugePageBytes * kHugePageBytes; whole > 0) {
-    (void)::madvise(memory.get(), whole, MADV_HUGEPAGE);
-  }
+  media::prefer_huge_pages({memory.get(), bytes});
   return memory;
 }
 

@@ -10,6 +10,11 @@
 
 namespace cenote::media {
 
+inline constexpr std::uint64_t kHugePageBytes = 2u << 20;
+/// Asks for huge pages where the system gives them to who asks (transparent_hugepage = madvise): whole ones of
+/// `memory`, which begins at a multiple of one. Refused, memory is slower and no less right.
+void prefer_huge_pages(MutableBytes memory);
+
 /// The unit of every device access, of alignment and of the allocator.
 inline constexpr std::uint32_t kBlockBytes = 4096;
 
