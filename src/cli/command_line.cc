@@ -22,7 +22,7 @@ void add_global_flags(CLI::App& app, GlobalFlags& flags) {
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_footer(const CLI::App* app) const override {
-    const std::string own = CLI::Formatter::make_footer(app);
+    std::string own = CLI::Formatter::make_footer(app);
     if (app->get_parent() == nullptr) return own;
     return own + "Every command takes --server, --timeout, --config, --json and --quiet, too: see 'cenote --help'.\n";
   }

@@ -6,6 +6,16 @@
 
 // What an examination does beside the trees that the layer above reads, and what it makes of all block references.
 namespace cenote::store {
+namespace {
+
+/// Of a page that no tree led to.
+Finding of_no_tree(Finding finding) {
+  finding.tree.reset();
+  finding.tree_name.clear();
+  return finding;
+}
+
+}  // namespace
 
 Task<> ExaminationState::check_rest() {
   std::vector<TreeId> rest = {kCatalogTree};
@@ -65,17 +75,15 @@ Task<> ExaminationState::check_images() {
     const auto read = co_await store_state().read_page(id, buffer.span());
     ++totals.images;
     options.progress(kPageBytes);
-    if (!read) report(page_finding(id, TreeId{}, read.error().message()));
+    if (!read) report(of_no_tree(page_finding(id, TreeId{}, read.error().message())));
   }
 }
 
 void ExaminationState::check_numbers() {
   store_state().map.for_each_live([&](PageId id) {
     if (reached[id.value()]) return;
-    Finding finding = page_finding(id, TreeId{}, "");
+    Finding finding = of_no_tree(page_finding(id, TreeId{}, ""));
     finding.kind = FindingKind::kTree;
-    finding.tree.reset();
-    finding.tree_name.clear();
     if (trees_whole) {
       finding.message = fmt::format("page {} counts as used and belongs to no tree", id.value());
     } else {
@@ -105,10 +113,8 @@ void ExaminationState::use_images(bool report_disputes) {
       break;
     }
     if (message.empty()) return;
-    Finding finding = page_finding(id, TreeId{}, std::move(message));
+    Finding finding = of_no_tree(page_finding(id, TreeId{}, std::move(message)));
     finding.kind = FindingKind::kBlock;
-    finding.tree.reset();
-    finding.tree_name.clear();
     report(std::move(finding));
   });
 }

@@ -273,6 +273,13 @@ TEST_F(Examine, EveryDamagedPageIsNamedWithWhatIsLost) {
   }
 }
 
+TEST_F(Examine, PagesThatNoTreeLedToAreOfNoTree) {
+  for (const auto& image : images()) flip(image.second);
+  const Outcome outcome = look();
+  EXPECT_EQ(outcome.count(FindingKind::kPage), images().size());
+  EXPECT_EQ(std::ranges::count(outcome.findings, "catalog", &Finding::tree_name), 1);
+}
+
 TEST_F(Examine, ADamagedLeafCostsItsOwnEntriesOnly) {
   // Not the leaf that the log changes: then the store would not open.
   const auto all = images();
