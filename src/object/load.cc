@@ -76,8 +76,11 @@ Task<Result<>> load(Core& core) {
   const auto take_request = [&core](ByteView key, ByteView value) { return take_request_entry(core, key, value); };
   CO_CHECK_OK(co_await scan_tree(core, core.system_tree, {}, take_system));
   CO_CHECK_OK(co_await scan_tree(core, core.request_tree, {}, take_request));
-  // What changed before the restart is not known: every container gets one pass of aggregation.
-  for (auto& [id, container] : core.containers) container.note_change(core.clock.last());
+  // What changed since the last pass of aggregation is not known, only when at the earliest: every container gets one.
+  for (auto& [id, container] : core.containers) {
+    container.changed = core.clock.last();
+    container.unmerged = Epoch(container.bound.value() + 1);
+  }
   core.check_invariants();
   co_return Result<>();
 }

@@ -566,7 +566,10 @@ TEST_P(DamagedNeighbour, KeepsNobodyElsesSpace) {
   EXPECT_EQ(target.objects->counters().merged_entries, 19u);
 }
 
-TEST(ObjectStore, WhatIsPunchedOnAFullTargetReturnsLongBeforeTheRetentionEnds) {
+class FullTarget : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Restarted, FullTarget, testing::Bool());
+
+TEST_P(FullTarget, WhatIsPunchedReturnsLongBeforeTheRetentionEnds) {
   TestTarget target(15);
   target.options.aggregation = true;
   target.options.retention = std::chrono::hours(10);
@@ -588,8 +591,9 @@ TEST(ObjectStore, WhatIsPunchedOnAFullTargetReturnsLongBeforeTheRetentionEnds) {
                               .ranges = {},
                               .id = {}}));
   }
+  if (GetParam()) target.reopen();
   const Instant begun = target.node.now();
-  while (put(kept) == Code::kNoSpace && target.node.now() - begun < std::chrono::seconds(30))
+  while (put(kept) == Code::kNoSpace && target.node.now() - begun < std::chrono::seconds(8))
     target.world.run_until([] { return false; }, std::chrono::seconds(1));
   EXPECT_EQ(put(kept), Code::kOk);
 }
