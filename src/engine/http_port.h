@@ -28,10 +28,10 @@ class HttpBackend {
 /// How long one connection may keep a thread. Health checks share the threads with whoever finds the port, so each wait
 /// ends, and so does each request in all.
 struct HttpLimits {
-  std::size_t threads = 16;
+  std::size_t threads = 64;
   std::size_t requests = 100;                    ///< of one connection
   std::chrono::milliseconds silence{2'000};      ///< between two pieces of a request
-  std::chrono::milliseconds request{10'000};     ///< from the first byte of a request to its last
+  std::chrono::milliseconds request{5'000};      ///< from the first byte of a request to its last
   std::chrono::milliseconds answer{10'000};      ///< from the first byte of an answer to its last
   std::chrono::milliseconds keep_alive{1'000};   ///< between requests; a stop waits for idle connections that long
   std::chrono::milliseconds connection{30'000};  ///< a connection that old gets no further request
