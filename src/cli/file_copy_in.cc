@@ -196,6 +196,8 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
   if (S_ISDIR(status.st_mode)) {
     if (!copy.options.recursive) co_return failf(Code::kIsADirectory, "'{}' is a directory: copy it with -r", source);
     done = co_await copy_tree_in(copy, source, status, std::move(target));
+  } else if (!S_ISREG(status.st_mode)) {
+    co_return failf(Code::kInvalidArgument, "'{}' is no regular file and no directory", source);
   } else {
     done = co_await copy_file_in(copy, source, status, {std::nullopt, {}, std::move(target)});
   }

@@ -33,6 +33,28 @@ struct FileTimes : std::array<timespec, 2> {
   }
 };
 
+/// What a file gets its name in place of: nothing, a file or a link. Not a device or a pipe, which would be gone.
+Result<> check_target(const std::string& target) {
+  struct stat status{};
+  if (::lstat(target.c_str(), &status) != 0 || S_ISREG(status.st_mode) || S_ISLNK(status.st_mode)) return {};
+  if (S_ISDIR(status.st_mode)) return failf(Code::kIsADirectory, "'{}' is a directory", target);
+  return failf(Code::kInvalidArgument, "'{}' is no regular file: to print contents use 'cenote fs cat'", target);
+}
+
+/// Where a target that somebody named leads: a link is followed, as by any program that writes to it.
+Result<std::string> follow(std::string target) {
+  struct stat status{};
+  if (::lstat(target.c_str(), &status) != 0 || !S_ISLNK(status.st_mode)) return target;
+  if (::stat(target.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
+    return failf(Code::kInvalidArgument, "'{}' leads to no regular file: to print contents use 'cenote fs cat'",
+                 target);
+  }
+  std::error_code error;
+  const stdfs::path place = stdfs::canonical(target, error);
+  if (!error) return place.string();
+  return failf(Code::kNotFound, "the link '{}' leads nowhere: remove it first", target);
+}
+
 /// A local file that gets its name only when it is whole.
 class PendingFile {
  public:
@@ -94,6 +116,7 @@ struct CopyOut {
 };
 
 Task<Result<>> copy_file_out(CopyOut& copy, std::string source, std::string target, posix::Attributes attributes) {
+  CO_CHECK_OK(check_target(target));
   // One more than there should be: a single read then shows the end of a small file.
   Bytes buffer(std::min<std::uint64_t>(kCopyBytes, attributes.size + 1));
   CO_TRY(posix::File file, co_await copy.files.open_file(source));
@@ -209,6 +232,7 @@ Task<Result<CopyStatistics>> copy_out(Reactor& reactor, posix::FileSystem& files
   } else {
     std::error_code ignored;
     if (stdfs::is_directory(target, ignored)) target = join(target, stdfs::path(source).filename().string());
+    CO_TRY(target, follow(std::move(target)));
     done = co_await copy_file_out(copy, std::move(source), std::move(target), attributes);
   }
   co_await copy.scope.drain();

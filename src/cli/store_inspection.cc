@@ -4,8 +4,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "cenote/base/bytes.h"
 #include "cenote/base/format.h"
@@ -18,6 +20,9 @@ namespace cenote::cli {
 namespace {
 
 namespace stdfs = std::filesystem;
+
+constexpr int kLockTries = 20;
+constexpr std::chrono::milliseconds kLockPause(50);
 
 Task<Result<>> look_inside(Reactor& reactor, media::BlockDevice& device, StoreInspection& inspection,
                            const InspectedPath::Member& member, std::uint64_t cache_bytes) {
@@ -101,7 +106,12 @@ Result<InspectedPath> InspectedPath::open(const std::string& path) {
 Result<> InspectedPath::lock(const std::string& directory) {
   lock_ = ::open((directory + "/lock").c_str(), O_RDONLY | O_CLOEXEC);
   // A directory that no engine ever locked is none of an engine; the identity will say so.
-  if (lock_ < 0 || ::flock(lock_, LOCK_SH | LOCK_NB) == 0) return {};
+  if (lock_ < 0) return {};
+  // A server that was killed lets go only when the kernel has ended what was under way.
+  for (int i = 0; i < kLockTries; ++i) {
+    if (::flock(lock_, LOCK_SH | LOCK_NB) == 0) return {};
+    std::this_thread::sleep_for(kLockPause);
+  }
   std::string owner;
   std::getline(std::ifstream(directory + "/lock"), owner);
   return failf(Code::kLocked,

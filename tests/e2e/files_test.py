@@ -3,6 +3,7 @@
 
 import os
 import random
+import stat
 import unittest
 
 from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest, describe_tree
@@ -149,7 +150,7 @@ class Files(SystemTest):
         copy(CONFLICT, *back, one, says=["no directory"])
         # What a file would replace is a directory: it stays, and nothing goes below it.
         os.makedirs(self.path("out", "one"))
-        copy(FAILURE, *back, self.path("out"), says=["one", "directory"])
+        copy(CONFLICT, *back, self.path("out"), says=["one", "directory"])
         self.assertEqual(os.listdir(self.path("out", "one")), [])
 
     def test_a_copy_that_fails_leaves_no_part_behind(self):
@@ -163,6 +164,28 @@ class Files(SystemTest):
         self.succeeds(self.engine, "fs", "cp", self.path("note"), f"{self.home}:/part")
         self.fails(self.engine, FAILURE, "fs", "cp", unreadable, f"{self.home}:/part")
         self.assertIn(b"part", self.succeeds(self.engine, "fs", "ls", f"{self.home}:/").split())
+
+    def test_what_is_no_file_is_neither_read_nor_replaced(self):
+        self.succeeds(self.engine, "fs", "cp", "/etc/hostname" if os.path.exists("/etc/hostname") else __file__,
+                      f"{self.home}:/file")
+        os.mkfifo(self.path("pipe"))
+        os.symlink(self.path("pipe"), self.path("to-pipe"))
+        os.symlink(self.path("nowhere"), self.path("dangling"))
+        self.fails(self.engine, USAGE, "fs", "cp", self.path("pipe"), f"{self.home}:/pipe", says=["pipe"])
+        self.fails(self.engine, USAGE, "fs", "cp", "/dev/zero", f"{self.home}:/zero", says=["/dev/zero"])
+        for target, code in (("pipe", USAGE), ("to-pipe", USAGE), ("dangling", NOT_FOUND)):
+            with self.subTest(target):
+                self.fails(self.engine, code, "fs", "cp", f"{self.home}:/file", self.path(target), says=[target])
+        self.assertTrue(stat.S_ISFIFO(os.lstat(self.path("pipe")).st_mode))
+        self.assertTrue(os.path.islink(self.path("to-pipe")))
+        # A link to a file is followed.
+        with open(self.path("real"), "wb") as file:
+            file.write(b"old")
+        os.symlink(self.path("real"), self.path("link"))
+        self.succeeds(self.engine, "fs", "cp", f"{self.home}:/file", self.path("link"))
+        self.assertTrue(os.path.islink(self.path("link")))
+        with open(self.path("real"), "rb") as file:
+            self.assertEqual(file.read(), self.succeeds(self.engine, "fs", "cat", f"{self.home}:/file"))
 
     def test_a_full_system_keeps_no_part_of_what_did_not_fit(self):
         engine = self.started(data="small", size="64MiB")
