@@ -45,10 +45,10 @@ Task<TargetRecords> read_records(store::Examination& examination, store::TreeWal
   TargetRecords records;
   const auto tree = examination.find_tree(kSystemTreeName);
   if (!tree) {
-    if (examination.find_tree(kRequestTreeName)) records.flaws.push_back("the system tree of the target is missing");
+    if (examination.find_tree(kRequestTreeName)) records.flaws.emplace_back("the system tree of the target is missing");
     co_return records;
   }
-  if (!examination.find_tree(kRequestTreeName)) records.flaws.push_back("the tree of request results is missing");
+  if (!examination.find_tree(kRequestTreeName)) records.flaws.emplace_back("the tree of request results is missing");
   std::unordered_map<Uuid, store::TreeId> containers;
   store::TreeWalk walk(examination, *tree, purpose);
   while (co_await walk.next()) {

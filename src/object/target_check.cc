@@ -48,7 +48,7 @@ Task<> TargetCheck::check() {
     finding.finding.kind = store::FindingKind::kEntry;
     finding.finding.tree_name = kSystemTreeName;
     finding.finding.message = flaw;
-    emit(std::move(finding));
+    emit(finding);
   }
   co_await check_requests();
   const std::vector<store::TreeReport> trees = examination_->trees();
@@ -60,7 +60,7 @@ Task<> TargetCheck::check() {
   if (examination_->settle_space(true)) co_await name_disputed();
 }
 
-void TargetCheck::emit(TargetFinding finding) {
+void TargetCheck::emit(const TargetFinding& finding) {
   ++(finding.finding.severity == store::Severity::kWarning ? report_.warnings : report_.damages);
   options_.found(finding);
 }
@@ -82,7 +82,7 @@ void TargetCheck::found(store::Finding finding) {
   } else if (inner.lost && !inner.tree_name.empty()) {
     inner.message += fmt::format("; lost are entries of {}", inner.tree_name);
   }
-  emit(std::move(target));
+  emit(target);
 }
 
 TargetFinding TargetCheck::about(store::TreeId tree, std::uint64_t page, ByteView key, store::FindingKind kind) {
@@ -127,7 +127,7 @@ void TargetCheck::check_entry(store::TreeId tree, std::uint64_t page, ByteView k
   if (!described) {
     TargetFinding finding = about(tree, page, key, store::FindingKind::kEntry);
     finding.finding.message = described.error().message();
-    return emit(std::move(finding));
+    return emit(finding);
   }
   if (!owned) return;
   bool reachable = true;
@@ -141,7 +141,7 @@ void TargetCheck::check_entry(store::TreeId tree, std::uint64_t page, ByteView k
     finding.finding.blocks = extent.blocks;
     finding.dkey = described->dkey;
     finding.akey = described->akey;
-    emit(std::move(finding));
+    emit(finding);
   }
   count(*described);
   const bool living = !records_.destroying.contains(tree);
@@ -172,7 +172,7 @@ void TargetCheck::check_owner(store::TreeId tree, const std::string& name, std::
   if (owner == records_.trees.end()) {
     if (!trees_whole_) finding.finding.severity = store::Severity::kWarning;
     finding.finding.message = fmt::format("{} belongs to no container that can be read", name);
-    return emit(std::move(finding));
+    return emit(finding);
   }
   ++report_.containers;
   owner->second.seen = true;
@@ -181,7 +181,7 @@ void TargetCheck::check_owner(store::TreeId tree, const std::string& name, std::
   finding.finding.severity = store::Severity::kWarning;
   finding.finding.message = fmt::format("container {} counts {} stored bytes and holds {}",
                                         owner->second.container.to_string(), usage, bytes);
-  emit(std::move(finding));
+  emit(finding);
 }
 
 void TargetCheck::check_missing() {
@@ -191,7 +191,7 @@ void TargetCheck::check_missing() {
     finding.finding.page.reset();
     finding.finding.message = fmt::format("container {} is lost: its tree {} is not in the catalog",
                                           owner.container.to_string(), tree.value());
-    emit(std::move(finding));
+    emit(finding);
   }
 }
 
@@ -206,7 +206,7 @@ Task<> TargetCheck::check_requests() {
       if (key && record) continue;
       TargetFinding finding = about(*tree, walk.page(), {}, store::FindingKind::kEntry);
       finding.finding.message = "a kept result of a request: " + (key ? record.error() : key.error()).message();
-      emit(std::move(finding));
+      emit(finding);
     }
   }
 }
@@ -249,7 +249,7 @@ void TargetCheck::note_data(const Pending& pending, const ValueOutcome& outcome)
   finding.finding.blocks = outcome.bad_block ? 1 : 0;
   finding.finding.message = fmt::format("object {}, dkey '{}', akey '{}'{}, epoch {}: {}", entry->object.to_string(),
                                         *entry->dkey, *entry->akey, range, entry->epoch.value(), *outcome.flaw);
-  emit(std::move(finding));
+  emit(finding);
 }
 
 /// Everyone who uses a block that is in dispute is named, so all containers are walked once more.
@@ -274,7 +274,7 @@ Task<> TargetCheck::name_disputed() {
           finding.finding.block = extent.first.value();
           finding.finding.blocks = extent.blocks;
           finding.finding.message = fmt::format("{}: {}", describe_key_prefix(key), dispute);
-          emit(std::move(finding));
+          emit(finding);
         }
       }
     }

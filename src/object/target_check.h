@@ -40,7 +40,7 @@ class TargetCheck {
 
   Task<> check();
   void found(store::Finding finding);
-  void emit(TargetFinding finding);
+  void emit(const TargetFinding& finding);
   TargetFinding about(store::TreeId tree, std::uint64_t page, ByteView key, store::FindingKind kind);
 
   Task<> check_container(store::TreeId tree, std::string name);

@@ -113,8 +113,8 @@ Task<> ExaminationState::scan_log() {
   LogReader log(*devices.wal, checkpoint->superblock);
   Result<> whole;
   for (;;) {
-    auto frame = co_await log.next();
-    if (!frame) whole = fail(std::move(frame).error());
+    const auto frame = co_await log.next();
+    if (!frame) whole = fail(frame.error());
     if (!frame || !*frame) break;
     note_claims((*frame)->payload, (*frame)->header.position);
   }

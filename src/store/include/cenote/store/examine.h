@@ -19,7 +19,7 @@ struct ExamineOptions {
   Uuid target;
   /// Pages in memory: at least kMinCacheBytes, and as many as the log changes since the checkpoint.
   std::uint64_t cache_bytes = 256ull << 20;
-  FindingSink found = [](Finding) {};
+  FindingSink found = [](const Finding&) {};
   std::function<void(std::uint64_t bytes)> progress = [](std::uint64_t) {};  ///< so much more was looked at
 };
 
