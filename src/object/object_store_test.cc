@@ -234,6 +234,17 @@ TEST(ObjectStore, DamagedBlocksAreNamedNeverReturned) {
   EXPECT_NE(message.find("8192"), std::string::npos) << message;
 }
 
+// Punches the one object that was written and gives its space back.
+void remove_everything(TestTarget& target) {
+  const PunchRequest punch{
+      .container = target.container, .object = kFile, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
+  ASSERT_TRUE(target.punch(punch));
+  const auto merged = target.block_on(target.objects->aggregate(target.objects->now()));
+  ASSERT_TRUE(merged) << merged.error().to_string();
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 0u);
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+}
+
 TEST(ObjectStore, AFullTargetRefusesAndRecovers) {
   TestTarget target(10, 48);
   target.create();
@@ -257,13 +268,7 @@ TEST(ObjectStore, AFullTargetRefusesAndRecovers) {
       ASSERT_TRUE(fetched) << fetched.error().to_string();
       EXPECT_TRUE(joined(*fetched) == value);
     }
-    const PunchRequest punch{
-        .container = target.container, .object = kFile, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
-    ASSERT_TRUE(target.punch(punch));
-    const auto merged = target.block_on(target.objects->aggregate(target.objects->now()));
-    ASSERT_TRUE(merged) << merged.error().to_string();
-    EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 0u);
-    ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+    ASSERT_NO_FATAL_FAILURE(remove_everything(target));
     target.check();
   }
   ASSERT_GT(capacity, 10u);
@@ -302,13 +307,7 @@ TEST(ObjectStore, FillsUpAHundredTimes) {
       ASSERT_TRUE(equal(joined(*fetched), stored[key])) << "key " << key;
     }
     if (round % 10 == 3) target.reopen();
-    const PunchRequest punch{
-        .container = target.container, .object = kFile, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
-    ASSERT_TRUE(target.punch(punch));
-    const auto merged = target.block_on(target.objects->aggregate(target.objects->now()));
-    ASSERT_TRUE(merged) << merged.error().to_string();
-    EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 0u);
-    ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+    ASSERT_NO_FATAL_FAILURE(remove_everything(target));
     if (round % 10 == 9) target.check();
   }
 }
