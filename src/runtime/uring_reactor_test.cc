@@ -196,6 +196,56 @@ TEST(UringReactorTest, WorkAtTheEndOfATurnRunsOnceAndJoinsItsSubmission) {
   EXPECT_EQ(operation.completed, 1);
 }
 
+/// Mail to the own reactor that resumes who waits for it, as a device does that answers at once.
+struct Answer final : Mail {
+  Reactor& reactor;
+  std::coroutine_handle<> waiter{};
+  explicit Answer(Reactor& r) : reactor(r) {}
+  bool await_ready() const { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    waiter = handle;
+    reactor.post(*this);
+  }
+  void await_resume() const {}
+  void deliver() override { reactor.schedule(waiter); }
+};
+
+Task<> answered_then(UringReactor& reactor, CountingOperation& operation, int answers) {
+  ::io_uring_prep_nop(&reactor.prepare(operation));
+  for (int i = 0; i < answers; ++i) co_await Answer(reactor);
+  ::io_uring_prep_nop(&reactor.prepare(operation));
+}
+
+TEST(UringReactorTest, WhatOneTurnsWorkLeadsToJoinsItsSubmission) {
+  const auto reactor = make_reactor();
+  reactor->block_on(nops_in_turn(*reactor, 1));
+  CountingOperation operation;
+  Scope scope(*reactor);
+  const std::uint64_t before = reactor->system_calls();
+  scope.spawn(answered_then(*reactor, operation, 2));
+  reactor->block_on(drain(scope));
+  while (operation.completed < 2) reactor->block_on(nops_in_turn(*reactor, 1));
+  EXPECT_LE(reactor->system_calls() - before, 2u) << "both operations, and perhaps one round for their completion";
+}
+
+Task<> answers_without_end(Reactor& reactor, const bool& stop) {
+  while (!stop) co_await Answer(reactor);
+}
+Task<> stop_after(UringReactor& reactor, bool& stop) {
+  for (int i = 0; i < 10; ++i) co_await nop(reactor);
+  stop = true;
+}
+
+TEST(UringReactorTest, WorkThatNeverEndsLetsTheKernelIn) {
+  const auto reactor = make_reactor();
+  Scope scope(*reactor);
+  bool stop = false;
+  scope.spawn(answers_without_end(*reactor, stop));
+  scope.spawn(stop_after(*reactor, stop));
+  reactor->block_on(drain(scope));
+  EXPECT_TRUE(stop);
+}
+
 Task<> submit_within_a_turn(UringReactor& reactor, CountingOperation& operation) {
   const std::uint64_t before = reactor.system_calls();
   reactor.submit_prepared();

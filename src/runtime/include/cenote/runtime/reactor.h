@@ -70,6 +70,8 @@ class Reactor {
 
   /// Resumes `handle` in this or the next turn, in order of scheduling.
   virtual void schedule(std::coroutine_handle<> handle) = 0;
+  /// Resumes `handle` in the next turn, after whatever the kernel has finished by then was taken in.
+  virtual void schedule_next_turn(std::coroutine_handle<> handle) = 0;
   /// Fires `timer` in the first turn at or after `at`; it must not be armed, and a past `at` fires it in the next turn.
   virtual void arm(Timer& timer, Instant at) = 0;
   /// Harmless on a timer that is not armed.
@@ -98,12 +100,12 @@ class Reactor {
   }
   auto sleep_for(Duration duration) { return sleep_until(now() + duration); }
 
-  /// Lets every other ready coroutine run first: long loops await this.
+  /// Lets every other ready coroutine run first, and I/O come in: long loops await this.
   auto yield() {
     struct Awaiter {
       Reactor& reactor;
       bool await_ready() const { return false; }
-      void await_suspend(std::coroutine_handle<> handle) { reactor.schedule(handle); }
+      void await_suspend(std::coroutine_handle<> handle) { reactor.schedule_next_turn(handle); }
       void await_resume() const {}
     };
     return Awaiter{*this};

@@ -81,6 +81,7 @@ class SimReactor final : public Reactor {
   WallTime wall_now() const override;
   std::uint64_t random() override;
   void schedule(std::coroutine_handle<> handle) override;
+  void schedule_next_turn(std::coroutine_handle<> handle) override { schedule(handle); }
   void arm(Timer& timer, Instant at) override;
   void disarm(Timer& timer) override;
   void post(Mail& mail) override;

@@ -61,6 +61,7 @@ class UringReactor final : public Reactor {
   WallTime wall_now() const override;
   std::uint64_t random() override;
   void schedule(std::coroutine_handle<> handle) override;
+  void schedule_next_turn(std::coroutine_handle<> handle) override;
   void arm(Timer& timer, Instant at) override;
   void disarm(Timer& timer) override;
   void post(Mail& mail) override;
