@@ -42,6 +42,7 @@ class Checkpoint {
     Bytes contents;
   };
 
+  Task<> pace();
   Task<Result<>> write_page(PageWrite page, const std::function<void()>* progress);
   Task<Result<>> write_chunk(const ChunkWrite* chunk);
 
@@ -49,6 +50,8 @@ class Checkpoint {
   Lsn lsn_{};
   PageId catalog_root_{};
   TreeId next_tree_{};
+  Instant turn_{};  // of the reactor, and the pages begun in it
+  unsigned begun_in_turn_ = 0;
   std::vector<PageWrite> pages_;
   std::vector<ChunkWrite> chunks_;             // of the bitmap, copied by freeze; then of the page map
   std::vector<std::uint32_t> obsolete_slots_;  // page images that only the checkpoint before this one needs
