@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "harness/machine.h"
+#include "harness/statistics.h"
 #include "store/cenote_store.h"
 #include "store/workload.h"
 
@@ -58,6 +59,37 @@ class CenoteLogBlocks final : public Side {
   std::unique_ptr<CenoteStore> store_;
 };
 
+double p99_us(const PutsDone& done) {
+  return std::chrono::duration<double, std::micro>(done.latencies.percentile(99)).count();
+}
+
+class CenoteCheckpointTail final : public Side {
+ public:
+  explicit CenoteCheckpointTail(std::unique_ptr<CenoteStore> store) : store_(std::move(store)) {}
+
+  Result<Measured> measure(Duration window) override {
+    constexpr unsigned kConcurrent = 16;
+    constexpr unsigned kPairs = 20;
+    std::vector<double> ratios;
+    std::vector<double> quiet;
+    const std::uint64_t before = store_->store().status().checkpoints;
+    for (unsigned i = 0; i < kPairs; ++i) {
+      TRY(const PutsDone with, run_puts_in_checkpoints(*store_, kConcurrent, window / kPairs));
+      TRY(const PutsDone without, run_puts(*store_, kConcurrent, window / kPairs));
+      quiet.push_back(p99_us(without));
+      ratios.push_back(p99_us(with) / quiet.back());
+    }
+    const auto checkpoints = double(store_->store().status().checkpoints - before);
+    return Measured{.value = summarize(ratios).median,
+                    .details = {{"checkpoints", checkpoints}, {"p99_us_without", summarize(quiet).median}}};
+  }
+
+  Result<> close() override { return store_->close(); }
+
+ private:
+  std::unique_ptr<CenoteStore> store_;
+};
+
 class CenoteRecovery final : public Side {
  public:
   CenoteRecovery(std::unique_ptr<CenoteStore> crashed, std::uint64_t records)
@@ -100,6 +132,17 @@ Result<std::unique_ptr<Side>> make_cenote_puts(const Setting& setting, unsigned 
 Result<std::unique_ptr<Side>> make_cenote_log_blocks(const Setting& setting) {
   TRY(auto store, make_store(setting, {}));
   return std::make_unique<CenoteLogBlocks>(std::move(store));
+}
+
+Result<std::unique_ptr<Side>> make_cenote_checkpoint_tail(const Setting& setting) {
+  // No checkpoint but those asked for: log and cache are far from their limits.
+  CenoteStoreOptions options{.device_bytes = 2ull << 30, .log_bytes = 512ull << 20, .open = {}};
+  options.open.cache_bytes = 256ull << 20;
+  options.open.checkpoint_log_fill = 1;
+  options.open.checkpoint_dirty = 1;
+  TRY(auto store, make_store(setting, options));
+  CHECK_OK(fill(*store, setting.quick ? kKeys / 10 : kKeys * 2));
+  return std::make_unique<CenoteCheckpointTail>(std::move(store));
 }
 
 Result<std::unique_ptr<Side>> make_cenote_recovery(const Setting& setting) {

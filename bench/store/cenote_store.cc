@@ -68,6 +68,20 @@ Task<> put_concurrently(TimedRun& run, unsigned concurrent) {
   co_await scope.drain();
 }
 
+Task<> checkpoint_until_end(TimedRun& run) {
+  while (now() < run.end && run.outcome) {
+    if (auto done = co_await run.owner.store().checkpoint(); !done) run.outcome = std::move(done);
+    co_await run.owner.reactor().yield();
+  }
+}
+
+Task<> put_in_checkpoints(TimedRun& run, unsigned concurrent) {
+  Scope scope(run.owner.reactor());
+  scope.spawn(checkpoint_until_end(run));
+  for (unsigned i = 0; i < concurrent; ++i) scope.spawn(put_until_end(run, i + 1));
+  co_await scope.drain();
+}
+
 Task<Result<>> put_without_waiting(CenoteStore& owner, std::uint64_t puts) {
   Writer writer(owner, 1);
   store::Lsn last{};
@@ -135,13 +149,22 @@ Result<> CenoteStore::close() {
   return closed;
 }
 
-Result<PutsDone> run_puts(CenoteStore& store, unsigned concurrent, Duration window) {
+namespace {
+Result<PutsDone> timed(CenoteStore& store, unsigned concurrent, Duration window, Task<> (*puts)(TimedRun&, unsigned)) {
   const Instant begin = now();
   TimedRun run{.owner = store, .end = begin + window, .latencies = {}, .outcome = {}};
-  store.reactor().block_on(put_concurrently(run, concurrent));
+  store.reactor().block_on(puts(run, concurrent));
   const Duration taken = now() - begin;
   CHECK_OK(std::move(run.outcome));
   return PutsDone{.latencies = run.latencies, .taken = taken};
+}
+}  // namespace
+
+Result<PutsDone> run_puts(CenoteStore& store, unsigned concurrent, Duration window) {
+  return timed(store, concurrent, window, put_concurrently);
+}
+Result<PutsDone> run_puts_in_checkpoints(CenoteStore& store, unsigned concurrent, Duration window) {
+  return timed(store, concurrent, window, put_in_checkpoints);
 }
 
 Result<> fill(CenoteStore& store, std::uint64_t puts) {

@@ -57,6 +57,8 @@ struct PutsDone {
 
 /// `concurrent` coroutines put durably, each one put at a time, until `deadline`-many nanoseconds have passed.
 Result<PutsDone> run_puts(CenoteStore& store, unsigned concurrent, Duration window);
+/// The same while one checkpoint after the other is taken.
+Result<PutsDone> run_puts_in_checkpoints(CenoteStore& store, unsigned concurrent, Duration window);
 /// The same until `puts` puts are done; `durable_each` false: only the last ones are waited for.
 Result<> fill(CenoteStore& store, std::uint64_t puts);
 

@@ -4,8 +4,10 @@
 
 #include "device/raw_device.h"
 #include "store/cenote_puts.h"
+#include "store/cenote_reads.h"
 #include "store/lmdb_puts.h"
 #include "store/rocksdb_puts.h"
+#include "store/rocksdb_reads.h"
 
 namespace cenote::bench {
 namespace {
@@ -56,11 +58,82 @@ void add_log_blocks(Suite& suite) {
   suite.push_back(std::move(comparison));
 }
 
+/// The slowest hundredth of the puts while checkpoints run, as a multiple of the same without.
+void add_checkpoint_tail(Suite& suite) {
+  for (const Medium medium : {Medium::kMemory, Medium::kDisk}) {
+    const std::string name = fmt::format("store/put-16-p99-checkpoint/{}", medium_name(medium));
+    Comparison comparison{.name = name, .unit = "x", .medium = medium, .sides = {}, .rows = {}};
+    comparison.keep_awake = true;
+    comparison.slow = medium == Medium::kDisk;
+    comparison.sides = {{"cenote", make_cenote_checkpoint_tail}};
+    comparison.rows = {{.name = name, .goal = medium == Medium::kMemory ? Goal::at_most(2) : Goal::none()}};
+    suite.push_back(std::move(comparison));
+  }
+}
+
 void add_recovery(Suite& suite) {
   Comparison comparison{.name = "store/recovery", .unit = "records/s", .sides = {}, .rows = {}};
   comparison.one_core = true;
   comparison.sides = {{"cenote", make_cenote_recovery}};
   comparison.rows = {{.name = "store/recovery", .goal = Goal::at_least(1e6)}};
+  suite.push_back(std::move(comparison));
+}
+
+// Records of 116 bytes, all of them in the cache, or about ten times more of them than the cache holds.
+ReadShape all_cached(const Setting& setting) {
+  return {.records = setting.quick ? 1u << 16 : 1u << 20, .cache_bytes = 512ull << 20, .concurrent = 1};
+}
+ReadShape ten_times_cache(const Setting& setting, unsigned concurrent) {
+  return {.records = setting.quick ? 1u << 18 : 1u << 21, .cache_bytes = 28ull << 20, .concurrent = concurrent};
+}
+
+void add_cached_gets(Suite& suite) {
+  Comparison comparison{.name = "store/get-cached", .unit = "gets/s", .sides = {}, .rows = {}};
+  comparison.one_core = true;
+  comparison.sides = {{"cenote", [](const Setting& s) { return make_cenote_gets(s, all_cached(s)); }},
+                      {"rocksdb", [](const Setting& s) { return make_rocksdb_gets(s, all_cached(s)); }}};
+  comparison.rows = {{.name = "store/get-cached", .reference = "rocksdb", .goal = Goal::at_least(1.5)}};
+  suite.push_back(std::move(comparison));
+}
+
+/// Ten times more data than memory.
+void add_large_gets(Suite& suite, Medium medium, unsigned concurrent) {
+  const std::string name = fmt::format("store/get-10x-{}/{}", concurrent, medium_name(medium));
+  Comparison comparison{.name = name, .unit = "gets/s", .medium = medium, .sides = {}, .rows = {}};
+  comparison.one_core = medium == Medium::kMemory;
+  comparison.slow = medium == Medium::kDisk;
+  comparison.sides = {
+      {"cenote", [=](const Setting& s) { return make_cenote_gets(s, ten_times_cache(s, concurrent)); }},
+      {"rocksdb", [=](const Setting& s) { return make_rocksdb_gets(s, ten_times_cache(s, concurrent)); }}};
+  const Goal goal = medium == Medium::kMemory ? Goal::at_least(1) : Goal::none();
+  comparison.rows = {{.name = name, .reference = "rocksdb", .goal = goal}};
+  suite.push_back(std::move(comparison));
+}
+
+void add_device_reads(Suite& suite) {
+  Comparison comparison{.name = "store/get-10x-device-reads", .unit = "reads/get", .sides = {}, .rows = {}};
+  comparison.sides = {{"cenote", [](const Setting& s) { return make_cenote_get_reads(s, ten_times_cache(s, 1)); }}};
+  comparison.rows = {{.name = "store/get-10x-device-reads", .goal = Goal::at_most(1.05)}};
+  suite.push_back(std::move(comparison));
+}
+
+void add_scan(Suite& suite) {
+  Comparison comparison{.name = "store/scan-1m", .unit = "records/s", .sides = {}, .rows = {}};
+  comparison.one_core = true;
+  comparison.sides = {{"cenote", [](const Setting& s) { return make_cenote_scan(s, all_cached(s)); }},
+                      {"rocksdb", [](const Setting& s) { return make_rocksdb_scan(s, all_cached(s)); }}};
+  comparison.rows = {{.name = "store/scan-1m", .reference = "rocksdb", .goal = Goal::at_least(1)}};
+  suite.push_back(std::move(comparison));
+}
+
+/// How long it takes to open does not depend on how much is stored.
+void add_open(Suite& suite) {
+  Comparison comparison{.name = "store/open-8m", .unit = "ms", .sides = {}, .rows = {}};
+  comparison.sides = {{"cenote", [](const Setting& s) {
+                         return make_cenote_open(
+                             s, {.records = s.quick ? 1u << 17 : 1u << 23, .cache_bytes = 64ull << 20});
+                       }}};
+  comparison.rows = {{.name = "store/open-8m", .goal = Goal::at_most(1000)}};
   suite.push_back(std::move(comparison));
 }
 
@@ -71,6 +144,13 @@ void add_store_rows(Suite& suite) {
     add_single_puts(suite, medium);
     for (const unsigned concurrent : {16u, 256u}) add_concurrent_puts(suite, medium, concurrent);
   }
+  add_cached_gets(suite);
+  add_large_gets(suite, Medium::kMemory, 1);
+  for (const unsigned concurrent : {1u, 16u}) add_large_gets(suite, Medium::kDisk, concurrent);
+  add_device_reads(suite);
+  add_scan(suite);
+  add_open(suite);
+  add_checkpoint_tail(suite);
   add_log_blocks(suite);
   add_recovery(suite);
 }
