@@ -13,8 +13,6 @@ namespace {
 /// enough that the first record in it does not wait for a long transfer.
 constexpr std::uint32_t kGroupPayload = 256u << 10;
 static_assert(kGroupPayload <= kMaxFramePayload);
-/// Bound on what waits in memory for the device.
-constexpr std::uint64_t kMaxPendingBytes = 8ull << 20;
 
 }  // namespace
 
@@ -30,7 +28,7 @@ LogWriter::LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions o
       cut_(options.start.position),
       cut_point_(options.start),
       scope_(reactor) {
-  ASSERT(options_.writes_in_flight >= 1);
+  ASSERT(options_.writes_in_flight >= 1 && options_.pending_bytes_max >= frame_bytes(kMaxFramePayload));
   check_invariants();
 }
 
@@ -47,7 +45,7 @@ LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
   const std::uint64_t end =
       open ? open->position + frame_bytes(open->payload_bytes + payload) : head_ + frame_bytes(payload);
   if (end - tail_ > ring_bytes_) return Room::kFull;
-  return end - durable_ > kMaxPendingBytes ? Room::kBusy : Room::kYes;
+  return end - durable_ > options_.pending_bytes_max ? Room::kBusy : Room::kYes;
 }
 
 AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
@@ -57,6 +55,11 @@ AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
   AlignedBuffer buffer = std::move(spares_.back());
   spares_.pop_back();
   return buffer;
+}
+
+void LogWriter::give_back(AlignedBuffer buffer) {
+  const bool usual = buffer.size() == frame_bytes(kGroupPayload);
+  if (usual && spares_.size() <= options_.writes_in_flight) spares_.push_back(std::move(buffer));
 }
 
 LogWriter::Group& LogWriter::open_group(std::uint32_t record_bytes) {
@@ -149,6 +152,8 @@ Task<> LogWriter::write_group(Group* group) {
     fence(written.error().with_context("log write failed"));
     co_return;
   }
+  // Now, not when the groups before it are done, too: behind one slow write there may be thousands.
+  give_back(std::move(group->buffer));
   group->done = true;
   if (!failure_) advance();
 }
@@ -178,8 +183,6 @@ void LogWriter::advance() {
     durable_ = group.end();
     ++writes_;
     blocks_written_ += frame_bytes(group.payload_bytes) / media::kBlockBytes;
-    const bool usual = group.buffer.size() == frame_bytes(kGroupPayload);
-    if (usual && spares_.size() <= options_.writes_in_flight) spares_.push_back(std::move(group.buffer));
     groups_.pop_front();
     --started_;
   }

@@ -37,6 +37,8 @@ struct LogWriterOptions {
   ChainPoint start;              ///< where the first frame goes
   std::uint64_t tail = 0;        ///< the oldest position still needed
   std::uint32_t writes_in_flight = 4;
+  /// Bound on what waits in memory for the device; at least the largest frame.
+  std::uint64_t pending_bytes_max = 8ull << 20;
 };
 
 /// The log's writing side: group commit into frames (docs/formats/store.md, "Log"). `append` is a plain call that fixes
@@ -89,7 +91,7 @@ class LogWriter {
  private:
   /// A group of records that is written at once; the newest may still be open for more.
   struct Group {
-    AlignedBuffer buffer;
+    AlignedBuffer buffer;  // until it is written
     std::uint64_t position = 0;
     std::uint32_t payload_bytes = 0;
     std::uint32_t records = 0;
@@ -102,6 +104,7 @@ class LogWriter {
   bool fits_open_group(std::uint32_t record_bytes) const;
   Group& open_group(std::uint32_t record_bytes);
   AlignedBuffer take_buffer(std::uint64_t bytes);
+  void give_back(AlignedBuffer buffer);
   void kick();
   Task<> start_after_turn();
   void start_writes();

@@ -49,6 +49,8 @@ Task<Result<>> StoreImpl::start() {
   log.start = recovered.end;
   log.tail = superblock.replay_from.position;
   log.writes_in_flight = std::max(1u, state_.options.log_writes_in_flight);
+  log.pending_bytes_max =
+      std::clamp(state_.options.cache_bytes / 20, frame_bytes(kMaxFramePayload), log.pending_bytes_max);
   log_.emplace(state_.reactor, static_cast<LogListener&>(*this), log);
   scope_.spawn(checkpoint_loop());
   scope_.spawn(reclaim_loop());
