@@ -37,9 +37,14 @@ Result<> validate_property(const std::string& name, const std::string& value) {
     return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be 'crc32c' or 'off'", kChecksum,
                  printable(as_bytes(value)));
   }
+  if (name == kQuotaProperty || name == kSoftQuotaProperty) {
+    CHECK_OK(parse_quota(name, value));
+    return {};
+  }
   if (name.starts_with(kUserPrefix) && name.size() > kUserPrefix.size()) return {};
-  return failf(Code::kInvalidArgument, "there is no property '{}': '{}', or a name of yours that begins with '{}'",
-               printable(as_bytes(name)), kChecksum, kUserPrefix);
+  return failf(Code::kInvalidArgument,
+               "there is no property '{}': '{}', '{}', '{}', or a name of yours that begins with '{}'",
+               printable(as_bytes(name)), kChecksum, kQuotaProperty, kSoftQuotaProperty, kUserPrefix);
 }
 
 object::ContainerProperties stored_properties(const std::map<std::string, std::string>& properties) {
@@ -106,7 +111,8 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
 Task<Result<>> Containers::finish_create(Versioned<ContainerRecord> container) {
   const Uuid id = container.record.id;
   CO_TRY(const auto set, co_await properties(id));
-  CO_CHECK_OK(co_await targets_.create(id, stored_properties(set)));
+  CO_TRY(auto account, co_await this->account(container.record));
+  CO_CHECK_OK(co_await targets_.create(id, stored_properties(set), std::move(account)));
   container.record.state = State::kReady;
   Transaction change;
   change.require(container_key(id), container.revision).put(container_key(id), encode(container.record));
@@ -174,6 +180,7 @@ Task<Result<>> Containers::finish_destroy(Uuid container) {
   change.erase(member_key(found->record.pool, container)).erase(oid_key(container));
   for (const auto& [name, value] : set) change.erase(property_prefix(container) + name);
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  accounts_.forget_container(container);
   co_return Result<>();
 }
 
@@ -205,6 +212,8 @@ Task<Result<>> Containers::put_properties(std::string pool, std::string containe
       .put(container_key(found.record.id), encode(found.record));
   for (const auto& [name, value] : properties) change.put(property_prefix(found.record.id) + name, value);
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  // Whoever holds the account goes by its new limits from here on.
+  CO_CHECK_OK(co_await account(found.record));
   co_return Result<>();
 }
 
@@ -236,7 +245,11 @@ Task<Result<OidLease>> Containers::try_lease(Uuid container) {
 Task<Result<>> Containers::resume() {
   CO_TRY(const auto records, co_await store_.containers());
   for (const ContainerRecord& record : records) {
-    if (record.state == State::kReady) continue;
+    if (record.state == State::kReady) {
+      CO_TRY(auto account, co_await this->account(record));
+      CO_CHECK_OK(co_await targets_.charge_to(record.id, std::move(account)));
+      continue;
+    }
     if (record.state == State::kCreating) {
       CO_TRY(auto container, co_await store_.container(record.id));
       // Nobody was told of it, so both ends are right: the one that was wished for if it is possible, else none.
@@ -253,6 +266,13 @@ Task<Result<std::map<std::string, std::string>>> Containers::properties(Uuid con
   std::map<std::string, std::string> properties;
   for (const auto& entry : entries) properties.emplace(entry.key.substr(prefix.size()), entry.value);
   co_return properties;
+}
+
+Task<Result<SpaceAccounts::Account>> Containers::account(ContainerRecord record) {
+  CO_TRY(const auto pool, co_await store_.pool(record.pool));
+  if (!pool) co_return failf(Code::kCorrupt, "container '{}' belongs to a pool that does not exist", record.label);
+  CO_TRY(const auto set, co_await properties(record.id));
+  co_return accounts_.of(pool->record, record, set);
 }
 
 Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {

@@ -7,6 +7,7 @@
 #include "cenote/protocol/control_requests.h"
 #include "container_targets.h"
 #include "control_store.h"
+#include "space_accounts.h"
 
 namespace cenote::engine {
 
@@ -32,7 +33,8 @@ struct OpenContainer {
 /// no tombstones. A crash leaves records that are `creating` or `destroying`, which `resume` completes.
 class Containers {
  public:
-  Containers(ControlStore& store, ContainerTargets& targets) : store_(store), targets_(targets) {}
+  Containers(ControlStore& store, ContainerTargets& targets, SpaceAccounts& accounts)
+      : store_(store), targets_(targets), accounts_(accounts) {}
 
   /// Creates container `id`. One that exists under this id with the same label is the answer to a repeated request.
   /// kExists for another with this label, kPoolNotFound, kInvalidArgument.
@@ -50,7 +52,7 @@ class Containers {
 
   /// Destroys a container of any state; the pool's, too, may be a tombstone.
   Task<Result<>> destroy_record(Uuid container);
-  /// Completes what a crash interrupted.
+  /// Completes what a crash interrupted, and charges what every container holds.
   Task<Result<>> resume();
 
  private:
@@ -62,9 +64,12 @@ class Containers {
   Task<Result<OidLease>> try_lease(Uuid container);
   Task<Result<std::map<std::string, std::string>>> properties(Uuid container);
   Task<Result<ContainerInfo>> info(ContainerRecord record);
+  /// The container's account, with the limits that its properties have now.
+  Task<Result<SpaceAccounts::Account>> account(ContainerRecord record);
 
   ControlStore& store_;
   ContainerTargets& targets_;
+  SpaceAccounts& accounts_;
 };
 
 /// The rules of type and properties at creation: kInvalidArgument or kOutOfRange names the offender.

@@ -17,7 +17,10 @@ class ControlService {
  public:
   /// Coordinator and targets outlive it.
   ControlService(Reactor& reactor, cluster::Coordinator& coordinator, ContainerTargets& targets)
-      : store_(coordinator), containers_(store_, targets), pools_(store_, containers_, targets), turn_(reactor, 1) {}
+      : store_(coordinator),
+        containers_(store_, targets, accounts_),
+        pools_(store_, containers_, targets, accounts_),
+        turn_(reactor, 1) {}
 
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
@@ -46,6 +49,7 @@ class ControlService {
 
  private:
   ControlStore store_;
+  SpaceAccounts accounts_;
   Containers containers_;
   Pools pools_;
   Semaphore turn_;

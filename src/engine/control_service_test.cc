@@ -132,6 +132,45 @@ TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
   EXPECT_EQ(refused("user." + std::string(200, 'x'), "x"), Code::kOutOfRange);
 }
 
+TEST_F(ControlServiceTest, QuotasReachTheAccounts) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  CreateContainer request{"a", "c", "", {{"quota", "60"}, {"quota-soft", "40"}}};
+  const auto container = wait(control_.create_container(request, id(2), Until::forever()));
+  ASSERT_TRUE(container.has_value()) << container.error().to_string();
+  const auto other = create_container("a", "d", 3);
+  ASSERT_TRUE(other.has_value());
+  const auto account = targets_.accounts.at(container->id);
+  const auto neighbour = targets_.accounts.at(other->id);
+  EXPECT_EQ(account->charge(61).error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(account->charge(50).has_value());
+  EXPECT_TRUE(account->over_soft_limit());
+  EXPECT_EQ(neighbour->charge(51).error(), Code::kQuotaExceeded) << "both share the pool's size";
+  EXPECT_TRUE(neighbour->charge(50).has_value());
+  neighbour->refund(50);
+  const auto set = [&](const std::string& name, const std::string& value) {
+    return wait(control_.set_properties("a", "c", {{name, value}}, Until::forever()));
+  };
+  EXPECT_TRUE(set("quota", "none").has_value());
+  EXPECT_TRUE(account->charge(50).has_value());
+  EXPECT_TRUE(set("quota", "70").has_value());
+  EXPECT_EQ(account->check_room(0).error(), Code::kQuotaExceeded) << "more is stored than is allowed now";
+  for (const char* value : {"", "-1", "1.5", "10GiB", "x", "18446744073709551615", "99999999999999999999"})
+    EXPECT_EQ(set("quota", value).error(), Code::kInvalidArgument) << value;
+  EXPECT_EQ(set("quota-soft", "x").error(), Code::kInvalidArgument);
+}
+
+TEST_F(ControlServiceTest, AStartChargesWhatIsThere) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  CreateContainer request{"a", "c", "", {{"quota", "60"}}};
+  const auto container = wait(control_.create_container(request, id(2), Until::forever()));
+  ASSERT_TRUE(container.has_value());
+  targets_.accounts.clear();
+  ControlService next(node_, coordinator_, targets_);
+  ASSERT_TRUE(wait(next.resume()).has_value());
+  EXPECT_EQ(targets_.accounts.at(container->id)->charge(61).error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(targets_.accounts.at(container->id)->charge(60).has_value());
+}
+
 TEST_F(ControlServiceTest, PropertiesAreBounded) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   EXPECT_TRUE(create_container("a", "c", 2).has_value());

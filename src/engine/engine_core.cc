@@ -59,7 +59,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> drop_reactor(std::size_t index);
 
   // ContainerTargets
-  Task<Result<>> create(Uuid container, object::ContainerProperties properties) override;
+  Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                        std::shared_ptr<object::SpaceAccount> account) override;
+  Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
@@ -347,6 +349,18 @@ Task<Result<>> forget_at(DataReactor& reactor, Uuid container) {
   co_return Result<>();
 }
 
+Task<Result<>> charge_at(Target& target, Uuid container, std::shared_ptr<object::SpaceAccount> account) {
+  target.objects().charge_to(container, std::move(account));
+  co_return Result<>();
+}
+
+Task<Result<>> create_at(Target& target, Uuid container, object::ContainerProperties properties,
+                         std::shared_ptr<object::SpaceAccount> account) {
+  CO_CHECK_OK(co_await target.objects().create_container(container, properties));
+  // No request can have come before: nobody was told that the container exists.
+  co_return co_await charge_at(target, container, std::move(account));
+}
+
 Task<Result<>> destroy_at(Target& target, Uuid container) {
   auto destroyed = co_await target.objects().destroy_container(container);
   // Destroyed here before a crash kept the others from it: the start after that crash comes this way again.
@@ -375,9 +389,13 @@ Task<Result<>> refresh_metrics_at(ReactorOrTarget& where) {
 
 }  // namespace
 
-Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties) {
-  co_return co_await on_all_targets(
-      [=](Target& target) { return target.objects().create_container(container, properties); });
+Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
+                                        std::shared_ptr<object::SpaceAccount> account) {
+  co_return co_await on_all_targets([&](Target& target) { return create_at(target, container, properties, account); });
+}
+
+Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
+  co_return co_await on_all_targets([&](Target& target) { return charge_at(target, container, account); });
 }
 
 Task<Result<>> EngineCore::Impl::destroy(Uuid container) {

@@ -19,11 +19,19 @@ class MemoryTargets final : public ContainerTargets {
   std::uint64_t used = 0;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;
 
-  Task<Result<>> create(Uuid container, object::ContainerProperties properties) override {
+  std::map<Uuid, std::shared_ptr<object::SpaceAccount>> accounts;
+
+  Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                        std::shared_ptr<object::SpaceAccount> account) override {
     for (auto& target : containers) {
       CO_CHECK_OK(before());
       target.try_emplace(container, properties);
     }
+    accounts[container] = std::move(account);
+    co_return Result<>();
+  }
+  Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override {
+    accounts[container] = std::move(account);
     co_return Result<>();
   }
   Task<Result<>> destroy(Uuid container) override {
@@ -31,6 +39,7 @@ class MemoryTargets final : public ContainerTargets {
       CO_CHECK_OK(before());
       target.erase(container);
     }
+    accounts.erase(container);
     co_return Result<>();
   }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override {

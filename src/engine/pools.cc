@@ -102,6 +102,7 @@ Task<Result<>> Pools::erase(Uuid pool) {
   change.require(kPromisedKey, promised.revision)
       .put(kPromisedKey, std::to_string(promised.record - found->record.size_bytes));
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  accounts_.forget_pool(pool);
   co_return Result<>();
 }
 

@@ -7,6 +7,7 @@
 #include "container_targets.h"
 #include "containers.h"
 #include "control_store.h"
+#include "space_accounts.h"
 
 namespace cenote::engine {
 
@@ -17,8 +18,8 @@ namespace cenote::engine {
 /// labels differ; a tombstone has no label. Between: a tombstone keeps its promise until its last container is gone.
 class Pools {
  public:
-  Pools(ControlStore& store, Containers& containers, ContainerTargets& targets)
-      : store_(store), containers_(containers), targets_(targets) {}
+  Pools(ControlStore& store, Containers& containers, ContainerTargets& targets, SpaceAccounts& accounts)
+      : store_(store), containers_(containers), targets_(targets), accounts_(accounts) {}
 
   /// Creates pool `id`. One that exists under this id with the same label is the answer to a repeated request. kExists
   /// for another with this label, kNoSpace when less than its size is left to promise.
@@ -40,6 +41,7 @@ class Pools {
   ControlStore& store_;
   Containers& containers_;
   ContainerTargets& targets_;
+  SpaceAccounts& accounts_;
 };
 
 }  // namespace cenote::engine

@@ -26,9 +26,10 @@ constexpr std::uint64_t kScarceFraction = 8;
 /// ... and readers of old epochs have this long, so that a user who deletes because nothing fits soon sees it help.
 constexpr Duration kScarceRetention = std::chrono::seconds(5);
 
-Duration retention_now(const Core& core) {
+Duration retention_of(const Core& core, const Container& container) {
   const store::StoreStatus status = core.store.status();
-  const bool scarce = status.data_blocks_free < status.data_blocks_total / kScarceFraction;
+  const bool scarce = status.data_blocks_free < status.data_blocks_total / kScarceFraction ||
+                      (container.account && container.account->is_scarce());
   return scarce ? std::min(core.options.retention, kScarceRetention) : core.options.retention;
 }
 
@@ -42,14 +43,16 @@ Epoch background_bound(const Core& core, Duration retention) {
 Task<Result<>> run_once(Core& core) {
   Result<> outcome = co_await reclaim_requests(core);
   keep_first(outcome, co_await reclaim_destroyed(core, true));
-  const Duration retention = retention_now(core);
-  const Epoch bound = background_bound(core, retention);
-  // A pass looks at the whole container, so under steady change it waits until there is something to gain.
-  const auto patience = static_cast<std::uint64_t>(retention.count()) / 4;
-  std::vector<Uuid> ids;
-  for (const auto& [id, container] : core.containers)
-    if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value()) ids.push_back(id);
-  for (const Uuid& id : ids) {
+  std::vector<std::pair<Uuid, Epoch>> due;
+  for (const auto& [id, container] : core.containers) {
+    const Duration retention = retention_of(core, container);
+    const Epoch bound = background_bound(core, retention);
+    // A pass looks at the whole container, so under steady change it waits until there is something to gain.
+    const auto patience = static_cast<std::uint64_t>(retention.count()) / 4;
+    if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value())
+      due.emplace_back(id, bound);
+  }
+  for (const auto& [id, bound] : due) {
     if (core.background.stopping()) break;
     keep_first(outcome, co_await aggregate_container(core, id, bound, true));
   }

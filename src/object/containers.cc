@@ -33,6 +33,7 @@ Result<> destroy(Core& core, const Uuid& id, store::View& view) {
     core.batch.erase(core.system_tree, container_key(kind, id));
   core.batch.put(core.system_tree, destroying_key(tree), encode_destroying({}));
   TRY(core.containers_lsn, view.apply(core.batch));
+  if (found->second.account) found->second.account->refund(found->second.logical_bytes);
   core.containers.erase(found);
   core.destroying.emplace(tree, Bytes());
   return {};

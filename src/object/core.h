@@ -5,6 +5,7 @@
 
 #include "akey_cache.h"
 #include "cenote/object/object_store.h"
+#include "cenote/object/space_account.h"
 #include "cenote/runtime/scope.h"
 #include "epoch_clock.h"
 #include "lookup.h"
@@ -24,6 +25,8 @@ struct Container {
   Epoch unmerged;                   ///< oldest one that no pass of aggregation has covered; zero: none
   std::uint64_t punches = 0;        ///< of objects, dkeys and akeys since the store opened
   store::Lsn lsn;                   ///< of the last batch that changed it
+  /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
+  std::shared_ptr<SpaceAccount> account;
 
   void note_change(Epoch epoch) {
     changed = epoch;

@@ -73,6 +73,7 @@ Result<bool> Merge::slice(store::View& view) {
     core_.put_usage(container, removed);
     TRY(container.lsn, view.apply(core_.batch));
     container.logical_bytes += static_cast<std::uint64_t>(removed);
+    if (container.account) container.account->refund(removal_.bytes);
     core_.counters.merged_entries += removal_.entries;
     core_.counters.reclaimed_blocks += removal_.blocks;
   }

@@ -75,6 +75,15 @@ Task<Result<ContainerUsage>> ObjectStore::container_usage(Uuid container) {
   co_return result;
 }
 
+void ObjectStore::charge_to(Uuid container, std::shared_ptr<SpaceAccount> account) {
+  const auto found = core_->containers.find(container);
+  if (found == core_->containers.end()) return;
+  const std::uint64_t bytes = found->second.logical_bytes;
+  account->add(bytes);
+  if (found->second.account) found->second.account->refund(bytes);
+  found->second.account = std::move(account);
+}
+
 Task<Result<std::vector<Uuid>>> ObjectStore::list_containers() {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

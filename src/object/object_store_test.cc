@@ -1,5 +1,6 @@
 #include "cenote/object/object_store.h"
 
+#include "cenote/object/space_account.h"
 #include "cenote/runtime/scope.h"
 #include "target_test_kit.h"
 
@@ -595,6 +596,68 @@ TEST_P(FullTarget, WhatIsPunchedReturnsLongBeforeTheRetentionEnds) {
   while (put(kept) == Code::kNoSpace && target.node.now() - begun < std::chrono::seconds(8))
     target.world.run_until([] { return false; }, std::chrono::seconds(1));
   EXPECT_EQ(put(kept), Code::kOk);
+}
+
+TEST(ObjectStore, AQuotaIsExactAndSpaceComesBack) {
+  TestTarget target(18);
+  target.create();
+  const auto account = std::make_shared<SpaceAccount>("container 'p/c'");
+  account->set_limit(1'000'000);
+  const Bytes value = pattern(1, 100'000);
+  const auto put = [&](std::uint64_t key) {
+    return target.update(target.single(kFile, key_of(key), key_of("a"), value), value);
+  };
+  // What is there already counts.
+  ASSERT_TRUE(put(0));
+  target.objects->charge_to(target.container, account);
+  EXPECT_EQ(account->used(), 100'000u);
+  for (std::uint64_t key = 1; key < 10; ++key) ASSERT_TRUE(put(key));
+  const auto refused = put(10);
+  ASSERT_EQ(code_of(refused), Code::kQuotaExceeded);
+  EXPECT_NE(refused.error().message().find("container 'p/c'"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(account->used(), 1'000'000u) << "what was refused is not charged";
+  // Reading and deleting go on, and what was deleted counts until it has been merged away.
+  EXPECT_TRUE(joined(*target.fetch(target.fetch_single(kFile, key_of(3u), key_of("a")))) == value);
+  ASSERT_TRUE(target.punch({.container = target.container,
+                            .object = kFile,
+                            .level = PunchLevel::kDkey,
+                            .dkey = key_of(3u),
+                            .akeys = {},
+                            .ranges = {},
+                            .id = {}}));
+  EXPECT_EQ(code_of(put(10)), Code::kQuotaExceeded);
+  ASSERT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
+  EXPECT_EQ(account->used(), 900'000u);
+  EXPECT_TRUE(put(10));
+  // Targets that open again find the same.
+  target.reopen();
+  const auto fresh = std::make_shared<SpaceAccount>("container 'p/c'");
+  fresh->set_limit(1'000'000);
+  target.objects->charge_to(target.container, fresh);
+  EXPECT_EQ(fresh->used(), 1'000'000u);
+  EXPECT_EQ(code_of(put(11)), Code::kQuotaExceeded);
+  fresh->set_limit(1'100'000);
+  EXPECT_TRUE(put(11));
+  ASSERT_TRUE(target.block_on(target.objects->destroy_container(target.container)));
+  EXPECT_EQ(fresh->used(), 0u);
+}
+
+// Overwriting holds space until old versions are merged; near a limit they are merged soon.
+TEST(ObjectStore, NearAQuotaOldVersionsGoSoon) {
+  TestTarget target(19);
+  target.options.aggregation = true;
+  target.options.retention = std::chrono::hours(10);
+  target.create();
+  const auto account = std::make_shared<SpaceAccount>("container 'p/c'");
+  account->set_limit(1'000'000);
+  target.objects->charge_to(target.container, account);
+  const Bytes value = pattern(1, 100'000);
+  const auto put = [&] { return code_of(target.update(target.single(kFile, key_of(1u), key_of("a"), value), value)); };
+  while (put() == Code::kOk) continue;
+  EXPECT_EQ(put(), Code::kQuotaExceeded);
+  target.world.run_until([&account] { return account->used() <= 100'000; }, std::chrono::seconds(20));
+  EXPECT_EQ(account->used(), 100'000u);
+  EXPECT_EQ(put(), Code::kOk);
 }
 
 }  // namespace

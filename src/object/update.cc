@@ -330,11 +330,17 @@ Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
   for (const Piece& piece : pieces_) stamp.added_bytes += static_cast<std::int64_t>(piece.bytes);
   put_all(*container, path, stamp.epoch, plans.view());
   core_.stamp(*container, stamp);
-  TRY(const store::Lsn lsn, view.apply(core_.batch));
+  const auto added = static_cast<std::uint64_t>(stamp.added_bytes);
+  if (container->account) CHECK_OK(container->account->charge(added));
+  const auto lsn = view.apply(core_.batch);
+  if (!lsn) {
+    if (container->account) container->account->refund(added);
+    return fail(lsn.error());
+  }
   applied_ = true;
-  core_.stamped(*container, stamp, lsn);
-  remember(*container, path, stamp.epoch, plans.view(), lsn);
-  seen = std::max(seen, lsn);
+  core_.stamped(*container, stamp, *lsn);
+  remember(*container, path, stamp.epoch, plans.view(), *lsn);
+  seen = std::max(seen, *lsn);
   return UpdateReply{stamp.epoch};
 }
 
@@ -351,6 +357,8 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
     seen = std::max(seen, known->lsn);
     co_return UpdateReply{known->epoch};
   }
+  // Again when it is applied, exactly; here before data is written that would have no place.
+  if (container->account) CO_CHECK_OK(container->account->check_room(payload_bytes));
   Update operation(core, request, payload, payload_bytes);
   CO_CHECK_OK(operation.prepare(container->properties.checksums));
   CO_CHECK_OK(co_await operation.write(until));

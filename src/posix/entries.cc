@@ -12,6 +12,9 @@ constexpr std::size_t kMaxInodeBytes = 128 + kMaxNameBytes + kMaxPathBytes;
 /// object's entry, however late, cannot hit another object that has the name by then.
 Bytes end_mark(const ObjectId& object) { return to_bytes(as_bytes("end." + object.to_string())); }
 
+/// Nothing can be written, and punching works all the same.
+bool no_room_to_write(const Error& error) { return error == Code::kNoSpace || error == Code::kQuotaExceeded; }
+
 std::string describe(const EntryPlace& place) {
   return fmt::format("entry '{}' of directory {}", printable(as_bytes(place.name)), place.directory.to_string());
 }
@@ -156,9 +159,9 @@ Task<Result<>> Entries::replace(EntryPlace place, Inode inode, Until until) {
 Task<Result<>> Entries::remove(EntryPlace place, Inode inode, Until until) {
   inode.state = EntryState::kRemoved;
   auto begun = co_await begin_end(place, inode, until);
-  if (!begun && begun.error() == Code::kNoSpace) {
-    // Nothing can be written, but punching works on a full target: the object goes first then, and an interruption
-    // leaves an empty file under the name instead of an object without one.
+  if (!begun && no_room_to_write(begun.error())) {
+    // The object goes first then, and an interruption leaves an empty file under the name instead of an object without
+    // one.
     CO_CHECK_OK(co_await punch_object(inode.object, inode.has_xattrs, until));
     co_return co_await punch_entry(std::move(place), until);
   }
@@ -201,7 +204,7 @@ Task<Result<>> Entries::finish_arrival(EntryPlace place, Inode inode, Until unti
   inode.settle();
   auto settled = co_await store(std::move(place), std::move(inode), Precondition::kPresent, until);
   // Removed meanwhile by another client; or nothing can be written, and the next visitor finds nothing left to do.
-  if (!settled && (settled.error() == Code::kConditionFailed || settled.error() == Code::kNoSpace))
+  if (!settled && (settled.error() == Code::kConditionFailed || no_room_to_write(settled.error())))
     co_return Result<>();
   co_return settled;
 }

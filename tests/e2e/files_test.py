@@ -196,6 +196,33 @@ class Files(SystemTest):
         self.fails(engine, NO_SPACE, "fs", "cp", "-r", self.path("tree"), f"{home}:/tree")
         self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/tree"), b"")
 
+    def test_a_quota_is_held_to_and_space_comes_back(self):
+        self.succeeds(self.engine, "container", "create", "pool/small", "--type", "posix", "--property", "quota=8MiB")
+        with open(self.path("part"), "wb") as file:
+            file.write(os.urandom(1 << 20))
+        for number in range(20):
+            done = self.cenote(self.engine, "fs", "cp", self.path("part"), f"pool/small:/part-{number}")
+            if done.returncode != 0:
+                break
+        self.assert_fails(done, NO_SPACE, "container 'pool/small'", "8388608")
+        self.assertEqual(number, 7)
+        query = self.json_of(self.engine, "container", "query", "pool/small")
+        self.assertLessEqual(query["used_bytes"], 8 << 20)
+        self.assertIn("8.00 MiB", self.succeeds(self.engine, "container", "query", "pool/small").decode())
+        # The neighbour is not concerned, and nothing is lost.
+        self.succeeds(self.engine, "fs", "cp", self.path("part"), f"{self.home}:/part")
+        with open(self.path("part"), "rb") as file:
+            self.assertEqual(file.read(), self.succeeds(self.engine, "fs", "cat", "pool/small:/part-3"))
+        # Removing works, a restart knows what is stored, and a larger quota helps at once.
+        self.succeeds(self.engine, "container", "set-prop", "pool/small", "quota=7MiB")
+        self.succeeds(self.engine, "fs", "rm", "pool/small:/part-0")
+        self.assertEqual(self.engine.stop(), 0, self.engine.text_of_log())
+        self.engine.start()
+        self.fails(self.engine, NO_SPACE, "fs", "cp", self.path("part"), "pool/small:/again")
+        self.succeeds(self.engine, "container", "set-prop", "pool/small", "quota=none")
+        self.succeeds(self.engine, "fs", "cp", self.path("part"), "pool/small:/again")
+        self.fails(self.engine, USAGE, "container", "set-prop", "pool/small", "quota=lots", says=["lots"])
+
     def test_what_users_get_wrong(self):
         self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/dir")
         with open(self.path("file"), "w", encoding="utf-8") as file:

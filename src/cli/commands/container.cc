@@ -1,3 +1,5 @@
+#include <optional>
+
 #include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
@@ -7,9 +9,25 @@ namespace {
 
 Json json_of(const ContainerInfo& container) { return Json::parse(to_json(container)); }
 
+/// The limit that a property sets; none: the property is not set, or to 'none'.
+std::optional<std::uint64_t> limit_of(const ContainerInfo& container, const char* property) {
+  const auto found = container.properties.find(property);
+  if (found == container.properties.end() || found->second == "none") return std::nullopt;
+  const auto bytes = parse_bytes(found->second);
+  return bytes ? std::optional(*bytes) : std::nullopt;
+}
+
+/// "12.00 MiB", and of how much where there is a quota.
+std::string used_of(const ContainerInfo& container) {
+  std::string text = human_bytes(container.used_bytes);
+  if (const auto quota = limit_of(container, "quota")) text += " of " + human_bytes(*quota);
+  const auto soft = limit_of(container, "quota-soft");
+  if (soft && container.used_bytes > *soft) text += fmt::format(" (over {})", human_bytes(*soft));
+  return text;
+}
+
 std::vector<std::string> row_of(const ContainerInfo& container) {
-  return {container.label, container.type.empty() ? "-" : container.type, human_bytes(container.used_bytes),
-          container.id.to_string()};
+  return {container.label, container.type.empty() ? "-" : container.type, used_of(container), container.id.to_string()};
 }
 
 const std::vector<std::string> kHeader = {"CONTAINER", "TYPE", "USED", "UUID"};
@@ -19,7 +37,14 @@ Result<std::pair<std::string, std::string>> parse_property(std::string_view text
   if (equals == std::string_view::npos || equals == 0) {
     return failf(Code::kInvalidArgument, "'{}' is no property: write KEY=VALUE", text);
   }
-  return std::pair(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+  std::pair property(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
+  // Kept as plain numbers of bytes.
+  const bool is_size = property.first == "quota" || property.first == "quota-soft";
+  if (is_size && property.second != "none") {
+    TRY(const std::uint64_t bytes, parse_bytes(property.second));
+    property.second = std::to_string(bytes);
+  }
+  return property;
 }
 
 Result<> create(Context& context, const std::string& name, const std::string& type,
@@ -116,13 +141,15 @@ void add_container(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(*container, "create", "Create a container",
                             "  cenote container create scratch/things\n"
                             "  cenote container create scratch/home --type posix\n"
-                            "  cenote container create scratch/raw --property checksum=off");
+                            "  cenote container create scratch/raw --property checksum=off\n"
+                            "  cenote container create scratch/small --property quota=10GiB");
   add_name(verb);
   verb->add_option("--type", arguments->type,
                    "'posix' for files, 'kv' for keys and values; left out: for keys, values and objects")
       ->check(CLI::IsMember({"posix", "kv"}));
   verb->add_option("--property", arguments->properties,
-                   "checksum=off (cannot be changed later), or user.NAME=VALUE; may be repeated");
+                   "checksum=off (cannot be changed later), quota=SIZE, quota-soft=SIZE, or user.NAME=VALUE; may be "
+                   "repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
   });
@@ -140,10 +167,16 @@ void add_container(CLI::App& app, Context& context) {
   add_name(verb);
   verb->callback([=, &context] { context.action = [=, &context] { return destroy(context, arguments->name); }; });
 
-  verb =
-      add_verb(*container, "set-prop", "Set a property", "  cenote container set-prop scratch/home user.owner=physics");
+  verb = add_verb(*container, "set-prop", "Set a property",
+                  "  cenote container set-prop scratch/home user.owner=physics\n"
+                  "  cenote container set-prop scratch/home quota=20GiB\n"
+                  "  cenote container set-prop scratch/home quota=none");
   add_name(verb);
-  verb->add_option("KEY=VALUE", arguments->property, "the key starts with 'user.'")->required();
+  verb->add_option("KEY=VALUE", arguments->property,
+                   "quota=SIZE or none: most bytes it may hold, old versions included; quota-soft=SIZE or none: a mark "
+                   "in lists when "
+                   "it holds more; or a key of yours that starts with 'user.'")
+      ->required();
   verb->callback([=, &context] {
     context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };
   });

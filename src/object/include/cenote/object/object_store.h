@@ -12,6 +12,7 @@
 namespace cenote::object {
 
 struct Core;
+class SpaceAccount;
 
 struct ObjectStoreOptions {
   /// Values and extents up to this many bytes live in the leaf and in the log record; larger ones go to extents.
@@ -74,6 +75,9 @@ class ObjectStore {
   Task<Result<ContainerProperties>> container_properties(Uuid container);
   Task<Result<ContainerUsage>> container_usage(Uuid container);
   Task<Result<std::vector<Uuid>>> list_containers();
+  /// Charges the container's bytes to `account`, those that are stored already included, in place of whatever they were
+  /// charged to before. An update that does not fit is refused with kQuotaExceeded. One that is not there is no error.
+  void charge_to(Uuid container, std::shared_ptr<SpaceAccount> account);
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
   /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).
