@@ -85,6 +85,10 @@ Task<Result<Recovery::Outcome>> Recovery::run() {
   const Instant begin = state_.reactor.now();
   CO_CHECK_OK(co_await load());
   CO_TRY(const ChainPoint end, co_await scan_log());
+  if (const Lsn last = state_.superblock.checkpoint; last.value() > end.position) {
+    co_return failf(Code::kCorrupt, "the checkpoint holds batches up to {}, and the log ends at {}", last.value(),
+                    end.position);
+  }
   if (!state_.options.read_only) CO_CHECK_OK(co_await begin_generation(end));
   CO_CHECK_OK(co_await load_catalog());
   CO_CHECK_OK(co_await redo_log(end));
