@@ -228,6 +228,9 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "system_ceiling", 2, ceiling_key());
   seeds.add(kTarget, "system_container", 2, object::container_key(RecordKind::kContainer, kId));
   seeds.add(kTarget, "system_destroying", 2, destroying_key(store::TreeId(9)));
+  seeds.add(kTarget, "system_snapshot", 2, snapshot_key(kId, Epoch(0x1234)));
+  seeds.add(kTarget, "record_snapshot", 3, encode_snapshot());
+  seeds.add(kTarget, "record_container_snapshots", 3, encode_container({{.checksums = true}, store::TreeId(77), true}));
   seeds.add(kTarget, "record_container", 3, encode_container({{.checksums = true}, store::TreeId(77)}));
   seeds.add(kTarget, "record_number", 3, encode_number(1 << 20));
   seeds.add(kTarget, "record_destroying", 3, encode_destroying(path.single(Epoch(6))));
