@@ -8,6 +8,7 @@
 #include "containers.h"
 #include "control_store.h"
 #include "pools.h"
+#include "snapshots.h"
 
 namespace cenote::engine {
 
@@ -17,7 +18,11 @@ class ControlService {
  public:
   /// Coordinator and targets outlive it.
   ControlService(Reactor& reactor, cluster::Coordinator& coordinator, ContainerTargets& targets)
-      : store_(coordinator), containers_(store_, targets), pools_(store_, containers_, targets), turn_(reactor, 1) {}
+      : store_(coordinator),
+        containers_(store_, targets),
+        snapshots_(store_, targets),
+        pools_(store_, containers_, targets),
+        turn_(reactor, 1) {}
 
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
@@ -30,6 +35,9 @@ class ControlService {
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties, Until until);
   Task<Result<OidLease>> lease_oids(Uuid container, Until until);
+  Task<Result<SnapshotInfo>> create_snapshot(std::string pool, std::string container, std::string name, Uuid id,
+                                             Until until);
+  Task<Result<>> destroy_snapshot(std::string pool, std::string container, std::string name, Until until);
 
   Task<Result<std::vector<PoolInfo>>> list_pools() { return pools_.list(); }
   Task<Result<PoolInfo>> query_pool(std::string name) { return pools_.query(std::move(name)); }
@@ -39,6 +47,12 @@ class ControlService {
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container) {
     return containers_.query(std::move(pool), std::move(container));
   }
+  Task<Result<std::vector<SnapshotInfo>>> list_snapshots(std::string pool, std::string container) {
+    return snapshots_.list(std::move(pool), std::move(container));
+  }
+  Task<Result<SnapshotInfo>> query_snapshot(std::string pool, std::string container, std::string name) {
+    return snapshots_.query(std::move(pool), std::move(container), std::move(name));
+  }
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
   /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.
@@ -47,6 +61,7 @@ class ControlService {
  private:
   ControlStore store_;
   Containers containers_;
+  Snapshots snapshots_;
   Pools pools_;
   Semaphore turn_;
 };
