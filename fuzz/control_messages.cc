@@ -41,6 +41,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_reader<std::vector<ContainerInfo>>(text, containers_from_json);
   check_reader<CreateContainer>(text, create_container_from_json);
   check_reader<std::map<std::string, std::string>>(text, properties_from_json);
+  check_reader<SnapshotInfo>(text, snapshot_info_from_json);
+  check_reader<std::vector<SnapshotInfo>>(text, snapshots_from_json);
+  if (const auto name = snapshot_request_from_json(text))
+    ASSERT(snapshot_request_from_json(snapshot_request_to_json(*name)).has_value());
   check_names(text);
   return 0;
 }

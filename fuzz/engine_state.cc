@@ -35,6 +35,18 @@ void check_container(std::string_view text) {
   if (record) ASSERT(decode_container(kId, encode(*record)) == *record);
 }
 
+void check_snapshot(std::string_view text) {
+  const std::string key = snapshot_key(kId, "s");
+  const auto record = decode_snapshot(key, text);
+  if (record) ASSERT(decode_snapshot(key, encode(*record)) == *record);
+}
+
+void check_snapshot_key(std::string_view text) {
+  static const std::string kValue = encode(SnapshotRecord{.container = kId, .name = "s", .id = kId, .epoch = Epoch(1)});
+  const auto record = decode_snapshot(text, kValue);
+  if (record) ASSERT(decode_snapshot(snapshot_key(record->container, record->name), kValue) == *record);
+}
+
 void check_number(std::string_view text) {
   const auto number = decode_number("promised", text);
   if (number) ASSERT(decode_number("promised", std::to_string(*number)) == *number);
@@ -50,7 +62,8 @@ void check_key(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_identity, check_pool, check_container, check_number, check_key};
+  constexpr std::array kChecks = {check_identity, check_pool,     check_container,   check_number,
+                                  check_key,      check_snapshot, check_snapshot_key};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

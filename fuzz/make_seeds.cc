@@ -170,6 +170,10 @@ void control_seeds(Seeds& seeds) {
   const ContainerInfo container{
       .id = kId, .pool = kId, .label = "c", .type = "kv", .properties = {{"user.x", "\"\n"}}, .used_bytes = 9};
   const auto text = [&seeds](const char* name, std::string_view json) { seeds.put(kTarget, name, as_bytes(json)); };
+  const SnapshotInfo snapshot{.name = "s", .epoch = Epoch(0x18d0'0000'0000'0001)};
+  text("snapshot", to_json(snapshot));
+  text("snapshots", to_json(std::vector<SnapshotInfo>{snapshot, snapshot}));
+  text("create_snapshot", snapshot_request_to_json("s"));
   text("system", to_json(system));
   text("pool", to_json(pool));
   text("pools", to_json(std::vector{pool, pool}));
@@ -228,6 +232,9 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "system_ceiling", 2, ceiling_key());
   seeds.add(kTarget, "system_container", 2, object::container_key(RecordKind::kContainer, kId));
   seeds.add(kTarget, "system_destroying", 2, destroying_key(store::TreeId(9)));
+  seeds.add(kTarget, "system_snapshot", 2, snapshot_key(kId, Epoch(0x1234)));
+  seeds.add(kTarget, "record_snapshot", 3, encode_snapshot());
+  seeds.add(kTarget, "record_container_snapshots", 3, encode_container({{.checksums = true}, store::TreeId(77), true}));
   seeds.add(kTarget, "record_container", 3, encode_container({{.checksums = true}, store::TreeId(77)}));
   seeds.add(kTarget, "record_number", 3, encode_number(1 << 20));
   seeds.add(kTarget, "record_destroying", 3, encode_destroying(path.single(Epoch(6))));
@@ -256,6 +263,9 @@ void engine_seeds(Seeds& seeds) {
   const engine::ContainerRecord container{
       .id = kId, .pool = kId, .label = "c", .type = "kv", .state = engine::ContainerRecord::State::kReady};
   seeds.add_text(kTarget, "container", 2, encode(container));
+  seeds.add_text(kTarget, "snapshot", 5,
+                 encode(SnapshotRecord{.container = kId, .name = "s", .id = kId, .epoch = Epoch(1)}));
+  seeds.add_text(kTarget, "snapshot_key", 6, engine::snapshot_key(kId, "s"));
   seeds.add_text(kTarget, "number", 3, "18446744073709551615");
   seeds.add_text(kTarget, "key", 4, member_key(kId, kId));
 }

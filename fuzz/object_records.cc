@@ -112,6 +112,7 @@ void check_system_key(ByteView input) {
   RecordBytes again = container_key(key->kind, key->container);
   if (key->kind == RecordKind::kCeiling) again = ceiling_key();
   if (key->kind == RecordKind::kDestroying) again = destroying_key(key->tree);
+  if (key->kind == RecordKind::kSnapshot) again = snapshot_key(key->container, key->epoch);
   ASSERT(equal(again, input));
 }
 
@@ -119,6 +120,7 @@ void check_system_key(ByteView input) {
 void check_system_value(ByteView input) {
   if (const auto record = decode_container(input)) ASSERT(equal(encode_container(*record), input));
   if (const auto number = object::decode_number(input)) ASSERT(equal(encode_number(*number), input));
+  if (decode_snapshot(input)) ASSERT(equal(encode_snapshot(), input));
   if (const auto position = decode_destroying(input)) ASSERT(equal(encode_destroying(*position), input));
 }
 

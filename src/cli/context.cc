@@ -37,11 +37,26 @@ CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& d
   return verb;
 }
 
-Result<Container> open_container(Context& context, std::string_view name) {
+Result<Container> open_container(Context& context, std::string_view name, const std::string& snapshot) {
   TRY(const ContainerName parsed, parse_container(name));
   TRY(Client * client, context.client());
-  return client->open_container(parsed.pool, parsed.container, context.bounds());
+  TRY(Container container, client->open_container(parsed.pool, parsed.container, context.bounds()));
+  if (snapshot.empty()) return container;
+  return container.at_snapshot(snapshot, context.bounds());
 }
+
+void add_snapshot_option(CLI::App& verb, std::string& snapshot) {
+  verb.add_option("--snapshot", snapshot, "as the container was in this snapshot, not as it is")->type_name("NAME");
+}
+
+namespace {
+
+void fall_through(CLI::App& command) {
+  command.fallthrough();
+  for (CLI::App* inner : command.get_subcommands({})) fall_through(*inner);
+}
+
+}  // namespace
 
 void add_commands(CLI::App& app, Context& context) {
   add_server(app, context);
@@ -57,10 +72,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_config(app, context);
   add_completion(app, context);
   // Global flags are understood after the verb, too.
-  for (CLI::App* noun : app.get_subcommands({})) {
-    noun->fallthrough();
-    for (CLI::App* verb : noun->get_subcommands({})) verb->fallthrough();
-  }
+  for (CLI::App* noun : app.get_subcommands({})) fall_through(*noun);
 }
 
 }  // namespace cenote::cli

@@ -41,13 +41,18 @@ CLI::App* add_noun(CLI::App& app, const std::string& name, const std::string& de
 CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
                    const std::string& examples);
 
-Result<Container> open_container(Context& context, std::string_view name);
+/// With a name of a snapshot: the container as it was.
+Result<Container> open_container(Context& context, std::string_view name, const std::string& snapshot = {});
+/// The option of verbs that read.
+void add_snapshot_option(CLI::App& verb, std::string& snapshot);
 
 // One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
 void add_server(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 void add_container(CLI::App& app, Context& context);
+/// Below the noun `container`.
+void add_snapshot(CLI::App& container, Context& context);
 void add_object(CLI::App& app, Context& context);
 void add_kv(CLI::App& app, Context& context);
 void add_fs(CLI::App& app, Context& context);

@@ -75,6 +75,7 @@ Client& Container::client() const { return *state_->client; }
 
 Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_writable());
   request.container = state->info.id;
   const Scattered<const std::byte> data{std::span<const ByteView>(payload)};
   std::uint64_t announced = 0;
@@ -99,6 +100,7 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
 Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<MutableBytes> into, Until until) {
   const auto state = state_;
   request.container = state->info.id;
+  request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
@@ -130,6 +132,7 @@ Task<> Container::fetch_many(std::span<FetchItem> items, Until until) {
 Task<Result<ObjectId>> Container::allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                                   Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_writable());
   if (state->objects_left == 0) {
     CO_CHECK_OK(co_await state->lease->acquire(1, state->impl->bounded(until)));
     Result<> leased;

@@ -26,6 +26,7 @@ std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object
 
 Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_writable());
   request.container = state->info.id;
   CO_CHECK_OK(validate(request));
   Bytes body;
@@ -54,6 +55,7 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
 Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
   const auto state = state_;
   request.container = state->info.id;
+  request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
@@ -74,6 +76,7 @@ Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
 Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
   const auto state = state_;
   request.container = state->info.id;
+  request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);

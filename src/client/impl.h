@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "cenote/client/async.h"
+#include "cenote/protocol/opcodes.h"
 #include "cenote/rpc/peer.h"
 #include "cenote/runtime/scope.h"
 
@@ -43,6 +44,9 @@ struct Container::State {
   Client::Impl* impl = nullptr;
   ContainerInfo info;
   bool checksums = true;
+  /// Of a view: what it shows. Latest and nullopt otherwise.
+  Epoch epoch = kEpochLatest;
+  std::optional<SnapshotInfo> snapshot;
   // Object ids leased from the server and not handed out yet. One lease request at a time.
   std::uint64_t next_object = 0;
   std::uint64_t objects_left = 0;

@@ -123,6 +123,28 @@ Result<ObjectId> Container::allocate_object(ObjectClass object_class, KeyFlavour
   });
 }
 
+Result<SnapshotInfo> Container::create_snapshot(std::string name, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.create_snapshot(name, until); });
+}
+
+Result<std::vector<SnapshotInfo>> Container::snapshots(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client&, Until until) { return container_.snapshots(until); });
+}
+
+Result<> Container::destroy_snapshot(std::string name, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.destroy_snapshot(name, until); });
+}
+
+Result<Container> Container::at_snapshot(std::string name, CallBounds bounds) {
+  TRY(async::Container view,
+      connection_->call(bounds, [&](async::Client&, Until until) { return container_.at_snapshot(name, until); }));
+  return Container(connection_, std::move(view));
+}
+
+const std::optional<SnapshotInfo>& Container::snapshot() const { return container_.snapshot(); }
+
 Kv Container::kv(ObjectId object) { return Kv(connection_, async::Kv(container_, object)); }
 
 Array Container::array(ObjectId object, std::uint32_t chunk_bytes) {

@@ -119,6 +119,62 @@ TEST_F(AStore, UpdatesAndFetchesSeveralAkeysAtOnce) {
   EXPECT_EQ(data_back, data);
 }
 
+TEST_F(AStore, ShowsASnapshotAsItWas) {
+  {
+    auto client = open(directory_, kSmall);
+    ASSERT_TRUE(client) << client.error().message();
+    Container container = open_new_container(*client);
+    Kv kv = container.kv();
+    const ObjectId object =
+        container.allocate_object(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical).value();
+    Array array = container.array(object);
+    ASSERT_TRUE(kv.put("colour", "blue"));
+    ASSERT_TRUE(array.write(0, Bytes(3'000'000, std::byte{1})));
+    const auto made = container.create_snapshot("monday");
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ(container.create_snapshot("monday").error().code(), Code::kExists);
+    ASSERT_TRUE(kv.put("colour", "red"));
+    ASSERT_TRUE(kv.put("shape", "round"));
+    ASSERT_TRUE(array.write(500, Bytes(1000, std::byte{2})));
+    ASSERT_TRUE(array.set_size(10'000));
+
+    auto view = container.at_snapshot("monday");
+    ASSERT_TRUE(view) << view.error().message();
+    EXPECT_EQ(view->snapshot()->epoch, made->epoch);
+    EXPECT_FALSE(container.snapshot());
+    EXPECT_EQ(as_text(*view->kv().get("colour").value()), "blue");
+    EXPECT_THAT(view->kv().list()->keys, ElementsAre("colour"));
+    EXPECT_EQ(view->array(object).size(), 3'000'000u);
+    Bytes back(2000);
+    EXPECT_EQ(view->array(object).read(0, back), 2000u);
+    EXPECT_EQ(back, Bytes(2000, std::byte{1}));
+    EXPECT_EQ(as_text(*kv.get("colour").value()), "red");
+    EXPECT_EQ(array.size(), 10'000u);
+
+    const auto refused = view->kv().put("colour", "green");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), Code::kReadOnly);
+    EXPECT_THAT(refused.error().message(), HasSubstr("monday"));
+    EXPECT_EQ(view->kv().remove("colour").error().code(), Code::kReadOnly);
+    EXPECT_EQ(view->array(object).write(0, Bytes(1)).error().code(), Code::kReadOnly);
+    EXPECT_EQ(view->array(object).set_size(5).error().code(), Code::kReadOnly);
+    EXPECT_EQ(view->allocate_object(ObjectClass::kS1, KeyFlavour::kUint64, KeyFlavour::kLexical).error().code(),
+              Code::kReadOnly);
+    EXPECT_EQ(view->create_snapshot("tuesday").error().code(), Code::kReadOnly);
+    EXPECT_EQ(container.at_snapshot("tuesday").error().code(), Code::kNotFound);
+    EXPECT_EQ(container.at_snapshot("../c").error().code(), Code::kInvalidArgument);
+  }
+  auto client = open(directory_, {.create = false});
+  ASSERT_TRUE(client) << client.error().message();
+  Container container = client->open_container("pool", "things").value();
+  const auto snapshots = container.snapshots();
+  ASSERT_TRUE(snapshots && snapshots->size() == 1);
+  EXPECT_EQ(as_text(*container.at_snapshot("monday")->kv().get("colour").value()), "blue");
+  ASSERT_TRUE(container.destroy_snapshot("monday"));
+  EXPECT_EQ(container.destroy_snapshot("monday").error().code(), Code::kNotFound);
+  EXPECT_TRUE(container.snapshots()->empty());
+}
+
 TEST_F(AStore, HasItsDataAfterItWasClosedAndOpenedAgain) {
   {
     auto client = open(directory_, kSmall);

@@ -9,7 +9,7 @@
 
 namespace cenote::engine {
 
-/// A path taken apart: /v1/pools/{pool}/containers/{container}, of any depth.
+/// A path taken apart: /v1/pools/{pool}/containers/{container}/snapshots/{snapshot}, of any depth.
 struct AdminApi::Route {
   std::vector<std::string> segments;  ///< below /v1
   bool force = false;
@@ -81,6 +81,9 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 3) co_return co_await containers(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 4) co_return co_await container(std::move(route), std::move(request), until);
+  const bool in_snapshots = in_containers && route.depth() > 4 && segments[4] == "snapshots";
+  if (in_snapshots && route.depth() == 5) co_return co_await snapshots(std::move(route), std::move(request), until);
+  if (in_snapshots && route.depth() == 6) co_return co_await snapshot(std::move(route), std::move(request), until);
   co_return no_such_path(path);
 }
 
@@ -121,6 +124,24 @@ Task<Result<std::string>> AdminApi::container(Route route, AdminRequest request,
       break;
   }
   co_return wrong_method(request.path, "GET, PATCH and DELETE");
+}
+
+Task<Result<std::string>> AdminApi::snapshots(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  const std::string container = route.segments[3];
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.list_snapshots(pool, container));
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "GET and POST");
+  CO_TRY(auto name, snapshot_request_from_json(request.body));
+  co_return answer(co_await control_.create_snapshot(pool, container, std::move(name), request.new_id, until));
+}
+
+Task<Result<std::string>> AdminApi::snapshot(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  const std::string container = route.segments[3];
+  const std::string name = route.segments[5];
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.query_snapshot(pool, container, name));
+  if (request.method != AdminMethod::kDelete) co_return wrong_method(request.path, "GET and DELETE");
+  co_return answer(co_await control_.destroy_snapshot(pool, container, name, until));
 }
 
 int http_status(const Error& error) {

@@ -71,6 +71,30 @@ TEST_F(AdminApiTest, LifeOfAPoolAndAContainer) {
   EXPECT_EQ(refusal(kGet, "/v1/pools/p"), Code::kPoolNotFound);
 }
 
+TEST_F(AdminApiTest, LifeOfASnapshot) {
+  ASSERT_TRUE(call(kPost, "/v1/pools", R"({"label":"p"})"));
+  ASSERT_TRUE(call(kPost, "/v1/pools/p/containers", R"({"label":"c"})"));
+  const std::string all = "/v1/pools/p/containers/c/snapshots";
+  const auto made = call(kPost, all, R"({"name":"s","later":"ignored"})");
+  ASSERT_TRUE(made) << made.error().to_string();
+  const auto snapshot = snapshot_info_from_json(*made);
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(snapshot->name, "s");
+  EXPECT_EQ(snapshot_info_from_json(*call(kGet, all + "/s"))->epoch, snapshot->epoch);
+  EXPECT_EQ(snapshots_from_json(*call(kGet, all))->size(), 1u);
+  EXPECT_EQ(refusal(kPost, all, R"({"name":"s"})"), Code::kExists);
+  EXPECT_EQ(refusal(kPost, all, R"({"label":"s"})"), Code::kMalformed);
+  EXPECT_EQ(refusal(kPost, all, R"({"name":"a b"})"), Code::kInvalidArgument);
+  EXPECT_EQ(refusal(kGet, all + "/t"), Code::kNotFound);
+  EXPECT_EQ(refusal(kPatch, all + "/s"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kDelete, all), Code::kUnsupported);
+  EXPECT_EQ(refusal(kGet, all + "/s/x"), Code::kNotFound);
+  EXPECT_EQ(refusal(kGet, "/v1/pools/p/containers/d/snapshots"), Code::kContainerNotFound);
+  EXPECT_EQ(refusal(kDelete, all + "/s"), Code::kOk);
+  EXPECT_EQ(refusal(kDelete, all + "/s"), Code::kNotFound);
+  EXPECT_EQ(snapshots_from_json(*call(kGet, all))->size(), 0u);
+}
+
 TEST_F(AdminApiTest, DescribesTheSystem) {
   EXPECT_EQ(system_info_from_json(*call(kGet, "/v1/system"))->targets.size(), 2U);
   EXPECT_EQ(refusal(kPost, "/v1/system"), Code::kUnsupported);

@@ -22,6 +22,14 @@ class ContainerTargets {
   virtual Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) = 0;
   /// Ends the container: no request that arrives after this returned finds it. A target without it is no error.
   virtual Task<Result<>> destroy(Uuid container) = 0;
+  /// The highest epoch that any target has used or seen, or the time if it is later: no version that was answered for
+  /// is newer.
+  virtual Task<Result<Epoch>> newest_epoch() = 0;
+  /// Every target keeps what readers at `epoch` see of the container, durably, and gives no version at or below it any
+  /// more. One that does so already is no error.
+  virtual Task<Result<>> add_snapshot(Uuid container, Epoch epoch) = 0;
+  /// No target keeps it any longer. A target without it, or without the container, is no error.
+  virtual Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) = 0;
   /// Bytes stored in the container, over all targets.
   virtual Task<Result<std::uint64_t>> used_bytes(Uuid container) = 0;
   /// What pools may promise in all.

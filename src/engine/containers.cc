@@ -152,6 +152,8 @@ Task<Result<>> Containers::destroy_record(Uuid container) {
   CO_CHECK_OK(co_await without_conflict<void>([&] { return begin_destroy(container); }));
   // The tombstone is durable: from here on a crash leads to the same end.
   CO_CHECK_OK(co_await targets_.destroy(container));
+  // The targets have forgotten the snapshots with the container, and nobody finds them without it.
+  CO_CHECK_OK(co_await store_.erase_all(snapshot_prefix(container)));
   co_return co_await without_conflict<void>([&] { return finish_destroy(container); });
 }
 

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "cenote/base/format.h"
 #include "cenote/runtime/sim_reactor.h"
 #include "control_service.h"
@@ -12,6 +14,7 @@ namespace {
 /// What a client was told before the process died.
 struct Seen {
   bool pool_a = false, container_x = false, container_y_gone = false, pool_b_gone = false;
+  bool snapshot_s = false, snapshot_t_gone = false;
 };
 
 Uuid id(std::uint64_t number) { return Uuid::from_random(3, number); }
@@ -23,7 +26,13 @@ Task<Result<>> history(ControlService& control, Seen& seen) {
   CO_CHECK_OK(co_await control.create_pool({"b", 300}, id(2), until));
   CO_CHECK_OK(co_await control.create_container({"a", "x", "", {{"user.n", "1"}}}, id(3), until));
   seen.container_x = true;
+  CO_CHECK_OK(co_await control.create_snapshot("a", "x", "t", id(7), until));
+  CO_CHECK_OK(co_await control.create_snapshot("a", "x", "s", id(8), until));
+  seen.snapshot_s = true;
+  CO_CHECK_OK(co_await control.destroy_snapshot("a", "x", "t", until));
+  seen.snapshot_t_gone = true;
   CO_CHECK_OK(co_await control.create_container({"a", "y", "", {}}, id(4), until));
+  CO_CHECK_OK(co_await control.create_snapshot("a", "y", "u", id(9), until));
   CO_CHECK_OK(co_await control.create_container({"b", "z", "", {}}, id(5), until));
   CO_CHECK_OK(co_await control.lease_oids(id(4), until));
   CO_CHECK_OK(co_await control.destroy_container("a", "y", until));
@@ -76,6 +85,24 @@ class ControlCrashTest : public testing::Test {
     if (seen.pool_b_gone) {
       EXPECT_FALSE(world.block_on(node, control.query_pool("b")).has_value());
     }
+    if (seen.snapshot_s) {
+      EXPECT_TRUE(world.block_on(node, control.query_snapshot("a", "x", "s")).has_value());
+    }
+    if (seen.snapshot_t_gone) {
+      EXPECT_FALSE(world.block_on(node, control.query_snapshot("a", "x", "t")).has_value());
+    }
+    // The targets keep exactly the snapshots that a list shows.
+    for (std::size_t target = 0; target < targets_.snapshots.size(); ++target) {
+      std::set<Epoch> kept;
+      for (const auto& [container, epochs] : targets_.snapshots[target]) kept.insert(epochs.begin(), epochs.end());
+      std::set<Epoch> listed;
+      for (const char* container : {"x", "y"}) {
+        const auto snapshots = world.block_on(node, control.list_snapshots("a", container));
+        if (!snapshots) continue;
+        for (const SnapshotInfo& snapshot : *snapshots) listed.insert(snapshot.epoch);
+      }
+      EXPECT_EQ(kept, listed) << "target " << target;
+    }
     // The targets know exactly the containers that exist.
     std::size_t containers = 0;
     for (const auto& entry : state_.entries) containers += entry.first.starts_with("container/") ? 1 : 0;
@@ -101,11 +128,11 @@ TEST_F(ControlCrashTest, EveryCrashPointRecovers) {
     if (finished) break;
     ++points;
   }
-  EXPECT_GT(points, 25U);
+  EXPECT_GT(points, 45U);
 }
 
 TEST_F(ControlCrashTest, EveryCrashPointOfARecoveryRecovers) {
-  for (const std::uint64_t first : {9, 10, 13, 21, 28, 30}) {
+  for (const std::uint64_t first : {9, 10, 11, 13, 14, 19, 20, 21, 28, 30, 37, 44, 46}) {
     for (std::uint64_t fatal = 1;; ++fatal) {
       SCOPED_TRACE(fmt::format("crash at step {}, then at step {} of the recovery", first, fatal));
       state_ = {};

@@ -10,9 +10,11 @@ namespace {
 
 constexpr const char* kStates[] = {"creating", "ready", "destroying"};
 
-Result<ContainerRecord::State> decode_state(std::string_view name) {
+/// Containers and snapshots go through the same states.
+template <typename State>
+Result<State> decode_state(std::string_view name) {
   for (std::size_t number = 0; number < std::size(kStates); ++number) {
-    if (name == kStates[number]) return static_cast<ContainerRecord::State>(number);
+    if (name == kStates[number]) return static_cast<State>(number);
   }
   return failf(Code::kMalformed, "state is '{}'", printable(as_bytes(name)));
 }
@@ -39,7 +41,24 @@ Result<ContainerRecord> parse_container(const Uuid& id, std::string_view value) 
   TRY(record.label, text_field(json, "label"));
   TRY(record.type, text_field(json, "type"));
   TRY(const std::string state, text_field(json, "state"));
-  TRY(record.state, decode_state(state));
+  TRY(record.state, decode_state<ContainerRecord::State>(state));
+  return record;
+}
+
+Result<SnapshotRecord> parse_snapshot(std::string_view key, std::string_view value) {
+  SnapshotRecord record;
+  const std::size_t slash = key.rfind('/');
+  const std::size_t start = std::string_view(kSnapshotPrefix).size();
+  if (!key.starts_with(kSnapshotPrefix) || slash == std::string_view::npos || slash < start)
+    return fail(Code::kMalformed, "its key is none");
+  TRY(record.container, Uuid::parse(key.substr(start, slash - start)));
+  record.name = key.substr(slash + 1);
+  TRY(const Json json, parse_object(value));
+  TRY(record.id, uuid_field(json, "id"));
+  TRY(const std::uint64_t epoch, number_field(json, "epoch"));
+  record.epoch = Epoch(epoch);
+  TRY(const std::string state, text_field(json, "state"));
+  TRY(record.state, decode_state<SnapshotRecord::State>(state));
   return record;
 }
 
@@ -59,6 +78,12 @@ std::string encode(const ContainerRecord& record) {
                         {"state", kStates[static_cast<std::uint8_t>(record.state)]}});
 }
 
+std::string encode(const SnapshotRecord& record) {
+  return json_text(Json{{"id", record.id.to_string()},
+                        {"epoch", record.epoch.value()},
+                        {"state", kStates[static_cast<std::uint8_t>(record.state)]}});
+}
+
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value) {
   auto record = parse_pool(id, value);
   if (!record)
@@ -70,6 +95,15 @@ Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value)
   auto record = parse_container(id, value);
   if (!record) {
     return failf(Code::kCorrupt, "the record of container {} is damaged: {}", id.to_string(), record.error().message());
+  }
+  return record;
+}
+
+Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view value) {
+  auto record = parse_snapshot(key, value);
+  if (!record) {
+    return failf(Code::kCorrupt, "the record of a snapshot under '{}' is damaged: {}", printable(as_bytes(key)),
+                 record.error().message());
   }
   return record;
 }
@@ -92,6 +126,10 @@ std::string container_label_key(const Uuid& pool, std::string_view label) {
 std::string member_prefix(const Uuid& pool) { return fmt::format("member/{}/", pool.to_string()); }
 std::string member_key(const Uuid& pool, const Uuid& container) { return member_prefix(pool) + container.to_string(); }
 std::string property_prefix(const Uuid& container) { return fmt::format("property/{}/", container.to_string()); }
+std::string snapshot_prefix(const Uuid& container) { return kSnapshotPrefix + container.to_string() + "/"; }
+std::string snapshot_key(const Uuid& container, std::string_view name) {
+  return snapshot_prefix(container) + std::string(name);
+}
 std::string oid_key(const Uuid& container) { return "oid/" + container.to_string(); }
 std::string engine_key(const Uuid& engine) { return "engine/" + engine.to_string(); }
 

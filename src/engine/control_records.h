@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 
@@ -18,6 +19,7 @@ namespace cenote::engine {
 //   container-label/<pool>/<label>   the container's UUID
 //   member/<pool>/<container>        empty: the containers of a pool
 //   property/<container>/<name>      value of a property
+//   snapshot/<container>/<name>      SnapshotRecord
 //   oid/<container>           first object number that was never leased
 //   engine/<engine>           number of this engine's starts
 
@@ -44,11 +46,28 @@ struct ContainerRecord {
   friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
 };
 
+struct SnapshotRecord {
+  enum class State : std::uint8_t {
+    kCreating,  ///< some targets may not have it yet; nobody was told that it exists
+    kReady,
+    kDestroying,  ///< some targets may still have it; nobody sees it any more
+  };
+  Uuid container;
+  std::string name;
+  Uuid id;  ///< of the request that made it
+  Epoch epoch;
+  State state = State::kCreating;
+  friend bool operator==(const SnapshotRecord&, const SnapshotRecord&) = default;
+};
+
 std::string encode(const PoolRecord& record);
 std::string encode(const ContainerRecord& record);
+std::string encode(const SnapshotRecord& record);
 /// kCorrupt naming the record; `id` is the one its key names.
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value);
 Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value);
+/// Container and name come from the key.
+Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view value);
 /// A decimal number kept under `key`.
 Result<std::uint64_t> decode_number(std::string_view key, std::string_view value);
 
@@ -62,6 +81,9 @@ std::string container_label_key(const Uuid& pool, std::string_view label);
 std::string member_prefix(const Uuid& pool);
 std::string member_key(const Uuid& pool, const Uuid& container);
 std::string property_prefix(const Uuid& container);
+inline constexpr const char* kSnapshotPrefix = "snapshot/";
+std::string snapshot_prefix(const Uuid& container);
+std::string snapshot_key(const Uuid& container, std::string_view name);
 std::string oid_key(const Uuid& container);
 std::string engine_key(const Uuid& engine);
 /// The UUID that a key ends with.

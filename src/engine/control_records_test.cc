@@ -16,6 +16,12 @@ TEST(ControlRecords, SurviveTheirText) {
     const ContainerRecord container{.id = kId, .pool = kId, .label = "c", .type = "kv", .state = state};
     EXPECT_EQ(decode_container(kId, encode(container)), container);
   }
+  for (const auto state :
+       {SnapshotRecord::State::kCreating, SnapshotRecord::State::kReady, SnapshotRecord::State::kDestroying}) {
+    const SnapshotRecord snapshot{
+        .container = kId, .name = "s:1", .id = Uuid::from_random(5, 6), .epoch = Epoch(UINT64_MAX), .state = state};
+    EXPECT_EQ(decode_snapshot(snapshot_key(kId, "s:1"), encode(snapshot)), snapshot);
+  }
   EXPECT_EQ(decode_number("promised", "18446744073709551615"), UINT64_MAX);
   EXPECT_EQ(id_of_key(member_key(Uuid::from_random(3, 4), kId)), kId);
 }
@@ -34,6 +40,18 @@ TEST(ControlRecords, DamageNamesTheRecord) {
       kId, R"({"pool":"11111111-1111-4111-8111-111111111111","label":"c","type":"kv","state":"gone"})");
   ASSERT_FALSE(container.has_value());
   EXPECT_NE(container.error().message().find("gone"), std::string::npos) << container.error().message();
+  const std::string snapshot = R"({"id":"11111111-1111-4111-8111-111111111111","epoch":5,"state":"ready"})";
+  EXPECT_TRUE(decode_snapshot(snapshot_key(kId, "s"), snapshot));
+  for (const char* key :
+       {"", "snapshot/", "snapshot/x", "snapshot/x/y", "container/11111111-1111-4111-8111-111111111111/s"})
+    EXPECT_EQ(decode_snapshot(key, snapshot).error(), Code::kCorrupt) << key;
+  for (const char* text : {"", "{}", R"({"id":"x","epoch":5,"state":"ready"})",
+                           R"({"id":"11111111-1111-4111-8111-111111111111","epoch":-5,"state":"ready"})",
+                           R"({"id":"11111111-1111-4111-8111-111111111111","epoch":5,"state":"gone"})"}) {
+    const auto damaged = decode_snapshot(snapshot_key(kId, "s"), text);
+    ASSERT_FALSE(damaged) << text;
+    EXPECT_NE(damaged.error().message().find(kId.to_string()), std::string::npos) << damaged.error().message();
+  }
   for (const char* text : {"", "x", "-1", "1 ", "18446744073709551616"}) {
     EXPECT_FALSE(decode_number("promised", text).has_value()) << text;
   }

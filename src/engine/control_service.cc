@@ -23,6 +23,7 @@ class Turn {
 
 Task<Result<>> ControlService::resume() {
   CO_CHECK_OK(co_await containers_.resume());
+  CO_CHECK_OK(co_await snapshots_.resume());
   co_return co_await pools_.resume();
 }
 
@@ -63,7 +64,22 @@ Task<Result<OidLease>> ControlService::lease_oids(Uuid container, Until until) {
   co_return co_await containers_.lease_oids(container);
 }
 
+Task<Result<SnapshotInfo>> ControlService::create_snapshot(std::string pool, std::string container, std::string name,
+                                                           Uuid id, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await snapshots_.create(std::move(pool), std::move(container), std::move(name), id);
+}
+
+Task<Result<>> ControlService::destroy_snapshot(std::string pool, std::string container, std::string name,
+                                                Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await snapshots_.destroy(std::move(pool), std::move(container), std::move(name));
+}
+
 Task<Result<>> ControlService::check() {
+  CO_CHECK_OK(co_await snapshots_.check());
   CO_TRY(const auto pools, co_await store_.pools());
   CO_TRY(const auto containers, co_await store_.containers());
   CO_TRY(const auto promised, co_await store_.number(kPromisedKey));

@@ -8,6 +8,7 @@
 #include "containers.h"
 #include "control_store.h"
 #include "pools.h"
+#include "snapshots.h"
 
 namespace cenote::engine {
 
@@ -19,6 +20,7 @@ class ControlService {
   ControlService(Reactor& reactor, cluster::Coordinator& coordinator, ContainerTargets& targets)
       : store_(coordinator),
         containers_(store_, targets, accounts_),
+        snapshots_(store_, targets),
         pools_(store_, containers_, targets, accounts_),
         turn_(reactor, 1) {}
 
@@ -33,6 +35,9 @@ class ControlService {
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties, Until until);
   Task<Result<OidLease>> lease_oids(Uuid container, Until until);
+  Task<Result<SnapshotInfo>> create_snapshot(std::string pool, std::string container, std::string name, Uuid id,
+                                             Until until);
+  Task<Result<>> destroy_snapshot(std::string pool, std::string container, std::string name, Until until);
 
   Task<Result<std::vector<PoolInfo>>> list_pools() { return pools_.list(); }
   Task<Result<PoolInfo>> query_pool(std::string name) { return pools_.query(std::move(name)); }
@@ -41,6 +46,12 @@ class ControlService {
   }
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container) {
     return containers_.query(std::move(pool), std::move(container));
+  }
+  Task<Result<std::vector<SnapshotInfo>>> list_snapshots(std::string pool, std::string container) {
+    return snapshots_.list(std::move(pool), std::move(container));
+  }
+  Task<Result<SnapshotInfo>> query_snapshot(std::string pool, std::string container, std::string name) {
+    return snapshots_.query(std::move(pool), std::move(container), std::move(name));
   }
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
@@ -51,6 +62,7 @@ class ControlService {
   ControlStore store_;
   SpaceAccounts accounts_;
   Containers containers_;
+  Snapshots snapshots_;
   Pools pools_;
   Semaphore turn_;
 };

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "cenote/base/format.h"
 #include "cenote/runtime/sim_reactor.h"
 #include "memory_coordinator.h"
@@ -230,6 +232,122 @@ TEST_F(ControlServiceTest, ADamagedRecordIsNamed) {
   ASSERT_FALSE(query.has_value());
   EXPECT_EQ(query.error(), Code::kCorrupt);
   EXPECT_NE(query.error().message().find(pool->id.to_string()), std::string::npos);
+}
+
+class SnapshotsTest : public ControlServiceTest {
+ protected:
+  SnapshotsTest() {
+    EXPECT_TRUE(create_pool("a", 100, 1));
+    container_ = create_container("a", "c", 2)->id;
+  }
+  Result<SnapshotInfo> create(const std::string& name, std::uint64_t number) {
+    return wait(control_.create_snapshot("a", "c", name, id(number), Until::forever()));
+  }
+  Result<> destroy(const std::string& name) {
+    return wait(control_.destroy_snapshot("a", "c", name, Until::forever()));
+  }
+  std::vector<std::string> names() {
+    std::vector<std::string> names;
+    for (const SnapshotInfo& snapshot : *wait(control_.list_snapshots("a", "c"))) names.push_back(snapshot.name);
+    return names;
+  }
+  std::set<Epoch> kept(std::size_t target) { return targets_.snapshots[target][container_]; }
+
+  Uuid container_;
+};
+
+TEST_F(SnapshotsTest, ReachEveryTargetWithOneEpochAndLeaveEveryTarget) {
+  targets_.clock = Epoch(5000);
+  const auto first = create("monday", 3);
+  ASSERT_TRUE(first) << first.error().to_string();
+  EXPECT_GT(first->epoch, Epoch(5000)) << "above all that any target has answered for";
+  const auto second = create("before:tuesday", 4);
+  ASSERT_TRUE(second);
+  EXPECT_GT(second->epoch, first->epoch);
+  EXPECT_EQ(names(), (std::vector<std::string>{"before:tuesday", "monday"}));
+  for (const std::size_t target : {0, 1}) EXPECT_EQ(kept(target), (std::set{first->epoch, second->epoch}));
+  EXPECT_EQ(wait(control_.query_snapshot("a", "c", "monday"))->epoch, first->epoch);
+  expect_consistent();
+  EXPECT_TRUE(destroy("monday"));
+  EXPECT_EQ(destroy("monday").error(), Code::kNotFound);
+  EXPECT_EQ(wait(control_.query_snapshot("a", "c", "monday")).error(), Code::kNotFound);
+  for (const std::size_t target : {0, 1}) EXPECT_EQ(kept(target), std::set{second->epoch});
+  EXPECT_TRUE(create("monday", 5)) << "the name is free again";
+  expect_consistent();
+}
+
+TEST_F(SnapshotsTest, NamesAreUniqueAndRepeatedRequestsAreNotExecutedAgain) {
+  const auto first = create("s", 3);
+  const auto again = create("s", 3);
+  ASSERT_TRUE(first && again);
+  EXPECT_EQ(first->epoch, again->epoch);
+  EXPECT_EQ(create("s", 4).error(), Code::kExists);
+  EXPECT_EQ(kept(0).size(), 1u);
+  for (const char* name : {"", "a/b", "white space", "\xff", "0d9c9f3e-6f0a-4c0b-8a3e-3f1d0e9b7a11"})
+    EXPECT_EQ(create(name, 5).error(), Code::kInvalidArgument) << name;
+  EXPECT_EQ(create(std::string(kMaxLabelBytes + 1, 'x'), 5).error(), Code::kInvalidArgument);
+  EXPECT_EQ(wait(control_.create_snapshot("a", "d", "s", id(6), Until::forever())).error(), Code::kContainerNotFound);
+  EXPECT_EQ(wait(control_.create_snapshot("b", "c", "s", id(6), Until::forever())).error(), Code::kPoolNotFound);
+  expect_consistent();
+}
+
+TEST_F(SnapshotsTest, OneThatATargetCannotTakeLeavesNothing) {
+  int told = 0;
+  targets_.before = [&told]() -> Result<> {
+    if (++told != 2) return {};
+    return fail(Code::kNoSpace, "full");
+  };
+  const auto refused = create("s", 3);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Code::kNoSpace);
+  EXPECT_TRUE(names().empty());
+  for (const std::size_t target : {0, 1}) EXPECT_TRUE(kept(target).empty());
+  EXPECT_TRUE(create("s", 3)) << "the same request again";
+  expect_consistent();
+}
+
+// Targets fail at first to add it, then to remove it again: what is left under the name is nobody's.
+TEST_F(SnapshotsTest, OneThatCouldNotBeUndoneMakesRoomForAnother) {
+  int told = 0;
+  targets_.before = [&told]() -> Result<> {
+    if (++told < 2) return {};
+    return fail(Code::kIoError, "broken");
+  };
+  EXPECT_EQ(create("s", 3).error(), Code::kIoError);
+  EXPECT_EQ(kept(0).size(), 1u);
+  EXPECT_TRUE(names().empty());
+  EXPECT_EQ(wait(control_.query_snapshot("a", "c", "s")).error(), Code::kNotFound);
+  targets_.before = [] { return Result<>(); };
+  const auto made = create("s", 4);
+  ASSERT_TRUE(made) << made.error().to_string();
+  for (const std::size_t target : {0, 1}) EXPECT_EQ(kept(target), std::set{made->epoch});
+  expect_consistent();
+}
+
+TEST_F(SnapshotsTest, GoWithTheirContainer) {
+  for (std::uint64_t number = 0; number < 150; ++number) ASSERT_TRUE(create(fmt::format("s{}", number), 10 + number));
+  EXPECT_TRUE(wait(control_.destroy_container("a", "c", Until::forever())));
+  for (const std::size_t target : {0, 1}) EXPECT_TRUE(kept(target).empty());
+  for (const auto& [key, entry] : state_.entries) EXPECT_FALSE(key.starts_with("snapshot/")) << key;
+  EXPECT_TRUE(create_container("a", "c", 3));
+  EXPECT_TRUE(names().empty());
+  expect_consistent();
+}
+
+TEST_F(SnapshotsTest, HaveABound) {
+  for (std::uint64_t number = 0; number < object::kMaxSnapshots; ++number) {
+    const SnapshotRecord record{container_, fmt::format("s{}", number), id(10 + number), Epoch(1 + number),
+                                SnapshotRecord::State::kReady};
+    cluster::Transaction change;
+    change.put(snapshot_key(container_, record.name), encode(record));
+    ASSERT_TRUE(wait(coordinator_.commit(std::move(change))));
+  }
+  const auto refused = create("one-more", 3);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(destroy("s7"));
+  EXPECT_TRUE(create("one-more", 3));
+  expect_consistent();
 }
 
 }  // namespace

@@ -84,6 +84,35 @@ Task<Result<std::vector<Uuid>>> ControlStore::members(Uuid pool) {
   co_return ids;
 }
 
+Task<Result<std::optional<Versioned<SnapshotRecord>>>> ControlStore::snapshot(Uuid container, std::string name) {
+  const std::string key = snapshot_key(container, name);
+  CO_TRY(const auto entry, co_await coordinator_.get(key));
+  if (!entry) co_return std::optional<Versioned<SnapshotRecord>>();
+  CO_TRY(auto record, decode_snapshot(key, entry->value));
+  co_return std::optional(Versioned<SnapshotRecord>{std::move(record), entry->modified});
+}
+
+Task<Result<std::vector<SnapshotRecord>>> ControlStore::snapshots(std::string prefix) {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, std::move(prefix)));
+  std::vector<SnapshotRecord> records;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(auto record, decode_snapshot(entry.key, entry.value));
+    records.push_back(std::move(record));
+  }
+  co_return records;
+}
+
+Task<Result<>> ControlStore::erase_all(std::string prefix) {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, std::move(prefix)));
+  for (std::size_t next = 0; next < entries.size();) {
+    cluster::Transaction change;
+    for (; next < entries.size() && change.changes().size() < cluster::kMaxTransactionOperations; ++next)
+      change.erase(entries[next].key);
+    CO_CHECK_OK(co_await coordinator_.commit(std::move(change)));
+  }
+  co_return Result<>();
+}
+
 Task<Result<Versioned<std::uint64_t>>> ControlStore::number(std::string key) {
   CO_TRY(const auto entry, co_await coordinator_.get(key));
   if (!entry) co_return Versioned<std::uint64_t>{0, Revision(0)};

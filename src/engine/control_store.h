@@ -35,6 +35,12 @@ class ControlStore {
   Task<Result<std::vector<ContainerRecord>>> containers();
   /// The containers of a pool, tombstones included.
   Task<Result<std::vector<Uuid>>> members(Uuid pool);
+  /// Whatever its state.
+  Task<Result<std::optional<Versioned<SnapshotRecord>>>> snapshot(Uuid container, std::string name);
+  /// Those below a prefix, whatever their state, by container and name.
+  Task<Result<std::vector<SnapshotRecord>>> snapshots(std::string prefix);
+  /// Removes everything below a prefix, in as many transactions as it takes.
+  Task<Result<>> erase_all(std::string prefix);
   /// A number that is 0 while nobody has written it.
   Task<Result<Versioned<std::uint64_t>>> number(std::string key);
 

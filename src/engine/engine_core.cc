@@ -63,6 +63,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
                         std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
+  Task<Result<Epoch>> newest_epoch() override;
+  Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
+  Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
@@ -368,6 +371,17 @@ Task<Result<>> destroy_at(Target& target, Uuid container) {
   co_return destroyed;
 }
 
+Task<Result<>> remove_snapshot_at(Target& target, Uuid container, Epoch epoch) {
+  auto removed = co_await target.objects().remove_snapshot(container, epoch);
+  if (!removed && removed.error() == Code::kContainerNotFound) co_return Result<>();
+  co_return removed;
+}
+
+Task<Result<>> read_clock_at(Target& target, Epoch& epoch) {
+  epoch = target.objects().now();
+  co_return Result<>();
+}
+
 Task<Result<>> measure_at(Target& target, Uuid container, std::uint64_t& bytes) {
   const auto usage = co_await target.objects().container_usage(container);
   // One that is being created or destroyed may be unknown here.
@@ -403,6 +417,22 @@ Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
   static_cast<void>(
       co_await on_all_reactors([&](std::size_t index) { return forget_at(*reactors[index], container); }));
   co_return co_await on_all_targets([=](Target& target) { return destroy_at(target, container); });
+}
+
+Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
+  std::vector<Epoch> seen(targets.size());
+  CO_CHECK_OK(co_await on_all_targets([&](Target& target) { return read_clock_at(target, seen[target.index()]); }));
+  Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
+  for (const Epoch epoch : seen) newest = std::max(newest, epoch);
+  co_return newest;
+}
+
+Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().add_snapshot(container, epoch); });
+}
+
+Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
+  co_return co_await on_all_targets([=](Target& target) { return remove_snapshot_at(target, container, epoch); });
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {

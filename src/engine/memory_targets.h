@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "container_targets.h"
@@ -11,13 +12,15 @@ namespace cenote::engine {
 /// Containers of several targets in memory; for tests. Outlives the process that it is used by.
 class MemoryTargets final : public ContainerTargets {
  public:
-  explicit MemoryTargets(std::size_t count) : containers(count) {}
+  explicit MemoryTargets(std::size_t count) : containers(count), snapshots(count) {}
 
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
   std::uint64_t capacity = 1000;
   std::uint64_t used = 0;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;
+  std::vector<std::map<Uuid, std::set<Epoch>>> snapshots;
+  Epoch clock{1000};
 
   std::map<Uuid, std::shared_ptr<object::SpaceAccount>> accounts;
 
@@ -38,8 +41,25 @@ class MemoryTargets final : public ContainerTargets {
     for (auto& target : containers) {
       CO_CHECK_OK(before());
       target.erase(container);
+      snapshots[static_cast<std::size_t>(&target - containers.data())].erase(container);
     }
     accounts.erase(container);
+    co_return Result<>();
+  }
+  Task<Result<Epoch>> newest_epoch() override { co_return clock; }
+  Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override {
+    clock = std::max(clock, epoch);
+    for (auto& target : snapshots) {
+      CO_CHECK_OK(before());
+      target[container].insert(epoch);
+    }
+    co_return Result<>();
+  }
+  Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override {
+    for (auto& target : snapshots) {
+      CO_CHECK_OK(before());
+      target[container].erase(epoch);
+    }
     co_return Result<>();
   }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override {

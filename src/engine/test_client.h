@@ -70,8 +70,9 @@ class TestClient {
   }
 
   /// The value of `put`; kNotFound when there is none.
-  Task<Result<Bytes>> get(Uuid container, ObjectId object, std::string dkey) {
+  Task<Result<Bytes>> get(Uuid container, ObjectId object, std::string dkey, Epoch epoch = kEpochLatest) {
     FetchRequest fetch;
+    fetch.epoch = epoch;
     fetch.container = container;
     fetch.object = object;
     fetch.dkey = as_bytes(dkey);

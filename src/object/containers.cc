@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <span>
 
 #include "cenote/base/format.h"
 #include "core.h"
@@ -22,13 +23,31 @@ Result<> create(Core& core, const Uuid& id, ContainerProperties properties, stor
   return {};
 }
 
-Result<> destroy(Core& core, const Uuid& id, store::View& view) {
+/// Removes the newest snapshots of a container that is being destroyed, as many as one batch takes together with what
+/// else goes.
+void take_snapshots(Core& core, Container& container, std::size_t count) {
+  for (const Epoch epoch : std::span(container.snapshots).last(count))
+    core.batch.erase(core.system_tree, snapshot_key(container.id, epoch));
+}
+
+/// True: it is gone. False: some of its snapshots are.
+Result<bool> destroy(Core& core, const Uuid& id, store::View& view) {
+  constexpr std::size_t kSnapshotsPerBatch = 200;
+  static_assert(kSnapshotsPerBatch + 8 <= store::kMaxBatchEntries);
   const auto found = core.containers.find(id);
   if (found == core.containers.end())
     return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
-  const store::TreeId tree = found->second.tree;
+  Container& container = found->second;
+  const store::TreeId tree = container.tree;
   core.batch.clear();
   core.batch.set_space_class(store::SpaceClass::kReclaim);
+  const std::size_t snapshots = std::min(container.snapshots.size(), kSnapshotsPerBatch);
+  take_snapshots(core, container, snapshots);
+  if (snapshots < container.snapshots.size()) {
+    TRY(container.lsn, view.apply(core.batch));
+    container.snapshots.resize(container.snapshots.size() - snapshots);
+    return false;
+  }
   for (const RecordKind kind : {RecordKind::kContainer, RecordKind::kUsage, RecordKind::kBound})
     core.batch.erase(core.system_tree, container_key(kind, id));
   core.batch.put(core.system_tree, destroying_key(tree), encode_destroying({}));
@@ -36,7 +55,7 @@ Result<> destroy(Core& core, const Uuid& id, store::View& view) {
   if (found->second.account) found->second.account->refund(found->second.logical_bytes);
   core.containers.erase(found);
   core.destroying.emplace(tree, Bytes());
-  return {};
+  return true;
 }
 
 /// Gives back the extents of some entries of a destroyed container and remembers, in the same batch, where to go on;
@@ -98,7 +117,12 @@ Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties propert
 }
 
 Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen) {
-  auto result = co_await core.store.run([&core, &id](store::View& view) { return destroy(core, id, view); });
+  Result<> result;
+  for (bool done = false; result && !done;) {
+    auto step = co_await core.store.run([&core, &id](store::View& view) { return destroy(core, id, view); });
+    done = step.value_or(false);
+    if (!step) result = fail(std::move(step).error());
+  }
   seen = std::max(seen, core.containers_lsn);
   co_return result;
 }

@@ -65,6 +65,11 @@ Task<Result<>> Core::settle(store::Lsn seen) {
   co_return co_await store.durable(seen);
 }
 
+void Core::put_container(const Container& container, bool has_snapshots) {
+  batch.put(system_tree, container_key(RecordKind::kContainer, container.id),
+            encode_container({container.properties, container.tree, has_snapshots}));
+}
+
 void Core::put_usage(const Container& container, std::int64_t added_bytes) {
   if (added_bytes == 0) return;
   const std::uint64_t bytes = container.logical_bytes + static_cast<std::uint64_t>(added_bytes);
@@ -108,7 +113,7 @@ Result<AkeyState> AkeyLookup::state() {
 }
 
 Result<> check_bound(const Container& container, Epoch epoch) {
-  if (epoch >= container.bound) return {};
+  if (epoch >= container.bound || container.is_snapshot(epoch)) return {};
   return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged; read a later one",
                epoch.value(), container.bound.value());
 }
@@ -138,6 +143,9 @@ void Core::check_invariants() const {
     ASSERT(container.id == id);
     ASSERT(!destroying.contains(container.tree));
     ASSERT(container.bound <= clock.last());
+    ASSERT(std::ranges::is_sorted(container.snapshots) && container.snapshots.size() <= kMaxSnapshots);
+    ASSERT(container.snapshots.empty() || container.snapshots.back() <= clock.last());
+    ASSERT(container.snapshots.empty() || container.snapshots.back() <= clock.ceiling());
   }
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "akey_cache.h"
 #include "cenote/object/object_store.h"
@@ -27,13 +29,23 @@ struct Container {
   store::Lsn lsn;                   ///< of the last batch that changed it
   /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
   std::shared_ptr<SpaceAccount> account;
+  std::vector<Epoch> snapshots;     ///< ascending: epochs whose readers see what they always saw
+  std::uint64_t releases = 0;       ///< snapshots that were removed since the store opened
 
   void note_change(Epoch epoch) {
     changed = epoch;
     if (unmerged == kEpochZero) unmerged = epoch;
   }
-  /// A pass of aggregation has covered everything up to `upto`.
-  void merged(Epoch upto) { unmerged = changed > upto ? Epoch(upto.value() + 1) : kEpochZero; }
+  bool is_snapshot(Epoch epoch) const { return std::ranges::binary_search(snapshots, epoch); }
+  /// A snapshot went: what only it needed waits for a pass, which must not be one that began before.
+  void note_release(Epoch snapshot) {
+    ++releases;
+    unmerged = unmerged == kEpochZero ? snapshot : std::min(unmerged, snapshot);
+  }
+  /// A pass of aggregation that began after `releases_before` releases has covered everything up to `upto`.
+  void merged(Epoch upto, std::uint64_t releases_before) {
+    if (releases == releases_before) unmerged = changed > upto ? Epoch(upto.value() + 1) : kEpochZero;
+  }
 };
 
 /// What the operations of one target share. All of it is used on the store's reactor only.
@@ -83,6 +95,7 @@ struct Core {
     std::optional<Epoch> ceiling;
   };
   void stamp(const Container& container, Stamp& stamp);
+  void put_container(const Container& container, bool has_snapshots);
   void put_usage(const Container& container, std::int64_t added_bytes);
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Entries that `stamp` adds at most.
@@ -136,6 +149,8 @@ class ForegroundGuard {
 // One file per operation. Each sets `seen` to what its answer depends on, errors included; the caller settles it.
 Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, store::Lsn& seen);
 Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen);
+Task<Result<>> add_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
+Task<Result<>> remove_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
 Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
 Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
@@ -146,7 +161,7 @@ Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until un
 /// Makes `epoch` one that may be read at: not below the container's bound, not in the future beyond clock error, and
 /// below every later update, also after a restart. Latest is always fine.
 Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen);
-/// kEpochTooOld below the container's bound. Inside the attempt that reads.
+/// kEpochTooOld below the container's bound, unless it is a snapshot's. Inside the attempt that reads.
 Result<> check_bound(const Container& container, Epoch epoch);
 
 /// Loads the system tree and the request results; creates both in an empty store.

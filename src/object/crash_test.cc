@@ -1,3 +1,6 @@
+#include <map>
+#include <set>
+
 #include "cenote/object/examine.h"
 #include "cenote/runtime/scope.h"
 #include "target_test_kit.h"
@@ -13,6 +16,10 @@ const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, K
 struct Progress {
   std::array<std::uint64_t, kWorkers> started{}, acknowledged{};
   bool done = false;
+  /// Snapshots that were acknowledged, each with what it shows of every worker, and the one in the making or going.
+  using Shown = std::array<std::uint64_t, kWorkers>;
+  std::map<std::uint64_t, Shown> snapshots;
+  std::optional<std::uint64_t> in_doubt;
 };
 
 /// What the medium would hold if the power had failed before one device write, and what had been answered by then.
@@ -82,8 +89,8 @@ Task<> work(TestTarget& target, std::uint32_t worker, std::uint64_t count, Progr
   }
 }
 
-FetchRequest fetch_of(const TestTarget& target, std::uint32_t worker) {
-  FetchRequest request = target.fetch_single(kObject, key_of(worker), key_of(kAkeys[0]));
+FetchRequest fetch_of(const TestTarget& target, std::uint32_t worker, Epoch epoch = kEpochLatest) {
+  FetchRequest request = target.fetch_single(kObject, key_of(worker), key_of(kAkeys[0]), epoch);
   request.akeys[0].max_bytes = 10'000;
   request.akeys.push_back({.akey = key_of(kAkeys[1]), .ranges = {}, .max_bytes = 10'000});
   request.akeys.push_back({.akey = key_of(kAkeys[2]),
@@ -124,12 +131,41 @@ Task<> watch(TestTarget& target, std::uint32_t worker, Progress& progress) {
   }
 }
 
+/// Makes snapshots and removes them again, three at a time. What each shows is read when it was made and must stay.
+Task<> keep_snapshots(TestTarget& target, Progress& progress) {
+  while (!progress.done) {
+    const Epoch epoch(target.objects->now().value() + 1);
+    const Progress before = progress;
+    progress.in_doubt = epoch.value();
+    const auto added = co_await target.objects->add_snapshot(target.container, epoch);
+    EXPECT_TRUE(added) << added.error().to_string();
+    Progress::Shown shown{};
+    for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
+      const auto fetched = co_await target.objects->fetch(fetch_of(target, worker, epoch), Until::forever());
+      EXPECT_TRUE(fetched) << fetched.error().to_string();
+      if (!fetched) co_return;
+      const auto number = effect_in(*fetched, worker, before.acknowledged[worker], progress.started[worker]);
+      EXPECT_TRUE(number) << "snapshot of a mixture";
+      shown[worker] = number.value_or(0);
+    }
+    progress.snapshots.emplace(epoch.value(), shown);
+    progress.in_doubt.reset();
+    co_await target.node.sleep_for(std::chrono::microseconds(200));
+    if (progress.snapshots.size() < 3) continue;
+    progress.in_doubt = progress.snapshots.begin()->first;
+    progress.snapshots.erase(progress.snapshots.begin());
+    EXPECT_TRUE(co_await target.objects->remove_snapshot(target.container, Epoch(*progress.in_doubt)));
+    progress.in_doubt.reset();
+  }
+}
+
 Task<> work_all(TestTarget& target, std::uint64_t count, Progress& progress) {
   Scope workers(target.node), watchers(target.node);
   for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
     workers.spawn(work(target, worker, count, progress));
     watchers.spawn(watch(target, worker, progress));
   }
+  watchers.spawn(keep_snapshots(target, progress));
   co_await workers.drain();
   progress.done = true;
   co_await watchers.drain();
@@ -156,6 +192,31 @@ void examine(TestTarget& target) {
   ASSERT_TRUE(report) << report.error().to_string();
   EXPECT_TRUE(report->recovered);
   EXPECT_EQ(report->verified_bytes, report->inline_bytes + report->stored_bytes);
+}
+
+/// Those that were acknowledged are there and show what they showed, before and after aggregation; then they go.
+void verify_snapshots(TestTarget& target, const Progress& progress) {
+  for (const bool merged : {false, true}) {
+    if (merged) ASSERT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
+    for (const auto& [epoch, shown] : progress.snapshots) {
+      for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
+        const auto fetched = target.fetch(fetch_of(target, worker, Epoch(epoch)));
+        ASSERT_TRUE(fetched) << fetched.error().to_string();
+        EXPECT_TRUE(effect_in(*fetched, worker, shown[worker], shown[worker]))
+            << "snapshot " << epoch << " shows something else of worker " << worker;
+      }
+    }
+  }
+  const auto listed = target.block_on(target.objects->list_snapshots(target.container));
+  ASSERT_TRUE(listed);
+  std::set<std::uint64_t> epochs;
+  for (const Epoch epoch : *listed) epochs.insert(epoch.value());
+  if (progress.in_doubt) epochs.erase(*progress.in_doubt);
+  EXPECT_EQ(epochs.size(), progress.snapshots.size());
+  for (const Epoch epoch : *listed)
+    EXPECT_TRUE(target.block_on(target.objects->remove_snapshot(target.container, epoch)));
+  EXPECT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
+  target.check();
 }
 
 void verify(Image& image, std::uint64_t seed) {
@@ -186,6 +247,7 @@ void verify(Image& image, std::uint64_t seed) {
     EXPECT_EQ(again->epoch, reply->epoch);
   }
   target.check();
+  verify_snapshots(target, image.progress);
 }
 
 class CrashTest : public testing::TestWithParam<std::uint64_t> {};

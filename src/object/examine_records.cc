@@ -11,12 +11,13 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
   switch (key.kind) {
     case RecordKind::kCeiling: {
       TRY(const std::uint64_t ceiling, decode_number(value));
-      static_cast<void>(ceiling);
+      records.ceiling = Epoch(ceiling);
       return {};
     }
     case RecordKind::kContainer: {
       TRY(const ContainerRecord record, decode_container(value));
       records.trees[record.tree].container = key.container;
+      records.trees[record.tree].has_snapshots = record.has_snapshots;
       containers[key.container] = record.tree;
       return {};
     }
@@ -30,6 +31,17 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
       if (key.kind == RecordKind::kUsage) records.trees[found->second].usage = number;
       return {};
     }
+    case RecordKind::kSnapshot: {
+      CHECK_OK(decode_snapshot(value));
+      const auto found = containers.find(key.container);
+      if (found == containers.end())
+        return failf(Code::kCorrupt, "the system tree has a snapshot of container {}, but not the container",
+                     key.container.to_string());
+      ++records.trees[found->second].snapshots;
+      if (key.epoch <= records.ceiling) return {};
+      return failf(Code::kCorrupt, "container {} has a snapshot of epoch {}, which lies above the clock's ceiling {}",
+                   key.container.to_string(), key.epoch.value(), records.ceiling.value());
+    }
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));
       records.destroying[key.tree] = to_bytes(position);
@@ -37,6 +49,16 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
     }
   }
   return {};
+}
+
+/// What the record of a container says of its snapshots against those there are.
+void check_snapshots(TargetRecords& records) {
+  for (const auto& [tree, owner] : records.trees) {
+    if (owner.has_snapshots == (owner.snapshots > 0) && owner.snapshots <= kMaxSnapshots) continue;
+    records.flaws.push_back(fmt::format("container {} has {} snapshots, its record says {}",
+                                        owner.container.to_string(), owner.snapshots,
+                                        owner.has_snapshots ? "at least one" : "none"));
+  }
 }
 
 }  // namespace
@@ -57,6 +79,7 @@ Task<TargetRecords> read_records(store::Examination& examination, store::TreeWal
         records.flaws.push_back(taken.error().message());
     }
   }
+  check_snapshots(records);
   co_return records;
 }
 

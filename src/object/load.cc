@@ -37,6 +37,15 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
       }
       return {};
     }
+    case RecordKind::kSnapshot: {
+      const auto found = core.containers.find(key.container);
+      if (found == core.containers.end())
+        return fail(Code::kCorrupt, "the system tree has a snapshot of container " + key.container.to_string() +
+                                        ", but not the container");
+      CHECK_OK(decode_snapshot(value));
+      found->second.snapshots.push_back(key.epoch);
+      return {};
+    }
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));
       core.destroying[key.tree] = to_bytes(position);

@@ -1,6 +1,7 @@
 #include "merge.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "cenote/base/codec.h"
 
@@ -33,7 +34,30 @@ Result<KeyPath> path_of_akey(ByteView prefix) {
   return path_of(parsed);
 }
 
+/// The key of an entry of an object, dkey or akey.
+PathBytes level_entry(ByteView prefix, Epoch epoch) {
+  PathBytes key(prefix);
+  key.resize(prefix.size() + 9);
+  key[prefix.size()] = std::byte{0};
+  store_be(key.data() + prefix.size() + 1, ~epoch.value());
+  return key;
+}
+
 }  // namespace
+
+Epoch Merge::Place::hidden(Epoch reader) const {
+  const auto* found = std::ranges::lower_bound(punches, reader, std::greater());
+  return found == punches.end() ? kEpochZero : *found;
+}
+
+Epoch Merge::Place::first_at_or_after(Epoch epoch) const {
+  const auto* found = std::ranges::upper_bound(punches, epoch, std::greater());
+  return found == punches.begin() ? kEpochLatest : *(found - 1);
+}
+
+void Merge::State::keep(Epoch epoch) {
+  for (Place* place : {&object, &dkey, &akey}) place->oldest_kept = std::min(place->oldest_kept, epoch);
+}
 
 Result<bool> Merge::start(store::View& view) {
   const auto found = core_.containers.find(container_);
@@ -42,6 +66,8 @@ Result<bool> Merge::start(store::View& view) {
   // Later updates are above both numbers, also after a restart; only so may the past be closed.
   bound_ = std::min({bound_, core_.clock.last(), core_.clock.ceiling()});
   tree_ = container.tree;
+  eras_ = Eras(container.snapshots, bound_);
+  releases_ = container.releases;
   if (bound_ <= container.bound) return true;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -78,7 +104,7 @@ Result<bool> Merge::slice(store::View& view) {
     core_.counters.reclaimed_blocks += removal_.blocks;
   }
   state_ = std::move(state);
-  if (done) container.merged(bound_);
+  if (done) container.merged(bound_, releases_);
   return done;
 }
 
@@ -117,44 +143,42 @@ Result<> Merge::remove_data(ByteView key, ByteView value) {
   return {};
 }
 
-/// The pass leaves an object or dkey: its punch hides nothing any more.
-void Merge::leave_level(PathBytes& prefix, PathBytes& punch) {
-  if (!punch.empty()) remove(punch);
-  prefix.clear();
-  punch.clear();
+/// The pass leaves an object, dkey or akey: punches that hide nothing any more go. False: the slice is full before.
+bool Merge::leave(Place& place) {
+  for (; !place.punches.empty(); place.punches.pop_back()) {
+    if (place.punches.back() >= place.oldest_kept) continue;
+    if (removal_.full()) return false;
+    remove(level_entry(place.prefix, place.punches.back()));
+  }
+  place = {};
+  return true;
 }
 
 Result<bool> Merge::step_keys(const Reader& reader, State& state) {
   store::Cursor cursor(reader.view, tree_);
   TRY(const bool found, cursor.seek(state.position));
   const ByteView key = found ? cursor.key() : ByteView();
-  if (!state.dkey.empty() && !starts_with(key, state.dkey)) leave_level(state.dkey, state.dkey_punch);
-  if (!state.object.empty() && !starts_with(key, state.object)) leave_level(state.object, state.object_punch);
+  for (Place* place : {&state.dkey, &state.object})
+    if (!place->prefix.empty() && !starts_with(key, place->prefix) && !leave(*place)) return false;
   if (!found) return true;
   TRY(const ParsedKey parsed, parse_key(key));
-  if (state.object.empty()) {
-    state.object.assign(key.first(KeyPath::kObjectEnd));
-    state.object_hidden = kEpochZero;
-  }
-  if (parsed.level != Level::kObject && state.dkey.empty()) {
-    state.dkey.assign(key.first(parsed.dkey_end));
-    state.dkey_hidden = state.object_hidden;
-  }
+  if (state.object.prefix.empty()) state.object.prefix.assign(key.first(KeyPath::kObjectEnd));
+  if (parsed.level != Level::kObject && state.dkey.prefix.empty()) state.dkey.prefix.assign(key.first(parsed.dkey_end));
   if (parsed.level != Level::kAkey) {
     CHECK_OK(step_level(reader, state, parsed));
     return false;
   }
-  state.akey.assign(key.first(parsed.akey_end));
+  state.akey.prefix.assign(key.first(parsed.akey_end));
   CHECK_OK(start_akey(reader, state));
   return false;
 }
 
-/// The punches of an object or dkey: the newest old one counts, those before it go.
+/// The punches of an object or dkey: the newest of each era counts, those before it go.
 Result<> Merge::step_level(const Reader& reader, State& state, const ParsedKey& key) {
   const bool object = key.level == Level::kObject;
   KeyPath path = path_of(key);
-  Epoch& hidden = object ? state.object_hidden : state.dkey_hidden;
-  PathBytes& punch = object ? state.object_punch : state.dkey_punch;
+  SmallVector<Epoch, 1>& punches = object ? state.object.punches : state.dkey.punches;
+  punches.clear();
   const PathBytes start(object ? path.object_entry(bound_) : path.dkey_entry(bound_));
   const ByteView prefix = start.view().first(start.size() - 8);
   store::Cursor cursor(reader.view, tree_);
@@ -163,10 +187,11 @@ Result<> Merge::step_level(const Reader& reader, State& state, const ParsedKey& 
     // A slice that is full ends here; the next one finds what is left.
     if (removal_.full()) return {};
     const Epoch epoch = epoch_of(cursor.key());
-    if (epoch > hidden) {
-      hidden = epoch;
-      punch.assign(cursor.key());
-    } else if (!equal(cursor.key(), punch)) {
+    const std::size_t era = eras_.of(epoch);
+    const bool newest = punches.empty() || eras_.of(punches.back()) != era;
+    if (newest && (object || epoch > state.object.hidden(eras_.end(era)))) {
+      punches.push_back(epoch);
+    } else {
       remove(cursor.key());
     }
     TRY(more, cursor.next());
@@ -175,47 +200,85 @@ Result<> Merge::step_level(const Reader& reader, State& state, const ParsedKey& 
   return {};
 }
 
-/// Births and punches of an akey.
+/// Up to where the punches of object and dkey hide what the reader of an era would see.
+Epoch Merge::hidden_above(const State& state, std::size_t era) const {
+  const Epoch reader = eras_.end(era);
+  return std::max(state.object.hidden(reader), state.dkey.hidden(reader));
+}
+
+/// The same with what happened to the akey itself.
+Epoch Merge::hidden(State& state, std::size_t era) const {
+  if (state.hidden_era == era) return state.hidden;
+  const Epoch reader = eras_.end(era);
+  const auto* turn = std::ranges::lower_bound(state.turns, reader, std::greater(), &Turn::epoch);
+  state.hidden = std::max(hidden_above(state, era), turn == state.turns.end() ? kEpochZero : turn->hides);
+  state.hidden_era = era;
+  return state.hidden;
+}
+
+/// Births and punches of an akey: the newest of each era counts, if nothing above the akey hides it.
 Result<> Merge::start_akey(const Reader& reader, State& state) {
-  TRY(KeyPath path, path_of_akey(state.akey));
-  state.hidden = state.dkey_hidden;
-  state.record_bytes = 0;
-  state.akey_punch.clear();
+  TRY(KeyPath path, path_of_akey(state.akey.prefix));
+  state.akey.punches.clear();
+  state.akey.oldest_kept = kEpochLatest;
+  state.turns.clear();
+  state.lives.clear();
   const PathBytes start(path.akey_entry(bound_));
   const ByteView prefix = start.view().first(start.size() - 8);
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(start));
-  for (bool newest = true; more && starts_with(cursor.key(), prefix); newest = false) {
+  for (std::size_t last_era = kNoEra; more && starts_with(cursor.key(), prefix);) {
     if (removal_.full()) return {};
     const Epoch epoch = epoch_of(cursor.key());
+    const std::size_t era = eras_.of(epoch);
     TRY(const Entry entry, decode_entry(cursor.value()));
-    const bool counts = newest && epoch > state.hidden;
+    const bool counts = era != last_era && epoch > hidden_above(state, era);
     if (counts && entry.type == EntryType::kPunch) {
-      state.hidden = epoch;
-      state.akey_punch.assign(cursor.key());
+      state.turns.push_back({epoch, epoch});
+      state.akey.punches.push_back(epoch);
     } else if (counts) {
-      // What is older than the birth belongs to an earlier life of the akey.
-      state.record_bytes = entry.record_bytes;
-      state.hidden = Epoch(epoch.value() - 1);
+      take_birth(state, epoch, entry.record_bytes);
     } else {
       remove(cursor.key());
     }
+    last_era = era;
     TRY(more, cursor.next());
   }
-  state.kept_single = state.wide_punches = state.overlaps = state.skipped_window = false;
+  state.hidden_era = state.single_era = state.sweep_era = kNoEra;
+  state.wide_punches = state.overlaps = state.skipped_window = false;
   state.sweep_class = UINT32_MAX;
   state.sweep_first = UINT64_MAX;
   state.sweep_covered = state.sweep_end = state.window = 0;
+  state.life = 0;
   state.position.assign(path.kind_prefix(Kind::kWidePunch));
   state.phase = Phase::kSweep;
   return {};
+}
+
+void Merge::take_birth(State& state, Epoch born, std::uint32_t record_bytes) {
+  Epoch death = std::min(state.object.first_at_or_after(born), state.dkey.first_at_or_after(born));
+  if (!state.turns.empty()) death = std::min(death, state.turns.back().epoch);
+  Epoch last = bound_;
+  if (death != kEpochLatest) {
+    // It counts in its own era, so what ended it belongs to a later one.
+    const std::size_t era = eras_.of(death);
+    ASSERT(era > eras_.of(born));
+    last = eras_.end(era - 1);
+  }
+  state.lives.push_back({born, last, record_bytes});
+  // What is older than the birth belongs to an earlier life of the akey.
+  state.turns.push_back({born, Epoch(born.value() - 1)});
+  state.keep(born);
 }
 
 Result<> Merge::step_sweep(const Reader& reader, State& state) {
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(state.position));
   for (std::uint32_t i = 0; i < kSweptPerStep; ++i) {
-    if (!more || !starts_with(cursor.key(), state.akey)) return end_sweep(state);
+    if (!more || !starts_with(cursor.key(), state.akey.prefix)) {
+      end_sweep(state);
+      return {};
+    }
     if (removal_.full()) return {};
     removal_.looked_at += cursor.key().size() + cursor.value().size();
     CHECK_OK(sweep_entry(state, cursor.key(), cursor.value()));
@@ -229,16 +292,23 @@ Result<> Merge::step_sweep(const Reader& reader, State& state) {
 Result<> Merge::sweep_entry(State& state, ByteView raw_key, ByteView value) {
   TRY(const ParsedKey key, parse_key(raw_key));
   if (key.epoch > bound_) return {};
-  if (key.epoch <= state.hidden) return remove_data(raw_key, value);
+  const std::size_t era = eras_.of(key.epoch);
+  if (key.epoch <= hidden(state, era)) return remove_data(raw_key, value);
   if (key.kind == Kind::kWidePunch) {
     state.wide_punches = state.overlaps = true;
     return {};
   }
   if (key.kind == Kind::kSingle) {
-    if (state.kept_single) return remove_data(raw_key, value);
-    state.kept_single = true;
+    if (state.single_era == era) return remove_data(raw_key, value);
+    state.single_era = era;
+    state.keep(key.epoch);
     return {};
   }
+  return sweep_extent(state, key, raw_key, value);
+}
+
+Result<> Merge::sweep_extent(State& state, const ParsedKey& key, ByteView raw_key, ByteView value) {
+  const std::size_t era = eras_.of(key.epoch);
   TRY(const Entry entry, decode_entry(value));
   const std::uint64_t end = key.first + entry.records;
   if (state.sweep_class != key.extent_class) {
@@ -247,32 +317,33 @@ Result<> Merge::sweep_entry(State& state, ByteView raw_key, ByteView value) {
     state.sweep_first = UINT64_MAX;
     state.sweep_end = 0;
   }
-  if (state.sweep_first == key.first) {
+  if (state.sweep_first == key.first && state.sweep_era == era) {
     // An older version with the same start: covered unless it is longer.
     if (end <= state.sweep_covered) return remove_data(raw_key, value);
   } else {
     state.sweep_first = key.first;
+    state.sweep_era = era;
     state.sweep_covered = 0;
   }
   state.overlaps = state.overlaps || key.first < state.sweep_end || entry.type == EntryType::kHole;
   state.sweep_covered = std::max(state.sweep_covered, end);
   state.sweep_end = std::max(state.sweep_end, end);
+  state.keep(key.epoch);
   return {};
 }
 
-Result<> Merge::end_sweep(State& state) {
-  if (state.overlaps && state.record_bytes > 0) {
+void Merge::end_sweep(State& state) {
+  if (state.overlaps && !state.lives.empty()) {
     state.phase = Phase::kWindows;
-    return {};
+  } else {
+    leave_akey(state);
   }
-  leave_akey(state);
-  return {};
 }
 
 void Merge::leave_akey(State& state) {
-  if (!state.akey_punch.empty()) remove(state.akey_punch);
-  state.akey_punch.clear();
-  state.position.assign(after_prefix(state.akey));
+  const Bytes next = after_prefix(state.akey.prefix);
+  if (!leave(state.akey)) return;
+  state.position.assign(next);
   state.phase = Phase::kKeys;
 }
 
@@ -286,41 +357,57 @@ Result<std::optional<std::uint64_t>> Merge::next_window(const Reader& reader, co
     TRY(const ParsedKey key, parse_key(cursor.key()));
     nearest = std::min(nearest.value_or(UINT64_MAX), key.first);
   }
-  if (nearest) *nearest -= *nearest % window_records(state.record_bytes);
+  if (nearest) *nearest -= *nearest % window_records(state.lives[state.life].record_bytes);
   return nearest;
 }
 
 Result<> Merge::step_windows(const Reader& reader, State& state) {
-  TRY(KeyPath path, path_of_akey(state.akey));
+  TRY(KeyPath path, path_of_akey(state.akey.prefix));
   TRY(const auto next, next_window(reader, state, path));
-  if (!next) {
-    state.position.assign(path.kind_prefix(Kind::kWidePunch));
-    state.phase = Phase::kWide;
-    return {};
-  }
-  return merge_window(reader, state, path, first_piece({*next, UINT64_MAX - *next}, state.record_bytes));
+  if (next)
+    return merge_window(reader, state, path,
+                        first_piece({*next, UINT64_MAX - *next}, state.lives[state.life].record_bytes));
+  state.window = 0;
+  if (++state.life < state.lives.size()) return {};
+  state.position.assign(path.kind_prefix(Kind::kWidePunch));
+  state.phase = Phase::kWide;
+  return {};
 }
 
 /// An old version of records of the window.
 struct Merge::Item {
   std::uint64_t first = 0, end = 0;
   Epoch epoch;
+  std::size_t era = 0;
   std::uint32_t extent_class = 0;
   bool hole = false;
-  bool visible = false;
+  bool wide = false;     // a punch of whole windows, which goes or stays as a whole
+  bool visible = false;  // to the reader of its era
 };
 
-/// The old versions of the records of a window, and which of them can be seen.
+/// The old versions of the records of a window in one life of the array, and which of them can be seen.
 struct Merge::Window {
+  const Life& life;
   std::uint64_t first = 0, end = 0;
   std::vector<Item> items;
-  Overlay overlay;
 
+  bool lived(Epoch epoch) const { return epoch >= life.born && epoch <= life.last; }
+
+  /// Only what is newer and of the same era takes a version out of its reader's sight.
   void resolve() {
+    const auto by_era = [](const Item& a, const Item& b) { return a.era < b.era; };
+    if (!std::ranges::is_sorted(items, by_era)) std::ranges::sort(items, by_era);
+    Overlay overlay;
     Overlay::Slices slices;
-    overlay.resolve(first, end, slices);
-    for (const Overlay::Slice& slice : slices)
-      if (slice.version != Overlay::kHole) items[slice.version].visible = true;
+    for (std::uint32_t from = 0, to = 0; from < items.size(); from = to) {
+      overlay.clear();
+      for (; to < items.size() && items[to].era == items[from].era; ++to)
+        overlay.add(items[to].first, items[to].end, items[to].epoch, items[to].wide ? Overlay::kHole : to);
+      slices.clear();
+      overlay.resolve(first, end, slices);
+      for (const Overlay::Slice& slice : slices)
+        if (slice.version != Overlay::kHole) items[slice.version].visible = true;
+    }
   }
   /// Hides something older that would be seen without it.
   bool needs(const Item& hole) const {
@@ -332,14 +419,14 @@ struct Merge::Window {
 };
 
 Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange range) {
-  Window window{.first = range.first, .end = range.first + range.count, .items = {}, .overlay = {}};
-  TRY(const bool whole, read_extents(reader, state, path, window));
+  Window window{.life = state.lives[state.life], .first = range.first, .end = range.first + range.count, .items = {}};
+  TRY(const bool whole, read_extents(reader, path, window));
   if (!whole) {
     state.skipped_window = true;
     state.window = window.end;
     return {};
   }
-  if (state.wide_punches) CHECK_OK(read_wide_punches(reader, state, path, window));
+  if (state.wide_punches) CHECK_OK(read_wide_punches(reader, path, window));
   window.resolve();
   // Data first: a punched range may go only after everything older that it hides.
   TRY(const bool hidden_gone, remove_hidden_data(reader, path, window));
@@ -348,7 +435,7 @@ Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, 
 }
 
 /// False: the window is too crowded for one slice.
-Result<bool> Merge::read_extents(const Reader& reader, const State& state, KeyPath& path, Window& window) {
+Result<bool> Merge::read_extents(const Reader& reader, KeyPath& path, Window& window) {
   const std::uint64_t looked_at_before = removal_.looked_at;
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
     store::Cursor cursor(reader.view, tree_);
@@ -356,11 +443,14 @@ Result<bool> Merge::read_extents(const Reader& reader, const State& state, KeyPa
     while (more && starts_with(cursor.key(), path.kind_prefix(Kind::kExtent, extent_class))) {
       TRY(const ParsedKey key, parse_key(cursor.key()));
       if (key.first >= window.end) break;
-      if (key.epoch <= bound_ && key.epoch > state.hidden) {
+      if (window.lived(key.epoch)) {
         TRY(const Entry entry, decode_entry(cursor.value()));
-        const std::uint64_t end = key.first + entry.records;
-        window.overlay.add(key.first, end, key.epoch, static_cast<std::uint32_t>(window.items.size()));
-        window.items.push_back({key.first, end, key.epoch, extent_class, entry.type == EntryType::kHole});
+        window.items.push_back({.first = key.first,
+                                .end = key.first + entry.records,
+                                .epoch = key.epoch,
+                                .era = eras_.of(key.epoch),
+                                .extent_class = extent_class,
+                                .hole = entry.type == EntryType::kHole});
       }
       removal_.looked_at += cursor.key().size() + cursor.value().size();
       TRY(more, cursor.next());
@@ -372,15 +462,20 @@ Result<bool> Merge::read_extents(const Reader& reader, const State& state, KeyPa
   return true;
 }
 
-Result<> Merge::read_wide_punches(const Reader& reader, const State& state, KeyPath& path, Window& window) {
+Result<> Merge::read_wide_punches(const Reader& reader, KeyPath& path, Window& window) {
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(path.kind_prefix(Kind::kWidePunch)));
   while (more && starts_with(cursor.key(), path.kind_prefix(Kind::kWidePunch))) {
     TRY(const ParsedKey key, parse_key(cursor.key()));
     if (key.first >= window.end) break;
     TRY(const Entry entry, decode_entry(cursor.value()));
-    if (key.epoch <= bound_ && key.epoch > state.hidden && key.first + entry.records > window.first)
-      window.overlay.add(key.first, key.first + entry.records, key.epoch, Overlay::kHole);
+    if (window.lived(key.epoch) && key.first + entry.records > window.first)
+      window.items.push_back({.first = key.first,
+                              .end = key.first + entry.records,
+                              .epoch = key.epoch,
+                              .era = eras_.of(key.epoch),
+                              .hole = true,
+                              .wide = true});
     TRY(more, cursor.next());
   }
   return {};
@@ -401,21 +496,43 @@ Result<bool> Merge::remove_hidden_data(const Reader& reader, KeyPath& path, cons
 /// False: the slice is full before all are removed.
 bool Merge::remove_idle_holes(KeyPath& path, const Window& window) {
   for (const Item& item : window.items) {
-    if (!item.hole || window.needs(item)) continue;
+    if (!item.hole || item.wide || window.needs(item)) continue;
     if (removal_.full()) return false;
     remove(path.extent(item.extent_class, item.first, item.epoch));
   }
   return true;
 }
 
+/// Whether the array lived before the era of a punch of whole windows, so that snapshots may keep what it hides.
+bool Merge::covers_older_era(const State& state, Epoch punch) const {
+  return std::ranges::any_of(state.lives, [&](const Life& life) {
+    return life.born <= punch && punch <= life.last && eras_.of(life.born) < eras_.of(punch);
+  });
+}
+
+/// What punches of whole windows hide is gone, or kept by snapshots: of those that started at one record in one era the
+/// longest newest hides for all.
 Result<> Merge::step_wide(const Reader& reader, State& state) {
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(state.position));
-  while (more && !state.skipped_window && starts_with(cursor.key(), state.akey)) {
+  std::uint64_t first = UINT64_MAX, covered = 0;
+  std::size_t era = kNoEra;
+  while (more && !state.skipped_window && starts_with(cursor.key(), state.akey.prefix)) {
     TRY(const ParsedKey key, parse_key(cursor.key()));
     if (key.kind != Kind::kWidePunch) break;
     if (removal_.full()) return {};
-    if (key.epoch <= bound_) remove(cursor.key());
+    if (key.epoch <= bound_) {
+      TRY(const Entry entry, decode_entry(cursor.value()));
+      const bool same = key.first == first && eras_.of(key.epoch) == era;
+      const std::uint64_t end = key.first + entry.records;
+      if ((same && end <= covered) || !covers_older_era(state, key.epoch)) {
+        remove(cursor.key());
+      } else {
+        covered = same ? std::max(covered, end) : end;
+        first = key.first;
+        era = eras_.of(key.epoch);
+      }
+    }
     TRY(more, cursor.next());
   }
   leave_akey(state);

@@ -1,22 +1,24 @@
 #pragma once
 
 #include "core.h"
+#include "eras.h"
 
 namespace cenote::object {
 
-/// One pass of aggregation over one container, in slices: removes the versions that no reader at or above `bound` can
-/// see.
+/// One pass of aggregation over one container, in slices: removes the versions that no retained reader can see. Those
+/// are the snapshots and all readers at or above `bound`; they cut the past into eras (eras.h).
 ///
-/// What goes, per level (an entry is *old* when its epoch is at or below the bound):
-///  - everything at or below the newest old punch of its object, dkey or akey; the older punches; and that punch itself
-///    when the pass leaves the level, since then nothing is left that it hides;
-///  - all old versions of a single value but the newest;
-///  - old extents and punched ranges of an array that newer old ones cover in full; punched ranges that cover nothing
-///    older.
+/// What goes, per level (an entry is *old* when its epoch is at or below the bound; "newer" is within the same era):
+///  - everything at or below the newest punch of the era of its object, dkey or akey; the older punches; and a punch
+///    itself when the pass leaves the level and nothing from before it is left there, so that it hides nothing;
+///  - all versions of a single value that have a newer one;
+///  - extents and punched ranges of an array that newer ones cover in full; punched ranges that cover nothing older,
+///    of whatever era.
 /// What is covered in part stays whole.
 ///
-/// Invariant: every slice leaves the tree such that all readers at or above the bound see what they saw before; so a
-/// pass may stop anywhere, and several may run at once.
+/// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
+/// anywhere, and several may run at once. Snapshots that are added meanwhile lie at or above the bound; those that are
+/// removed meanwhile are kept by this pass and merged by the next.
 class Merge {
  public:
   Merge(Core& core, const Uuid& container, Epoch bound) : core_(core), container_(container), bound_(bound) {}
@@ -33,24 +35,48 @@ class Merge {
     kWindows,  ///< through the windows of the array, looking for what is covered
     kWide,     ///< removes punches of whole windows, which have done their work
   };
+  /// An object, dkey or akey that the pass is in.
+  struct Place {
+    PathBytes prefix;  ///< empty: none
+    /// The newest punch of each era that has one and is not hidden by a punch above; newest first.
+    SmallVector<Epoch, 1> punches;
+    Epoch oldest_kept = kEpochLatest;  ///< of what punches hide: the oldest below it that stays
+
+    Epoch hidden(Epoch reader) const;
+    /// The oldest punch that hides something of `epoch`.
+    Epoch first_at_or_after(Epoch epoch) const;
+  };
+  /// An old entry of the akey itself that counts, and up to where it hides what is older.
+  struct Turn {
+    Epoch epoch, hides;
+  };
+  /// An array from its birth to the last retained reader that saw it.
+  struct Life {
+    Epoch born, last;
+    std::uint32_t record_bytes = 0;
+  };
+  static constexpr std::size_t kNoEra = SIZE_MAX;
   /// Where the pass is. Changed only together with the tree: an attempt works on a copy.
   struct State {
     Phase phase = Phase::kKeys;
     PathBytes position;  // next key to look at
-    // The object and dkey the pass is in, and their newest old punch (its key; empty: none).
-    PathBytes object, dkey, object_punch, dkey_punch;
-    Epoch object_hidden, dkey_hidden;
-    // The akey.
-    PathBytes akey, akey_punch;
+    Place object, dkey, akey;
+    // Of the akey; newest first.
+    SmallVector<Turn, 1> turns;
+    SmallVector<Life, 1> lives;
+    std::size_t hidden_era = kNoEra;  // era whose `hidden` this is
     Epoch hidden;
-    std::uint32_t record_bytes = 0;  // of the array that lived at the bound; 0: none
-    bool kept_single = false;
+    std::size_t single_era = kNoEra;  // of the single value that was met last
     bool wide_punches = false;
     bool overlaps = false;  // two old extents may cover the same record
     std::uint32_t sweep_class = UINT32_MAX;
+    std::size_t sweep_era = kNoEra;
     std::uint64_t sweep_first = UINT64_MAX, sweep_covered = 0, sweep_end = 0;
+    std::size_t life = 0;         // whose windows are being looked at
     std::uint64_t window = 0;     // first record of the next window
-    bool skipped_window = false;  // one was too crowded; its wide punches must stay
+    bool skipped_window = false;  // one was too crowded; the wide punches must stay
+
+    void keep(Epoch epoch);
   };
   /// What one slice removes.
   struct Removal {
@@ -66,19 +92,24 @@ class Merge {
   Result<bool> step_keys(const Reader& reader, State& state);
   Result<> step_level(const Reader& reader, State& state, const ParsedKey& key);
   Result<> start_akey(const Reader& reader, State& state);
+  void take_birth(State& state, Epoch born, std::uint32_t record_bytes);
+  Epoch hidden_above(const State& state, std::size_t era) const;
+  Epoch hidden(State& state, std::size_t era) const;
   Result<> step_sweep(const Reader& reader, State& state);
   Result<> sweep_entry(State& state, ByteView raw_key, ByteView value);
-  Result<> end_sweep(State& state);
+  Result<> sweep_extent(State& state, const ParsedKey& key, ByteView raw_key, ByteView value);
+  void end_sweep(State& state);
   Result<> step_windows(const Reader& reader, State& state);
   Result<std::optional<std::uint64_t>> next_window(const Reader& reader, const State& state, KeyPath& path);
   Result<> merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange range);
-  Result<bool> read_extents(const Reader& reader, const State& state, KeyPath& path, Window& window);
-  Result<> read_wide_punches(const Reader& reader, const State& state, KeyPath& path, Window& window);
+  Result<bool> read_extents(const Reader& reader, KeyPath& path, Window& window);
+  Result<> read_wide_punches(const Reader& reader, KeyPath& path, Window& window);
   Result<bool> remove_hidden_data(const Reader& reader, KeyPath& path, const Window& window);
   bool remove_idle_holes(KeyPath& path, const Window& window);
   Result<> step_wide(const Reader& reader, State& state);
+  bool covers_older_era(const State& state, Epoch punch) const;
   void leave_akey(State& state);
-  void leave_level(PathBytes& prefix, PathBytes& punch);
+  bool leave(Place& place);
 
   void remove(ByteView key);
   Result<> remove_data(ByteView key, ByteView value);
@@ -87,6 +118,8 @@ class Merge {
   Uuid container_;
   Epoch bound_;
   store::TreeId tree_;
+  Eras eras_;
+  std::uint64_t releases_ = 0;  // of the container when the pass began
   State state_;
   Removal removal_;
 };

@@ -1,3 +1,5 @@
+#include <set>
+
 #include "keys.h"
 #include "model_test_kit.h"
 #include "target_test_kit.h"
@@ -53,9 +55,15 @@ class ModelRun {
     return {pick(kPlaces) + below(3000), 1 + below(pick(longest))};
   }
   std::uint64_t random_epoch() {
+    if (fixed_epoch_) return *fixed_epoch_;
+    if (!snapshots_.empty() && below(3) == 0) return any_snapshot();
     if (below(3) == 0 || epochs_.empty()) return kEpochLatest.value();
     const std::uint64_t epoch = pick(epochs_);
     return epoch < bound_ ? kEpochLatest.value() : epoch;
+  }
+
+  std::uint64_t any_snapshot() {
+    return *std::next(snapshots_.begin(), static_cast<std::ptrdiff_t>(below(snapshots_.size())));
   }
 
   void step() {
@@ -74,9 +82,12 @@ class ModelRun {
         if (below(4) == 0) return aggregate();
         return fetch();
       case 6:
-        if (below(6) == 0) {
+        if (below(3) == 0) return add_snapshot();
+        if (below(3) == 0) return remove_snapshot();
+        if (below(3) == 0) {
           target_.reopen();
           target_.check();
+          check_snapshots();
         }
         return;
       case 7:
@@ -463,10 +474,78 @@ class ModelRun {
     if (bound_ > 0) {
       FetchRequest request = target_.fetch_single(objects_[0], key_of("a"), key_of("a"), Epoch(bound_ - 1));
       const auto fetched = target_.fetch(request);
-      ASSERT_FALSE(fetched);
-      ASSERT_TRUE(fetched.error() == Code::kEpochTooOld) << fetched.error().to_string();
+      if (!snapshots_.contains(bound_ - 1)) {
+        ASSERT_FALSE(fetched);
+        ASSERT_TRUE(fetched.error() == Code::kEpochTooOld) << fetched.error().to_string();
+      }
     }
     target_.check();
+    check_snapshots();
+  }
+
+  /// Of any epoch at which something happened, or right behind the newest.
+  void add_snapshot() {
+    std::uint64_t epoch = target_.objects->now().value() + below(2);
+    if (!epochs_.empty() && below(2) == 0) epoch = pick(epochs_);
+    if (epoch == 0) return;
+    const auto added = target_.block_on(target_.objects->add_snapshot(target_.container, Epoch(epoch)));
+    if (epoch < bound_ && !snapshots_.contains(epoch)) {
+      ASSERT_FALSE(added);
+      ASSERT_TRUE(added.error() == Code::kEpochTooOld) << added.error().to_string();
+      return;
+    }
+    ASSERT_TRUE(added) << added.error().to_string();
+    snapshots_.insert(epoch);
+  }
+
+  void remove_snapshot() {
+    if (snapshots_.empty()) return;
+    const std::uint64_t epoch = any_snapshot();
+    const auto removed = target_.block_on(target_.objects->remove_snapshot(target_.container, Epoch(epoch)));
+    ASSERT_TRUE(removed) << removed.error().to_string();
+    snapshots_.erase(epoch);
+  }
+
+  /// Everything that was ever written, as the reader of each snapshot sees it.
+  void check_snapshots() {
+    const auto listed = target_.block_on(target_.objects->list_snapshots(target_.container));
+    ASSERT_TRUE(listed);
+    ASSERT_EQ(listed->size(), snapshots_.size());
+    for (const std::uint64_t epoch : snapshots_) {
+      fixed_epoch_ = epoch;
+      for (const auto& [object, dkeys] : model_.objects)
+        for (const auto& [dkey, akeys] : dkeys.dkeys)
+          for (const auto& [akey, unused] : akeys.akeys) ASSERT_NO_FATAL_FAILURE(check_akey(object, dkey, akey, epoch));
+      for (int i = 0; i < 2; ++i) {
+        ASSERT_NO_FATAL_FAILURE(list_keys());
+        ASSERT_NO_FATAL_FAILURE(list_extents());
+        ASSERT_NO_FATAL_FAILURE(query());
+      }
+    }
+    fixed_epoch_.reset();
+  }
+
+  void check_akey(const ObjectId& object, const Bytes& dkey, const Bytes& akey, std::uint64_t epoch) {
+    const Seen seen = model_.see(object, dkey, akey, epoch);
+    if (seen.is != Seen::Is::kArray) {
+      const auto fetched = target_.fetch(target_.fetch_single(object, KeyBytes(dkey), KeyBytes(akey), Epoch(epoch)));
+      ASSERT_TRUE(fetched) << fetched.error().to_string();
+      ASSERT_EQ(fetched->reply.akeys[0].exists, seen.is == Seen::Is::kSingle) << "epoch " << epoch;
+      if (seen.is == Seen::Is::kSingle) ASSERT_TRUE(joined(*fetched) == seen.value->bytes) << "epoch " << epoch;
+      return;
+    }
+    for (const std::uint64_t place : kPlaces) {
+      const RecordRange range{place, std::min<std::uint64_t>(9000, 1'000'000 / seen.record_bytes)};
+      FetchRequest request = target_.fetch_array(object, KeyBytes(dkey), KeyBytes(akey), {range}, Epoch(epoch));
+      request.akeys[0].max_bytes = range.count * seen.record_bytes;
+      const auto fetched = target_.fetch(request);
+      ASSERT_TRUE(fetched) << fetched.error().to_string();
+      auto [bytes, holes] = Model::read(seen, range);
+      if (!holes.empty() && holes.back().first + holes.back().count == range.first + range.count)
+        bytes.resize(bytes.size() - holes.back().count * seen.record_bytes);
+      ASSERT_TRUE(joined(*fetched) == bytes) << "epoch " << epoch << ", place " << place;
+      ASSERT_EQ(fetched->reply.akeys[0].holes, holes) << "epoch " << epoch << ", place " << place;
+    }
   }
 
   std::uint64_t note(Epoch epoch) {
@@ -482,8 +561,14 @@ class ModelRun {
           {.container = target_.container, .object = object, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}});
       ASSERT_TRUE(punched) << punched.error().to_string();
     }
-    ASSERT_TRUE(target_.block_on(target_.objects->aggregate(target_.objects->now())));
-    target_.check();
+    // Whatever the order in which snapshots go, the others keep theirs.
+    while (true) {
+      ASSERT_TRUE(target_.block_on(target_.objects->aggregate(target_.objects->now())));
+      target_.check();
+      ASSERT_NO_FATAL_FAILURE(check_snapshots());
+      if (snapshots_.empty()) break;
+      ASSERT_NO_FATAL_FAILURE(remove_snapshot());
+    }
     const auto owned = target_.block_on(target_.objects->owned_extents());
     ASSERT_TRUE(owned && owned->empty());
     EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, 0u);
@@ -499,6 +584,8 @@ class ModelRun {
   std::vector<ObjectId> objects_;
   std::vector<std::uint64_t> epochs_;
   std::uint64_t bound_ = 0;
+  std::set<std::uint64_t> snapshots_;
+  std::optional<std::uint64_t> fixed_epoch_;  ///< of all readers
   int step_ = 0;
 };
 

@@ -94,6 +94,40 @@ Task<Result<std::vector<Uuid>>> ObjectStore::list_containers() {
   co_return ids;
 }
 
+Task<Result<>> ObjectStore::add_snapshot(Uuid container, Epoch epoch) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::add_snapshot(*core_, container, epoch, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::remove_snapshot(Uuid container, Epoch epoch) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::remove_snapshot(*core_, container, epoch, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<std::vector<Epoch>>> ObjectStore::list_snapshots(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<std::vector<Epoch>> result;
+  if (found) {
+    seen = std::max(seen, (*found)->lsn);
+    result = (*found)->snapshots;
+  } else {
+    result = fail(found.error());
+  }
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
 Task<Result<UpdateReply>> ObjectStore::update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes,
                                               Until until) {
   const ForegroundGuard guard(*core_);

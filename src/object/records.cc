@@ -7,6 +7,8 @@ namespace cenote::object {
 namespace {
 
 constexpr std::byte kVersion{1};
+/// Of the record of a container that has snapshots.
+constexpr std::byte kVersionWithSnapshots{2};
 
 template <std::unsigned_integral T, typename Out>
 void append_le(Out& out, T value) {
@@ -33,12 +35,12 @@ std::unexpected<Error> damaged(std::string_view what, ByteView bytes) {
 }
 
 /// The bytes after the version, which is checked.
-Result<Decoder> open_value(ByteView value, std::string_view what) {
+Result<Decoder> open_value(ByteView value, std::string_view what, std::byte newest = kVersion) {
   if (value.empty()) return damaged(what, value);
-  if (value[0] > kVersion)
+  if (value[0] > newest)
     return failf(Code::kNewerFormat, "{} has version {}, this build knows {}: use a newer Cenote", what,
-                 static_cast<unsigned>(value[0]), static_cast<unsigned>(kVersion));
-  if (value[0] != kVersion) return damaged(what, value);
+                 static_cast<unsigned>(value[0]), static_cast<unsigned>(newest));
+  if (value[0] == std::byte{0}) return damaged(what, value);
   return Decoder(value.subspan(1));
 }
 
@@ -60,6 +62,12 @@ RecordBytes container_key(RecordKind kind, const Uuid& container) {
 RecordBytes destroying_key(store::TreeId tree) {
   RecordBytes key = key_of(RecordKind::kDestroying);
   append_be(key, tree.value());
+  return key;
+}
+
+RecordBytes snapshot_key(const Uuid& container, Epoch epoch) {
+  RecordBytes key = container_key(RecordKind::kSnapshot, container);
+  append_be(key, epoch.value());
   return key;
 }
 
@@ -88,21 +96,27 @@ Result<SystemKey> parse_system_key(ByteView key) {
       if (key.size() != 5) break;
       parsed.tree = store::TreeId(load_be<std::uint32_t>(key.data() + 1));
       return parsed;
+    case RecordKind::kSnapshot:
+      if (key.size() != 25) break;
+      parsed.container = Uuid::from_bytes(key.subspan<1, 16>());
+      parsed.epoch = Epoch(load_be<std::uint64_t>(key.data() + 17));
+      return parsed;
   }
   return damaged("a key of the system tree", key);
 }
 
 RecordBytes encode_container(const ContainerRecord& record) {
   RecordBytes out;
-  out.push_back(kVersion);
+  out.push_back(record.has_snapshots ? kVersionWithSnapshots : kVersion);
   out.push_back(std::byte{record.properties.checksums});
   append_le(out, record.tree.value());
   return out;
 }
 
 Result<ContainerRecord> decode_container(ByteView value) {
-  TRY(Decoder in, open_value(value, "a container's record"));
+  TRY(Decoder in, open_value(value, "a container's record", kVersionWithSnapshots));
   ContainerRecord record;
+  record.has_snapshots = value[0] == kVersionWithSnapshots;
   const auto flags = in.integer<std::uint8_t>();
   in.require(flags <= 1);
   record.properties.checksums = flags == 1;
@@ -123,6 +137,18 @@ Result<std::uint64_t> decode_number(ByteView value) {
   const auto number = in.integer<std::uint64_t>();
   if (!in.finish("")) return damaged("a record of the system tree", value);
   return number;
+}
+
+RecordBytes encode_snapshot() {
+  RecordBytes out;
+  out.push_back(kVersion);
+  return out;
+}
+
+Result<> decode_snapshot(ByteView value) {
+  TRY(Decoder in, open_value(value, "the record of a snapshot"));
+  if (!in.finish("")) return damaged("the record of a snapshot", value);
+  return {};
 }
 
 Bytes encode_destroying(ByteView position) {

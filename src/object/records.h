@@ -25,11 +25,14 @@ enum class RecordKind : std::uint8_t {
   kUsage = 3,       ///< by container id
   kBound = 4,       ///< by container id: readers below it are refused
   kDestroying = 5,  ///< by tree number
+  kSnapshot = 6,    ///< by container id and epoch: what readers at it see is kept
 };
 
 RecordBytes ceiling_key();
 RecordBytes container_key(RecordKind kind, const Uuid& container);
 RecordBytes destroying_key(store::TreeId tree);
+/// 25 bytes: the epoch is big-endian, so that the snapshots of a container stand in their order.
+RecordBytes snapshot_key(const Uuid& container, Epoch epoch);
 /// 16 bytes: session, sequence, big-endian.
 RecordBytes request_key(std::uint64_t session, std::uint64_t sequence);
 
@@ -37,12 +40,15 @@ struct SystemKey {
   RecordKind kind = RecordKind::kCeiling;
   Uuid container;
   store::TreeId tree;
+  Epoch epoch;
 };
 Result<SystemKey> parse_system_key(ByteView key);
 
 struct ContainerRecord {
   ContainerProperties properties;
   store::TreeId tree;
+  /// Makes it a record of version 2, which builds that would merge what snapshots keep refuse.
+  bool has_snapshots = false;
 };
 RecordBytes encode_container(const ContainerRecord& record);
 Result<ContainerRecord> decode_container(ByteView value);
@@ -50,6 +56,10 @@ Result<ContainerRecord> decode_container(ByteView value);
 /// Ceiling, usage and bound: one number.
 RecordBytes encode_number(std::uint64_t number);
 Result<std::uint64_t> decode_number(ByteView value);
+
+/// A snapshot's record holds nothing but its version.
+RecordBytes encode_snapshot();
+Result<> decode_snapshot(ByteView value);
 
 /// Where the reclamation of a destroyed container continues; empty: at its first key.
 Bytes encode_destroying(ByteView position);

@@ -16,11 +16,14 @@ struct TargetRecords {
   struct Owner {
     Uuid container;
     std::optional<std::uint64_t> usage;
-    bool seen = false;  ///< its tree exists
+    bool seen = false;           ///< its tree exists
+    bool has_snapshots = false;  ///< says its record
+    std::uint64_t snapshots = 0;
   };
   std::unordered_map<store::TreeId, Owner> trees;
   std::unordered_map<store::TreeId, Bytes> destroying;
-  std::vector<std::string> flaws;  ///< entries that are none, or have no container
+  Epoch ceiling;
+  std::vector<std::string> flaws;  ///< entries that are none, have no container or do not fit it
 };
 Task<TargetRecords> read_records(store::Examination& examination, store::TreeWalk::Purpose purpose);
 

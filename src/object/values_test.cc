@@ -153,6 +153,14 @@ TEST(Records, RoundTripAndDamage) {
   ASSERT_TRUE(container.has_value());
   EXPECT_FALSE(container->properties.checksums);
   EXPECT_EQ(container->tree, store::TreeId(77));
+  EXPECT_FALSE(container->has_snapshots);
+  EXPECT_TRUE(decode_container(encode_container({{}, store::TreeId(77), true}))->has_snapshots);
+  const auto snapshot = parse_system_key(snapshot_key(id, Epoch(0x1234)));
+  ASSERT_TRUE(snapshot.has_value());
+  EXPECT_TRUE(snapshot->kind == RecordKind::kSnapshot && snapshot->container == id && snapshot->epoch == Epoch(0x1234));
+  EXPECT_FALSE(parse_system_key(snapshot_key(id, Epoch(1)).view().first(24)));
+  EXPECT_TRUE(decode_snapshot(encode_snapshot()));
+  EXPECT_FALSE(decode_snapshot(encode_number(1)));
   const auto key = parse_system_key(container_key(RecordKind::kUsage, id));
   ASSERT_TRUE(key.has_value());
   EXPECT_EQ(key->container, id);

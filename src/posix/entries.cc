@@ -109,17 +109,19 @@ Task<Result<>> Entries::punch_object(ObjectId object, bool has_xattrs, Until unt
 Task<Result<std::optional<Inode>>> Entries::find(EntryPlace place, Until until) {
   CO_TRY(std::optional<Inode> inode, co_await load(place, until));
   if (!inode || inode->state == EntryState::kLive) co_return inode;
+  // A snapshot may show a chain half done for ever: its visitors see the end of it and write nothing.
+  const bool frozen = container_.snapshot().has_value();
   if (inode->state == EntryState::kRemoved) {
-    CO_CHECK_OK(co_await finish_removal(std::move(place), *std::move(inode), until));
+    if (!frozen) CO_CHECK_OK(co_await finish_removal(std::move(place), *std::move(inode), until));
     co_return std::optional<Inode>();
   }
   if (inode->state == EntryState::kMoving) {
     CO_TRY(const bool moved, co_await has_moved(*inode, until));
     if (moved) {
-      CO_CHECK_OK(co_await punch_ended(std::move(place), inode->object, until));
+      if (!frozen) CO_CHECK_OK(co_await punch_ended(std::move(place), inode->object, until));
       co_return std::optional<Inode>();
     }
-  } else {
+  } else if (!frozen) {
     CO_CHECK_OK(co_await finish_arrival(std::move(place), *inode, until));
   }
   inode->settle();

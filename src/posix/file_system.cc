@@ -68,6 +68,10 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container cont
   }
   auto impl = std::make_unique<Impl>(container);
   CO_TRY(const auto superblock, co_await load_superblock(container, until));
+  if (!superblock && container.snapshot()) {
+    co_return failf(Code::kNotFound, "container '{}' held no files yet at snapshot '{}'", container.info().label,
+                    container.snapshot()->name);
+  }
   if (!superblock) {
     // The root's attributes come first: once the superblock is there, so are they.
     const WallTime now = container.client().reactor().wall_now();

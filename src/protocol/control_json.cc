@@ -112,6 +112,8 @@ Json json_of(const ContainerInfo& container) {
           {"type", container.type},         {"properties", container.properties}, {"used_bytes", container.used_bytes}};
 }
 
+Json json_of(const SnapshotInfo& snapshot) { return {{"name", snapshot.name}, {"epoch", snapshot.epoch.value()}}; }
+
 Result<TargetInfo> target_from(const Json& json) {
   Members members("target", json);
   TargetInfo target;
@@ -134,6 +136,15 @@ Result<PoolInfo> pool_from(const Json& json) {
   pool.containers = members.small("containers");
   CHECK_OK(members.finish());
   return pool;
+}
+
+Result<SnapshotInfo> snapshot_from(const Json& json) {
+  Members members("snapshot", json);
+  SnapshotInfo snapshot;
+  snapshot.name = members.text("name");
+  snapshot.epoch = Epoch(members.number("epoch"));
+  CHECK_OK(members.finish());
+  return snapshot;
 }
 
 Result<ContainerInfo> container_from(const Json& json) {
@@ -212,6 +223,9 @@ std::string to_json(const CreateContainer& request) {
   return dump(
       {{"pool", request.pool}, {"label", request.label}, {"type", request.type}, {"properties", request.properties}});
 }
+std::string to_json(const SnapshotInfo& info) { return dump(json_of(info)); }
+std::string to_json(const std::vector<SnapshotInfo>& snapshots) { return list_to_json("snapshots", snapshots); }
+std::string snapshot_request_to_json(std::string_view name) { return dump({{"name", name}}); }
 std::string to_json(const std::map<std::string, std::string>& properties) { return dump({{"properties", properties}}); }
 
 Result<SystemInfo> system_info_from_json(std::string_view text) {
@@ -280,6 +294,23 @@ Result<std::map<std::string, std::string>> properties_from_json(std::string_view
   auto properties = members.texts("properties");
   CHECK_OK(members.finish());
   return properties;
+}
+
+Result<SnapshotInfo> snapshot_info_from_json(std::string_view text) {
+  TRY(const Json json, parse("snapshot", text));
+  return snapshot_from(json);
+}
+
+Result<std::vector<SnapshotInfo>> snapshots_from_json(std::string_view text) {
+  return list_from_json("snapshots", text, snapshot_from);
+}
+
+Result<std::string> snapshot_request_from_json(std::string_view text) {
+  TRY(const Json json, parse("request", text));
+  Members members("request", json);
+  std::string name = members.text("name");
+  CHECK_OK(members.finish());
+  return name;
 }
 
 }  // namespace cenote

@@ -56,5 +56,18 @@ TEST(ControlJson, LabelsAreChecked) {
   EXPECT_FALSE(validate_label("pool", kId.to_string()));
 }
 
+TEST(ControlJson, SnapshotsSurviveTheirText) {
+  // Near the greatest, which a reader of floating-point numbers would round.
+  const SnapshotInfo info{.name = "s:1", .epoch = Epoch(UINT64_MAX - 1)};
+  const auto read = snapshots_from_json(to_json(std::vector<SnapshotInfo>{info, info}));
+  ASSERT_TRUE(read);
+  ASSERT_EQ(read->size(), 2u);
+  EXPECT_EQ(read->back().name, info.name);
+  EXPECT_EQ(read->back().epoch, info.epoch);
+  EXPECT_EQ(snapshot_request_from_json(snapshot_request_to_json("s")), "s");
+  EXPECT_FALSE(snapshot_info_from_json(R"({"name":"s","epoch":-1})"));
+  EXPECT_FALSE(snapshot_request_from_json(R"({"label":"s"})"));
+}
+
 }  // namespace
 }  // namespace cenote

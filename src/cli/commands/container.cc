@@ -188,6 +188,8 @@ void add_container(CLI::App& app, Context& context) {
   verb->callback([=, &context] {
     context.action = [=, &context] { return get_property(context, arguments->name, arguments->key); };
   });
+
+  add_snapshot(*container, context);
 }
 
 }  // namespace cenote::cli

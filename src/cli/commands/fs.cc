@@ -10,7 +10,7 @@ namespace cenote::cli {
 namespace {
 
 struct Arguments {
-  std::string path, target, acknowledged;
+  std::string path, target, acknowledged, snapshot;
   std::vector<std::string> paths;  ///< of a copy: the sources, and the target as the last one
   bool recursive = false, all = false, parents = false;
   std::uint32_t parallel = 16;
@@ -21,18 +21,22 @@ template <typename Work>
 using Answer = cenote::detail::TaskValue<std::invoke_result_t<Work&, async::Client&, posix::FileSystem&>>::Type;
 
 template <typename Work>
-Task<Answer<Work>> run_with_files(async::Client* client, ContainerName name, Work* work) {
+Task<Answer<Work>> run_with_files(async::Client* client, ContainerName name, std::string snapshot, Work* work) {
   CO_TRY(async::Container container, co_await client->open_container(name.pool, name.container));
+  if (!snapshot.empty()) {
+    CO_TRY(container, co_await container.at_snapshot(std::move(snapshot)));
+  }
   CO_TRY(auto files, co_await posix::FileSystem::open(std::move(container)));
   co_return co_await (*work)(*client, *files);
 }
 
-/// Opens the file system of a container and runs `work(client, files)` on the client's reactor.
+/// Opens the file system of a container, as it is or as it was in a snapshot, and runs `work(client, files)` on the
+/// client's reactor.
 template <typename Work>
-Answer<Work> with_files(Context& context, const std::string& container, Work work) {
+Answer<Work> with_files(Context& context, const std::string& container, Work work, const std::string& snapshot = {}) {
   TRY(const ContainerName name, parse_container(container));
   TRY(Client * client, context.client());
-  return client->run([&](async::Client& inner) { return run_with_files(&inner, name, &work); });
+  return client->run([&](async::Client& inner) { return run_with_files(&inner, name, snapshot, &work); });
 }
 
 Result<RemotePath> remote(std::string_view text) {
@@ -139,6 +143,7 @@ struct Copy {
   std::vector<std::string> names;  ///< of the sources below the target, when there are several
   std::string target;
   std::optional<RemotePath> into;  ///< the target, when that is the container's side
+  std::string snapshot;            ///< to copy out of; empty: the present
   CopyOptions options;
   bool show_progress = false;
 
@@ -165,11 +170,16 @@ Result<Copy> plan_copy(const Context& context, const Arguments& arguments) {
             .names = {},
             .target = arguments.paths.back(),
             .into = parse_remote(arguments.paths.back()),
+            .snapshot = arguments.snapshot,
             .options = {.recursive = arguments.recursive,
                         .parallel = arguments.parallel,
                         .acknowledged_file = arguments.acknowledged},
             .show_progress = !context.quiet && !context.out.json()};
   copy.sources.pop_back();
+  if (copy.into && !copy.snapshot.empty()) {
+    return failf(Code::kReadOnly,
+                 "a snapshot never changes: --snapshot is for copies out of a container, not into '{}'", copy.target);
+  }
   for (const std::string& source : copy.sources) {
     if (parse_remote(source).has_value() != copy.into.has_value()) continue;
     return failf(Code::kInvalidArgument, "one of '{}' and '{}' must be POOL/CONTAINER:/PATH and the other a local path",
@@ -244,7 +254,7 @@ Result<CopyStatistics> copy_all_out(Context& context, const Copy& copy) {
     const auto work = [&](async::Client& client, posix::FileSystem& files) {
       return copy_one_out(client.reactor(), files, copy, copy.several() ? plain(from.path) : from.path, i);
     };
-    TRY(const CopyStatistics done, with_files(context, from.container, work));
+    TRY(const CopyStatistics done, with_files(context, from.container, work, copy.snapshot));
     add(total, done);
   }
   return total;
@@ -289,7 +299,7 @@ Task<Result<Rows>> rows_of(posix::FileSystem& files, std::string path) {
 Result<> list(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return rows_of(files, where.path); };
-  TRY(const Rows rows, with_files(context, where.container, work));
+  TRY(const Rows rows, with_files(context, where.container, work, arguments.snapshot));
   Json entries = Json::array();
   for (const auto& [name, attributes] : rows) {
     context.out.line(arguments.all ? fmt::format("{} {:>6} {:>6} {:>12}  {}  {}", mode_text(attributes), attributes.uid,
@@ -304,7 +314,7 @@ Result<> list(Context& context, const Arguments& arguments) {
 Result<> stat(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return files.stat(where.path, false); };
-  TRY(const posix::Attributes attributes, with_files(context, where.container, work));
+  TRY(const posix::Attributes attributes, with_files(context, where.container, work, arguments.snapshot));
   context.out.line(
       fmt::format("  path: {}\n  type: {}\n  size: {} ({})\n  mode: {:04o} ({})  uid: {}  gid: {}  links: {}\n  "
                   "modified: {}\n  object: {}",
@@ -329,7 +339,7 @@ Task<Result<>> print_file(Context& context, posix::FileSystem& files, std::strin
 Result<> cat(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return print_file(context, files, where.path); };
-  return with_files(context, where.container, work);
+  return with_files(context, where.container, work, arguments.snapshot);
 }
 
 Task<Result<>> make_directories(posix::FileSystem& files, std::string path, bool parents) {
@@ -440,7 +450,7 @@ Task<Result<CopyStatistics>> measure(posix::FileSystem& files, std::string path)
 Result<> disk_usage(Context& context, const Arguments& arguments) {
   TRY(const RemotePath where, remote(arguments.path));
   const auto work = [&](async::Client&, posix::FileSystem& files) { return measure(files, where.path); };
-  TRY(const CopyStatistics total, with_files(context, where.container, work));
+  TRY(const CopyStatistics total, with_files(context, where.container, work, arguments.snapshot));
   context.out.line(fmt::format("{}  {} files, {} directories, {} links  {}", human_bytes(total.bytes), total.files,
                                total.directories, total.links, where.path));
   context.out.document({{"path", where.path},
@@ -487,20 +497,26 @@ void add_fs(CLI::App& app, Context& context) {
       ->capture_default_str();
   verb->add_option("--acknowledged", arguments->acknowledged,
                    "append the name of each file copied in to this local file once it is durable");
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, copy);
 
-  verb =
-      add_verb(*fs, "ls", "List a directory", "  cenote fs ls scratch/home:/\n  cenote fs ls -l scratch/home:/photos");
+  verb = add_verb(*fs, "ls", "List a directory",
+                  "  cenote fs ls scratch/home:/\n  cenote fs ls -l scratch/home:/photos\n"
+                  "  cenote container snapshot create scratch/home evening\n"
+                  "  cenote fs ls scratch/home:/ --snapshot evening");
   add_path(verb);
   verb->add_flag("-l,--long", arguments->all, "mode, owner, size and time too");
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, list);
 
   verb = add_verb(*fs, "stat", "Show what a path is", "  cenote fs stat scratch/home:/notes.txt");
   add_path(verb);
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, stat);
 
   verb = add_verb(*fs, "cat", "Print a file", "  cenote fs cat scratch/home:/notes.txt");
   add_path(verb);
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, cat);
 
   verb = add_verb(*fs, "mkdir", "Create a directory",
@@ -523,6 +539,7 @@ void add_fs(CLI::App& app, Context& context) {
 
   verb = add_verb(*fs, "du", "Add up sizes below a path", "  cenote fs du scratch/home:/photos");
   add_path(verb);
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, disk_usage);
 }
 

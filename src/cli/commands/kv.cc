@@ -8,7 +8,7 @@ namespace cenote::cli {
 namespace {
 
 struct Arguments {
-  std::string container, key, value, prefix;
+  std::string container, key, value, prefix, snapshot;
   bool only_new = false, from_stdin = false, values = false;
   std::uint64_t limit = 0;
 };
@@ -29,8 +29,8 @@ Result<> check_key(std::string_view key) {
 }
 
 /// Files are objects, too, and a key written among them could become a part of one.
-Result<Container> open_keys(Context& context, const std::string& name) {
-  TRY(Container container, open_container(context, name));
+Result<Container> open_keys(Context& context, const std::string& name, const std::string& snapshot = {}) {
+  TRY(Container container, open_container(context, name, snapshot));
   if (container.info().type != "posix") return container;
   return failf(Code::kTypeMismatch,
                "container '{}' holds files (its type is 'posix'), not keys: use 'cenote fs', or another container",
@@ -56,7 +56,7 @@ Result<> put(Context& context, const Arguments& arguments) {
 
 Result<> get(Context& context, const Arguments& arguments) {
   CHECK_OK(check_key(arguments.key));
-  TRY(Container container, open_keys(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container, arguments.snapshot));
   TRY(const auto value, container.kv().get(arguments.key, context.bounds()));
   if (!value) return failf(Code::kNotFound, "no key '{}' in container '{}'", arguments.key, arguments.container);
   if (!context.out.json()) return context.out.value(as_text(*value));
@@ -67,7 +67,7 @@ Result<> get(Context& context, const Arguments& arguments) {
 }
 
 Result<> list(Context& context, const Arguments& arguments) {
-  TRY(Container container, open_keys(context, arguments.container));
+  TRY(Container container, open_keys(context, arguments.container, arguments.snapshot));
   Kv kv = container.kv();
   Json keys = Json::array();
   std::uint64_t left = arguments.limit == 0 ? UINT64_MAX : arguments.limit;
@@ -120,9 +120,12 @@ void add_kv(CLI::App& app, Context& context) {
   bind(verb, put);
 
   verb = add_verb(*kv, "get", "Print a value as it is",
-                  "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg");
+                  "  cenote kv get scratch/things colour\n  cenote kv get scratch/things photo > photo.jpg\n"
+                  "  cenote container snapshot create scratch/things monday\n"
+                  "  cenote kv get scratch/things colour --snapshot monday");
   add_container_name(verb);
   verb->add_option("KEY", arguments->key, "the key")->required();
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, get);
 
   verb = add_verb(*kv, "list", "List keys in order",
@@ -130,6 +133,7 @@ void add_kv(CLI::App& app, Context& context) {
   add_container_name(verb);
   verb->add_option("--prefix", arguments->prefix, "only keys that start with this");
   verb->add_option("--limit", arguments->limit, "at most so many; 0: all")->capture_default_str();
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, list);
 
   verb = add_verb(*kv, "del", "Delete a key", "  cenote kv del scratch/things colour");

@@ -10,7 +10,7 @@ namespace cenote::cli {
 namespace {
 
 struct Arguments {
-  std::string container, object, dkey, akey, value, file;
+  std::string container, object, dkey, akey, value, file, snapshot;
   std::string object_class = "SX";
   bool array = false;
   std::uint64_t offset = 0, bytes = 0;
@@ -63,7 +63,7 @@ Result<> put(Context& context, const Arguments& arguments) {
 }
 
 Result<> get(Context& context, const Arguments& arguments) {
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_container(context, arguments.container, arguments.snapshot));
   TRY(const ObjectId object, ObjectId::parse(arguments.object));
   FetchRequest request;
   request.object = object;
@@ -106,7 +106,7 @@ void print_extent(Context& context, const ListedExtent& extent, Json& entries) {
 }
 
 Result<> list(Context& context, const Arguments& arguments) {
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_container(context, arguments.container, arguments.snapshot));
   ListRequest request;
   request.level = level_of(arguments);
   if (request.level != ListLevel::kObjects) {
@@ -153,7 +153,7 @@ Result<> punch(Context& context, const Arguments& arguments) {
 }
 
 Result<> stat(Context& context, const Arguments& arguments) {
-  TRY(Container container, open_container(context, arguments.container));
+  TRY(Container container, open_container(context, arguments.container, arguments.snapshot));
   TRY(const ObjectId object, ObjectId::parse(arguments.object));
   ListRequest request;
   request.level = ListLevel::kDkeys;
@@ -226,6 +226,7 @@ void add_object(CLI::App& app, Context& context) {
       ->capture_default_str();
   array->needs(
       verb->add_option("--bytes", arguments->bytes, "how many")->check(CLI::Range(1u, kMaxPayloadBytes))->needs(array));
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, get);
 
   verb = add_verb(*object, "list", "List objects, or the dkeys, akeys or extents of one",
@@ -237,6 +238,7 @@ void add_object(CLI::App& app, Context& context) {
   verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it");
   verb->add_option("DKEY", arguments->dkey, "distribution key");
   verb->add_option("AKEY", arguments->akey, "attribute key");
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, list);
 
   verb = add_verb(*object, "punch", "Delete an object, a dkey or an akey",
@@ -254,6 +256,7 @@ void add_object(CLI::App& app, Context& context) {
                   "  cenote object stat scratch/things $ID");
   add_container_name(verb);
   verb->add_option("OBJECT", arguments->object, "object id, as 'object list' prints it")->required();
+  add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, stat);
 }
 

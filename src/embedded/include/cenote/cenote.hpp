@@ -95,6 +95,16 @@ class Container {
   Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                    CallBounds bounds = {});
 
+  // Snapshots; see async::Container.
+  Result<SnapshotInfo> create_snapshot(std::string name, CallBounds bounds = {});
+  Result<std::vector<SnapshotInfo>> snapshots(CallBounds bounds = {});
+  Result<> destroy_snapshot(std::string name, CallBounds bounds = {});
+  /// The container as it was: `kv`, `array` and every read show the snapshot, and changes are kReadOnly.
+  Result<Container> at_snapshot(std::string name, CallBounds bounds = {});
+  const std::optional<SnapshotInfo>& snapshot() const;
+  /// The coroutine form of this container or view, for `Client::run`.
+  const async::Container& remote() const { return container_; }
+
   /// The container's default map, or the one in `object`.
   Kv kv(ObjectId object = async::Kv::default_object());
   Array array(ObjectId object, std::uint32_t chunk_bytes = async::Array::kDefaultChunkBytes);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -65,11 +66,28 @@ class Container {
                                          Until until = {});
   Client& client() const;
 
+  // Snapshots: named states of the container that stay as they are. What was answered for when a creation began is in
+  // it, what is written after it returned is not; an update that runs meanwhile is in it in full or not at all, one of
+  // several may be in it without another.
+  /// kExists for a name that is taken, kQuotaExceeded when there are too many. Names follow the rules of labels.
+  Task<Result<SnapshotInfo>> create_snapshot(std::string name, Until until = {});
+  /// By name.
+  Task<Result<std::vector<SnapshotInfo>>> snapshots(Until until = {});
+  /// kNotFound. What only it kept is given back some time later; until then views of it may still work.
+  Task<Result<>> destroy_snapshot(std::string name, Until until = {});
+  /// The container as it was: all reads are of the snapshot's epoch, or of an earlier one if they name it, and whatever
+  /// would change something is kReadOnly. kNotFound.
+  Task<Result<Container>> at_snapshot(std::string name, Until until = {});
+  /// Of what snapshot this is a view; nullopt: of none.
+  const std::optional<SnapshotInfo>& snapshot() const;
+
  private:
   friend class Client;
   struct State;
   explicit Container(std::shared_ptr<State> state);
   Task<Result<>> lease_objects(Until until);
+  Result<> check_writable() const;
+  std::string snapshots_path() const;
   std::shared_ptr<State> state_;
 };
 

@@ -29,6 +29,9 @@ struct ContainerProperties {
   bool checksums = true;
 };
 
+/// Snapshots that one container can have at a time.
+inline constexpr std::size_t kMaxSnapshots = 1024;
+
 struct ContainerUsage {
   std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions
 };
@@ -78,6 +81,15 @@ class ObjectStore {
   /// Charges the container's bytes to `account`, those that are stored already included, in place of whatever they were
   /// charged to before. An update that does not fit is refused with kQuotaExceeded. One that is not there is no error.
   void charge_to(Uuid container, std::shared_ptr<SpaceAccount> account);
+
+  /// Keeps what readers at `epoch` see, for as long as the snapshot stands, and makes every later version newer than
+  /// it. The epoch is trusted: it moves the clock, however far ahead it lies. One that is there is no error (retries).
+  /// kEpochTooOld below the bound of aggregation, kQuotaExceeded beyond kMaxSnapshots.
+  Task<Result<>> add_snapshot(Uuid container, Epoch epoch);
+  /// What only this snapshot needed returns with the next passes of aggregation. One that is not there is no error.
+  Task<Result<>> remove_snapshot(Uuid container, Epoch epoch);
+  /// Ascending.
+  Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container);
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
   /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).

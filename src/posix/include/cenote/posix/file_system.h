@@ -89,7 +89,8 @@ class File {
 /// "." and ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
 class FileSystem {
  public:
-  /// Writes superblock and root directory unless they are there; the container must be of type "posix".
+  /// Writes superblock and root directory unless they are there; the container must be of type "posix". A view of a
+  /// snapshot shows the tree as it was: what would change it is kReadOnly; kNotFound if there was no tree yet.
   static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {});
   ~FileSystem();
 

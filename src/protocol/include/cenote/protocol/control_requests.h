@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 
@@ -67,6 +68,12 @@ struct CreateContainer {
   std::map<std::string, std::string> properties;  ///< "checksum": "crc32c" | "off"; user properties start with "user."
 };
 
+/// A named state of a container: what readers at its epoch see is kept until it is destroyed.
+struct SnapshotInfo {
+  std::string name;
+  Epoch epoch;  ///< near the time of its creation, in nanoseconds since 1970
+};
+
 /// Labels: 1 to kMaxLabelBytes of letters, digits, '.', '_', '-', ':'; not the form of a UUID.
 Result<> validate_label(std::string_view what, std::string_view label);
 
@@ -79,6 +86,10 @@ std::string to_json(const CreatePool& request);
 std::string to_json(const ContainerInfo& info);
 std::string to_json(const std::vector<ContainerInfo>& containers);
 std::string to_json(const CreateContainer& request);
+std::string to_json(const SnapshotInfo& info);
+std::string to_json(const std::vector<SnapshotInfo>& snapshots);
+/// The body of a POST on the snapshots of a container.
+std::string snapshot_request_to_json(std::string_view name);
 /// An object of strings: the body of a PATCH on a container.
 std::string to_json(const std::map<std::string, std::string>& properties);
 Result<SystemInfo> system_info_from_json(std::string_view json);
@@ -89,5 +100,8 @@ Result<ContainerInfo> container_info_from_json(std::string_view json);
 Result<std::vector<ContainerInfo>> containers_from_json(std::string_view json);
 Result<CreateContainer> create_container_from_json(std::string_view json);
 Result<std::map<std::string, std::string>> properties_from_json(std::string_view json);
+Result<SnapshotInfo> snapshot_info_from_json(std::string_view json);
+Result<std::vector<SnapshotInfo>> snapshots_from_json(std::string_view json);
+Result<std::string> snapshot_request_from_json(std::string_view json);
 
 }  // namespace cenote

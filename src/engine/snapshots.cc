@@ -1,0 +1,164 @@
+#include "snapshots.h"
+
+#include <algorithm>
+#include <set>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+using cluster::Revision;
+using cluster::Transaction;
+using State = SnapshotRecord::State;
+
+SnapshotInfo info_of(const SnapshotRecord& record) { return {record.name, record.epoch}; }
+
+std::unexpected<Error> no_such_snapshot(const ContainerRecord& container, std::string_view name) {
+  return failf(Code::kNotFound, "container '{}' has no snapshot '{}': list them with 'cenote container snapshot list'",
+               container.label, printable(as_bytes(name)));
+}
+
+}  // namespace
+
+Task<Result<Versioned<ContainerRecord>>> Snapshots::find_container(std::string pool, std::string container) {
+  CO_TRY(auto owner, co_await store_.find_pool(std::move(pool)));
+  CO_TRY(auto found, co_await store_.find_container(std::move(owner.record), container));
+  if (found.record.state != ContainerRecord::State::kReady) {
+    co_return failf(Code::kContainerNotFound, "container '{}' is being created: try again",
+                    printable(as_bytes(container)));
+  }
+  co_return found;
+}
+
+Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string container, std::string name, Uuid id) {
+  CO_CHECK_OK(validate_label("snapshot", name));
+  CO_TRY(auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_TRY(const auto existing, co_await store_.snapshot(found.record.id, name));
+  if (existing && existing->record.state == State::kReady) {
+    if (existing->record.id == id) co_return info_of(existing->record);
+    co_return failf(Code::kExists, "container '{}' has a snapshot '{}' already", found.record.label, name);
+  }
+  // One that a failure left half-made or half-destroyed is nobody's; its epoch must not come back under its name.
+  if (existing) CO_CHECK_OK(co_await end(existing->record));
+  CO_TRY(const SnapshotRecord record, co_await begin_create(std::move(found), name, id));
+  auto finished = co_await finish_create(record);
+  if (!finished) {
+    // A target that cannot take it must not leave half a snapshot behind. What this undo cannot do now the next start
+    // does; the first failure is the one to tell.
+    static_cast<void>(co_await end(record));
+    co_return fail(finished.error().with_context(fmt::format("creating snapshot '{}'", name)));
+  }
+  co_return info_of(record);
+}
+
+/// Above everything that was answered for, and unlike the epochs of the container's other snapshots.
+Task<Result<Epoch>> Snapshots::choose_epoch(const ContainerRecord& container) {
+  CO_TRY(const auto others, co_await store_.snapshots(snapshot_prefix(container.id)));
+  if (others.size() >= object::kMaxSnapshots) {
+    co_return failf(Code::kQuotaExceeded, "container '{}' has {} snapshots, the most that are possible: destroy some",
+                    container.label, others.size());
+  }
+  CO_TRY(Epoch newest, co_await targets_.newest_epoch());
+  for (const SnapshotRecord& other : others) newest = std::max(newest, other.epoch);
+  co_return Epoch(newest.value() + 1);
+}
+
+Task<Result<SnapshotRecord>> Snapshots::begin_create(Versioned<ContainerRecord> container, std::string name, Uuid id) {
+  CO_TRY(const Epoch epoch, co_await choose_epoch(container.record));
+  SnapshotRecord record{container.record.id, std::move(name), id, epoch, State::kCreating};
+  const std::string key = snapshot_key(record.container, record.name);
+  const std::string container_at = container_key(record.container);
+  Transaction change;
+  // Written again unchanged, so that a destruction of the container at the same time is a conflict.
+  change.require(container_at, container.revision).put(container_at, encode(container.record));
+  change.require(key, Revision(0)).put(key, encode(record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return record;
+}
+
+Task<Result<>> Snapshots::finish_create(SnapshotRecord record) {
+  CO_CHECK_OK(co_await targets_.add_snapshot(record.container, record.epoch));
+  co_return co_await put_state(std::move(record), State::kCreating, State::kReady);
+}
+
+Task<Result<>> Snapshots::put_state(SnapshotRecord record, State from, State to) {
+  CO_TRY(auto found, co_await store_.snapshot(record.container, record.name));
+  if (!found || found->record.epoch != record.epoch || found->record.state != from) {
+    co_return failf(Code::kConditionFailed, "snapshot '{}' has changed meanwhile", record.name);
+  }
+  found->record.state = to;
+  const std::string key = snapshot_key(record.container, record.name);
+  Transaction change;
+  change.require(key, found->revision).put(key, encode(found->record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
+Task<Result<std::vector<SnapshotInfo>>> Snapshots::list(std::string pool, std::string container) {
+  CO_TRY(const auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_TRY(const auto records, co_await store_.snapshots(snapshot_prefix(found.record.id)));
+  std::vector<SnapshotInfo> infos;
+  for (const SnapshotRecord& record : records)
+    if (record.state == State::kReady) infos.push_back(info_of(record));
+  co_return infos;
+}
+
+Task<Result<SnapshotInfo>> Snapshots::query(std::string pool, std::string container, std::string name) {
+  CO_TRY(const auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_CHECK_OK(validate_label("snapshot", name));
+  CO_TRY(const auto snapshot, co_await store_.snapshot(found.record.id, name));
+  if (!snapshot || snapshot->record.state != State::kReady) co_return no_such_snapshot(found.record, name);
+  co_return info_of(snapshot->record);
+}
+
+Task<Result<>> Snapshots::destroy(std::string pool, std::string container, std::string name) {
+  CO_TRY(const auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_CHECK_OK(validate_label("snapshot", name));
+  CO_TRY(const auto snapshot, co_await store_.snapshot(found.record.id, name));
+  if (!snapshot) co_return no_such_snapshot(found.record, name);
+  CO_CHECK_OK(co_await end(snapshot->record));
+  // Nobody was told of one that was still being created.
+  if (snapshot->record.state == State::kCreating) co_return no_such_snapshot(found.record, name);
+  co_return Result<>();
+}
+
+/// Removes a snapshot of any state. A ready one is hidden first, since readers may no longer rely on the targets.
+Task<Result<>> Snapshots::end(SnapshotRecord record) {
+  CO_TRY(auto found, co_await store_.snapshot(record.container, record.name));
+  if (!found || found->record.epoch != record.epoch) co_return Result<>();
+  if (found->record.state == State::kReady) {
+    CO_CHECK_OK(co_await put_state(record, State::kReady, State::kDestroying));
+  }
+  CO_CHECK_OK(co_await targets_.remove_snapshot(record.container, record.epoch));
+  Transaction change;
+  change.erase(snapshot_key(record.container, record.name));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
+Task<Result<>> Snapshots::resume() {
+  CO_TRY(const auto records, co_await store_.snapshots(kSnapshotPrefix));
+  for (const SnapshotRecord& record : records) {
+    // Nobody was told of one that is being created, and the versions since then may have been merged.
+    if (record.state != State::kReady) CO_CHECK_OK(co_await end(record));
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> Snapshots::check() {
+  CO_TRY(const auto records, co_await store_.snapshots(kSnapshotPrefix));
+  std::set<std::pair<Uuid, Epoch>> epochs;
+  for (const SnapshotRecord& record : records) {
+    CO_TRY(const auto container, co_await store_.container(record.container));
+    if (!container) {
+      co_return failf(Code::kCorrupt, "snapshot '{}' belongs to a container that does not exist", record.name);
+    }
+    if (!epochs.emplace(record.container, record.epoch).second) {
+      co_return failf(Code::kCorrupt, "two snapshots of container '{}' have one epoch", container->record.label);
+    }
+  }
+  co_return Result<>();
+}
+
+}  // namespace cenote::engine

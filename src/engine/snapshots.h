@@ -1,0 +1,51 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cenote/protocol/control_requests.h"
+#include "container_targets.h"
+#include "control_store.h"
+
+namespace cenote::engine {
+
+/// Named snapshots of containers. Every answer is durable. Control reactor only; calls that change something are to be
+/// made one at a time (ControlService does).
+///
+/// A snapshot has one epoch for all targets. It is above every version that was answered for when its creation began,
+/// and once it is ready no target gives a version at or below it, so readers at it see the same moment everywhere.
+///
+/// Invariants, at rest: what a ready snapshot's readers see is kept by every target; the targets have no snapshot that
+/// is not in the control state; the epochs of a container's snapshots differ, so that one can go without another. A
+/// crash leaves records that are `creating` or `destroying`, which `resume` removes.
+class Snapshots {
+ public:
+  Snapshots(ControlStore& store, ContainerTargets& targets) : store_(store), targets_(targets) {}
+
+  /// One that was made by the same request `id` is the answer to a repeated request. kExists for another with this
+  /// name, kContainerNotFound, kInvalidArgument, kQuotaExceeded.
+  Task<Result<SnapshotInfo>> create(std::string pool, std::string container, std::string name, Uuid id);
+  /// By name.
+  Task<Result<std::vector<SnapshotInfo>>> list(std::string pool, std::string container);
+  /// kNotFound.
+  Task<Result<SnapshotInfo>> query(std::string pool, std::string container, std::string name);
+  Task<Result<>> destroy(std::string pool, std::string container, std::string name);
+
+  /// Completes what a crash interrupted.
+  Task<Result<>> resume();
+  /// kCorrupt: the invariants of the control state at rest do not hold.
+  Task<Result<>> check();
+
+ private:
+  Task<Result<Versioned<ContainerRecord>>> find_container(std::string pool, std::string container);
+  Task<Result<SnapshotRecord>> begin_create(Versioned<ContainerRecord> container, std::string name, Uuid id);
+  Task<Result<Epoch>> choose_epoch(const ContainerRecord& container);
+  Task<Result<>> finish_create(SnapshotRecord record);
+  Task<Result<>> end(SnapshotRecord record);
+  Task<Result<>> put_state(SnapshotRecord record, SnapshotRecord::State from, SnapshotRecord::State to);
+
+  ControlStore& store_;
+  ContainerTargets& targets_;
+};
+
+}  // namespace cenote::engine

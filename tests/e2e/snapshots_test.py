@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Snapshots: what one shows survives kill -9, overwriting and deleting, and its space returns when it goes."""
+
+import os
+import random
+import time
+import unittest
+
+from system import CONFLICT, NO_SPACE, NOT_FOUND, OK, PATIENCE_S, PERMISSION, USAGE, SystemTest, describe_tree
+
+MIB = 1 << 20
+
+
+class Snapshots(SystemTest):
+    def test_keys_stay_as_they_were_and_their_space_returns(self):
+        engine = self.started()
+        things = self.with_container(engine)
+        chance = random.Random(1)
+        values = {f"key-{number}": chance.randbytes(MIB - 1) for number in range(40)}
+        for key, value in values.items():
+            self.succeeds(engine, "kv", "put", things, key, "--stdin", stdin=value)
+        made = self.json_of(engine, "container", "snapshot", "create", things, "monday")
+        engine.kill()
+        engine.start()
+        listed = self.json_of(engine, "container", "snapshot", "list", things)["snapshots"]
+        self.assertEqual(listed, [made])
+
+        # Everything is overwritten or deleted; with what follows the targets become full, so that old versions go soon.
+        keys = list(values)
+        for key in keys[:10]:
+            self.succeeds(engine, "kv", "put", things, key, "new")
+        for key in keys[10:]:
+            self.succeeds(engine, "kv", "del", things, key)
+        filler = chance.randbytes(MIB)
+        fillers = 0
+        while self.put(engine, things, f"filler-{fillers}", filler) == OK:
+            fillers += 1
+        for key, value in values.items():
+            shown = self.succeeds(engine, "kv", "get", things, key, "--snapshot", "monday")
+            self.assertTrue(shown == value, f"{key} is not what it was")
+        shown = self.json_of(engine, "kv", "list", things, "--snapshot", "monday")["keys"]
+        self.assertEqual(shown, sorted(keys))
+        self.assertEqual(self.succeeds(engine, "kv", "get", things, keys[0]), b"new")
+        self.fails(engine, NOT_FOUND, "kv", "get", things, keys[20], says=(keys[20],))
+
+        self.succeeds(engine, "container", "snapshot", "destroy", things, "monday")
+        self.fails(engine, NOT_FOUND, "kv", "get", things, keys[0], "--snapshot", "monday", says=("monday",))
+        # All that it kept is there for others.
+        give_up = time.monotonic() + PATIENCE_S
+        more = 0
+        while more < 20 and time.monotonic() < give_up:
+            more += self.put(engine, things, f"more-{more}", filler) == OK
+        self.assertEqual(more, 20, "the space of a destroyed snapshot does not return")
+        self.assertEqual(engine.stop(), 0, engine.text_of_log())
+
+    def put(self, engine, container, key, value):
+        done = self.cenote(engine, "kv", "put", container, key, "--stdin", stdin=value)
+        self.assertIn(done.returncode, (OK, NO_SPACE), done.stderr)
+        return done.returncode
+
+    def test_a_tree_stays_as_it_was(self):
+        engine = self.started(size="128MiB")
+        home = self.with_container(engine, "pool/home", "posix")
+        source = self.path("source")
+        os.makedirs(os.path.join(source, "deep", "deeper"))
+        chance = random.Random(2)
+        for number in range(12):
+            with open(os.path.join(source, "deep", f"file-{number}"), "wb") as file:
+                file.write(chance.randbytes(number * 100_000))
+        os.symlink("file-3", os.path.join(source, "deep", "link"))
+        before = describe_tree(source)
+        self.succeeds(engine, "fs", "cp", "-r", source, f"{home}:/tree")
+        self.succeeds(engine, "container", "snapshot", "create", home, "evening")
+        self.succeeds(engine, "fs", "rm", "-r", f"{home}:/tree/deep/deeper")
+        self.succeeds(engine, "fs", "mv", f"{home}:/tree/deep/file-5", f"{home}:/tree/file-5")
+        with open(self.path("other"), "wb") as file:
+            file.write(b"other")
+        self.succeeds(engine, "fs", "cp", self.path("other"), f"{home}:/tree/deep/file-7")
+        engine.kill()
+        engine.start()
+        self.succeeds(engine, "fs", "rm", "-r", f"{home}:/tree")
+
+        evening = ("--snapshot", "evening")
+        self.succeeds(engine, "fs", "cp", "-r", f"{home}:/tree", self.path("back"), *evening)
+        self.assertEqual(describe_tree(self.path("back")), before)
+        self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/", *evening), b"tree\n")
+        self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/"), b"")
+        with open(os.path.join(source, "deep", "file-7"), "rb") as file:
+            self.assertEqual(self.succeeds(engine, "fs", "cat", f"{home}:/tree/deep/file-7", *evening), file.read())
+        self.assertEqual(self.json_of(engine, "fs", "stat", f"{home}:/tree/deep/file-5", *evening)["size"], 500_000)
+        usage = self.json_of(engine, "fs", "du", f"{home}:/tree", *evening)
+        self.assertEqual((usage["files"], usage["links"]), (12, 1))
+        self.fails(engine, PERMISSION, "fs", "cp", self.path("other"), f"{home}:/other", *evening, says=("snapshot",))
+        self.fails(engine, NOT_FOUND, "fs", "ls", f"{home}:/", "--snapshot", "morning", says=("morning",))
+        self.assertEqual(engine.stop(), 0, engine.text_of_log())
+
+    def test_objects_and_names(self):
+        engine = self.started()
+        things = self.with_container(engine)
+        identity = self.json_of(engine, "object", "put", things, "new", "d", "a", "one")["object"]
+        self.succeeds(engine, "container", "snapshot", "create", things, "s:1")
+        self.succeeds(engine, "object", "put", things, identity, "d", "a", "two")
+        self.succeeds(engine, "object", "put", things, identity, "e", "a", "three")
+        at = ("--snapshot", "s:1")
+        self.assertEqual(self.succeeds(engine, "object", "get", things, identity, "d", "a", *at), b"one")
+        self.assertEqual(self.succeeds(engine, "object", "get", things, identity, "d", "a"), b"two")
+        self.assertEqual(self.json_of(engine, "object", "list", things, identity, *at)["entries"], ["d"])
+        self.assertEqual(self.json_of(engine, "object", "stat", things, identity, *at)["dkeys"], 1)
+        self.fails(engine, CONFLICT, "container", "snapshot", "create", things, "s:1", says=("s:1", "already"))
+        for name in ("a/b", "white space", ""):
+            done = self.cenote(engine, "container", "snapshot", "create", things, name)
+            self.assert_fails(done, USAGE, "label")
+        self.assertIn(b"s:1", self.succeeds(engine, "container", "snapshot", "list", things))
+        self.succeeds(engine, "container", "destroy", things)
+        self.succeeds(engine, "container", "create", things)
+        self.assertEqual(self.json_of(engine, "container", "snapshot", "list", things)["snapshots"], [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
