@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <numeric>
 
 #include "cenote/base/codec.h"
 
@@ -14,6 +15,9 @@ constexpr std::uint32_t kSweptPerStep = 128;
 constexpr std::uint64_t kBytesPerSlice = 256u << 10;
 /// A window with more versions, or more bytes of them, than this is left alone; the sweep alone thins it out.
 constexpr std::size_t kMaxWindowItems = 4096;
+/// An extent that is covered in part is cut into at most so many parts, and only if it frees so many blocks for each.
+constexpr std::size_t kMaxTrimmedParts = 16;
+constexpr std::uint64_t kBlocksPerPart = 2;
 constexpr std::uint64_t kMaxWindowBytes = 2u << 20;
 
 Epoch epoch_of(ByteView key) { return Epoch(~load_be<std::uint64_t>(key.data() + key.size() - 8)); }
@@ -135,11 +139,7 @@ Result<> Merge::remove_data(ByteView key, ByteView value) {
   remove(key);
   if (!entry.holds_data()) return {};
   removal_.bytes += entry.bytes;
-  for (const store::Extent& extent : entry.extents()) {
-    core_.batch.release(extent);
-    removal_.blocks += extent.blocks;
-    ++removal_.extents;
-  }
+  release(entry.extents().view());
   return {};
 }
 
@@ -381,8 +381,9 @@ struct Merge::Item {
   std::size_t era = 0;
   std::uint32_t extent_class = 0;
   bool hole = false;
-  bool wide = false;     // a punch of whole windows, which goes or stays as a whole
-  bool visible = false;  // to the reader of its era
+  bool wide = false;                 // a punch of whole windows, which goes or stays as a whole
+  bool visible = false;              // to the reader of its era
+  SmallVector<RecordRange, 1> seen;  // by that reader, ascending, when that is not all of a visible extent
 };
 
 /// The old versions of the records of a window in one life of the array, and which of them can be seen.
@@ -406,8 +407,13 @@ struct Merge::Window {
       slices.clear();
       overlay.resolve(first, end, slices);
       for (const Overlay::Slice& slice : slices)
-        if (slice.version != Overlay::kHole) items[slice.version].visible = true;
+        if (slice.version != Overlay::kHole) see(items[slice.version], slice);
     }
+  }
+  static void see(Item& item, const Overlay::Slice& slice) {
+    item.visible = true;
+    if (slice.first > item.first || slice.end < item.end)
+      item.seen.push_back({.first = slice.first, .count = slice.end - slice.first});
   }
   /// Hides something older that would be seen without it.
   bool needs(const Item& hole) const {
@@ -430,7 +436,9 @@ Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, 
   window.resolve();
   // Data first: a punched range may go only after everything older that it hides.
   TRY(const bool hidden_gone, remove_hidden_data(reader, path, window));
-  if (hidden_gone && remove_idle_holes(path, window)) state.window = window.end;
+  if (!hidden_gone) return {};
+  TRY(const bool trimmed, trim_extents(reader, path, window));
+  if (trimmed && remove_idle_holes(path, window)) state.window = window.end;
   return {};
 }
 
@@ -491,6 +499,126 @@ Result<bool> Merge::remove_hidden_data(const Reader& reader, KeyPath& path, cons
     if (value) CHECK_OK(remove_data(key, *value));
   }
   return true;
+}
+
+namespace {
+
+/// The smallest run of records that ends where a chunk ends, too: what an extent can be cut at.
+std::uint64_t records_per_cut(std::uint32_t record_bytes) {
+  return std::lcm<std::uint64_t>(record_bytes, kChecksumChunkBytes) / record_bytes;
+}
+
+/// The parts of records [0, records) that hold what is seen, in whole multiples of `unit`, ascending and apart.
+SmallVector<RecordRange, 2> parts_to_keep(std::uint64_t first, std::uint64_t records, std::uint64_t unit,
+                                          std::span<const RecordRange> seen) {
+  SmallVector<RecordRange, 2> parts;
+  for (const RecordRange& range : seen) {
+    const std::uint64_t from = (range.first - first) / unit * unit;
+    const std::uint64_t end = std::min(records, (range.first - first + range.count + unit - 1) / unit * unit);
+    if (!parts.empty() && from <= parts.back().first + parts.back().count) {
+      parts.back().count = end - parts.back().first;
+    } else {
+      parts.push_back({.first = from, .count = end - from});
+    }
+  }
+  return parts;
+}
+
+/// Blocks [first, end) of an extent list.
+Extents blocks_of(std::span<const store::Extent> extents, std::uint64_t first, std::uint64_t end) {
+  Extents out;
+  std::uint64_t at = 0;
+  for (const store::Extent& extent : extents) {
+    const std::uint64_t from = std::max(first, at);
+    const std::uint64_t to = std::min(end, at + extent.blocks);
+    if (from < to)
+      out.push_back({.first = media::BlockNo(extent.first.value() + (from - at)),
+                     .blocks = static_cast<std::uint32_t>(to - from)});
+    at += extent.blocks;
+  }
+  return out;
+}
+
+}  // namespace
+
+/// Extents that newer ones of their era cover in part give back the blocks that nobody sees: the entry is replaced by
+/// one for each part that is left, with its checksums and blocks; no data is read or written. The parts stay in the
+/// size class of the whole, which its readers know of. False: the slice is full before all are looked at.
+Result<bool> Merge::trim_extents(const Reader& reader, KeyPath& path, Window& window) {
+  const std::size_t count = window.items.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    if (window.items[i].hole || window.items[i].seen.empty()) continue;
+    if (removal_.full()) return false;
+    CHECK_OK(trim_extent(reader, path, window, i));
+  }
+  return true;
+}
+
+Result<> Merge::trim_extent(const Reader& reader, KeyPath& path, Window& window, std::size_t index) {
+  const Item item = window.items[index];
+  const Bytes key = to_bytes(path.extent(item.extent_class, item.first, item.epoch));
+  TRY(const auto value, reader.view.get(tree_, key));
+  if (!value) return {};
+  TRY(const Entry entry, decode_entry(*value));
+  if (entry.is_inline) return {};
+  const std::uint64_t unit = records_per_cut(entry.record_bytes);
+  const auto parts = parts_to_keep(item.first, entry.records, unit, item.seen.view());
+  const auto chunk_of = [&entry](std::uint64_t record) { return chunk_count(record * entry.record_bytes); };
+  std::uint64_t kept = 0;
+  for (const RecordRange& part : parts) kept += chunk_of(part.first + part.count) - chunk_of(part.first);
+  const std::uint64_t blocks = chunk_count(entry.bytes);
+  // Each part takes room in the tree, which has to be less than what it frees.
+  if (parts.size() > kMaxTrimmedParts || blocks - kept < kBlocksPerPart * parts.size()) return {};
+  remove(key);
+  const Extents extents = entry.extents();
+  std::uint64_t next_block = 0;
+  for (const RecordRange& part : parts) {
+    const std::uint64_t begin = chunk_of(part.first);
+    const std::uint64_t end = chunk_of(part.first + part.count);
+    release(blocks_of(extents.view(), next_block, begin).view());
+    put_part(path, item, entry, part, blocks_of(extents.view(), begin, end).view());
+    Item left = item;
+    left.first = item.first + part.first;
+    left.end = left.first + part.count;
+    left.seen = {};
+    if (next_block == 0) {
+      window.items[index] = std::move(left);
+    } else {
+      window.items.push_back(std::move(left));
+    }
+    next_block = end;
+  }
+  release(blocks_of(extents.view(), next_block, blocks).view());
+  removal_.bytes += entry.bytes;
+  return {};
+}
+
+void Merge::put_part(KeyPath& path, const Item& item, const Entry& whole, RecordRange part,
+                     std::span<const store::Extent> extents) {
+  Checksums checksums;
+  DataHeader header;
+  header.type = EntryType::kExtent;
+  header.records = part.count;
+  header.record_bytes = whole.record_bytes;
+  header.bytes = part.count * whole.record_bytes;
+  const std::uint64_t first_chunk = chunk_count(part.first * whole.record_bytes);
+  if (!whole.checksums.empty()) {
+    for (std::uint64_t i = 0; i < chunk_count(header.bytes); ++i) checksums.push_back(whole.checksum(first_chunk + i));
+    header.checksums = checksums.view();
+  }
+  ValueBytes value;
+  append_stored(header, extents, value);
+  core_.batch.put(tree_, path.extent(item.extent_class, item.first + part.first, item.epoch), value);
+  ++removal_.entries;
+  removal_.bytes -= header.bytes;
+}
+
+void Merge::release(std::span<const store::Extent> extents) {
+  for (const store::Extent& extent : extents) {
+    core_.batch.release(extent);
+    removal_.blocks += extent.blocks;
+    ++removal_.extents;
+  }
 }
 
 /// False: the slice is full before all are removed.

@@ -14,7 +14,7 @@ namespace cenote::object {
 ///  - all versions of a single value that have a newer one;
 ///  - extents and punched ranges of an array that newer ones cover in full; punched ranges that cover nothing older,
 ///    of whatever era.
-/// What is covered in part stays whole.
+/// What is covered in part gives back the blocks that nobody sees, where that frees more than it costs.
 ///
 /// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
 /// anywhere, and several may run at once. Snapshots that are added meanwhile lie at or above the bound; those that are
@@ -105,6 +105,10 @@ class Merge {
   Result<bool> read_extents(const Reader& reader, KeyPath& path, Window& window);
   Result<> read_wide_punches(const Reader& reader, KeyPath& path, Window& window);
   Result<bool> remove_hidden_data(const Reader& reader, KeyPath& path, const Window& window);
+  Result<bool> trim_extents(const Reader& reader, KeyPath& path, Window& window);
+  Result<> trim_extent(const Reader& reader, KeyPath& path, Window& window, std::size_t index);
+  void put_part(KeyPath& path, const Item& item, const Entry& whole, RecordRange part,
+                std::span<const store::Extent> extents);
   bool remove_idle_holes(KeyPath& path, const Window& window);
   Result<> step_wide(const Reader& reader, State& state);
   bool covers_older_era(const State& state, Epoch punch) const;
@@ -112,6 +116,7 @@ class Merge {
   bool leave(Place& place);
 
   void remove(ByteView key);
+  void release(std::span<const store::Extent> extents);
   Result<> remove_data(ByteView key, ByteView value);
 
   Core& core_;
