@@ -12,6 +12,7 @@
 
 #include "harness/machine.h"
 #include "harness/runner.h"
+#include "object/rows.h"
 #include "process/rows.h"
 #include "stack/rows.h"
 #include "store/rows.h"
@@ -34,6 +35,7 @@ struct Options {
 Suite all_comparisons(const Options& options) {
   Suite suite;
   add_store_rows(suite);
+  add_object_rows(suite);
   add_stack_rows(suite);
   add_process_rows(suite, options.cenote.string());
   return suite;

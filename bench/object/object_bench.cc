@@ -13,11 +13,11 @@
 #include <new>
 #include <string>
 
-#include "cenote/base/codec.h"
 #include "cenote/media/uring_device.h"
 #include "cenote/object/object_store.h"
 #include "cenote/runtime/scope.h"
-#include "memory_device.h"
+#include "object/memory_device.h"
+#include "object/object_load.h"
 
 namespace {
 
@@ -37,115 +37,9 @@ void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 namespace cenote::bench {
 namespace {
 
-constexpr std::uint32_t kDepth = 32;
-constexpr std::uint64_t kDkeys = 256;  // one window each
-const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 1);
-
-enum class What : std::uint8_t {
-  kSequentialUpdate,
-  kUpdate,
-  kSmallUpdate,
-  kLargeUpdate,
-  kFetch,
-  kSmallFetch,
-  kLargeFetch
-};
-
-struct Workload {
-  std::string_view name;
-  What what = What::kUpdate;
-  std::uint32_t bytes = 4096;
-  std::uint64_t operations = 0;
-};
-
-struct Bench {
-  store::Store& store;
-  object::ObjectStore& objects;
-  media::BufferPool& buffers;
-  Uuid container;
-  Bytes data;
-  std::uint64_t issued = 0;
-  std::uint64_t random = 88172645463325252ull;
-  std::uint64_t sequence = 0;
-
-  /// As a client numbers its requests: its result is kept until a later request says that it arrived.
-  RequestId next_id() {
-    ++sequence;
-    return {.session = 1,
-            .sequence = sequence,
-            .expiry = store.reactor().wall_now() + std::chrono::seconds(30),
-            .acknowledged = sequence > 2 * kDepth ? sequence - 2 * kDepth : 0};
-  }
-
-  std::uint64_t next_random() {
-    random ^= random << 13;
-    random ^= random >> 7;
-    random ^= random << 17;
-    return random;
-  }
-};
-
-KeyBytes number_key(std::uint64_t number) {
-  KeyBytes key;
-  key.resize(8);
-  store_le(key.data(), number);
-  return key;
-}
-
-bool is_small(What what) { return what == What::kSmallUpdate || what == What::kSmallFetch; }
-
-/// Where operation number `index` of a workload goes.
-std::pair<std::uint64_t, RecordRange> place_of(Bench& bench, const Workload& workload, std::uint64_t index) {
-  const std::uint64_t per_dkey = kArrayWindowBytes / workload.bytes;
-  const std::uint64_t at = workload.what == What::kSequentialUpdate || workload.what == What::kLargeUpdate
-                               ? index % (kDkeys * per_dkey)
-                               : bench.next_random() % (kDkeys * per_dkey);
-  return {at / per_dkey, {at % per_dkey * workload.bytes, workload.bytes}};
-}
-
-Task<Result<>> update(Bench& bench, const Workload& workload, std::uint64_t index) {
-  const auto [dkey, range] = place_of(bench, workload, index);
-  UpdateRequest request{
-      .container = bench.container, .object = kObject, .dkey = number_key(dkey), .akeys = {}, .id = bench.next_id()};
-  AkeyUpdate& akey = request.akeys.emplace_back();
-  akey.bytes = workload.bytes;
-  if (is_small(workload.what)) {
-    request.dkey = number_key(1'000'000 + bench.next_random() % 100'000);
-    akey.akey.assign(as_bytes("v"));
-  } else {
-    akey.akey.assign(as_bytes("data"));
-    akey.kind = ValueKind::kArray;
-    akey.ranges.push_back(range);
-  }
-  CO_TRY(media::Buffer buffer, bench.buffers.try_allocate(workload.bytes));
-  std::memcpy(buffer.data(), bench.data.data(), workload.bytes);
-  append_checksums(akey, {buffer.data(), workload.bytes}, akey.checksums);
-  CO_CHECK_OK(co_await bench.objects.update(std::move(request), std::move(buffer), workload.bytes, Until::forever()));
-  co_return Result<>();
-}
-
-Task<Result<>> fetch(Bench& bench, const Workload& workload, std::uint64_t index) {
-  const auto [dkey, range] = place_of(bench, workload, index);
-  FetchRequest request{.container = bench.container, .object = kObject, .dkey = number_key(dkey), .akeys = {}};
-  AkeyFetch& akey = request.akeys.emplace_back();
-  akey.max_bytes = workload.bytes;
-  if (is_small(workload.what)) {
-    request.dkey = number_key(1'000'000 + bench.next_random() % 100'000);
-    akey.akey.assign(as_bytes("v"));
-  } else {
-    akey.akey.assign(as_bytes("data"));
-    akey.kind = ValueKind::kArray;
-    akey.ranges.push_back(range);
-  }
-  CO_CHECK_OK(co_await bench.objects.fetch(std::move(request), Until::forever()));
-  co_return Result<>();
-}
-
-Task<> worker(Bench& bench, const Workload& workload) {
-  while (bench.issued < workload.operations) {
-    const std::uint64_t index = bench.issued++;
-    const auto done =
-        co_await (workload.what < What::kFetch ? update(bench, workload, index) : fetch(bench, workload, index));
+Task<> worker(ObjectLoad& load, const Workload& workload, std::uint64_t& issued) {
+  while (issued < workload.operations) {
+    const auto done = co_await load.one(workload, issued++);
     if (!done) {
       fmt::print(stderr, "{}\n", done.error().to_string());
       std::abort();
@@ -160,14 +54,14 @@ double cpu_seconds() {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-Task<> run(Bench& bench, Workload workload) {
-  bench.issued = 0;
+Task<> run(ObjectLoad& bench, Workload workload) {
+  std::uint64_t issued = 0;
   const store::StoreStatus before = bench.store.status();
   const std::uint64_t allocations_before = allocations;
   const auto start = std::chrono::steady_clock::now();
   const double cpu_before = cpu_seconds();
   Scope scope(bench.store.reactor());
-  for (std::uint32_t i = 0; i < kDepth; ++i) scope.spawn(worker(bench, workload));
+  for (std::uint32_t i = 0; i < kObjectDepth; ++i) scope.spawn(worker(bench, workload, issued));
   co_await scope.drain();
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double cpu = cpu_seconds() - cpu_before;
@@ -192,9 +86,9 @@ Task<Result<>> bench_all(Reactor& reactor, media::BlockDevice& device) {
   {
     CO_TRY(auto objects, co_await object::ObjectStore::open(*store, buffers, {.aggregation = false}));
     CO_CHECK_OK(co_await objects->create_container(id, {}));
-    Bench bench{.store = *store, .objects = *objects, .buffers = buffers, .container = id, .data = Bytes(1u << 20)};
+    ObjectLoad bench{.store = *store, .objects = *objects, .buffers = buffers, .container = id};
     for (std::size_t i = 0; i < bench.data.size(); ++i) bench.data[i] = static_cast<std::byte>(i * 2654435761u >> 24);
-    co_await run(bench, {"4 KiB sequential update", What::kSequentialUpdate, 4096, kDkeys * 256});
+    co_await run(bench, {"4 KiB sequential update", What::kSequentialUpdate, 4096, kObjectDkeys * 256});
     co_await run(bench, {"4 KiB fetch, as written", What::kFetch, 4096, 300'000});
     co_await run(bench, {"4 KiB random overwrite", What::kUpdate, 4096, 300'000});
     co_await run(bench, {"4 KiB fetch, overwritten", What::kFetch, 4096, 300'000});
