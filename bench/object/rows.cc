@@ -52,19 +52,23 @@ Task<Result<>> write_once(ObjectLoad& load) {
 
 class ObjectSide final : public Side {
  public:
-  ObjectSide(std::unique_ptr<UringReactor> reactor, std::unique_ptr<media::BlockDevice> device, What what)
-      : reactor_(std::move(reactor)), device_(std::move(device)), what_(what) {}
+  ObjectSide(std::unique_ptr<UringReactor> reactor, std::unique_ptr<media::BlockDevice> device, What what,
+             object::ObjectStoreOptions options)
+      : reactor_(std::move(reactor)), device_(std::move(device)), what_(what), options_(options) {}
 
   Result<> prepare() { return reactor_->block_on(open()); }
 
   Result<Measured> measure(Duration window) override {
     const std::uint64_t checkpoints = store_->status().checkpoints;
+    const std::uint64_t merged = objects_->counters().merged_entries;
     const Instant begin = now();
     TRY(const LatencyHistogram latencies, run(window));
     const double seconds = std::chrono::duration<double>(now() - begin).count();
     Measured measured{.value = double(latencies.count()) / seconds, .details = {}};
     measured.add_latencies(latencies);
     measured.details.emplace_back("checkpoints", double(store_->status().checkpoints - checkpoints));
+    const auto merged_now = double(objects_->counters().merged_entries - merged);
+    if (options_.aggregation) measured.details.emplace_back("merged/op", merged_now / double(latencies.count()));
     // Space for the next run.
     CHECK_OK(reactor_->block_on(objects_->aggregate(objects_->now())));
     return measured;
@@ -84,7 +88,7 @@ class ObjectSide final : public Side {
     CO_TRY(store_,
            co_await store::Store::open(*reactor_, devices, {.system = id, .target = id, .cache_bytes = 256u << 20}));
     buffers_ = std::make_unique<media::BufferPool>(*reactor_, media::BufferPoolOptions{.budget_bytes = 128u << 20});
-    CO_TRY(objects_, co_await object::ObjectStore::open(*store_, *buffers_, {.aggregation = false}));
+    CO_TRY(objects_, co_await object::ObjectStore::open(*store_, *buffers_, options_));
     CO_CHECK_OK(co_await objects_->create_container(id, {}));
     load_.emplace(ObjectLoad{.store = *store_, .objects = *objects_, .buffers = *buffers_, .container = id});
     co_return co_await write_once(*load_);
@@ -110,26 +114,30 @@ class ObjectSide final : public Side {
   std::unique_ptr<object::ObjectStore> objects_;
   std::optional<ObjectLoad> load_;
   What what_;
+  object::ObjectStoreOptions options_;
 };
 
 Result<std::unique_ptr<Side>> make_side(std::unique_ptr<UringReactor> reactor,
-                                        std::unique_ptr<media::BlockDevice> device, What what) {
-  auto side = std::make_unique<ObjectSide>(std::move(reactor), std::move(device), what);
+                                        std::unique_ptr<media::BlockDevice> device, What what,
+                                        object::ObjectStoreOptions options) {
+  auto side = std::make_unique<ObjectSide>(std::move(reactor), std::move(device), what, options);
   CHECK_OK(side->prepare());
   return side;
 }
 
-Result<std::unique_ptr<Side>> make_on_file(const Setting& setting, What what) {
+constexpr object::ObjectStoreOptions kQuiet{.aggregation = false};
+
+Result<std::unique_ptr<Side>> make_on_file(const Setting& setting, What what, object::ObjectStoreOptions options) {
   TRY(auto reactor, UringReactor::create());
   TRY(auto device, media::UringDevice::open(*reactor, setting.directory / "target", {.create_bytes = kDeviceBytes}));
-  return make_side(std::move(reactor), std::move(device), what);
+  return make_side(std::move(reactor), std::move(device), what, options);
 }
 
 /// C: the same on a device that copies and does nothing else.
 Result<std::unique_ptr<Side>> make_on_memory(What what) {
   TRY(auto reactor, UringReactor::create());
   auto device = std::make_unique<MemoryDevice>(*reactor, kDeviceBytes / media::kBlockBytes);
-  return make_side(std::move(reactor), std::move(device), what);
+  return make_side(std::move(reactor), std::move(device), what, kQuiet);
 }
 
 Result<std::unique_ptr<Side>> make_device(const Setting& setting, What what) {
@@ -150,11 +158,25 @@ void add(Suite& suite, std::string_view kind, What what) {
   comparison.one_core = true;
   comparison.window = std::chrono::milliseconds(700);
   if (what == What::kUpdate) comparison.warm_bytes = kDeviceBytes + (2ull << 30);
-  comparison.sides = {{"cenote", [=](const Setting& s) { return make_on_file(s, what); }},
+  comparison.sides = {{"cenote", [=](const Setting& s) { return make_on_file(s, what, kQuiet); }},
                       {"null", [=](const Setting&) { return make_on_memory(what); }},
                       {"device", [=](const Setting& s) { return make_device(s, what); }}};
   comparison.rows = {{.name = name, .reference = "1/(1/C+1/D)", .formula = in_turn, .goal = Goal::at_least(0.7)},
                      {.name = name + "/null", .reference = "null"}};
+  suite.push_back(std::move(comparison));
+}
+
+/// Updates while the versions that they replace are merged away beside them, as fast as they come.
+void add_aggregation(Suite& suite) {
+  constexpr const char* kName = "object/update-while-aggregating";
+  Comparison comparison{.name = kName, .unit = "op/s", .sides = {}, .rows = {}};
+  comparison.one_core = true;
+  comparison.window = std::chrono::seconds(3);
+  comparison.warm_bytes = 2 * kDeviceBytes;
+  const object::ObjectStoreOptions busy{.retention = std::chrono::milliseconds(200)};
+  comparison.sides = {{"cenote", [=](const Setting& s) { return make_on_file(s, What::kUpdate, busy); }},
+                      {"quiet", [=](const Setting& s) { return make_on_file(s, What::kUpdate, kQuiet); }}};
+  comparison.rows = {{.name = kName, .reference = "quiet", .goal = Goal::at_least(0.8)}};
   suite.push_back(std::move(comparison));
 }
 
@@ -163,6 +185,7 @@ void add(Suite& suite, std::string_view kind, What what) {
 void add_object_rows(Suite& suite) {
   add(suite, "update", What::kUpdate);
   add(suite, "fetch", What::kFetch);
+  add_aggregation(suite);
 }
 
 }  // namespace cenote::bench

@@ -7,8 +7,10 @@ namespace {
 
 constexpr Duration kInterval = std::chrono::seconds(1);
 /// A slice takes some tens of microseconds: with this pause between them, background work leaves the foreground at
-/// least nine tenths of the core.
+/// least nine tenths of the core. That is while a quarter of the data space is free; from there down to a sixteenth the
+/// pause shrinks to none, since requests that find no room are worse than slower ones.
 constexpr Duration kPause = std::chrono::microseconds(500);
+constexpr double kAmpleSpace = 1.0 / 4, kLittleSpace = 1.0 / 16;
 
 Result<bool> reclaim_requests_slice(Core& core, store::View& view) {
   constexpr std::uint32_t kEntries = 200;
@@ -31,6 +33,13 @@ Duration retention_of(const Core& core, const Container& container) {
   const bool scarce = status.data_blocks_free < status.data_blocks_total / kScarceFraction ||
                       (container.account && container.account->is_scarce());
   return scarce ? std::min(core.options.retention, kScarceRetention) : core.options.retention;
+}
+
+Duration polite_pause(const Core& core) {
+  const store::StoreStatus status = core.store.status();
+  const double free = static_cast<double>(status.data_blocks_free) / static_cast<double>(status.data_blocks_total);
+  const double ease = std::clamp((free - kLittleSpace) / (kAmpleSpace - kLittleSpace), 0.0, 1.0);
+  return Duration(static_cast<Duration::rep>(ease * static_cast<double>(kPause.count())));
 }
 
 /// The latest epoch that no reader within the retention can ask for.
@@ -63,8 +72,10 @@ Task<Result<>> run_once(Core& core) {
 
 Task<Result<>> end_slice(Core& core, bool polite) {
   if (core.background.stopping()) co_return fail(Code::kStopped, "the target is closing");
-  if (polite && core.foreground > 0)
-    co_return co_await sleep_for(core.reactor, kPause, core.background.cancel_source());
+  if (polite && core.foreground > 0) {
+    const Duration pause = polite_pause(core);
+    if (pause > Duration::zero()) co_return co_await sleep_for(core.reactor, pause, core.background.cancel_source());
+  }
   co_await core.reactor.yield();
   co_return Result<>();
 }

@@ -29,8 +29,8 @@ struct Container {
   store::Lsn lsn;                   ///< of the last batch that changed it
   /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
   std::shared_ptr<SpaceAccount> account;
-  std::vector<Epoch> snapshots;     ///< ascending: epochs whose readers see what they always saw
-  std::uint64_t releases = 0;       ///< snapshots that were removed since the store opened
+  std::vector<Epoch> snapshots;  ///< ascending: epochs whose readers see what they always saw
+  std::uint64_t releases = 0;    ///< snapshots that were removed since the store opened
 
   void note_change(Epoch epoch) {
     changed = epoch;

@@ -1,9 +1,6 @@
 /// Hours of overwriting, punching and aggregating at a steady state: what is stored stays in proportion to what is
 /// there.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cstdlib>
 
 #include "target_test_kit.h"
 
@@ -140,9 +137,6 @@ class Endurance {
     for (const store::Extent& extent : *owned) stored += extent.blocks;
     const double amplification = double(stored) / double(files_.live_blocks());
     if (minute > 60) worst_ = std::max(worst_, amplification);
-    if (std::getenv("CENOTE_PRINT") != nullptr)
-      fmt::print("minute {}: live {} stored {} ({:.2f}) entries {}\n", minute, files_.live_blocks(), stored,
-                 amplification, target_.entries());
   }
 
   TestTarget target_;
