@@ -3,6 +3,7 @@
 //
 //   object_bench                       on memory
 //   object_bench /dev/shm/object.img   on a file (created, 4 GiB, sparse)
+//   object_bench --inline [FILE]       values of several sizes in the tree and in extents, checkpoints included
 
 #include <fmt/format.h>
 
@@ -103,6 +104,40 @@ Task<Result<>> bench_all(Reactor& reactor, media::BlockDevice& device) {
   co_return co_await store->close();
 }
 
+/// Overwrites of single values of one size, over several checkpoints, kept in the tree or in extents.
+Task<Result<>> bench_inline(Reactor& reactor, media::BlockDevice& device, std::uint32_t bytes, bool in_tree) {
+  const Uuid id = Uuid::from_random(1, 2);
+  const auto devices = store::Devices::one(device);
+  CO_CHECK_OK(co_await store::Store::format(reactor, devices,
+                                            {.system = id, .target = id, .log_bytes = 64u << 20, .overwrite = true}));
+  CO_TRY(auto store,
+         co_await store::Store::open(reactor, devices, {.system = id, .target = id, .cache_bytes = 64u << 20}));
+  media::BufferPool buffers(reactor, {.budget_bytes = 128u << 20});
+  {
+    const object::ObjectStoreOptions options{.inline_bytes = in_tree ? bytes : 0, .aggregation = false};
+    CO_TRY(auto objects, co_await object::ObjectStore::open(*store, buffers, options));
+    CO_CHECK_OK(co_await objects->create_container(id, {}));
+    ObjectLoad load{.store = *store, .objects = *objects, .buffers = buffers, .container = id};
+    const std::uint64_t before = device.counters().written_bytes;
+    constexpr std::uint64_t kOperations = 200'000;
+    const std::string name = fmt::format("{} bytes, {}", bytes, in_tree ? "in the tree" : "in extents");
+    co_await run(load, {name, What::kSmallUpdate, bytes, kOperations});
+    CO_CHECK_OK(co_await store->checkpoint());
+    const double written = static_cast<double>(device.counters().written_bytes - before);
+    fmt::print("{:<26} {:>8.0f} bytes written/op\n", "", written / static_cast<double>(kOperations));
+    co_await run(load, {"  fetched", What::kSmallFetch, bytes, kOperations});
+    CO_CHECK_OK(co_await objects->close());
+  }
+  co_return co_await store->close();
+}
+
+Task<Result<>> bench_inline_sizes(Reactor& reactor, media::BlockDevice& device) {
+  for (const std::uint32_t bytes : {256u, 512u, 1024u, 1536u, 2048u}) {
+    for (const bool in_tree : {true, false}) CO_CHECK_OK(co_await bench_inline(reactor, device, bytes, in_tree));
+  }
+  co_return Result<>();
+}
+
 }  // namespace
 }  // namespace cenote::bench
 
@@ -114,8 +149,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   std::unique_ptr<media::BlockDevice> device;
-  if (argc > 1) {
-    auto opened = media::UringDevice::open(**reactor, argv[1], {.create_bytes = 4ull << 30});
+  const bool inline_sizes = argc > 1 && std::string_view(argv[1]) == "--inline";
+  const char* const file = argc > (inline_sizes ? 2 : 1) ? argv[argc - 1] : nullptr;
+  if (file != nullptr) {
+    auto opened = media::UringDevice::open(**reactor, file, {.create_bytes = 4ull << 30});
     if (!opened) {
       fmt::print(stderr, "{}\n", opened.error().to_string());
       return 1;
@@ -124,7 +161,8 @@ int main(int argc, char** argv) {
   } else {
     device = std::make_unique<bench::MemoryDevice>(**reactor, (4ull << 30) / media::kBlockBytes);
   }
-  const auto result = (*reactor)->block_on(bench::bench_all(**reactor, *device));
+  const auto result = (*reactor)->block_on(inline_sizes ? bench::bench_inline_sizes(**reactor, *device)
+                                                        : bench::bench_all(**reactor, *device));
   (*reactor)->block_on(device->close());
   if (!result) fmt::print(stderr, "{}\n", result.error().to_string());
   return result ? 0 : 1;

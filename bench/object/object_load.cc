@@ -21,13 +21,14 @@ bool is_small(What what) { return what == What::kSmallUpdate || what == What::kS
 
 }  // namespace
 
-/// As a client numbers its requests: its result is kept until a later request says that it arrived.
+/// As a client numbers its requests: its result is kept until a later request says that it arrived; so far behind that
+/// none is still under way, even if it waits for pages.
 RequestId ObjectLoad::next_id() {
   ++sequence;
   return {.session = 1,
           .sequence = sequence,
           .expiry = store.reactor().wall_now() + std::chrono::seconds(30),
-          .acknowledged = sequence > 2 * kObjectDepth ? sequence - 2 * kObjectDepth : 0};
+          .acknowledged = sequence > 32 * kObjectDepth ? sequence - 32 * kObjectDepth : 0};
 }
 
 std::uint64_t ObjectLoad::next_random() {

@@ -11,6 +11,7 @@
 #include "cenote/object/object_store.h"
 #include "cenote/store/store_check.h"
 #include "records.h"
+#include "values.h"
 
 namespace cenote::object {
 
@@ -54,6 +55,7 @@ class TestTarget {
     format.log_bytes = 4u << 20;
     open_options.cache_bytes = store::kMinCacheBytes;
     options.aggregation = false;
+    options.inline_bytes = kMaxInlineBytes;
   }
   ~TestTarget() { power_off(); }
 
