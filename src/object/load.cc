@@ -43,6 +43,10 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
         return fail(Code::kCorrupt, "the system tree has a snapshot of container " + key.container.to_string() +
                                         ", but not the container");
       CHECK_OK(decode_snapshot(value));
+      // The ceiling has the first key. Above it, later versions could come before the snapshot.
+      if (key.epoch > core.clock.ceiling() || found->second.snapshots.size() == kMaxSnapshots)
+        return fail(Code::kCorrupt,
+                    "a snapshot of container " + key.container.to_string() + " lies in the future, or is one too many");
       found->second.snapshots.push_back(key.epoch);
       return {};
     }

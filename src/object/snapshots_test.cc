@@ -260,6 +260,7 @@ TEST_F(DamagedSnapshot, OneOfTheFutureIsNamed) {
   });
   ASSERT_EQ(found.size(), 1u);
   EXPECT_NE(found[0].find("above the clock's ceiling"), std::string::npos) << found[0];
+  EXPECT_EQ(code_of(target_.try_open()), Code::kCorrupt);
 }
 
 }  // namespace
