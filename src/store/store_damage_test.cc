@@ -16,7 +16,7 @@ namespace {
 /// one of them is then flipped.
 class StoreDamage : public ::testing::Test, public StoreBench {
  protected:
-  StoreDamage() : StoreBench(11, 64) {}
+  StoreDamage() : StoreBench(15, 64) {}
 
   void SetUp() override {
     format_store();
@@ -53,7 +53,7 @@ class StoreDamage : public ::testing::Test, public StoreBench {
 
   Superblock newest() {
     power_on();
-    SuperblockIo superblocks(*device);
+    SuperblockIo superblocks(devices());
     const auto found = block_on(superblocks.read_newest());
     EXPECT_TRUE(found);
     power_off();
