@@ -83,6 +83,7 @@ engine::SimEngineOptions shape_engine(std::uint64_t seed) {
   options.device.write_latency = std::chrono::microseconds(10 + random.below(500));
   options.device.flush_latency = std::chrono::microseconds(10 + random.below(3000));
   options.device.latency_jitter = static_cast<double>(random.below(4));
+  options.own_devices = random.chance(1, 3);
   return options;
 }
 

@@ -13,10 +13,11 @@ struct FieldOfSetting {
   std::string_view key;
 };
 constexpr std::array kFields = {
-    FieldOfSetting{"targets ", "server.targets"},      FieldOfSetting{"target_bytes ", "server.target-size"},
-    FieldOfSetting{"target path", "server.devices"},   FieldOfSetting{"the system name", "server.name"},
-    FieldOfSetting{"listen address", "server.listen"}, FieldOfSetting{"control address", "server.control"},
-    FieldOfSetting{"reactors ", "server.reactors"},    FieldOfSetting{"cache_bytes ", "server.cache"},
+    FieldOfSetting{"targets ", "server.targets"},       FieldOfSetting{"target_bytes ", "server.target-size"},
+    FieldOfSetting{"target path", "server.devices"},    FieldOfSetting{"wal path", "server.wal-devices"},
+    FieldOfSetting{"data path", "server.data-devices"}, FieldOfSetting{"the system name", "server.name"},
+    FieldOfSetting{"listen address", "server.listen"},  FieldOfSetting{"control address", "server.control"},
+    FieldOfSetting{"reactors ", "server.reactors"},     FieldOfSetting{"cache_bytes ", "server.cache"},
     FieldOfSetting{"log_bytes ", "server.log-size"}};
 
 std::vector<std::string> split_list(std::string_view text) {
@@ -47,6 +48,8 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   options.control_address = settings.text("server.control");
   if (options.control_address == "none") options.control_address.clear();
   options.target_paths = split_list(settings.text("server.devices"));
+  options.wal_paths = split_list(settings.text("server.wal-devices"));
+  options.data_paths = split_list(settings.text("server.data-devices"));
   TRY(options.targets, settings.number("server.targets"));
   TRY(options.target_bytes, settings.bytes("server.target-size"));
   TRY(options.reactors, settings.number("server.reactors"));

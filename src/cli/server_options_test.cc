@@ -55,6 +55,8 @@ TEST(EngineOptions, RefusalsNameSettingAndOrigin) {
         Case{"server.log-size", "1KiB", Code::kOutOfRange}, Case{"server.listen", "nowhere:x", Code::kInvalidArgument},
         Case{"server.control", "0.0.0.0:1", Code::kPermissionDenied},
         Case{"server.devices", "/dev/a,/dev/a", Code::kInvalidArgument},
+        Case{"server.wal-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
+        Case{"server.data-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
         Case{"server.name", "a b", Code::kInvalidArgument},
         Case{"server.stop-grace", "soon", Code::kInvalidArgument}}) {
     Settings settings = defaults();

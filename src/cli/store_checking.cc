@@ -38,11 +38,11 @@ class Findings {
   Json listed_ = Json::array();
 };
 
-Task<Result<object::TargetCheckReport>> check_device(UringReactor& reactor, std::string path,
+Task<Result<object::TargetCheckReport>> check_device(UringReactor& reactor, InspectedPath::Member member,
                                                      object::TargetCheckOptions options) {
-  CO_TRY(const auto device, media::UringDevice::open(reactor, path));
-  auto report = co_await object::check_target(reactor, store::Devices::one(*device), std::move(options));
-  co_await device->close();
+  CO_TRY(auto devices, co_await InspectedDevices::open(reactor, member));
+  auto report = co_await object::check_target(reactor, devices.roles(), std::move(options));
+  co_await devices.close();
   co_return report;
 }
 
@@ -147,7 +147,7 @@ Result<StoreVerdict> check_one_store(const InspectedPath::Member& member, const 
     progress.update(done, 0);
   };
   TRY(const auto thread, ReactorThread::start());
-  const auto report = thread->run([&] { return check_device(thread->reactor(), member.path, std::move(options)); });
+  const auto report = thread->run([&] { return check_device(thread->reactor(), member, std::move(options)); });
   progress.finish();
 
   StoreVerdict verdict;

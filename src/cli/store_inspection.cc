@@ -24,14 +24,14 @@ namespace stdfs = std::filesystem;
 constexpr int kLockTries = 20;
 constexpr std::chrono::milliseconds kLockPause(50);
 
-Task<Result<>> look_inside(Reactor& reactor, media::BlockDevice& device, StoreInspection& inspection,
+Task<Result<>> look_inside(Reactor& reactor, store::Devices devices, StoreInspection& inspection,
                            const InspectedPath::Member& member, std::uint64_t cache_bytes) {
   store::OpenOptions options;
   options.system = member.system;
   options.target = member.target;
   options.cache_bytes = cache_bytes;
   options.read_only = true;
-  CO_TRY(const auto opened, co_await store::Store::open(reactor, store::Devices::one(device), options));
+  CO_TRY(const auto opened, co_await store::Store::open(reactor, devices, options));
   inspection.status = opened->status();
   inspection.trees = store::list_trees(*opened);
   auto checked = co_await store::check_store(*opened, std::nullopt);
@@ -44,12 +44,16 @@ Task<Result<StoreInspection>> inspect(UringReactor& reactor, InspectedPath::Memb
   StoreInspection inspection;
   inspection.name = member.name;
   inspection.path = member.path;
-  CO_TRY(const auto device, media::UringDevice::open(reactor, member.path));
-  inspection.bytes = device->block_count() * media::kBlockBytes;
-  inspection.superblocks = co_await store::read_superblocks(*device);
-  auto looked = co_await look_inside(reactor, *device, inspection, member, cache_bytes);
+  inspection.wal = member.wal;
+  inspection.data = member.data;
+  CO_TRY(auto devices, co_await InspectedDevices::open(reactor, member));
+  for (const auto* device : {&devices.meta, &devices.wal, &devices.data}) {
+    if (*device != nullptr) inspection.bytes += (*device)->block_count() * media::kBlockBytes;
+  }
+  inspection.superblocks = co_await store::read_superblocks(*devices.meta);
+  auto looked = co_await look_inside(reactor, devices.roles(), inspection, member, cache_bytes);
   if (!looked) inspection.flaw = std::move(looked).error();
-  co_await device->close();
+  co_await devices.close();
   co_return inspection;
 }
 
@@ -92,9 +96,10 @@ Result<InspectedPath> InspectedPath::open(const std::string& path) {
   }
   CHECK_OK(inspected.lock(path));
   TRY(const engine::Identity identity, engine::DataDirectory::read_identity(path));
-  const auto full = [&](const engine::StoreIdentity& store) { return (stdfs::path(path) / store.path).string(); };
+  const auto full = [&](const std::string& part) { return (stdfs::path(path) / part).string(); };
   const auto add = [&](std::string name, const engine::StoreIdentity& store) {
-    inspected.members_.push_back({std::move(name), full(store), identity.system, store.id});
+    inspected.members_.push_back({std::move(name), full(store.path), identity.system, store.id,
+                                  store.wal ? full(store.wal->path) : "", store.data ? full(store.data->path) : ""});
   };
   add("coordinator", identity.coordinator);
   for (std::size_t index = 0; index < identity.targets.size(); ++index) {
@@ -126,6 +131,28 @@ InspectedPath::~InspectedPath() {
   if (lock_ >= 0) ::close(lock_);
 }
 
+Task<Result<InspectedDevices>> InspectedDevices::open(UringReactor& reactor, InspectedPath::Member member) {
+  InspectedDevices devices;
+  CO_TRY(devices.meta, media::UringDevice::open(reactor, member.path));
+  if (!member.wal.empty()) {
+    CO_TRY(devices.wal, media::UringDevice::open(reactor, member.wal));
+  }
+  if (!member.data.empty()) {
+    CO_TRY(devices.data, media::UringDevice::open(reactor, member.data));
+  }
+  co_return devices;
+}
+
+store::Devices InspectedDevices::roles() const {
+  return {.wal = wal ? wal.get() : meta.get(), .meta = meta.get(), .data = data ? data.get() : meta.get()};
+}
+
+Task<> InspectedDevices::close() {
+  for (auto* device : {&data, &wal, &meta}) {
+    if (*device != nullptr) co_await (*device)->close();
+  }
+}
+
 Result<StoreInspection> inspect_store(const InspectedPath::Member& member, std::uint64_t cache_bytes) {
   TRY(const auto thread, ReactorThread::start());
   return thread->run([&] { return inspect(thread->reactor(), member, cache_bytes); });
@@ -133,6 +160,8 @@ Result<StoreInspection> inspect_store(const InspectedPath::Member& member, std::
 
 std::string to_text(const StoreInspection& inspection) {
   std::string text = fmt::format("{}  {}  {}\n", inspection.name, inspection.path, human_bytes(inspection.bytes));
+  if (!inspection.wal.empty()) text += fmt::format("  wal device    {}\n", inspection.wal);
+  if (!inspection.data.empty()) text += fmt::format("  data device   {}\n", inspection.data);
   for (std::size_t place = 0; place < inspection.superblocks.size(); ++place)
     text += superblock_text(inspection, place);
   if (const auto* newest = newest_superblock(inspection)) {
@@ -180,6 +209,8 @@ Json to_json(const StoreInspection& inspection) {
       {"bytes", inspection.bytes},
       {"superblocks", {superblock_json(inspection.superblocks[0]), superblock_json(inspection.superblocks[1])}},
       {"whole", !inspection.flaw}};
+  if (!inspection.wal.empty()) json["wal_path"] = inspection.wal;
+  if (!inspection.data.empty()) json["data_path"] = inspection.data;
   if (inspection.flaw) {
     json["flaw"] = {{"code", std::string(code_name(inspection.flaw->code()))}, {"message", inspection.flaw->message()}};
   }

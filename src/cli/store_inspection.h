@@ -1,9 +1,11 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "cenote/media/uring_device.h"
 #include "cenote/store/inspect.h"
 #include "cenote/store/store_check.h"
 #include "output.h"
@@ -15,7 +17,8 @@ namespace cenote::cli {
 struct StoreInspection {
   std::string name;  ///< "target 0", "coordinator", or the path
   std::string path;
-  std::uint64_t bytes = 0;
+  std::string wal, data;    ///< devices of their own for these roles, if it has them
+  std::uint64_t bytes = 0;  ///< of all devices
   std::array<store::SuperblockReport, 2> superblocks;
   std::optional<store::StoreStatus> status;  ///< nullopt: it does not open
   std::vector<store::TreeReport> trees;
@@ -36,6 +39,8 @@ class InspectedPath {
     std::string name, path;
     /// Whose it has to be; null where nobody says.
     Uuid system, target;
+    /// Devices of their own for these roles; empty where `path` plays them.
+    std::string wal = {}, data = {};
   };
   const std::vector<Member>& members() const { return members_; }
 
@@ -44,6 +49,15 @@ class InspectedPath {
   Result<> lock(const std::string& directory);
   std::vector<Member> members_;
   int lock_ = -1;
+};
+
+/// The open devices of a store that is looked at.
+struct InspectedDevices {
+  static Task<Result<InspectedDevices>> open(UringReactor& reactor, InspectedPath::Member member);
+  store::Devices roles() const;
+  Task<> close();
+
+  std::unique_ptr<media::UringDevice> meta, wal, data;  // the last two are null where the first plays their role
 };
 
 /// Opens the store read-only, replays its log in memory, checks everything. Errors only where it cannot be looked at at

@@ -17,7 +17,7 @@ using Use = std::function<Task<Result<>>(store::Examination&)>;
 
 /// Opens the store for looking, lets `use` look, and prints what is damaged on the way.
 Task<Result<>> examine(UringReactor& reactor, StoreListing* listing, Use use) {
-  CO_TRY(const auto device, media::UringDevice::open(reactor, listing->member.path));
+  CO_TRY(auto devices, co_await InspectedDevices::open(reactor, listing->member));
   store::ExamineOptions options;
   options.system = listing->member.system;
   options.target = listing->member.target;
@@ -26,7 +26,7 @@ Task<Result<>> examine(UringReactor& reactor, StoreListing* listing, Use use) {
     if (finding.severity == store::Severity::kDamage) ++listing->damages;
     listing->out.line(fmt::format("  damaged  {}", finding.message));
   };
-  auto examination = co_await store::Examination::open(reactor, store::Devices::one(*device), std::move(options));
+  auto examination = co_await store::Examination::open(reactor, devices.roles(), std::move(options));
   Result<> outcome;
   if (examination) {
     outcome = co_await use(**examination);
@@ -34,7 +34,7 @@ Task<Result<>> examine(UringReactor& reactor, StoreListing* listing, Use use) {
   } else {
     outcome = fail(std::move(examination).error());
   }
-  co_await device->close();
+  co_await devices.close();
   co_return outcome;
 }
 
@@ -132,10 +132,11 @@ Task<Result<>> measure_space(store::Examination& examination, std::vector<store:
   co_return Result<>();
 }
 
-Task<Result<store::LogListing>> read_log(UringReactor& reactor, std::string path, store::LogListingOptions options) {
-  CO_TRY(const auto device, media::UringDevice::open(reactor, path));
-  auto listing = co_await store::list_log(store::Devices::one(*device), std::move(options));
-  co_await device->close();
+Task<Result<store::LogListing>> read_log(UringReactor& reactor, InspectedPath::Member member,
+                                         store::LogListingOptions options) {
+  CO_TRY(auto devices, co_await InspectedDevices::open(reactor, member));
+  auto listing = co_await store::list_log(devices.roles(), std::move(options));
+  co_await devices.close();
   co_return listing;
 }
 
@@ -282,7 +283,7 @@ Result<Json> list_log_groups(StoreListing& store, const LogGroupsListing& listin
   out.line(fmt::format("{}  {}", store.member.name, store.member.path));
   TRY(const auto thread, ReactorThread::start());
   TRY(const store::LogListing read,
-      thread->run([&] { return read_log(thread->reactor(), store.member.path, std::move(options)); }));
+      thread->run([&] { return read_log(thread->reactor(), store.member, std::move(options)); }));
   if (read.flaw) ++store.damages;
   out.line(read.flaw       ? "  damaged  " + read.flaw->to_string()
            : read.complete ? fmt::format("  the log ends at position {}", read.end_position)

@@ -17,6 +17,8 @@
 
 #include "cenote/base/assert.h"
 #include "cenote/base/format.h"
+#include "cenote/media/block_device.h"
+#include "cenote/store/types.h"
 
 namespace cenote::engine {
 namespace {
@@ -227,6 +229,53 @@ Result<> make_file(const std::string& path, std::uint64_t bytes, bool preallocat
   return {};
 }
 
+/// Every device of a store, `meta` first.
+std::vector<DeviceIdentity> devices_of(const StoreIdentity& store) {
+  std::vector<DeviceIdentity> devices = {{store.path, store.bytes}};
+  if (store.wal) devices.push_back(*store.wal);
+  if (store.data) devices.push_back(*store.data);
+  return devices;
+}
+
+bool has_device(const Identity& identity, const std::string& path) {
+  return std::ranges::any_of(identity.targets, [&](const StoreIdentity& target) {
+    return std::ranges::any_of(devices_of(target), [&](const DeviceIdentity& device) { return device.path == path; });
+  });
+}
+
+/// A device that its owner named: as large as what lies there, 0 where a file is to be made. `before` is the identity
+/// of a creation that was interrupted.
+Result<DeviceIdentity> plan_device(const std::string& wanted, const EngineOptions& options, const Identity& before) {
+  DeviceIdentity device;
+  device.path = fs::absolute(wanted).lexically_normal().string();
+  TRY(const auto existing, look_at(device.path));
+  if (existing) device.bytes = existing->bytes;
+  if (!has_device(before, device.path) && !options.overwrite_devices) CHECK_OK(check_blank(device.path));
+  return device;
+}
+
+/// What a label of a store takes of a device, and what its log is rounded up to.
+constexpr std::uint64_t kGroupBytes = store::kGroupBlocks * std::uint64_t{media::kBlockBytes};
+
+/// Sizes of the log of a target and of the device for it alone, if it has one.
+Result<> plan_log(const EngineOptions& options, StoreIdentity& target) {
+  target.log_bytes = options.log_bytes != 0 ? options.log_bytes : default_log_bytes(target.bytes);
+  if (!target.wal) {
+    if (target.log_bytes <= target.bytes / 4) return {};
+    return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of target '{}' with {} bytes",
+                 target.log_bytes, target.path, target.bytes);
+  }
+  DeviceIdentity& wal = *target.wal;
+  const auto needed = [&] { return (target.log_bytes + kGroupBytes - 1) / kGroupBytes * kGroupBytes + kGroupBytes; };
+  if (wal.bytes == 0) wal.bytes = needed();
+  if (options.log_bytes == 0 && needed() > wal.bytes && wal.bytes >= kMinLogBytes + kGroupBytes) {
+    target.log_bytes = wal.bytes / kGroupBytes * kGroupBytes - kGroupBytes;
+  }
+  if (needed() <= wal.bytes) return {};
+  return failf(Code::kOutOfRange, "log_bytes is {}: wal device '{}' of {} bytes is too small, {} are needed",
+               target.log_bytes, wal.path, wal.bytes, needed());
+}
+
 Uuid new_id(const DataDirectory::Random& random) {
   const std::uint64_t high = random();
   return Uuid::from_random(high, random());
@@ -261,8 +310,8 @@ DataDirectory::~DataDirectory() {
   if (lock_ >= 0) ::close(lock_);
 }
 
-std::string DataDirectory::path_of(const StoreIdentity& store) const {
-  return store.path.starts_with('/') ? store.path : path_ + "/" + store.path;
+std::string DataDirectory::path_of(const std::string& path) const {
+  return path.starts_with('/') ? path : path_ + "/" + path;
 }
 
 Result<> DataDirectory::load_or_create(const EngineOptions& options, unsigned cores, const Random& random) {
@@ -296,18 +345,23 @@ Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const
   identity_.engine = keep_or_new(before.engine);
   identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes,
                            kCoordinatorLogBytes};
-  std::size_t wanted = options.target_paths.size();
+  // `with_defaults` saw to it that all lists that are given are equally long.
+  std::size_t wanted = std::max({options.target_paths.size(), options.wal_paths.size(), options.data_paths.size()});
   if (wanted == 0) wanted = options.targets != 0 ? options.targets : default_targets(cores);
   for (std::size_t index = 0; index < wanted; ++index) {
     StoreIdentity target;
     target.id = keep_or_new(index < before.targets.size() ? before.targets[index].id : Uuid());
     target.path = fmt::format("{}/{}", kTargetsFolder, index);
     if (!options.target_paths.empty()) {
-      target.path = fs::absolute(options.target_paths[index]).lexically_normal().string();
-      TRY(const auto existing, look_at(target.path));
-      if (existing) target.bytes = existing->bytes;
-      const bool ours = std::ranges::find(before.targets, target.path, &StoreIdentity::path) != before.targets.end();
-      if (!ours && !options.overwrite_devices) CHECK_OK(check_blank(target.path));
+      TRY(const DeviceIdentity own, plan_device(options.target_paths[index], options, before));
+      target.path = own.path;
+      target.bytes = own.bytes;
+    }
+    if (!options.wal_paths.empty()) {
+      TRY(target.wal, plan_device(options.wal_paths[index], options, before));
+    }
+    if (!options.data_paths.empty()) {
+      TRY(target.data, plan_device(options.data_paths[index], options, before));
     }
     identity_.targets.push_back(std::move(target));
   }
@@ -315,8 +369,10 @@ Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const
 }
 
 Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
-  const auto to_make = static_cast<std::uint64_t>(
-      std::ranges::count_if(identity_.targets, [](const StoreIdentity& target) { return target.bytes == 0; }));
+  std::uint64_t to_make = 0;
+  for (const StoreIdentity& target : identity_.targets) {
+    to_make += (target.bytes == 0 ? 1 : 0) + (target.data && target.data->bytes == 0 ? 1 : 0);
+  }
   TRY(const std::uint64_t free_bytes, free_bytes_at(path_));
   std::uint64_t each = options.target_bytes;
   if (each == 0 && to_make != 0) {
@@ -328,15 +384,13 @@ Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
   }
   for (StoreIdentity& target : identity_.targets) {
     if (target.bytes == 0) target.bytes = each;
-    if (target.bytes < kMinTargetBytes) {
-      return failf(Code::kOutOfRange, "target '{}' has {} bytes: at least {} are needed", target.path, target.bytes,
+    if (target.data && target.data->bytes == 0) target.data->bytes = each;
+    for (const DeviceIdentity& device : devices_of({.path = target.path, .bytes = target.bytes, .data = target.data})) {
+      if (device.bytes >= kMinTargetBytes) continue;
+      return failf(Code::kOutOfRange, "target '{}' has {} bytes: at least {} are needed", device.path, device.bytes,
                    kMinTargetBytes);
     }
-    target.log_bytes = options.log_bytes != 0 ? options.log_bytes : default_log_bytes(target.bytes);
-    if (target.log_bytes > target.bytes / 4) {
-      return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of target '{}' with {} bytes",
-                   target.log_bytes, target.path, target.bytes);
-    }
+    CHECK_OK(plan_log(options, target));
   }
   if (options.preallocate && options.target_paths.empty() && each * to_make + kCoordinatorBytes > free_bytes) {
     return failf(Code::kDeviceFull, "'{}' has {} bytes free: {} targets of {} bytes do not fit; choose a smaller size",
@@ -347,21 +401,56 @@ Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
 
 Result<> DataDirectory::make_files(bool preallocate) const {
   const std::string folder = path_ + "/" + kTargetsFolder;
-  CHECK_OK(make_file(path_of(identity_.coordinator), identity_.coordinator.bytes, preallocate));
+  CHECK_OK(make_file(path_of(identity_.coordinator.path), identity_.coordinator.bytes, preallocate));
   if (std::ranges::any_of(identity_.targets, [](const auto& target) { return !target.path.starts_with('/'); })) {
     CHECK_OK(ensure_folder(folder));
   }
   for (const StoreIdentity& target : identity_.targets) {
-    const std::string path = path_of(target);
-    // What the owner brought is formatted in place; what was made here is made again.
-    if (target.path.starts_with('/')) {
-      TRY(const auto existing, look_at(path));
-      if (existing && existing->bytes >= target.bytes) continue;
-    }
-    CHECK_OK(make_file(path, target.bytes, preallocate));
-    CHECK_OK(sync_folder(fs::path(path).parent_path().string()));
+    for (const DeviceIdentity& device : devices_of(target)) CHECK_OK(make_device(device, preallocate));
   }
   return sync_folder(path_);
+}
+
+Result<> DataDirectory::make_device(const DeviceIdentity& device, bool preallocate) const {
+  const std::string path = path_of(device.path);
+  // What the owner brought is formatted in place; what was made here is made again.
+  if (device.path.starts_with('/')) {
+    TRY(const auto existing, look_at(path));
+    if (existing && existing->bytes >= device.bytes) return {};
+  }
+  CHECK_OK(make_file(path, device.bytes, preallocate));
+  return sync_folder(fs::path(path).parent_path().string());
+}
+
+/// Roles do not move by themselves: a wish for another place than the one of the creation is no wish to ignore.
+Result<> DataDirectory::check_options(const EngineOptions& options) const {
+  const auto check = [](std::string_view role, std::size_t index, const std::vector<std::string>& wanted,
+                        const std::optional<DeviceIdentity>& device) -> Result<> {
+    if (index >= wanted.size()) return {};
+    const std::string path = fs::absolute(wanted[index]).lexically_normal().string();
+    if (device && device->path == path) return {};
+    return failf(Code::kInvalidArgument, "{} path '{}': target {} was created with its {} at '{}'", role, path, index,
+                 role, device ? device->path : "the target itself");
+  };
+  for (std::size_t index = 0; index < identity_.targets.size(); ++index) {
+    CHECK_OK(check("wal", index, options.wal_paths, identity_.targets[index].wal));
+    CHECK_OK(check("data", index, options.data_paths, identity_.targets[index].data));
+  }
+  return {};
+}
+
+Result<> DataDirectory::check_device(const DeviceIdentity& device, const std::string& name) const {
+  const std::string path = path_of(device.path);
+  TRY(const auto existing, look_at(path));
+  if (!existing) {
+    return failf(Code::kCorrupt, "{}: '{}' is missing, though the identity of '{}' lists it: bring it back", name, path,
+                 path_);
+  }
+  if (existing->bytes < device.bytes) {
+    return failf(Code::kCorrupt, "{}: '{}' has {} bytes, not {}: it was cut", name, path, existing->bytes,
+                 device.bytes);
+  }
+  return {};
 }
 
 Result<> DataDirectory::check_stores(const EngineOptions& options) const {
@@ -370,22 +459,14 @@ Result<> DataDirectory::check_stores(const EngineOptions& options) const {
                  "data directory '{}' was created with {} targets, not {}: leave the number out", path_,
                  identity_.targets.size(), options.targets);
   }
-  const auto check = [this](const StoreIdentity& store, const std::string& name) -> Result<> {
-    const std::string path = path_of(store);
-    TRY(const auto existing, look_at(path));
-    if (!existing) {
-      return failf(Code::kCorrupt, "{}: '{}' is missing, though the identity of '{}' lists it: bring it back", name,
-                   path, path_);
-    }
-    if (existing->bytes < store.bytes) {
-      return failf(Code::kCorrupt, "{}: '{}' has {} bytes, not {}: it was cut", name, path, existing->bytes,
-                   store.bytes);
-    }
-    return {};
-  };
-  CHECK_OK(check(identity_.coordinator, "coordinator"));
+  CHECK_OK(check_options(options));
+  CHECK_OK(check_device({identity_.coordinator.path, identity_.coordinator.bytes}, "coordinator"));
   for (std::size_t index = 0; index < identity_.targets.size(); ++index) {
-    CHECK_OK(check(identity_.targets[index], fmt::format("target {}", index)));
+    const StoreIdentity& target = identity_.targets[index];
+    const std::string name = fmt::format("target {}", index);
+    CHECK_OK(check_device({target.path, target.bytes}, name));
+    if (target.wal) CHECK_OK(check_device(*target.wal, name + ", wal device"));
+    if (target.data) CHECK_OK(check_device(*target.data, name + ", data device"));
   }
   return {};
 }
@@ -413,9 +494,9 @@ void DataDirectory::abandon() {
   ASSERT(creating());
   std::error_code ignored;
   for (const StoreIdentity& target : identity_.targets) {
-    if (!target.path.starts_with('/')) fs::remove(path_of(target), ignored);
+    if (!target.path.starts_with('/')) fs::remove(path_of(target.path), ignored);
   }
-  fs::remove(path_of(identity_.coordinator), ignored);
+  fs::remove(path_of(identity_.coordinator.path), ignored);
   // The identity stays: targets outside may be formatted with its ids, and it makes the next try begin again.
 }
 

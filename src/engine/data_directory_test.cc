@@ -65,7 +65,7 @@ TEST_F(DataDirectoryTest, CreatesAndOpensAgain) {
     auto directory = open();
     ASSERT_TRUE(directory.has_value()) << directory.error().to_string();
     EXPECT_TRUE(directory->creating());
-    EXPECT_EQ(fs::file_size(directory->path_of(directory->identity().targets[1])), kMinTargetBytes);
+    EXPECT_EQ(fs::file_size(directory->path_of(directory->identity().targets[1].path)), kMinTargetBytes);
     EXPECT_TRUE(fs::exists(data("coordinator")));
     ASSERT_TRUE(directory->commit().has_value());
     EXPECT_FALSE(directory->creating());
@@ -181,7 +181,7 @@ TEST_F(DataDirectoryTest, AMissingIdentityIsNoEmptyDirectory) {
 
 TEST_F(DataDirectoryTest, ANewerFormatIsRefused) {
   create();
-  write(data("engine.json"), R"({"magic":"cenote-engine","format":2,"oldest_reader":2})");
+  write(data("engine.json"), R"({"magic":"cenote-engine","format":3,"oldest_reader":3})");
   EXPECT_EQ(refusal(), Code::kNewerFormat);
 }
 
@@ -215,6 +215,42 @@ TEST_F(DataDirectoryTest, TargetsMayLieElsewhere) {
   EXPECT_FALSE(fs::exists(data("targets")));
   options_.target_paths.clear();
   EXPECT_TRUE(open().has_value());
+}
+
+TEST_F(DataDirectoryTest, RolesMayHaveDevicesOfTheirOwn) {
+  options_.wal_paths = {(root_ / "wal0").string(), (root_ / "wal1").string()};
+  options_.data_paths = {(root_ / "data0").string(), (root_ / "data1").string()};
+  write(options_.wal_paths[1], "");
+  fs::resize_file(options_.wal_paths[1], 6 << 20);
+  const Identity identity = create();
+  EXPECT_EQ(identity.targets[0].wal->bytes, identity.targets[0].log_bytes + (1 << 20)) << "the log and a label";
+  EXPECT_EQ(identity.targets[1].log_bytes, 5u << 20) << "as much as the device holds";
+  EXPECT_EQ(identity.targets[0].data->bytes, kMinTargetBytes);
+  EXPECT_EQ(fs::file_size(root_ / "data1"), kMinTargetBytes);
+  EXPECT_TRUE(open().has_value());
+  std::swap(options_.wal_paths[0], options_.wal_paths[1]);
+  EXPECT_EQ(refusal(), Code::kInvalidArgument);
+  options_.wal_paths.clear();
+  options_.data_paths.clear();
+  EXPECT_TRUE(open().has_value());
+  fs::resize_file(root_ / "data1", kMinTargetBytes / 2);
+  EXPECT_EQ(refusal(), Code::kCorrupt);
+  fs::remove(root_ / "wal0");
+  const Error missing = refusal();
+  EXPECT_EQ(missing, Code::kCorrupt);
+  EXPECT_NE(missing.message().find("target 0, wal device"), std::string::npos) << missing.message();
+}
+
+TEST_F(DataDirectoryTest, OwnDevicesThatCannotWorkAreRefusedBeforeAnythingIsMade) {
+  options_.wal_paths = {(root_ / "wal0").string(), (root_ / "wal1").string()};
+  options_.log_bytes = 8 << 20;
+  write(options_.wal_paths[0], "");
+  fs::resize_file(options_.wal_paths[0], 8 << 20);
+  EXPECT_EQ(refusal(), Code::kOutOfRange) << "the label needs room, too";
+  write(options_.wal_paths[0], "precious");
+  EXPECT_EQ(refusal(), Code::kExists);
+  EXPECT_FALSE(fs::exists(data("engine.json")));
+  EXPECT_FALSE(fs::exists(root_ / "wal1"));
 }
 
 TEST_F(DataDirectoryTest, OtherDataIsNotOverwritten) {

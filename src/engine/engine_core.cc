@@ -110,7 +110,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<std::unique_ptr<Target>> targets;
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
   std::uint64_t capacity = 0;
-  std::unique_ptr<media::BlockDevice> coordinator_device;
+  StoreDevices coordinator_devices;
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<ControlService> control;
   std::unique_ptr<AdminApi> api;
@@ -170,49 +170,30 @@ Task<Result<>> EngineCore::Impl::open_targets() {
   co_return Result<>();
 }
 
-namespace {
-
-/// Opens a device, waiting a while for one that is locked: the kernel lets go of the files of a killed process only
-/// when the last of its io_uring has been taken down, some time after the process is gone. Two engines cannot meet
-/// here, since the data directory has a lock of its own.
-Task<Result<std::unique_ptr<media::BlockDevice>>> open_when_free(EngineHost& host, Reactor& reactor,
-                                                                 const StoreIdentity& store) {
-  constexpr Duration kPatience = std::chrono::seconds(5);
-  constexpr Duration kPause = std::chrono::milliseconds(5);
-  const Instant give_up = reactor.now() + kPatience;
-  for (;;) {
-    auto device = host.open_device(reactor, store);
-    if (device || !(device.error() == Code::kLocked) || reactor.now() >= give_up) co_return device;
-    co_await reactor.sleep_for(kPause);
-  }
-}
-
-}  // namespace
-
 // On the target's reactor; each call touches its own element only.
 Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
   Reactor& reactor = reactor_of(index);
   const StoreIdentity& store = identity.targets[index];
-  auto device = co_await open_when_free(host, reactor, store);
-  if (!device) co_return fail(device.error().with_context(fmt::format("target {}", index)));
+  auto devices = co_await StoreDevices::open(host, reactor, store);
+  if (!devices) co_return fail(devices.error().with_context(fmt::format("target {}", index)));
   media::BufferPool& pool = reactors[index % reactors.size()]->pool();
-  host.register_buffers(reactor, **device, pool);
+  devices->for_each([&](media::BlockDevice& device) { host.register_buffers(reactor, device, pool); });
   TargetOptions wanted{.index = static_cast<std::uint32_t>(index),
                        .system = identity.system,
                        .identity = store,
                        .cache_bytes = options.cache_bytes,
                        .creating = identity.state == Identity::State::kCreating};
-  CO_TRY(targets[index], co_await Target::open(reactor, *std::move(device), pool, std::move(wanted), metrics, logger));
+  CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }
 
 Task<Result<>> EngineCore::Impl::open_coordinator() {
   Reactor& reactor = host.control();
   const StoreIdentity& own = identity.coordinator;
-  CO_TRY(coordinator_device, co_await open_when_free(host, reactor, own));
-  const store::Devices devices = store::Devices::one(*coordinator_device);
+  CO_TRY(coordinator_devices, co_await StoreDevices::open(host, reactor, own));
+  const store::Devices devices = coordinator_devices.roles();
   const auto failed_here = [&](const Error& error) {
-    return fail(error.with_context(fmt::format("coordinator ('{}')", coordinator_device->name())));
+    return fail(error.with_context(fmt::format("coordinator ({})", coordinator_devices.name())));
   };
   if (identity.state == Identity::State::kCreating) {
     const store::FormatOptions format{.system = identity.system, .target = own.id, .log_bytes = own.log_bytes};
@@ -326,8 +307,7 @@ Task<Result<>> EngineCore::Impl::close_all() {
   reactors.clear();
   if (coordinator != nullptr) outcomes.push_back(co_await coordinator->close());
   coordinator.reset();
-  if (coordinator_device != nullptr) co_await coordinator_device->close();
-  coordinator_device.reset();
+  co_await coordinator_devices.close();
   co_return first_failure(std::move(outcomes));
 }
 

@@ -1,6 +1,7 @@
 #include "cenote/engine/engine_options.h"
 
 #include <algorithm>
+#include <array>
 
 #include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
@@ -36,22 +37,38 @@ Result<> check_address(std::string_view what, const std::string& text, bool inse
   return {};
 }
 
+struct PathList {
+  std::string_view what;
+  const std::vector<std::string>* paths;
+};
+std::array<PathList, 3> path_lists(const EngineOptions& options) {
+  return {
+      {{"target path", &options.target_paths}, {"wal path", &options.wal_paths}, {"data path", &options.data_paths}}};
+}
+
 Result<> check_targets(const EngineOptions& options) {
   CHECK_OK(check_range("targets", options.targets, 0, kMaxTargets));
   if (options.target_bytes != 0) {
     CHECK_OK(check_range("target_bytes", options.target_bytes, kMinTargetBytes, kMaxTargetBytes));
   }
-  if (options.target_paths.size() > kMaxTargets) {
-    return failf(Code::kOutOfRange, "{} target paths: at most {}", options.target_paths.size(), kMaxTargets);
-  }
-  auto sorted = options.target_paths;
-  std::ranges::sort(sorted);
-  if (const auto twice = std::ranges::adjacent_find(sorted); twice != sorted.end()) {
-    return failf(Code::kInvalidArgument, "target path '{}' is given twice", *twice);
-  }
-  if (options.targets != 0 && !options.target_paths.empty() && options.targets != options.target_paths.size()) {
-    return failf(Code::kInvalidArgument, "targets is {}, but {} target paths are given", options.targets,
-                 options.target_paths.size());
+  std::size_t wanted = options.targets;
+  std::vector<std::string> sorted;
+  for (const PathList& list : path_lists(options)) {
+    const std::vector<std::string>& paths = *list.paths;
+    if (paths.size() > kMaxTargets) {
+      return failf(Code::kOutOfRange, "{}s: {} are given, at most {}", list.what, paths.size(), kMaxTargets);
+    }
+    if (wanted == 0) wanted = paths.size();
+    if (!paths.empty() && paths.size() != wanted) {
+      return failf(Code::kInvalidArgument, "{}s: {} are given for {} targets, each needs one", list.what, paths.size(),
+                   wanted);
+    }
+    for (const std::string& path : paths) {
+      if (std::ranges::find(sorted, path) != sorted.end()) {
+        return failf(Code::kInvalidArgument, "{} '{}' is given twice", list.what, path);
+      }
+      sorted.push_back(path);
+    }
   }
   return {};
 }
@@ -67,7 +84,7 @@ Result<> check(const EngineOptions& options) {
   if (options.log_bytes != 0) CHECK_OK(check_range("log_bytes", options.log_bytes, kMinLogBytes, kMaxLogBytes));
   CHECK_OK(check_range("buffer_bytes", options.buffer_bytes, 16ull << 20, 1ull << 40));
   CHECK_OK(check_range("request_bytes", options.request_bytes, 16ull << 20, 1ull << 40));
-  if (options.target_bytes != 0 && options.log_bytes > options.target_bytes / 4) {
+  if (options.target_bytes != 0 && options.wal_paths.empty() && options.log_bytes > options.target_bytes / 4) {
     return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of the target's {} bytes", options.log_bytes,
                  options.target_bytes);
   }
@@ -79,7 +96,9 @@ Result<> check(const EngineOptions& options) {
 Result<EngineOptions> with_defaults(EngineOptions options, unsigned cores) {
   CHECK_OK(check(options));
   cores = std::max(cores, 1U);
-  if (!options.target_paths.empty()) options.targets = static_cast<std::uint32_t>(options.target_paths.size());
+  for (const PathList& list : path_lists(options)) {
+    if (!list.paths->empty()) options.targets = static_cast<std::uint32_t>(list.paths->size());
+  }
   if (options.reactors == 0) options.reactors = std::clamp(cores - 1, 1U, kDefaultReactorsMax);
   return options;
 }

@@ -66,6 +66,16 @@ TEST(EngineOptions, ImpossibleValuesAreNamed) {
             }),
             Code::kInvalidArgument);
   EXPECT_EQ(refused([](auto& o) {
+              o.target_paths = {"/a", "/b"};
+              o.wal_paths = {"/c"};
+            }),
+            Code::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& o) {
+              o.target_paths = {"/a"};
+              o.data_paths = {"/a"};
+            }),
+            Code::kInvalidArgument);
+  EXPECT_EQ(refused([](auto& o) {
               o.target_bytes = kMinTargetBytes;
               o.log_bytes = kMinTargetBytes / 2;
             }),

@@ -1,5 +1,7 @@
 #include "cenote/engine/identity.h"
 
+#include <algorithm>
+
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
 #include "cenote/engine/engine_options.h"
@@ -12,9 +14,28 @@ constexpr const char* kMagic = "cenote-engine";
 constexpr const char* kCreating = "creating";
 constexpr const char* kReady = "ready";
 
+Json encode_device(const DeviceIdentity& device) { return Json{{"path", device.path}, {"bytes", device.bytes}}; }
+
 Json encode_store(const StoreIdentity& store) {
-  return Json{
-      {"id", store.id.to_string()}, {"path", store.path}, {"bytes", store.bytes}, {"log_bytes", store.log_bytes}};
+  Json json{{"id", store.id.to_string()}, {"path", store.path}, {"bytes", store.bytes}, {"log_bytes", store.log_bytes}};
+  if (store.wal) json["wal"] = encode_device(*store.wal);
+  if (store.data) json["data"] = encode_device(*store.data);
+  return json;
+}
+
+Result<std::optional<DeviceIdentity>> decode_device(const Json& store, const char* role) {
+  const auto json = store.find(role);
+  if (json == store.end()) return std::nullopt;
+  if (!json->is_object()) return failf(Code::kMalformed, "the {} device of a store is no JSON object", role);
+  DeviceIdentity device;
+  TRY(device.path, text_field(*json, "path"));
+  TRY(device.bytes, number_field(*json, "bytes"));
+  if (device.path.empty()) return failf(Code::kMalformed, "the {} device of a store has no path", role);
+  return device;
+}
+
+bool has_own_devices(const Identity& identity) {
+  return std::ranges::any_of(identity.targets, [](const StoreIdentity& store) { return store.wal || store.data; });
 }
 
 Result<StoreIdentity> decode_store(const Json& json) {
@@ -24,6 +45,8 @@ Result<StoreIdentity> decode_store(const Json& json) {
   TRY(store.path, text_field(json, "path"));
   TRY(store.bytes, number_field(json, "bytes"));
   TRY(store.log_bytes, number_field(json, "log_bytes"));
+  TRY(store.wal, decode_device(json, "wal"));
+  TRY(store.data, decode_device(json, "data"));
   if (store.path.empty()) return fail(Code::kMalformed, "a store has no path");
   return store;
 }
@@ -77,9 +100,11 @@ Result<Identity> decode_document(const Json& document) {
 std::string encode_identity(const Identity& identity) {
   Json targets = Json::array();
   for (const StoreIdentity& target : identity.targets) targets.push_back(encode_store(target));
+  // What has nothing new in it stays readable for those who read format 1 only.
+  const std::uint32_t format = has_own_devices(identity) ? kIdentityFormat : 1;
   Json document{{"magic", kMagic},
-                {"format", kIdentityFormat},
-                {"oldest_reader", kIdentityFormat},
+                {"format", format},
+                {"oldest_reader", format},
                 {"state", identity.state == Identity::State::kReady ? kReady : kCreating},
                 {"system", identity.system.to_string()},
                 {"engine", identity.engine.to_string()},

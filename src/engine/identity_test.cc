@@ -25,6 +25,18 @@ TEST(Identity, SurvivesItsText) {
   EXPECT_EQ(*decoded, sample());
 }
 
+TEST(Identity, DevicesOfTheirOwnNeedAReaderWhoKnowsThem) {
+  Identity identity = sample();
+  EXPECT_NE(encode_identity(identity).find("\"oldest_reader\": 1"), std::string::npos);
+  identity.targets[0].wal = DeviceIdentity{"/dev/fast0", 128 << 20};
+  identity.targets[1].data = DeviceIdentity{"data1", 1 << 30};
+  const std::string text = encode_identity(identity);
+  EXPECT_NE(text.find("\"oldest_reader\": 2"), std::string::npos);
+  const auto decoded = decode_identity(text);
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().to_string();
+  EXPECT_EQ(*decoded, identity);
+}
+
 TEST(Identity, EveryCutIsDetected) {
   const std::string text = encode_identity(sample());
   // Without the last newline it is still whole.

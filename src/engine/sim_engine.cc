@@ -10,6 +10,10 @@ namespace {
 
 constexpr std::uint64_t kCoordinatorBytes = 64ull << 20;
 
+std::string path_of(std::uint32_t target, std::string_view role) {
+  return role.empty() ? std::to_string(target) : fmt::format("{}.{}", target, role);
+}
+
 std::string node_name(const std::string& engine, std::uint32_t reactor) {
   // Clients know the first data reactor by the engine's name.
   return reactor == 0 ? engine : fmt::format("{}.{}", engine, reactor);
@@ -34,10 +38,16 @@ class SimEngine::Host final : public EngineHost {
     identity_.engine = id();
     identity_.name = options.name;
     identity_.coordinator = {id(), "coordinator", kCoordinatorBytes, options.log_bytes};
-    add_medium(identity_.coordinator);
+    add_medium(identity_.coordinator.path, identity_.coordinator.bytes);
     for (std::uint32_t index = 0; index < options.targets; ++index) {
-      identity_.targets.push_back({id(), std::to_string(index), options.target_bytes, options.log_bytes});
-      add_medium(identity_.targets.back());
+      StoreIdentity& target =
+          identity_.targets.emplace_back(id(), std::to_string(index), options.target_bytes, options.log_bytes);
+      add_medium(target.path, target.bytes);
+      if (!options.own_devices) continue;
+      target.wal = DeviceIdentity{path_of(index, "wal"), 2 * options.log_bytes};
+      target.data = DeviceIdentity{path_of(index, "data"), options.target_bytes};
+      add_medium(target.wal->path, target.wal->bytes);
+      add_medium(target.data->path, target.data->bytes);
     }
   }
 
@@ -51,7 +61,7 @@ class SimEngine::Host final : public EngineHost {
 
   Reactor& control() override { return control_node(); }
   std::span<Reactor* const> data() override { return data_; }
-  Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const StoreIdentity& store) override;
+  Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) override;
   Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override {
     std::vector<Endpoint> endpoints;
     if (index == 0) endpoints.push_back({network_.transport(*nodes_[0], &counters), {options_.name, options_.port}});
@@ -78,8 +88,8 @@ class SimEngine::Host final : public EngineHost {
  private:
   class Device;
 
-  void add_medium(const StoreIdentity& store) {
-    media_.emplace(store.path, std::make_unique<media::SimMedium>(store.bytes / media::kBlockBytes));
+  void add_medium(const std::string& path, std::uint64_t bytes) {
+    media_.emplace(path, std::make_unique<media::SimMedium>(bytes / media::kBlockBytes));
   }
 
   rpc::SimNetwork& network_;
@@ -114,14 +124,14 @@ class SimEngine::Host::Device final : public media::BlockDevice {
   std::unique_ptr<media::SimDevice> device_;
 };
 
-Result<std::unique_ptr<media::BlockDevice>> SimEngine::Host::open_device(Reactor& reactor, const StoreIdentity& store) {
+Result<std::unique_ptr<media::BlockDevice>> SimEngine::Host::open_device(Reactor& reactor, const std::string& path) {
   const auto node = std::ranges::find_if(nodes_, [&](SimReactor* candidate) { return candidate == &reactor; });
   ASSERT(node != nodes_.end());
   // A start that a crash overtook must not write any more.
   if (crashed_) return fail(Code::kDeviceDead, "the node has crashed");
-  auto device = std::make_unique<media::SimDevice>(**node, fmt::format("{}:{}", options_.name, store.path),
-                                                   medium(store.path), options_.device);
-  return std::make_unique<Device>(*this, store.path, std::move(device));
+  auto device = std::make_unique<media::SimDevice>(**node, fmt::format("{}:{}", options_.name, path), medium(path),
+                                                   options_.device);
+  return std::make_unique<Device>(*this, path, std::move(device));
 }
 
 SimEngine::SimEngine(SimWorld& world, rpc::SimNetwork& network, SimEngineOptions options)
@@ -160,7 +170,11 @@ SimReactor& SimEngine::control() { return host_->control_node(); }
 EngineCore& SimEngine::core() { return *core_; }
 const Identity& SimEngine::identity() const { return host_->identity(); }
 MetricRegistry& SimEngine::metrics() { return metrics_; }
-media::SimDevice* SimEngine::device(std::uint32_t target) { return host_->device(std::to_string(target)); }
-media::SimMedium& SimEngine::medium(std::uint32_t target) { return host_->medium(std::to_string(target)); }
+media::SimDevice* SimEngine::device(std::uint32_t target, std::string_view role) {
+  return host_->device(path_of(target, role));
+}
+media::SimMedium& SimEngine::medium(std::uint32_t target, std::string_view role) {
+  return host_->medium(path_of(target, role));
+}
 
 }  // namespace cenote::engine

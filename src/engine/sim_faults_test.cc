@@ -25,6 +25,7 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
   SimFaults() : world_(GetParam()), network_(world_) {
     options_.reactors = GetParam() % 3 == 0 ? 0 : 2;
     options_.device.prefers_durable_writes = GetParam() % 2 == 0;
+    options_.own_devices = GetParam() % 4 >= 2;
     engine_ = std::make_unique<SimEngine>(world_, network_, options_);
   }
 

@@ -80,22 +80,21 @@ void HeldFetch::deliver() {
   target_.held_.leave();
 }
 
-Target::Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options,
-               MetricRegistry& metrics, const Logger& logger)
+Target::Target(Reactor& reactor, StoreDevices devices, TargetOptions options, MetricRegistry& metrics,
+               const Logger& logger)
     : reactor_(reactor),
       options_(std::move(options)),
       logger_(logger.with({"target", options_.index})),
-      device_(std::move(device)),
+      devices_(std::move(devices)),
       held_(reactor),
       gauges_(std::make_unique<Gauges>(metrics, Labels{{"target", std::to_string(options_.index)}})) {}
 
-Target::~Target() { ASSERT(device_ == nullptr); }
+Target::~Target() { ASSERT(!devices_.is_open()); }
 
-Task<Result<std::unique_ptr<Target>>> Target::open(Reactor& reactor, std::unique_ptr<media::BlockDevice> device,
-                                                   media::BufferPool& pool, TargetOptions options,
-                                                   MetricRegistry& metrics, Logger logger) {
-  const std::string where = fmt::format("target {} ('{}')", options.index, device->name());
-  std::unique_ptr<Target> target(new Target(reactor, std::move(device), std::move(options), metrics, logger));
+Task<Result<std::unique_ptr<Target>>> Target::open(Reactor& reactor, StoreDevices devices, media::BufferPool& pool,
+                                                   TargetOptions options, MetricRegistry& metrics, Logger logger) {
+  const std::string where = fmt::format("target {} ({})", options.index, devices.name());
+  std::unique_ptr<Target> target(new Target(reactor, std::move(devices), std::move(options), metrics, logger));
   auto started = co_await target->start(pool);
   if (started) co_return target;
   // The failure of the start is the one that says what is wrong; a close that fails after it adds nothing.
@@ -107,10 +106,10 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
   if (options_.creating) CO_CHECK_OK(co_await format_if_new());
   const store::OpenOptions open{
       .system = options_.system, .target = options_.identity.id, .cache_bytes = options_.cache_bytes};
-  CO_TRY(store_, co_await store::Store::open(reactor_, store::Devices::one(*device_), open));
+  CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
   const store::StoreStatus status = store_->status();
-  logger_.info("target is open", {{"device", device_->name()},
+  logger_.info("target is open", {{"device", devices_.name()},
                                   {"bytes", capacity_bytes()},
                                   {"replayed_records", status.replayed_records},
                                   {"replay_time", status.replay_time}});
@@ -122,7 +121,7 @@ Task<Result<>> Target::format_if_new() {
                                     .target = options_.identity.id,
                                     .log_bytes = options_.identity.log_bytes,
                                     .overwrite = false};
-  auto formatted = co_await store::Store::format(reactor_, store::Devices::one(*device_), format);
+  auto formatted = co_await store::Store::format(reactor_, devices_.roles(), format);
   // An interrupted creation may have come this far before; a store of somebody else is refused when it is opened.
   if (!formatted && formatted.error() == Code::kExists) co_return Result<>();
   co_return formatted;
@@ -136,8 +135,7 @@ Task<Result<>> Target::close() {
   objects_.reset();
   if (store_ != nullptr) keep_first(outcome, co_await store_->close());
   store_.reset();
-  if (device_ != nullptr) co_await device_->close();
-  device_.reset();
+  co_await devices_.close();
   co_return outcome;
 }
 
@@ -163,7 +161,7 @@ TargetInfo Target::info() const {
 
 void Target::refresh_metrics() {
   const store::StoreStatus status = store_->status();
-  const media::DeviceCounters device = device_->counters();
+  const media::DeviceCounters device = devices_.counters();
   const auto bytes = [](std::uint64_t value) { return static_cast<std::int64_t>(value); };
   gauges_->log_used.set(bytes(status.applied.value() - std::min(status.checkpoint, status.applied).value()));
   gauges_->log_size.set(bytes(options_.identity.log_bytes));

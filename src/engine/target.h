@@ -15,6 +15,7 @@
 #include "cenote/rpc/bulk.h"
 #include "cenote/runtime/sync.h"
 #include "cenote/store/store.h"
+#include "store_devices.h"
 
 namespace cenote::engine {
 
@@ -49,14 +50,14 @@ class HeldFetch final : public rpc::PayloadOwner, private Mail {
   std::size_t pieces_ = 0;
 };
 
-/// One target: device, store and object store, on their reactor. Its address is stable while it is open, so other
+/// One target: devices, store and object store, on their reactor. Its address is stable while it is open, so other
 /// reactors may hold it; only `index`, `reactor` and `name` are for them, the rest is for `call_on`.
 class Target {
  public:
-  /// Opens (or formats) the store on `device`. Errors name target and device. `pool` is of the reactor and outlives it.
-  static Task<Result<std::unique_ptr<Target>>> open(Reactor& reactor, std::unique_ptr<media::BlockDevice> device,
-                                                    media::BufferPool& pool, TargetOptions options,
-                                                    MetricRegistry& metrics, Logger logger);
+  /// Opens (or formats) the store on `devices`. Errors name target and device. `pool` is of the reactor and outlives
+  /// it.
+  static Task<Result<std::unique_ptr<Target>>> open(Reactor& reactor, StoreDevices devices, media::BufferPool& pool,
+                                                    TargetOptions options, MetricRegistry& metrics, Logger logger);
   ~Target();
   /// Waits for what is held, closes everything, returns the first failure. Must be awaited before destruction.
   Task<Result<>> close();
@@ -81,15 +82,14 @@ class Target {
   friend class HeldFetch;
   struct Gauges;
 
-  Target(Reactor& reactor, std::unique_ptr<media::BlockDevice> device, TargetOptions options, MetricRegistry& metrics,
-         const Logger& logger);
+  Target(Reactor& reactor, StoreDevices devices, TargetOptions options, MetricRegistry& metrics, const Logger& logger);
   Task<Result<>> start(media::BufferPool& pool);
   Task<Result<>> format_if_new();
 
   Reactor& reactor_;
   TargetOptions options_;
   Logger logger_;
-  std::unique_ptr<media::BlockDevice> device_;
+  StoreDevices devices_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<object::ObjectStore> objects_;
   CancelSource cancel_;

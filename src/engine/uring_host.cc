@@ -30,8 +30,8 @@ Result<std::unique_ptr<UringHost>> UringHost::start(const EngineOptions& options
   return host;
 }
 
-Result<std::unique_ptr<media::BlockDevice>> UringHost::open_device(Reactor& reactor, const StoreIdentity& store) {
-  TRY(auto device, media::UringDevice::open(uring(reactor), directory_.path_of(store), {}));
+Result<std::unique_ptr<media::BlockDevice>> UringHost::open_device(Reactor& reactor, const std::string& path) {
+  TRY(auto device, media::UringDevice::open(uring(reactor), directory_.path_of(path), {}));
   if (!device->direct()) {
     logger_.info("no direct I/O here: going through the page cache", {{"device", device->name()}});
   }

@@ -73,14 +73,14 @@ TEST_F(ChunkStoreTest, SuperblocksTakeTurns) {
   superblock.geometry = geometry;
   superblock.table = empty;
   superblock.incarnation = 5;
-  SuperblockIo superblocks(device);
+  SuperblockIo superblocks(Devices::one(device));
   EXPECT_EQ(block_on(superblocks.read_newest()).error().code(), Code::kNotFound);
   for (superblock.sequence = 1; superblock.sequence <= 4; ++superblock.sequence) {
     ASSERT_TRUE(block_on(superblocks.write(superblock)));
-    SuperblockIo fresh(device);
+    SuperblockIo fresh(Devices::one(device));
     EXPECT_EQ(block_on(fresh.read_newest())->sequence, superblock.sequence);
     // One that starts anew goes on with the other place.
-    superblocks = SuperblockIo(device);
+    superblocks = SuperblockIo(Devices::one(device));
     ASSERT_TRUE(block_on(superblocks.read_newest()));
   }
 }
@@ -89,7 +89,7 @@ TEST_F(ChunkStoreTest, ALostSuperblockIsNoticedAtOnce) {
   Superblock superblock;
   superblock.geometry = geometry;
   superblock.table = empty;
-  SuperblockIo superblocks(device);
+  SuperblockIo superblocks(Devices::one(device));
   ASSERT_TRUE(block_on(superblocks.write(superblock)));
   device.options().lost_write_ppm = 1'000'000;
   ++superblock.sequence;
@@ -100,7 +100,7 @@ TEST_F(ChunkStoreTest, SuperblocksOfTwoStoresAreNoStore) {
   Superblock superblock;
   superblock.geometry = geometry;
   superblock.table = empty;
-  SuperblockIo superblocks(device);
+  SuperblockIo superblocks(Devices::one(device));
   ASSERT_TRUE(block_on(superblocks.write(superblock)));
   superblock.incarnation = 99;
   ASSERT_TRUE(block_on(superblocks.write(superblock)));

@@ -36,7 +36,7 @@ std::string_view finding_name(FindingKind kind) {
 
 Task<Result<>> ExaminationState::open() {
   co_await report_superblocks();
-  SuperblockIo superblocks(*devices.meta);
+  SuperblockIo superblocks(devices);
   CO_TRY(Superblock superblock, co_await superblocks.read_newest());
   OpenOptions wanted;
   wanted.system = options.system;

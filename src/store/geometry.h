@@ -61,10 +61,13 @@ inline constexpr std::uint32_t kSuperblockBlocks = 4;
 inline constexpr std::uint32_t kSuperblockBytes = kSuperblockBlocks * media::kBlockBytes;
 /// First blocks of superblocks A and B.
 inline constexpr std::array<std::uint64_t, 2> kSuperblockPlaces = {0, 4096};
+/// Blocks of the two places of the label, in group 0 of a device that is not the meta device.
+inline constexpr std::array<std::uint64_t, 2> kLabelPlaces = {0, 128};
 /// Where the regions of the meta device begin: the group after superblock B.
 inline constexpr std::uint64_t kFirstRegionBlock = 4096 + kGroupBlocks;
 
 static_assert(kSuperblockPlaces[1] % kGroupBlocks == 0);
+static_assert(kLabelPlaces[1] < kGroupBlocks);
 static_assert(kPageBlocks * kSlotsPerGroup == kGroupBlocks);
 
 }  // namespace cenote::store

@@ -49,7 +49,7 @@ void take_batches(const LogFrame& frame, const LogListingOptions& options, LogGr
 }  // namespace
 
 Task<Result<LogListing>> list_log(Devices devices, LogListingOptions options) {
-  SuperblockIo superblocks(*devices.meta);
+  SuperblockIo superblocks(devices);
   CO_TRY(const Superblock superblock, co_await superblocks.read_newest());
   const Region& ring = superblock.geometry.log;
   LogReader log(*devices.wal, superblock);

@@ -25,8 +25,14 @@ Result<> check_roles(const Devices& devices, const Superblock& superblock) {
                     (devices.data == devices.meta) == (geometry.data_device == 0) &&
                     (devices.wal == devices.data) == (geometry.wal_device == geometry.data_device);
   if (same) return {};
-  return failf(Code::kForeign, "the store on '{}' was formatted with another assignment of devices to roles",
-               devices.meta->name());
+  return failf(
+      Code::kForeign,
+      "the store on '{}' has its wal on {} device and its data on {}, and was given others: all its devices are "
+      "needed, each in its role",
+      devices.meta->name(), geometry.wal_device == 0 ? "the same" : "another",
+      geometry.data_device == 0                     ? "the same"
+      : geometry.data_device == geometry.wal_device ? "that one"
+                                                    : "another");
 }
 
 Result<> check_size(const media::BlockDevice& device, std::uint64_t blocks) {
@@ -49,33 +55,29 @@ Result<> check_features(const Superblock& superblock, bool read_only) {
                unknown);
 }
 
-Task<Result<>> check_label(media::BlockDevice* device, std::uint8_t number, const Superblock* superblock) {
-  AlignedBuffer block(media::kBlockBytes);
-  CO_CHECK_OK(co_await device->read(media::BlockNo(0), block.span()));
-  const auto label = decode_label(block.span());
-  if (!label && label.error() == Code::kNotFound) {
-    co_return failf(Code::kForeign, "'{}' is no device of this store", device->name());
-  }
-  if (!label) co_return fail(label.error().with_context(device->name()));
-  if (label->incarnation != superblock->incarnation || label->device != number) {
-    co_return failf(Code::kForeign, "'{}' is device {} of another store (target {})", device->name(), label->device,
-                    label->target.to_string());
-  }
-  co_return Result<>{};
+/// A device without superblock may be another one of a store: that is another mistake than a blank one.
+Task<Error> no_store_here(media::BlockDevice* meta, Error error) {
+  if (error != Code::kNotFound) co_return error;
+  const auto label = co_await DeviceLabels::read_newest(meta);
+  if (!label) co_return error;
+  co_return Error(Code::kForeign, fmt::format("'{}' is the {} device of target {}, not its meta device: swapped?",
+                                              meta->name(), label->wal ? "wal" : "data", label->target.to_string()));
 }
 
 }  // namespace
 
 Task<Result<Superblock>> find_store(Devices devices, const OpenOptions& options, SuperblockIo& superblocks) {
-  CO_TRY(Superblock superblock, co_await superblocks.read_newest());
+  auto found = co_await superblocks.read_newest();
+  if (!found) co_return fail(co_await no_store_here(devices.meta, std::move(found).error()));
+  Superblock superblock = *std::move(found);
   CO_CHECK_OK(check_owner(superblock, options, devices.meta->name()));
   CO_CHECK_OK(check_features(superblock, options.read_only));
   CO_CHECK_OK(check_roles(devices, superblock));
+  CO_CHECK_OK(co_await superblocks.check_labels(superblock));
   for (std::uint8_t device = 0; device < kMaxDevices; ++device) {
     const std::uint64_t blocks = superblock.geometry.device_blocks[device];
     if (blocks == 0) continue;
     media::BlockDevice& media = device_of(devices, superblock.geometry, device);
-    if (device != 0) CO_CHECK_OK(co_await check_label(&media, device, &superblock));
     CO_CHECK_OK(check_size(media, blocks));
   }
   co_return superblock;

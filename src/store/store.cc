@@ -90,7 +90,7 @@ Task<Result<std::unique_ptr<Store>>> Store::open(Reactor& reactor, Devices devic
   if (options.cache_bytes < kMinCacheBytes) {
     co_return fail(Code::kOutOfRange, "the page cache of a store needs at least 16 MiB");
   }
-  SuperblockIo superblocks(*devices.meta);
+  SuperblockIo superblocks(devices);
   CO_TRY(Superblock superblock, co_await find_store(devices, options, superblocks));
   auto impl = std::make_unique<StoreImpl>(reactor, devices, options, std::move(superblock), superblocks);
   auto started = co_await impl->start();

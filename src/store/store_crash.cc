@@ -48,6 +48,7 @@ class CrashTest {
   /// The run that is cut: it goes on to its end, and keeps an image of the medium for each cut.
   void record() {
     layout_ = random_() % 3 == 0 ? StoreBench::Layout::kThreeDevices : StoreBench::Layout::kOneDevice;
+    if (options_.layout) layout_ = *options_.layout;
     StoreBench bench(options_.seed, 64, layout_);
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
     bench.format_store();
@@ -55,7 +56,7 @@ class CrashTest {
     bench.on_each_write([&](std::uint64_t number) {
       outcome_.writes = number;
       if (number % options_.cut_every != 0) return;
-      cuts_.push_back({number, bench.crash_images(), history_.effects.size(), history_.acknowledged});
+      cuts_.push_back({number, bench.crash_images(cut_random_), history_.effects.size(), history_.acknowledged});
     });
     Workload run(*bench.store, history_, workload(options_.steps));
     bench.block_on(run.run());
@@ -120,6 +121,7 @@ class CrashTest {
 
   CrashTestOptions options_;
   std::mt19937_64 random_;
+  std::mt19937_64 cut_random_{options_.seed};
   StoreBench::Layout layout_ = StoreBench::Layout::kOneDevice;
   History history_;
   std::vector<Cut> cuts_;

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+
+#include "store_test_kit.h"
 
 namespace cenote::store {
 
@@ -12,6 +15,7 @@ struct CrashTestOptions {
   std::uint32_t steps = 40;
   std::uint32_t keys = 60;  ///< of each tree
   std::uint32_t cut_every = 1;
+  std::optional<StoreBench::Layout> layout;  ///< none: drawn from the seed
 };
 
 struct CrashTestOutcome {

@@ -17,6 +17,22 @@ TEST_P(StoreCrash, EveryCutKeepsWhatWasAcknowledged) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreCrash, ::testing::Range<std::uint64_t>(1, 9));
 
+using Layout = StoreBench::Layout;
+class StoreCrashOfRoles : public ::testing::TestWithParam<std::tuple<Layout, std::uint64_t>> {};
+
+/// The cut comes before each write and flush of each device, and each device loses on its own.
+TEST_P(StoreCrashOfRoles, EveryCutKeepsWhatWasAcknowledged) {
+  const auto [layout, seed] = GetParam();
+  const CrashTestOutcome outcome = run_crash_test({.seed = seed, .layout = layout});
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_GT(outcome.cuts, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfRoles,
+                         ::testing::Combine(::testing::Values(Layout::kThreeDevices, Layout::kOwnWal, Layout::kOwnData,
+                                                              Layout::kWalWithData),
+                                            ::testing::Values<std::uint64_t>(21, 23, 24)));
+
 TEST(StoreFormat, CutAtAnyWriteLeavesNoStoreOrTheNewOne) {
   StoreBench bench(5, 64);
   bench.format_store();  // what was there before

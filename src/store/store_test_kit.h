@@ -20,15 +20,17 @@ using BenchMedia = std::array<std::unique_ptr<media::SimMedium>, kMaxDevices>;
 /// A simulated node with a store, for tests. Everything random comes from `seed`.
 class StoreBench {
  public:
-  enum class Layout { kOneDevice, kThreeDevices };
+  /// Which roles have a device of their own.
+  enum class Layout { kOneDevice, kThreeDevices, kOwnWal, kOwnData, kWalWithData };
 
-  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96, Layout layout = Layout::kOneDevice)
-      : world(seed), node(world.add_node("node")), medium(mediums[0]) {
+  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96, Layout layout_ = Layout::kOneDevice)
+      : world(seed), node(world.add_node("node")), medium(mediums[0]), layout(layout_) {
     mediums[0] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
-    if (layout == Layout::kThreeDevices) {
-      mediums[1] = std::make_unique<media::SimMedium>(16 * kGroupBlocks);
-      mediums[2] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
-    }
+    const std::uint64_t first_mib = layout == Layout::kWalWithData ? mib : 16;
+    const bool first = layout != Layout::kOneDevice && layout != Layout::kOwnData;
+    const bool second = layout == Layout::kThreeDevices || layout == Layout::kOwnData;
+    if (first) mediums[1] = std::make_unique<media::SimMedium>(first_mib * kGroupBlocks);
+    if (second) mediums[2] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
     format.system = Uuid::from_random(1, seed);
     format.target = Uuid::from_random(2, seed);
     format.log_bytes = 4u << 20;
@@ -69,12 +71,21 @@ class StoreBench {
       if (drive && !drive->dead()) drive->crash(how);
     }
   }
-  BenchMedia crash_images() const {
+  /// What a crash now would leave on each device, each of which loses on its own: some, or all it may lose.
+  BenchMedia crash_images(std::mt19937_64& random) const {
     BenchMedia images;
     for (std::size_t i = 0; i < kMaxDevices; ++i) {
-      if (drives[i]) images[i] = drives[i]->crash_image({});
+      if (drives[i]) images[i] = drives[i]->crash_image({.keep_random = random() % 3 != 0});
     }
     return images;
+  }
+  /// What the devices hold now; they are off.
+  BenchMedia copies() const {
+    BenchMedia copies;
+    for (std::size_t i = 0; i < kMaxDevices; ++i) {
+      if (mediums[i]) copies[i] = mediums[i]->clone();
+    }
+    return copies;
   }
   /// Calls `action` with a running number before each write or flush of any device takes effect.
   void on_each_write(const std::function<void(std::uint64_t)>& action) {
@@ -85,8 +96,9 @@ class StoreBench {
     }
   }
   Devices devices() const {
-    if (!drives[1]) return Devices::one(*drives[0]);
-    return {drives[1].get(), drives[0].get(), drives[2].get()};
+    media::BlockDevice* meta = drives[0].get();
+    media::BlockDevice* wal = drives[1] ? drives[1].get() : meta;
+    return {wal, meta, drives[2] ? drives[2].get() : layout == Layout::kWalWithData ? wal : meta};
   }
 
   void format_store() {
@@ -133,6 +145,7 @@ class StoreBench {
   SimReactor& node;
   BenchMedia mediums;
   std::unique_ptr<media::SimMedium>& medium;  ///< of the meta device, or the only one
+  Layout layout;
   media::SimDeviceOptions device_options;
   std::array<std::unique_ptr<media::SimDevice>, kMaxDevices> drives;
   media::SimDevice* device = nullptr;  ///< the meta device, or the only one

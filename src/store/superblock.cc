@@ -69,7 +69,7 @@ void finish_block(const Bytes& encoded, MutableBytes into) {
 }
 
 /// Magic, checksum and version, in the order in which they mean something.
-Result<> check_header(ByteView from, std::uint64_t magic, std::string_view what) {
+Result<> check_header(ByteView from, std::uint64_t magic, std::uint16_t readable, std::string_view what) {
   if (load_le<std::uint64_t>(from.data()) != magic) return failf(Code::kNotFound, "no {} here", what);
   Bytes without_crc = to_bytes(from);
   store_le<std::uint32_t>(without_crc.data() + kCrcOffset, 0);
@@ -77,18 +77,18 @@ Result<> check_header(ByteView from, std::uint64_t magic, std::string_view what)
     return failf(Code::kCorrupt, "{}: checksum does not match", what);
   }
   const auto oldest_reader = load_le<std::uint16_t>(from.data() + 14);
-  if (oldest_reader > kFormatVersion) {
+  if (oldest_reader > readable) {
     return failf(Code::kNewerFormat, "{}: format version {} or newer is needed, this build reads {}", what,
-                 oldest_reader, kFormatVersion);
+                 oldest_reader, readable);
   }
   return {};
 }
 
-void encode_header(Encoder& out, std::uint64_t magic) {
+void encode_header(Encoder& out, std::uint64_t magic, std::uint16_t version) {
   out.integer(magic);
   out.integer(std::uint32_t{0});  // checksum
-  out.integer(kFormatVersion);
-  out.integer(kFormatVersion);  // oldest reader
+  out.integer(version);
+  out.integer(version);  // oldest reader
 }
 
 void encode_table(Encoder& out, const std::vector<LiveSlot>& table) {
@@ -141,7 +141,7 @@ void encode_superblock(const Superblock& superblock, MutableBytes into) {
   Bytes encoded;
   encoded.reserve(kSuperblockBytes);
   Encoder out(encoded);
-  encode_header(out, kSuperblockMagic);
+  encode_header(out, kSuperblockMagic, kFormatVersion);
   for (std::uint64_t bits : {superblock.compatible, superblock.read_only_compatible, superblock.incompatible}) {
     out.integer(bits);
   }
@@ -167,7 +167,7 @@ void encode_superblock(const Superblock& superblock, MutableBytes into) {
 
 Result<Superblock> decode_superblock(ByteView from) {
   ASSERT(from.size() == kSuperblockBytes);
-  CHECK_OK(check_header(from, kSuperblockMagic, "superblock"));
+  CHECK_OK(check_header(from, kSuperblockMagic, kFormatVersion, "superblock"));
   Decoder in(from.first(kStatesOffset));
   in.raw(16);
   Superblock superblock;
@@ -194,19 +194,20 @@ void encode_label(const Label& label, MutableBytes into) {
   ASSERT(into.size() == media::kBlockBytes);
   Bytes encoded;
   Encoder out(encoded);
-  encode_header(out, kLabelMagic);
+  encode_header(out, kLabelMagic, kLabelVersion);
   encode_uuid(out, label.system);
   encode_uuid(out, label.target);
   out.integer(label.incarnation);
   out.integer(label.device);
   out.integer((label.wal ? 1u : 0u) | (label.data ? 2u : 0u));
   out.integer(label.blocks);
+  out.integer(label.sequence);
   finish_block(encoded, into);
 }
 
 Result<Label> decode_label(ByteView from) {
   ASSERT(from.size() == media::kBlockBytes);
-  CHECK_OK(check_header(from, kLabelMagic, "label"));
+  CHECK_OK(check_header(from, kLabelMagic, kLabelVersion, "label"));
   Decoder in(from);
   in.raw(16);
   Label label;
@@ -218,7 +219,8 @@ Result<Label> decode_label(ByteView from) {
   label.wal = (roles & 1) != 0;
   label.data = (roles & 2) != 0;
   label.blocks = in.integer<std::uint64_t>();
-  in.require(roles <= 3);
+  label.sequence = in.integer<std::uint64_t>();
+  in.require(roles <= 3 && (label.sequence == 0) == (load_le<std::uint16_t>(from.data() + 12) == 1));
   in.zeros(in.remaining());
   if (in.bad()) return fail(Code::kCorrupt, "label: its checksum holds and its fields do not");
   return label;

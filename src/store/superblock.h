@@ -12,6 +12,8 @@
 namespace cenote::store {
 
 inline constexpr std::uint16_t kFormatVersion = 1;
+/// Of labels: 2 since they say how new they are.
+inline constexpr std::uint16_t kLabelVersion = 2;
 /// Feature bits this build understands; a superblock with others is treated as docs/formats/store.md says.
 inline constexpr std::uint64_t kReadOnlyFeatures = 0;
 inline constexpr std::uint64_t kIncompatibleFeatures = 0;
@@ -59,7 +61,7 @@ void encode_superblock(const Superblock& superblock, MutableBytes into);
 /// kNotFound: no superblock here. kCorrupt: there was one. kNewerFormat: cannot be read by this build.
 Result<Superblock> decode_superblock(ByteView from);
 
-/// The first block of a device that is not the meta device.
+/// In two places of a device that is not the meta device.
 struct Label {
   Uuid system;
   Uuid target;
@@ -68,6 +70,7 @@ struct Label {
   bool wal = false;
   bool data = false;
   std::uint64_t blocks = 0;
+  std::uint64_t sequence = 0;  ///< of the superblock it was written for; 0: version 1, which did not say
   friend bool operator==(const Label&, const Label&) = default;
 };
 

@@ -42,6 +42,7 @@ Task<Result<>> SuperblockIo::write_durably(std::size_t place, ByteView bytes) {
 }
 
 Task<Result<>> SuperblockIo::write(const Superblock& superblock) {
+  CO_CHECK_OK(co_await labels_.write(superblock));
   const std::size_t place = 1 - newest_;
   AlignedBuffer buffer(kSuperblockBytes);
   encode_superblock(superblock, buffer.span());
@@ -60,6 +61,7 @@ Task<Result<>> SuperblockIo::wipe() {
   AlignedBuffer zeroes(kSuperblockBytes);
   CO_CHECK_OK(co_await write_durably(0, zeroes.span()));
   CO_CHECK_OK(co_await write_durably(1, zeroes.span()));
+  CO_CHECK_OK(co_await labels_.wipe());
   newest_ = 1;
   co_return Result<>{};
 }

@@ -62,7 +62,7 @@ TEST(Superblock, TellsNothingHereFromDamageFromNewer) {
 }
 
 TEST(Label, ComesBackAndNoticesDamage) {
-  Label label{Uuid::from_random(1, 2), Uuid::from_random(3, 4), 55, 1, true, false, 4096};
+  Label label{Uuid::from_random(1, 2), Uuid::from_random(3, 4), 55, 1, true, false, 4096, 7};
   AlignedBuffer buffer(media::kBlockBytes);
   encode_label(label, buffer.span());
   EXPECT_EQ(*decode_label(buffer.span()), label);

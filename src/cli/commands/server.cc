@@ -63,9 +63,10 @@ void add_server(CLI::App& app, Context& context) {
                               "  cenote server --data /var/lib/cenote\n"
                               "  cenote server --data ./data --targets 2 --target-size 10GiB\n"
                               "  cenote server --data ./data --devices /dev/nvme0n1,/dev/nvme1n1\n"
+                              "  cenote server --data ./data --devices /dev/sda --wal-devices /dev/nvme0n1\n"
                               "Every flag has a setting in the configuration file, too: see 'cenote config show'.");
   arguments->flags.add_section(*server, "server.");
-  server->add_flag("--overwrite", arguments->overwrite, "use --devices although they hold other data, which is lost");
+  server->add_flag("--overwrite", arguments->overwrite, "use devices although they hold other data, which is lost");
   server->callback([=, &context] { context.action = [=, &context] { return serve(context, *arguments); }; });
 }
 

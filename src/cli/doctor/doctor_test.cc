@@ -81,6 +81,18 @@ TEST(Doctor, TriesDurableWritesAndLeavesNothing) {
   EXPECT_FALSE(test_writes(directory));
 }
 
+TEST(Doctor, NamesDevicesThatCannotBeUsed) {
+  engine::EngineOptions options;
+  options.data_directory = testing::TempDir();
+  EXPECT_EQ(finding_of(check_machine(options), "devices").check, "");
+  options.wal_paths = {testing::TempDir() + "a-log"};
+  EXPECT_EQ(finding_of(check_machine(options), "devices").level, Level::kOk);
+  options.data_paths = {"/no/such/folder/data"};
+  const Finding finding = finding_of(check_machine(options), "devices");
+  EXPECT_EQ(finding.level, Level::kFail);
+  EXPECT_THAT(finding.found, HasSubstr("/no/such/folder/data"));
+}
+
 TEST(Doctor, IsContentWithAHealthySystem) {
   for (const Finding& finding : judge_system(healthy(), "1.0.0")) EXPECT_EQ(finding.level, Level::kOk) << finding.check;
 }

@@ -105,6 +105,24 @@ Finding check_free_space(const std::string& existing) {
                           std::uint64_t{info.f_blocks} * info.f_frsize);
 }
 
+/// The devices and files that the settings name for the roles of the targets, if they do.
+Finding check_devices(const engine::EngineOptions& options) {
+  std::size_t count = 0;
+  for (const auto* paths : {&options.target_paths, &options.wal_paths, &options.data_paths}) {
+    for (const std::string& path : *paths) {
+      ++count;
+      std::error_code ignored;
+      const bool there = stdfs::exists(path, ignored);
+      const std::string writable = there ? path : stdfs::absolute(path, ignored).parent_path().string();
+      if (::access(writable.c_str(), R_OK | W_OK) == 0) continue;
+      return bad("devices",
+                 fmt::format("'{}' cannot be {} by this user: {}", path, there ? "used" : "made", reason(errno)),
+                 "give the engine's user access, or name another one");
+    }
+  }
+  return ok("devices", fmt::format("{} named, all can be used", count));
+}
+
 }  // namespace
 
 Finding judge_memlock(MemlockLimit limit, std::uint64_t wanted_bytes) {
@@ -181,6 +199,9 @@ Findings check_machine(const engine::EngineOptions& options) {
       check_io_uring(),          check_memlock(options), check_open_files(),
       check_memory(options),     check_clock(),          check_data_directory(options.data_directory, existing),
       check_free_space(existing)};
+  if (!options.target_paths.empty() || !options.wal_paths.empty() || !options.data_paths.empty()) {
+    findings.push_back(check_devices(options));
+  }
   if (::access(existing.c_str(), W_OK | X_OK) == 0) {
     const auto test = test_writes(existing);
     findings.push_back(

@@ -39,8 +39,8 @@ class DataDirectory {
   const Identity& identity() const { return identity_; }
   /// True while the stores are to be formatted; `commit` ends it.
   bool creating() const { return identity_.state == Identity::State::kCreating; }
-  /// Where a store of the identity lies.
-  std::string path_of(const StoreIdentity& store) const;
+  /// Where a path of the identity leads.
+  std::string path_of(const std::string& path) const;
 
   /// Every store is formatted, durably: makes the identity `ready`. Durable when it returns.
   Result<> commit();
@@ -54,6 +54,9 @@ class DataDirectory {
   Result<> plan(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted);
   Result<> plan_sizes(const EngineOptions& options);
   Result<> make_files(bool preallocate) const;
+  Result<> make_device(const DeviceIdentity& device, bool preallocate) const;
+  Result<> check_options(const EngineOptions& options) const;
+  Result<> check_device(const DeviceIdentity& device, const std::string& name) const;
   Result<> check_stores(const EngineOptions& options) const;
   Result<> write_identity() const;
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cenote/base/error.h"
@@ -35,8 +36,8 @@ class EngineHost {
   /// may be one of them.
   virtual std::span<Reactor* const> data() = 0;
 
-  /// Opens the device of a store for use on `reactor`, on which it is called.
-  virtual Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const StoreIdentity& store) = 0;
+  /// Opens a device of a store, by its path in the identity, for use on `reactor`, on which it is called.
+  virtual Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) = 0;
   /// Makes the buffers of `pool` cheap to use with `device`; both belong to `reactor`, on which it is called.
   virtual void register_buffers(Reactor& reactor, media::BlockDevice& device, media::BufferPool& pool) {
     (void)reactor;

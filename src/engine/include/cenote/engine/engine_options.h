@@ -42,14 +42,18 @@ struct EngineOptions {
 
   /// Files or block devices to use as targets, one each; empty: files inside the data directory. At creation only.
   std::vector<std::string> target_paths;
+  /// Files or block devices for the logs of the targets, or for their data, one each; empty: the target's own. At
+  /// creation only. The target's own path then holds the rest.
+  std::vector<std::string> wal_paths;
+  std::vector<std::string> data_paths;
   /// At creation: how many files, 0 chooses min(cores, 4). Later: 0, or the number the directory was created with.
   std::uint32_t targets = 0;
-  /// At creation: size of each file, 0 shares half of what the file system has free, at most 64 GiB each. Of no meaning
-  /// for block devices.
+  /// At creation: size of each file (of a log's file: what the log needs), 0 shares half of what the file system has
+  /// free, at most 64 GiB each. Of no meaning for block devices.
   std::uint64_t target_bytes = 0;
   /// Reserves the disk space of target files at creation, so that a disk filled by others never stops the engine.
   bool preallocate = true;
-  /// At creation: `target_paths` that hold data of another kind may be overwritten.
+  /// At creation: paths above that hold data of another kind may be overwritten.
   bool overwrite_devices = false;
 
   /// Data reactors (threads), 0 chooses max(1, cores - 1), never more than there are targets.

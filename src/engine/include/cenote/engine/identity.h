@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,15 +12,26 @@
 namespace cenote::engine {
 
 /// Version of the identity file that this build writes, and the newest it can read.
-inline constexpr std::uint32_t kIdentityFormat = 1;
+/// (2: a store may have devices of its own for its wal and its data; written only where one has.)
+inline constexpr std::uint32_t kIdentityFormat = 2;
+
+/// A device of a store that plays one role only.
+struct DeviceIdentity {
+  std::string path;  ///< as of StoreIdentity
+  std::uint64_t bytes = 0;
+  friend bool operator==(const DeviceIdentity&, const DeviceIdentity&) = default;
+};
 
 /// A store of the engine: one target's, or the coordinator's.
 struct StoreIdentity {
   Uuid id;
-  /// A file or a block device; relative to the data directory, or absolute for what lies elsewhere.
+  /// A file or a block device; relative to the data directory, or absolute for what lies elsewhere. Plays `meta`, and
+  /// the roles below that have no device of their own.
   std::string path;
   std::uint64_t bytes = 0;
   std::uint64_t log_bytes = 0;
+  std::optional<DeviceIdentity> wal = {};
+  std::optional<DeviceIdentity> data = {};
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cenote/base/error.h"
@@ -22,6 +23,7 @@ struct SimEngineOptions {
   std::uint32_t reactors = 0;
   std::uint64_t target_bytes = 64ull << 20;
   std::uint64_t log_bytes = 4ull << 20;
+  bool own_devices = false;  ///< Each target has devices of their own for its log and its data.
   media::SimDeviceOptions device;
   EngineCoreOptions core;
   Logger logger;
@@ -54,10 +56,11 @@ class SimEngine {
   EngineCore& core();
   const Identity& identity() const;
   MetricRegistry& metrics();
-  /// The device of a target of the running engine, for faults; null when it is not open.
-  media::SimDevice* device(std::uint32_t target);
-  /// What a target's medium holds.
-  media::SimMedium& medium(std::uint32_t target);
+  /// A device of a target of the running engine, for faults; null when it is not open. `role` is "", or "wal" or "data"
+  /// where it has one of its own.
+  media::SimDevice* device(std::uint32_t target, std::string_view role = "");
+  /// What the medium of that device holds.
+  media::SimMedium& medium(std::uint32_t target, std::string_view role = "");
 
  private:
   class Host;

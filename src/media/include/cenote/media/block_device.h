@@ -45,6 +45,17 @@ struct DeviceCounters {
   std::uint64_t reads = 0, writes = 0, flushes = 0, discards = 0;
   std::uint64_t read_bytes = 0, written_bytes = 0;
   std::uint64_t errors = 0;
+
+  DeviceCounters& operator+=(const DeviceCounters& other) {
+    reads += other.reads;
+    writes += other.writes;
+    flushes += other.flushes;
+    discards += other.discards;
+    read_bytes += other.read_bytes;
+    written_bytes += other.written_bytes;
+    errors += other.errors;
+    return *this;
+  }
 };
 
 /// An array of 4 KiB blocks that is read and written asynchronously. Used by one reactor only. Writes in flight at the

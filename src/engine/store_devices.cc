@@ -1,0 +1,58 @@
+#include "store_devices.h"
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+Task<Result<std::unique_ptr<media::BlockDevice>>> open_when_free(EngineHost& host, Reactor& reactor, std::string path) {
+  constexpr Duration kPatience = std::chrono::seconds(5);
+  constexpr Duration kPause = std::chrono::milliseconds(5);
+  const Instant give_up = reactor.now() + kPatience;
+  for (;;) {
+    auto device = host.open_device(reactor, path);
+    if (device || !(device.error() == Code::kLocked) || reactor.now() >= give_up) co_return device;
+    co_await reactor.sleep_for(kPause);
+  }
+}
+
+}  // namespace
+
+Task<Result<StoreDevices>> StoreDevices::open(EngineHost& host, Reactor& reactor, StoreIdentity store) {
+  StoreDevices devices;
+  CO_TRY(devices.meta, co_await open_when_free(host, reactor, store.path));
+  if (store.wal) {
+    CO_TRY(devices.wal, co_await open_when_free(host, reactor, store.wal->path));
+  }
+  if (store.data) {
+    CO_TRY(devices.data, co_await open_when_free(host, reactor, store.data->path));
+  }
+  co_return devices;
+}
+
+Task<> StoreDevices::close() {
+  for (auto* device : {&data, &wal, &meta}) {
+    if (*device != nullptr) co_await (*device)->close();
+    device->reset();
+  }
+}
+
+store::Devices StoreDevices::roles() const {
+  const auto or_meta = [this](const std::unique_ptr<media::BlockDevice>& own) { return own ? own.get() : meta.get(); };
+  return {.wal = or_meta(wal), .meta = meta.get(), .data = or_meta(data)};
+}
+
+std::string StoreDevices::name() const {
+  std::string text = fmt::format("'{}'", meta->name());
+  if (wal) text += fmt::format(", wal '{}'", wal->name());
+  if (data) text += fmt::format(", data '{}'", data->name());
+  return text;
+}
+
+media::DeviceCounters StoreDevices::counters() const {
+  media::DeviceCounters sum;
+  for_each([&sum](const media::BlockDevice& device) { sum += device.counters(); });
+  return sum;
+}
+
+}  // namespace cenote::engine
