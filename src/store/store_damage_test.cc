@@ -204,7 +204,8 @@ TEST_F(StoreDamage, EveryPageIsCheckedWhenItIsRead) {
   ASSERT_GE(slots.size(), 10u);
   const auto image = medium->clone();
   for (std::size_t i = 0; i < slots.size(); i += 3) {
-    // Each from the same image: a store that opens all the same, and meets the damage later, moves pages when it closes.
+    // Each from the same image: a store that opens all the same, and meets the damage later, moves pages when it
+    // closes.
     medium = image->clone();
     flip(slots[i] * kPageBlocks + i % kPageBlocks);
     expect_corrupt("page");

@@ -194,7 +194,7 @@ void encode_label(const Label& label, MutableBytes into) {
   ASSERT(into.size() == media::kBlockBytes);
   Bytes encoded;
   Encoder out(encoded);
-  encode_header(out, kLabelMagic, kLabelVersion);
+  encode_header(out, kLabelMagic, label.sequence == 0 ? std::uint16_t{1} : kLabelVersion);
   encode_uuid(out, label.system);
   encode_uuid(out, label.target);
   out.integer(label.incarnation);

@@ -16,8 +16,8 @@ class SpaceAccount;
 
 struct ObjectStoreOptions {
   /// Values and extents up to this many bytes live in the leaf and in the log record; larger ones go to extents, in
-  /// blocks of 4 KiB. Below, one device write per update and no waste of space; above, the tree stays small, and data is
-  /// written once (docs/performance.md, "Inline or not").
+  /// blocks of 4 KiB. Below, one device write per update and no waste of space; above, the tree stays small, and data
+  /// is written once (docs/performance.md, "Inline or not").
   std::uint32_t inline_bytes = 512;
   /// Versions older than this may be merged by aggregation; those older than 5 s while less than an eighth of the data
   /// space is free.
