@@ -42,9 +42,9 @@ void check_snapshot(std::string_view text) {
 }
 
 void check_snapshot_key(std::string_view text) {
-  static const std::string kValue = encode(SnapshotRecord{.container = kId, .name = "s", .id = kId, .epoch = Epoch(1)});
-  const auto record = decode_snapshot(text, kValue);
-  if (record) ASSERT(decode_snapshot(snapshot_key(record->container, record->name), kValue) == *record);
+  static const std::string value = encode(SnapshotRecord{.container = kId, .name = "s", .id = kId, .epoch = Epoch(1)});
+  const auto record = decode_snapshot(text, value);
+  if (record) ASSERT(decode_snapshot(snapshot_key(record->container, record->name), value) == *record);
 }
 
 void check_number(std::string_view text) {

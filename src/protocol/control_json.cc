@@ -228,9 +228,9 @@ std::string to_json(const std::vector<SnapshotInfo>& snapshots) { return list_to
 std::string snapshot_request_to_json(std::string_view name) { return dump({{"name", name}}); }
 std::string to_json(const std::map<std::string, std::string>& properties) { return dump({{"properties", properties}}); }
 
-Result<SystemInfo> system_info_from_json(std::string_view text) {
-  TRY(const Json json, parse("system", text));
-  Members members("system", json);
+Result<SystemInfo> system_info_from_json(std::string_view json) {
+  TRY(const Json document, parse("system", json));
+  Members members("system", document);
   SystemInfo info;
   info.system = members.uuid("system");
   info.name = members.text("name");
@@ -248,18 +248,18 @@ Result<SystemInfo> system_info_from_json(std::string_view text) {
   return info;
 }
 
-Result<PoolInfo> pool_info_from_json(std::string_view text) {
-  TRY(const Json json, parse("pool", text));
-  return pool_from(json);
+Result<PoolInfo> pool_info_from_json(std::string_view json) {
+  TRY(const Json document, parse("pool", json));
+  return pool_from(document);
 }
 
-Result<std::vector<PoolInfo>> pools_from_json(std::string_view text) {
-  return list_from_json("pools", text, pool_from);
+Result<std::vector<PoolInfo>> pools_from_json(std::string_view json) {
+  return list_from_json("pools", json, pool_from);
 }
 
-Result<CreatePool> create_pool_from_json(std::string_view text) {
-  TRY(const Json json, parse("request", text));
-  Members members("request", json);
+Result<CreatePool> create_pool_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
   CreatePool request;
   request.label = members.text("label");
   request.size_bytes = members.number_or("size_bytes", 0);
@@ -267,18 +267,18 @@ Result<CreatePool> create_pool_from_json(std::string_view text) {
   return request;
 }
 
-Result<ContainerInfo> container_info_from_json(std::string_view text) {
-  TRY(const Json json, parse("container", text));
-  return container_from(json);
+Result<ContainerInfo> container_info_from_json(std::string_view json) {
+  TRY(const Json document, parse("container", json));
+  return container_from(document);
 }
 
-Result<std::vector<ContainerInfo>> containers_from_json(std::string_view text) {
-  return list_from_json("containers", text, container_from);
+Result<std::vector<ContainerInfo>> containers_from_json(std::string_view json) {
+  return list_from_json("containers", json, container_from);
 }
 
-Result<CreateContainer> create_container_from_json(std::string_view text) {
-  TRY(const Json json, parse("request", text));
-  Members members("request", json);
+Result<CreateContainer> create_container_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
   CreateContainer request;
   request.pool = members.text_or("pool", "");
   request.label = members.text("label");
@@ -288,26 +288,26 @@ Result<CreateContainer> create_container_from_json(std::string_view text) {
   return request;
 }
 
-Result<std::map<std::string, std::string>> properties_from_json(std::string_view text) {
-  TRY(const Json json, parse("request", text));
-  Members members("request", json);
+Result<std::map<std::string, std::string>> properties_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
   auto properties = members.texts("properties");
   CHECK_OK(members.finish());
   return properties;
 }
 
-Result<SnapshotInfo> snapshot_info_from_json(std::string_view text) {
-  TRY(const Json json, parse("snapshot", text));
-  return snapshot_from(json);
+Result<SnapshotInfo> snapshot_info_from_json(std::string_view json) {
+  TRY(const Json document, parse("snapshot", json));
+  return snapshot_from(document);
 }
 
-Result<std::vector<SnapshotInfo>> snapshots_from_json(std::string_view text) {
-  return list_from_json("snapshots", text, snapshot_from);
+Result<std::vector<SnapshotInfo>> snapshots_from_json(std::string_view json) {
+  return list_from_json("snapshots", json, snapshot_from);
 }
 
-Result<std::string> snapshot_request_from_json(std::string_view text) {
-  TRY(const Json json, parse("request", text));
-  Members members("request", json);
+Result<std::string> snapshot_request_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
   std::string name = members.text("name");
   CHECK_OK(members.finish());
   return name;
