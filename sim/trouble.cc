@@ -17,6 +17,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+/// No room: on a target, or in what the pool was promised, whichever is used up first.
+bool is_refusal(const Error& error) { return error == Code::kNoSpace || error == Code::kQuotaExceeded; }
+
 Error wrong(std::string text) { return Error(Code::kCorrupt, std::move(text)); }
 
 /// One client that fills the system with values it can make again from their numbers. Members run on its node.
@@ -72,7 +75,7 @@ Task<Result<>> Filler::put(std::uint64_t number, Until until) {
   const Result<> put = co_await kv().put(key_of(number), value, Precondition::kNone, until);
   if (put) {
     expected_[number] = Presence::kThere;
-  } else if (put.error() != Code::kNoSpace) {
+  } else if (!is_refusal(put.error())) {
     expected_[number] = Presence::kUnknown;
   }
   co_return put;
@@ -83,7 +86,7 @@ Task<Result<>> Filler::fill() {
   for (int refusals = 0; refusals < 6 && !run_.failed();) {
     const auto put_one = co_await put(next_++, patience());
     if (put_one) continue;
-    if (put_one.error() != Code::kNoSpace) co_return put_one;
+    if (!is_refusal(put_one.error())) co_return put_one;
     ++refusals;
     run_.count("refusals");
     run_.note(put_one.error().to_string());
@@ -145,7 +148,7 @@ Task<Result<>> Filler::wait_for_room() {
     int refused = 0;
     for (int i = 0; i < 12; ++i) {
       const auto put_one = co_await put(next_++, patience());
-      if (!put_one && put_one.error() != Code::kNoSpace) co_return put_one;
+      if (!put_one && !is_refusal(put_one.error())) co_return put_one;
       if (!put_one) ++refused;
     }
     if (refused == 0) co_return Result<>();
