@@ -121,6 +121,7 @@ void check_system_value(ByteView input) {
   if (const auto record = decode_container(input)) ASSERT(equal(encode_container(*record), input));
   if (const auto number = object::decode_number(input)) ASSERT(equal(encode_number(*number), input));
   if (decode_snapshot(input)) ASSERT(equal(encode_snapshot(), input));
+  if (const auto record = object::decode_rollback(input)) ASSERT(equal(encode_rollback(*record), input));
   if (const auto position = decode_destroying(input)) ASSERT(equal(encode_destroying(*position), input));
 }
 

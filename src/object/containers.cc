@@ -48,7 +48,7 @@ Result<bool> destroy(Core& core, const Uuid& id, store::View& view) {
     container.snapshots.resize(container.snapshots.size() - snapshots);
     return false;
   }
-  for (const RecordKind kind : {RecordKind::kContainer, RecordKind::kUsage, RecordKind::kBound})
+  for (const RecordKind kind : {RecordKind::kContainer, RecordKind::kUsage, RecordKind::kBound, RecordKind::kRollback})
     core.batch.erase(core.system_tree, container_key(kind, id));
   core.batch.put(core.system_tree, destroying_key(tree), encode_destroying({}));
   TRY(core.containers_lsn, view.apply(core.batch));

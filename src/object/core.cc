@@ -65,9 +65,9 @@ Task<Result<>> Core::settle(store::Lsn seen) {
   co_return co_await store.durable(seen);
 }
 
-void Core::put_container(const Container& container, bool has_snapshots) {
+void Core::put_container(const Container& container, bool has_snapshots, bool has_rollbacks) {
   batch.put(system_tree, container_key(RecordKind::kContainer, container.id),
-            encode_container({container.properties, container.tree, has_snapshots}));
+            encode_container({container.properties, container.tree, has_snapshots, has_rollbacks}));
 }
 
 void Core::put_usage(const Container& container, std::int64_t added_bytes) {
@@ -146,6 +146,9 @@ void Core::check_invariants() const {
     ASSERT(std::ranges::is_sorted(container.snapshots) && container.snapshots.size() <= kMaxSnapshots);
     ASSERT(container.snapshots.empty() || container.snapshots.back() <= clock.last());
     ASSERT(container.snapshots.empty() || container.snapshots.back() <= clock.ceiling());
+    ASSERT(container.rolled_back.size() <= kMaxRolledBack);
+    ASSERT(container.rolled_back.empty() || container.rolled_back.back().upto <= container.bound);
+    for (const Epoch snapshot : container.snapshots) ASSERT(!lost_its_view(container.rolled_back, snapshot));
   }
 }
 

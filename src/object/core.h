@@ -25,22 +25,36 @@ struct Container {
   Epoch bound;                      ///< readers below it are refused: aggregation may have merged their versions
   Epoch changed;                    ///< newest update or punch
   Epoch unmerged;                   ///< oldest one that no pass of aggregation has covered; zero: none
-  std::uint64_t punches = 0;        ///< of objects, dkeys and akeys since the store opened
+  std::uint64_t punches = 0;        ///< of objects, dkeys and akeys, and rollbacks, since the store opened
   store::Lsn lsn;                   ///< of the last batch that changed it
   /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
   std::shared_ptr<SpaceAccount> account;
-  std::vector<Epoch> snapshots;  ///< ascending: epochs whose readers see what they always saw
-  std::uint64_t releases = 0;    ///< snapshots that were removed since the store opened
+  std::vector<Epoch> snapshots;         ///< ascending: epochs whose readers see what they always saw
+  std::uint64_t releases = 0;           ///< snapshots that were removed since the store opened
+  std::vector<RolledBack> rolled_back;  ///< ascending and apart
+  Uuid last_rollback;                   ///< request that made the last one; null: none ever
+  std::uint64_t rollbacks = 0;          ///< since the store opened
 
   void note_change(Epoch epoch) {
     changed = epoch;
     if (unmerged == kEpochZero) unmerged = epoch;
   }
+  /// Good until the attempt ends.
+  Reader reader(store::View& view, Epoch epoch) const { return {view, tree, epoch, rolled_back}; }
   bool is_snapshot(Epoch epoch) const { return std::ranges::binary_search(snapshots, epoch); }
   /// A snapshot went: what only it needed waits for a pass, which must not be one that began before.
   void note_release(Epoch snapshot) {
     ++releases;
     unmerged = unmerged == kEpochZero ? snapshot : std::min(unmerged, snapshot);
+  }
+  /// What was there is no more: nothing that is known of its akeys holds.
+  void note_rollback(const Uuid& request, std::vector<RolledBack> ranges) {
+    rolled_back = std::move(ranges);
+    last_rollback = request;
+    ++rollbacks;
+    ++punches;
+    note_change(rolled_back.back().upto);
+    unmerged = std::min(unmerged, rolled_back.back().after);
   }
   /// A pass of aggregation that began after `releases_before` releases has covered everything up to `upto`.
   void merged(Epoch upto, std::uint64_t releases_before) {
@@ -95,7 +109,7 @@ struct Core {
     std::optional<Epoch> ceiling;
   };
   void stamp(const Container& container, Stamp& stamp);
-  void put_container(const Container& container, bool has_snapshots);
+  void put_container(const Container& container, bool has_snapshots, bool has_rollbacks);
   void put_usage(const Container& container, std::int64_t added_bytes);
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Entries that `stamp` adds at most.
@@ -151,6 +165,7 @@ Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties propert
 Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen);
 Task<Result<>> add_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
 Task<Result<>> remove_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
+Task<Result<>> roll_back(Core& core, Uuid container, Epoch to, Uuid request, store::Lsn& seen);
 Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
 Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
@@ -177,6 +192,8 @@ inline void keep_first(Result<>& outcome, Result<> next) {
 
 /// Merges what no reader at or above `bound` can tell apart. A container that is gone meanwhile is no error.
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);
+/// Removes what rollbacks took back; returns when nothing of that is left.
+Task<Result<>> purge_rolled_back(Core& core, Uuid container, bool polite);
 /// Gives back the space of destroyed containers.
 Task<Result<>> reclaim_destroyed(Core& core, bool polite);
 /// Forgets expired results.

@@ -18,6 +18,7 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
       TRY(const ContainerRecord record, decode_container(value));
       records.trees[record.tree].container = key.container;
       records.trees[record.tree].has_snapshots = record.has_snapshots;
+      records.trees[record.tree].has_rollbacks = record.has_rollbacks;
       containers[key.container] = record.tree;
       return {};
     }
@@ -42,6 +43,15 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
       return failf(Code::kCorrupt, "container {} has a snapshot of epoch {}, which lies above the clock's ceiling {}",
                    key.container.to_string(), key.epoch.value(), records.ceiling.value());
     }
+    case RecordKind::kRollback: {
+      CHECK_OK(decode_rollback(value));
+      const auto found = containers.find(key.container);
+      if (found == containers.end())
+        return failf(Code::kCorrupt, "the system tree has a rollback of container {}, but not the container",
+                     key.container.to_string());
+      records.trees[found->second].rollback = true;
+      return {};
+    }
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));
       records.destroying[key.tree] = to_bytes(position);
@@ -51,8 +61,14 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
   return {};
 }
 
-/// What the record of a container says of its snapshots against those there are.
-void check_snapshots(TargetRecords& records) {
+/// What the record of a container says of its rollbacks and snapshots against those there are.
+void check_containers(TargetRecords& records) {
+  for (const auto& [tree, owner] : records.trees) {
+    if (owner.has_rollbacks == owner.rollback) continue;
+    records.flaws.push_back(fmt::format("container {} has {} record of a rollback, its own record says {}",
+                                        owner.container.to_string(), owner.rollback ? "a" : "no",
+                                        owner.has_rollbacks ? "there is one" : "there is none"));
+  }
   for (const auto& [tree, owner] : records.trees) {
     if (owner.has_snapshots == (owner.snapshots > 0) && owner.snapshots <= kMaxSnapshots) continue;
     records.flaws.push_back(fmt::format("container {} has {} snapshots, its record says {}",
@@ -79,7 +95,7 @@ Task<TargetRecords> read_records(store::Examination& examination, store::TreeWal
         records.flaws.push_back(taken.error().message());
     }
   }
-  check_snapshots(records);
+  check_containers(records);
   co_return records;
 }
 

@@ -23,7 +23,7 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   CHECK_OK(check_bound(*container, request_.epoch));
   checksummed = container->properties.checksums;
 
-  const Reader reader{view, container->tree, request_.epoch};
+  const Reader reader = container->reader(view, request_.epoch);
   KeyPath path(request_.object, request_.dkey);
   AkeyLookup akeys(core, *container, reader, path, seen);
   bool exists = false;

@@ -92,7 +92,7 @@ void Listing::start() {
 Result<bool> Listing::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
-  const Reader reader{view, container->tree, request_.epoch};
+  const Reader reader = container->reader(view, request_.epoch);
   for (; steps_left_ > 0 && !done_; --steps_left_) CHECK_OK(step(reader));
   return done_;
 }

@@ -6,6 +6,18 @@
 namespace cenote::object {
 namespace {
 
+/// Keys of bounds and snapshots come before those of rollbacks.
+Result<> check_rolled_back(const Core& core, const Container& container) {
+  const bool fits = container.rolled_back.empty() ||
+                    (container.rolled_back.back().upto <= std::min(container.bound, core.clock.ceiling()) &&
+                     std::ranges::none_of(container.snapshots, [&container](Epoch snapshot) {
+                       return lost_its_view(container.rolled_back, snapshot);
+                     }));
+  if (fits) return {};
+  return fail(Code::kCorrupt, "a rollback of container " + container.id.to_string() +
+                                  " took back a snapshot, or reaches above what may still be read");
+}
+
 Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
   TRY(const SystemKey key, parse_system_key(key_bytes));
   switch (key.kind) {
@@ -49,6 +61,16 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
                     "a snapshot of container " + key.container.to_string() + " lies in the future, or is one too many");
       found->second.snapshots.push_back(key.epoch);
       return {};
+    }
+    case RecordKind::kRollback: {
+      const auto found = core.containers.find(key.container);
+      if (found == core.containers.end())
+        return fail(Code::kCorrupt, "the system tree has a rollback of container " + key.container.to_string() +
+                                        ", but not the container");
+      TRY(RollbackRecord record, decode_rollback(value));
+      found->second.last_rollback = record.request;
+      found->second.rolled_back = std::move(record.ranges);
+      return check_rolled_back(core, found->second);
     }
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));

@@ -17,10 +17,20 @@ std::uint64_t first_of(ByteView key) { return load_be<std::uint64_t>(key.data() 
 bool is_ranged(ByteView key, ByteView prefix) { return key.size() == prefix.size() + 16 && starts_with(key, prefix); }
 
 /// The newest entry of a level at or before an epoch. `seek` is its key at that epoch.
-Result<std::optional<Epoch>> newest_entry(ByteView seek, store::Cursor& cursor) {
-  TRY(const bool found, cursor.seek(seek));
-  if (!found || !starts_with(cursor.key(), seek.first(seek.size() - 8))) return std::optional<Epoch>();
-  return epoch_of(cursor.key());
+Result<std::optional<Epoch>> newest_entry(const Reader& reader, ByteView seek, store::Cursor& cursor) {
+  const ByteView prefix = seek.first(seek.size() - 8);
+  PathBytes next;
+  while (true) {
+    TRY(const bool found, cursor.seek(seek));
+    if (!found || !starts_with(cursor.key(), prefix)) return std::optional<Epoch>();
+    const Epoch epoch = epoch_of(cursor.key());
+    if (!reader.is_rolled_back(epoch)) return epoch;
+    // Older than everything that was taken back together with this one.
+    const Epoch older = find_rolled_back(reader.rolled_back, epoch)->after;
+    if (next.empty()) next.assign(seek);
+    store_be(next.data() + prefix.size(), ~older.value());
+    seek = next;
+  }
 }
 
 Result<Entry> entry_at(const store::Cursor& cursor, EntryType type) {
@@ -35,14 +45,14 @@ Result<Entry> entry_at(const store::Cursor& cursor, EntryType type) {
 
 Result<Epoch> object_hidden(const Reader& reader, KeyPath& path) {
   store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> punch, newest_entry(path.object_entry(reader.epoch), cursor));
+  TRY(const std::optional<Epoch> punch, newest_entry(reader, path.object_entry(reader.epoch), cursor));
   return punch.value_or(kEpochZero);
 }
 
 Result<Epoch> dkey_hidden(const Reader& reader, KeyPath& path) {
   TRY(const Epoch object, object_hidden(reader, path));
   store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> punch, newest_entry(path.dkey_entry(reader.epoch), cursor));
+  TRY(const std::optional<Epoch> punch, newest_entry(reader, path.dkey_entry(reader.epoch), cursor));
   return std::max(object, punch.value_or(kEpochZero));
 }
 
@@ -50,7 +60,7 @@ Result<AkeyState> akey_state(const Reader& reader, KeyPath& path, Epoch hidden) 
   store::Cursor cursor(reader.view, reader.tree);
   AkeyState state;
   state.hidden = hidden;
-  TRY(const std::optional<Epoch> newest, newest_entry(path.akey_entry(reader.epoch), cursor));
+  TRY(const std::optional<Epoch> newest, newest_entry(reader, path.akey_entry(reader.epoch), cursor));
   if (newest) {
     TRY(const Entry entry, decode_entry(cursor.value()));
     if (entry.type == EntryType::kPunch) {
@@ -65,7 +75,7 @@ Result<AkeyState> akey_state(const Reader& reader, KeyPath& path, Epoch hidden) 
       return state;
     }
   }
-  TRY(const std::optional<Epoch> single, newest_entry(path.single(reader.epoch), cursor));
+  TRY(const std::optional<Epoch> single, newest_entry(reader, path.single(reader.epoch), cursor));
   if (single && *single > state.hidden) state.is = AkeyState::Is::kSingle;
   return state;
 }
@@ -176,6 +186,7 @@ class ClassScan {
       step_ = Step::kPastStart;
       return {};
     }
+    if (reader_.is_rolled_back(epoch)) return {};
     TRY(const Entry entry, decode_entry(cursor_.value()));
     if ((entry.type != EntryType::kExtent && entry.type != EntryType::kHole) || entry.records > longest_)
       return fail(Code::kCorrupt, "an extent does not fit its key: " + to_hex(cursor_.key()));
@@ -228,7 +239,7 @@ Result<> collect_wide_punches(const Reader& reader, KeyPath& path, const AkeySta
   TRY(bool more, cursor.seek(prefix));
   while (more && is_ranged(cursor.key(), prefix) && first_of(cursor.key()) < range.first + range.count) {
     const Epoch epoch = epoch_of(cursor.key());
-    if (epoch <= reader.epoch && epoch > array.hidden) {
+    if (epoch <= reader.epoch && epoch > array.hidden && !reader.is_rolled_back(epoch)) {
       TRY(const Entry entry, entry_at(cursor, EntryType::kHole));
       const std::uint64_t first = first_of(cursor.key());
       if (first + entry.records > range.first) versions.add_hole(first, first + entry.records, epoch);
@@ -253,7 +264,7 @@ Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& 
 
 Result<std::optional<SingleVersion>> find_single(const Reader& reader, KeyPath& path, Epoch hidden) {
   store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> epoch, newest_entry(path.single(reader.epoch), cursor));
+  TRY(const std::optional<Epoch> epoch, newest_entry(reader, path.single(reader.epoch), cursor));
   if (!epoch || *epoch <= hidden) return std::optional<SingleVersion>();
   TRY(const Entry entry, entry_at(cursor, EntryType::kSingle));
   return std::optional<SingleVersion>(SingleVersion{*epoch, entry});

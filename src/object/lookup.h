@@ -6,6 +6,7 @@
 #include "cenote/store/view.h"
 #include "keys.h"
 #include "overlay.h"
+#include "rolled_back.h"
 #include "values.h"
 
 namespace cenote::object {
@@ -14,7 +15,13 @@ namespace cenote::object {
 struct Reader {
   store::View& view;
   store::TreeId tree;
-  Epoch epoch;  ///< sees versions up to and including this
+  Epoch epoch;                                   ///< sees versions up to and including this ...
+  std::span<const RolledBack> rolled_back = {};  ///< ... but none of these
+
+  /// Whether a version of this epoch was taken back.
+  bool is_rolled_back(Epoch version) const {
+    return !rolled_back.empty() && find_rolled_back(rolled_back, version) != nullptr;
+  }
 };
 
 /// State of an akey at the reader's epoch.

@@ -72,6 +72,9 @@ Result<bool> Merge::start(store::View& view) {
   tree_ = container.tree;
   eras_ = Eras(container.snapshots, bound_);
   releases_ = container.releases;
+  rollbacks_ = container.rollbacks;
+  interrupted_ = !container.rolled_back.empty();
+  if (interrupted_) return false;
   if (bound_ <= container.bound) return true;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -85,6 +88,8 @@ Result<bool> Merge::slice(store::View& view) {
   const auto found = core_.containers.find(container_);
   if (found == core_.containers.end() || found->second.tree != tree_) return true;
   Container& container = found->second;
+  interrupted_ = container.rollbacks != rollbacks_;
+  if (interrupted_) return true;
   const Reader reader{view, tree_, bound_};
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -667,13 +672,26 @@ Result<> Merge::step_wide(const Reader& reader, State& state) {
   return {};
 }
 
-Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite) {
+namespace {
+
+/// False: a rollback came between.
+Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, bool polite) {
   Merge merge(core, id, bound);
   CO_TRY(bool going, co_await core.store.run([&merge](store::View& view) { return merge.start(view); }));
   while (going) {
     CO_TRY(const bool done, co_await core.store.run([&merge](store::View& view) { return merge.slice(view); }));
     if (done) break;
     CO_CHECK_OK(co_await end_slice(core, polite));
+  }
+  co_return !merge.interrupted();
+}
+
+}  // namespace
+
+Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite) {
+  for (bool whole = false; !whole;) {
+    CO_CHECK_OK(co_await purge_rolled_back(core, id, polite));
+    CO_TRY(whole, co_await merge_container(core, id, bound, polite));
   }
   co_return Result<>();
 }

@@ -16,6 +16,8 @@ namespace cenote::object {
 ///    of whatever era.
 /// What is covered in part gives back the blocks that nobody sees, where that frees more than it costs.
 ///
+/// No version in the tree is one that a rollback took back; a rollback ends the pass.
+///
 /// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
 /// anywhere, and several may run at once. Snapshots that are added meanwhile lie at or above the bound; those that are
 /// removed meanwhile are kept by this pass and merged by the next.
@@ -27,6 +29,8 @@ class Merge {
   Result<bool> start(store::View& view);
   /// One slice. True: the pass is over.
   Result<bool> slice(store::View& view);
+  /// A rollback came between: what it took back has to be removed before another pass.
+  bool interrupted() const { return interrupted_; }
 
  private:
   enum class Phase : std::uint8_t {
@@ -124,7 +128,9 @@ class Merge {
   Epoch bound_;
   store::TreeId tree_;
   Eras eras_;
-  std::uint64_t releases_ = 0;  // of the container when the pass began
+  // Of the container when the pass began.
+  std::uint64_t releases_ = 0, rollbacks_ = 0;
+  bool interrupted_ = false;
   State state_;
   Removal removal_;
 };

@@ -84,6 +84,7 @@ class ModelRun {
       case 6:
         if (below(3) == 0) return add_snapshot();
         if (below(3) == 0) return remove_snapshot();
+        if (below(4) == 0) return roll_back();
         if (below(3) == 0) {
           target_.reopen();
           target_.check();
@@ -552,6 +553,26 @@ class ModelRun {
     EXPECT_TRUE(epochs_.empty() || epoch.value() > epochs_.back());
     epochs_.push_back(epoch.value());
     return epoch.value();
+  }
+
+  /// To the newest snapshot or a later epoch that can still be read.
+  void roll_back() {
+    const std::uint64_t newest = snapshots_.empty() ? 0 : *snapshots_.rbegin();
+    std::uint64_t to = newest;
+    if (below(2) == 0 && !epochs_.empty()) to = pick(epochs_);
+    if (to == 0 || to < newest || (to < bound_ && to != newest)) return;
+    const Uuid request = Uuid::from_random(random_(), random_());
+    for (const bool repeated : {false, true}) {
+      const auto rolled_back = target_.block_on(target_.objects->roll_back(target_.container, Epoch(to), request));
+      ASSERT_TRUE(rolled_back) << rolled_back.error().to_string();
+      if (!repeated) bound_ = target_.objects->now().value();
+      if (below(2) == 0) break;
+    }
+    model_.forget_after(to);
+    std::erase_if(epochs_, [to](std::uint64_t epoch) { return epoch > to; });
+    epochs_.push_back(bound_);
+    if (below(3) == 0) target_.reopen();
+    target_.check();
   }
 
   /// Everything punched and merged leaves nothing behind.

@@ -67,6 +67,19 @@ class Model {
     return seen;
   }
 
+  /// As if nothing newer than `epoch` had ever been done.
+  void forget_after(std::uint64_t epoch) {
+    const auto newer = [epoch](std::uint64_t punch) { return punch > epoch; };
+    for (auto& [id, object] : objects) {
+      std::erase_if(object.punches, newer);
+      for (auto& [dkey, below] : object.dkeys) {
+        std::erase_if(below.punches, newer);
+        for (auto& [akey, versions] : below.akeys)
+          std::erase_if(versions.changes, [epoch](const Change& change) { return change.epoch > epoch; });
+      }
+    }
+  }
+
   bool dkey_exists(const ObjectId& object, const Bytes& dkey, std::uint64_t epoch) const {
     const auto o = objects.find(object);
     if (o == objects.end()) return false;

@@ -112,6 +112,15 @@ Task<Result<>> ObjectStore::remove_snapshot(Uuid container, Epoch epoch) {
   co_return result;
 }
 
+Task<Result<>> ObjectStore::roll_back(Uuid container, Epoch to, Uuid request) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::roll_back(*core_, container, to, request, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
 Task<Result<std::vector<Epoch>>> ObjectStore::list_snapshots(Uuid container) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

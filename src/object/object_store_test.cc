@@ -10,11 +10,6 @@ namespace {
 const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
 const ObjectId kFile = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
 
-template <typename T>
-Code code_of(const Result<T>& result) {
-  return result ? Code::kOk : result.error().code();
-}
-
 TEST(ObjectStore, SmallAndLargeValuesComeBack) {
   TestTarget target(1);
   target.create();

@@ -123,7 +123,7 @@ Result<UpdateReply> Punch::attempt(store::View& view, store::Lsn& seen) {
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  const Reader reader{view, container->tree, kEpochLatest};
+  const Reader reader = container->reader(view, kEpochLatest);
   KeyPath path(request_.object);
   if (request_.level != PunchLevel::kObject) path.set_dkey(request_.dkey);
   core_.batch.clear();

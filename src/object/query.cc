@@ -54,7 +54,7 @@ class EndSearch {
 Result<bool> EndSearch::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
-  const Reader reader{view, container->tree, request_.epoch};
+  const Reader reader = container->reader(view, request_.epoch);
   for (; steps_left_ > 0; --steps_left_) {
     TRY(const bool done, in_dkey_ ? step(reader) : next_dkey(reader));
     if (done) return true;

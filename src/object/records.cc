@@ -9,6 +9,9 @@ namespace {
 constexpr std::byte kVersion{1};
 /// Of the record of a container that has snapshots.
 constexpr std::byte kVersionWithSnapshots{2};
+/// Of the record of a container that was ever rolled back. Here a flag says whether it has snapshots.
+constexpr std::byte kVersionWithRollbacks{3};
+constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2;
 
 template <std::unsigned_integral T, typename Out>
 void append_le(Out& out, T value) {
@@ -89,6 +92,7 @@ Result<SystemKey> parse_system_key(ByteView key) {
     case RecordKind::kContainer:
     case RecordKind::kUsage:
     case RecordKind::kBound:
+    case RecordKind::kRollback:
       if (key.size() != 17) break;
       parsed.container = Uuid::from_bytes(key.subspan<1, 16>());
       return parsed;
@@ -107,19 +111,22 @@ Result<SystemKey> parse_system_key(ByteView key) {
 
 RecordBytes encode_container(const ContainerRecord& record) {
   RecordBytes out;
-  out.push_back(record.has_snapshots ? kVersionWithSnapshots : kVersion);
-  out.push_back(std::byte{record.properties.checksums});
+  std::uint8_t flags = record.properties.checksums ? kFlagChecksums : 0;
+  if (record.has_rollbacks && record.has_snapshots) flags |= kFlagSnapshots;
+  out.push_back(record.has_rollbacks ? kVersionWithRollbacks : record.has_snapshots ? kVersionWithSnapshots : kVersion);
+  out.push_back(std::byte{flags});
   append_le(out, record.tree.value());
   return out;
 }
 
 Result<ContainerRecord> decode_container(ByteView value) {
-  TRY(Decoder in, open_value(value, "a container's record", kVersionWithSnapshots));
+  TRY(Decoder in, open_value(value, "a container's record", kVersionWithRollbacks));
   ContainerRecord record;
-  record.has_snapshots = value[0] == kVersionWithSnapshots;
+  record.has_rollbacks = value[0] == kVersionWithRollbacks;
   const auto flags = in.integer<std::uint8_t>();
-  in.require(flags <= 1);
-  record.properties.checksums = flags == 1;
+  in.require(flags <= (record.has_rollbacks ? kFlagChecksums | kFlagSnapshots : kFlagChecksums));
+  record.properties.checksums = (flags & kFlagChecksums) != 0;
+  record.has_snapshots = value[0] == kVersionWithSnapshots || (flags & kFlagSnapshots) != 0;
   record.tree = store::TreeId(in.integer<std::uint32_t>());
   if (!in.finish("")) return damaged("a container's record", value);
   return record;
@@ -149,6 +156,39 @@ Result<> decode_snapshot(ByteView value) {
   TRY(Decoder in, open_value(value, "the record of a snapshot"));
   if (!in.finish("")) return damaged("the record of a snapshot", value);
   return {};
+}
+
+Bytes encode_rollback(const RollbackRecord& record) {
+  ASSERT(record.ranges.size() <= kMaxRolledBack);
+  Bytes bytes;
+  Encoder out(bytes);
+  out.integer(static_cast<std::uint8_t>(kVersion));
+  out.raw(record.request.bytes());
+  out.integer(static_cast<std::uint16_t>(record.ranges.size()));
+  for (const RolledBack& range : record.ranges) {
+    out.integer(range.after.value());
+    out.integer(range.upto.value());
+  }
+  return bytes;
+}
+
+Result<RollbackRecord> decode_rollback(ByteView value) {
+  TRY(Decoder in, open_value(value, "the record of a rollback"));
+  RollbackRecord record;
+  const ByteView request = in.raw(16);
+  if (request.size() == 16) record.request = Uuid::from_bytes(request.first<16>());
+  in.require(!record.request.is_null());
+  const auto count = in.integer<std::uint16_t>();
+  in.require(count <= kMaxRolledBack);
+  for (Epoch last = kEpochZero; !in.bad() && record.ranges.size() < count;) {
+    const Epoch after(in.integer<std::uint64_t>());
+    const Epoch upto(in.integer<std::uint64_t>());
+    in.require(last <= after && after < upto);
+    record.ranges.push_back({after, upto});
+    last = upto;
+  }
+  if (!in.finish("")) return damaged("the record of a rollback", value);
+  return record;
 }
 
 Bytes encode_destroying(ByteView position) {

@@ -9,6 +9,7 @@
 #include "cenote/base/uuid.h"
 #include "cenote/object/object_store.h"
 #include "cenote/store/types.h"
+#include "rolled_back.h"
 
 namespace cenote::object {
 
@@ -26,6 +27,7 @@ enum class RecordKind : std::uint8_t {
   kBound = 4,       ///< by container id: readers below it are refused
   kDestroying = 5,  ///< by tree number
   kSnapshot = 6,    ///< by container id and epoch: what readers at it see is kept
+  kRollback = 7,    ///< by container id: its last rollback, and what is still to be removed
 };
 
 RecordBytes ceiling_key();
@@ -49,6 +51,8 @@ struct ContainerRecord {
   store::TreeId tree;
   /// Makes it a record of version 2, which builds that would merge what snapshots keep refuse.
   bool has_snapshots = false;
+  /// Makes it one of version 3, which builds that would show what was taken back refuse.
+  bool has_rollbacks = false;
 };
 RecordBytes encode_container(const ContainerRecord& record);
 Result<ContainerRecord> decode_container(ByteView value);
@@ -60,6 +64,13 @@ Result<std::uint64_t> decode_number(ByteView value);
 /// A snapshot's record holds nothing but its version.
 RecordBytes encode_snapshot();
 Result<> decode_snapshot(ByteView value);
+
+struct RollbackRecord {
+  Uuid request;                    ///< that made the last rollback
+  std::vector<RolledBack> ranges;  ///< ascending and apart
+};
+Bytes encode_rollback(const RollbackRecord& record);
+Result<RollbackRecord> decode_rollback(ByteView value);
 
 /// Where the reclamation of a destroyed container continues; empty: at its first key.
 Bytes encode_destroying(ByteView position);

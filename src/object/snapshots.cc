@@ -31,7 +31,7 @@ Result<> add(Core& core, const Uuid& id, Epoch epoch, store::View& view, store::
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   core.batch.clear();
   core.batch.put(core.system_tree, snapshot_key(id, epoch), encode_snapshot());
-  if (container->snapshots.empty()) core.put_container(*container, true);
+  if (container->snapshots.empty()) core.put_container(*container, true, !container->last_rollback.is_null());
   if (ceiling) core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
   TRY(container->lsn, view.apply(core.batch));
   core.clock.observe(epoch);
@@ -51,7 +51,7 @@ Result<> remove(Core& core, const Uuid& id, Epoch epoch, store::View& view, stor
   core.batch.clear();
   core.batch.set_space_class(store::SpaceClass::kReclaim);
   core.batch.erase(core.system_tree, snapshot_key(id, epoch));
-  if (container->snapshots.size() == 1) core.put_container(*container, false);
+  if (container->snapshots.size() == 1) core.put_container(*container, false, !container->last_rollback.is_null());
   TRY(container->lsn, view.apply(core.batch));
   container->snapshots.erase(std::ranges::lower_bound(container->snapshots, epoch));
   container->note_release(epoch);

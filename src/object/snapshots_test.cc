@@ -7,11 +7,6 @@ namespace {
 
 const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
 
-template <typename T>
-Code code_of(const Result<T>& result) {
-  return result ? Code::kOk : result.error().code();
-}
-
 TEST(Eras, EndAtTheirReaders) {
   const Eras eras({Epoch(10), Epoch(20), Epoch(40)}, Epoch(30));
   EXPECT_EQ(eras.count(), 3u);

@@ -19,6 +19,8 @@ struct TargetRecords {
     bool seen = false;           ///< its tree exists
     bool has_snapshots = false;  ///< says its record
     std::uint64_t snapshots = 0;
+    bool has_rollbacks = false;  ///< says its record
+    bool rollback = false;       ///< there is a record of one
   };
   std::unordered_map<store::TreeId, Owner> trees;
   std::unordered_map<store::TreeId, Bytes> destroying;

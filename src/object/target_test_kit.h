@@ -15,6 +15,11 @@
 
 namespace cenote::object {
 
+template <typename T>
+Code code_of(const Result<T>& result) {
+  return result ? Code::kOk : result.error().code();
+}
+
 inline KeyBytes key_of(std::string_view text) { return KeyBytes(as_bytes(text)); }
 inline KeyBytes key_of(std::uint64_t number) {
   KeyBytes key;

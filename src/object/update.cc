@@ -316,7 +316,7 @@ Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  const Reader reader{view, container->tree, kEpochLatest};
+  const Reader reader = container->reader(view, kEpochLatest);
   KeyPath path(request_.object, request_.dkey);
   CHECK_OK(check_dkey(reader, path));
   AkeyLookup akeys(core_, *container, reader, path, seen);

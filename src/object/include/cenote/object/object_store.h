@@ -92,6 +92,11 @@ class ObjectStore {
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch);
   /// Ascending.
   Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container);
+  /// Takes back every version newer than `to`, at once for all readers; their space returns with the next passes of
+  /// aggregation. `to` is the epoch of the newest snapshot, or a later one that can still be read; readers between it
+  /// and now get kEpochTooOld from then on. Takes effect once for each `request`. kEpochTooOld, kInvalidArgument (in
+  /// the future), kConditionFailed (a later snapshot is in the way), kQuotaExceeded (kMaxRolledBack).
+  Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request);
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
   /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).
