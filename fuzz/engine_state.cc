@@ -47,6 +47,11 @@ void check_snapshot_key(std::string_view text) {
   if (record) ASSERT(decode_snapshot(snapshot_key(record->container, record->name), value) == *record);
 }
 
+void check_rollback(std::string_view text) {
+  const auto record = decode_rollback(kId, text);
+  if (record) ASSERT(decode_rollback(kId, encode(*record)) == *record);
+}
+
 void check_number(std::string_view text) {
   const auto number = decode_number("promised", text);
   if (number) ASSERT(decode_number("promised", std::to_string(*number)) == *number);
@@ -62,8 +67,8 @@ void check_key(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_identity, check_pool,     check_container,   check_number,
-                                  check_key,      check_snapshot, check_snapshot_key};
+  constexpr std::array kChecks = {check_identity, check_pool,     check_container,    check_number,
+                                  check_key,      check_snapshot, check_snapshot_key, check_rollback};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -235,6 +235,11 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "system_snapshot", 2, snapshot_key(kId, Epoch(0x1234)));
   seeds.add(kTarget, "record_snapshot", 3, encode_snapshot());
   seeds.add(kTarget, "record_container_snapshots", 3, encode_container({{.checksums = true}, store::TreeId(77), true}));
+  seeds.add(kTarget, "record_container_rollbacks", 3,
+            encode_container({{.checksums = true}, store::TreeId(77), true, true}));
+  seeds.add(
+      kTarget, "record_rollback", 3,
+      encode_rollback({.request = kId, .ranges = {{Epoch(0x1234), Epoch(0x2345)}, {Epoch(0x2345), Epoch(0x9999)}}}));
   seeds.add(kTarget, "record_container", 3, encode_container({{.checksums = true}, store::TreeId(77)}));
   seeds.add(kTarget, "record_number", 3, encode_number(1 << 20));
   seeds.add(kTarget, "record_destroying", 3, encode_destroying(path.single(Epoch(6))));
@@ -265,6 +270,8 @@ void engine_seeds(Seeds& seeds) {
   seeds.add_text(kTarget, "container", 2, encode(container));
   seeds.add_text(kTarget, "snapshot", 5,
                  encode(SnapshotRecord{.container = kId, .name = "s", .id = kId, .epoch = Epoch(1)}));
+  seeds.add_text(kTarget, "rollback", 7,
+                 encode(RollbackRecord{.container = kId, .id = kId, .to = Epoch(1), .done = true}));
   seeds.add_text(kTarget, "snapshot_key", 6, engine::snapshot_key(kId, "s"));
   seeds.add_text(kTarget, "number", 3, "18446744073709551615");
   seeds.add_text(kTarget, "key", 4, member_key(kId, kId));

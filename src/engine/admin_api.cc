@@ -9,7 +9,7 @@
 
 namespace cenote::engine {
 
-/// A path taken apart: /v1/pools/{pool}/containers/{container}/snapshots/{snapshot}, of any depth.
+/// A path taken apart: /v1/pools/{pool}/containers/{container}/snapshots/{snapshot}/rollback, of any depth.
 struct AdminApi::Route {
   std::vector<std::string> segments;  ///< below /v1
   bool force = false;
@@ -84,6 +84,8 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   const bool in_snapshots = in_containers && route.depth() > 4 && segments[4] == "snapshots";
   if (in_snapshots && route.depth() == 5) co_return co_await snapshots(std::move(route), std::move(request), until);
   if (in_snapshots && route.depth() == 6) co_return co_await snapshot(std::move(route), std::move(request), until);
+  if (in_snapshots && route.depth() == 7 && segments[6] == "rollback")
+    co_return co_await rollback(std::move(route), std::move(request), until);
   co_return no_such_path(path);
 }
 
@@ -142,6 +144,12 @@ Task<Result<std::string>> AdminApi::snapshot(Route route, AdminRequest request, 
   if (request.method == AdminMethod::kGet) co_return answer(co_await control_.query_snapshot(pool, container, name));
   if (request.method != AdminMethod::kDelete) co_return wrong_method(request.path, "GET and DELETE");
   co_return answer(co_await control_.destroy_snapshot(pool, container, name, until));
+}
+
+Task<Result<std::string>> AdminApi::rollback(Route route, AdminRequest request, Until until) {
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "POST");
+  co_return answer(co_await control_.roll_back(route.segments[1], route.segments[3], route.segments[5], route.force,
+                                               request.new_id, until));
 }
 
 int http_status(const Error& error) {

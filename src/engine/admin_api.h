@@ -50,6 +50,7 @@ class AdminApi {
   Task<Result<std::string>> container(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshots(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshot(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> rollback(Route route, AdminRequest request, Until until);
 
   ControlService& control_;
   SystemView& system_;

@@ -30,6 +30,8 @@ class ContainerTargets {
   virtual Task<Result<>> add_snapshot(Uuid container, Epoch epoch) = 0;
   /// No target keeps it any longer. A target without it, or without the container, is no error.
   virtual Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) = 0;
+  /// No target shows a version newer than `to` any more. A target where this request took effect already is no error.
+  virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
   /// Bytes stored in the container, over all targets.
   virtual Task<Result<std::uint64_t>> used_bytes(Uuid container) = 0;
   /// What pools may promise in all.

@@ -154,6 +154,7 @@ Task<Result<>> Containers::destroy_record(Uuid container) {
   CO_CHECK_OK(co_await targets_.destroy(container));
   // The targets have forgotten the snapshots with the container, and nobody finds them without it.
   CO_CHECK_OK(co_await store_.erase_all(snapshot_prefix(container)));
+  CO_CHECK_OK(co_await store_.erase_all(rollback_key(container)));
   co_return co_await without_conflict<void>([&] { return finish_destroy(container); });
 }
 

@@ -14,7 +14,7 @@ namespace {
 /// What a client was told before the process died.
 struct Seen {
   bool pool_a = false, container_x = false, container_y_gone = false, pool_b_gone = false;
-  bool snapshot_s = false, snapshot_t_gone = false;
+  bool snapshot_s = false, snapshot_t_gone = false, rolled_back = false;
 };
 
 Uuid id(std::uint64_t number) { return Uuid::from_random(3, number); }
@@ -31,6 +31,9 @@ Task<Result<>> history(ControlService& control, Seen& seen) {
   seen.snapshot_s = true;
   CO_CHECK_OK(co_await control.destroy_snapshot("a", "x", "t", until));
   seen.snapshot_t_gone = true;
+  CO_CHECK_OK(co_await control.create_snapshot("a", "x", "newer", id(10), until));
+  CO_CHECK_OK(co_await control.roll_back("a", "x", "s", true, id(11), until));
+  seen.rolled_back = true;
   CO_CHECK_OK(co_await control.create_container({"a", "y", "", {}}, id(4), until));
   CO_CHECK_OK(co_await control.create_snapshot("a", "y", "u", id(9), until));
   CO_CHECK_OK(co_await control.create_container({"b", "z", "", {}}, id(5), until));
@@ -91,6 +94,20 @@ class ControlCrashTest : public testing::Test {
     if (seen.snapshot_t_gone) {
       EXPECT_FALSE(world.block_on(node, control.query_snapshot("a", "x", "t")).has_value());
     }
+    // Every target rolled back once, or none did; and what that was to cost it did cost.
+    const auto& rolled_back = targets_.rollbacks;
+    const auto times = [&](std::size_t target) {
+      const auto found = rolled_back[target].find(id(3));
+      return found == rolled_back[target].end() ? 0u : found->second.size();
+    };
+    EXPECT_EQ(times(0), times(1));
+    EXPECT_LE(times(0), 1u);
+    if (seen.rolled_back) {
+      EXPECT_EQ(times(0), 1u);
+    }
+    if (times(0) == 1) {
+      EXPECT_FALSE(world.block_on(node, control.query_snapshot("a", "x", "newer")).has_value());
+    }
     // The targets keep exactly the snapshots that a list shows.
     for (std::size_t target = 0; target < targets_.snapshots.size(); ++target) {
       std::set<Epoch> kept;
@@ -128,11 +145,12 @@ TEST_F(ControlCrashTest, EveryCrashPointRecovers) {
     if (finished) break;
     ++points;
   }
-  EXPECT_GT(points, 45U);
+  EXPECT_GT(points, 55U);
 }
 
 TEST_F(ControlCrashTest, EveryCrashPointOfARecoveryRecovers) {
-  for (const std::uint64_t first : {9, 10, 11, 13, 14, 19, 20, 21, 28, 30, 37, 44, 46}) {
+  for (const std::uint64_t first :
+       {9, 10, 11, 13, 14, 19, 20, 21, 24, 26, 27, 28, 29, 30, 31, 32, 37, 44, 46, 53, 55}) {
     for (std::uint64_t fatal = 1;; ++fatal) {
       SCOPED_TRACE(fmt::format("crash at step {}, then at step {} of the recovery", first, fatal));
       state_ = {};

@@ -62,6 +62,19 @@ Result<SnapshotRecord> parse_snapshot(std::string_view key, std::string_view val
   return record;
 }
 
+Result<RollbackRecord> parse_rollback(const Uuid& container, std::string_view value) {
+  TRY(const Json json, parse_object(value));
+  RollbackRecord record;
+  record.container = container;
+  TRY(record.id, uuid_field(json, "id"));
+  TRY(const std::uint64_t epoch, number_field(json, "epoch"));
+  record.to = Epoch(epoch);
+  TRY(const std::uint64_t done, number_field(json, "done"));
+  if (done > 1) return fail(Code::kMalformed, "a number is out of its range");
+  record.done = done != 0;
+  return record;
+}
+
 }  // namespace
 
 std::string encode(const PoolRecord& record) {
@@ -82,6 +95,19 @@ std::string encode(const SnapshotRecord& record) {
   return json_text(Json{{"id", record.id.to_string()},
                         {"epoch", record.epoch.value()},
                         {"state", kStates[static_cast<std::uint8_t>(record.state)]}});
+}
+
+std::string encode(const RollbackRecord& record) {
+  return json_text(Json{{"id", record.id.to_string()}, {"epoch", record.to.value()}, {"done", record.done ? 1U : 0U}});
+}
+
+Result<RollbackRecord> decode_rollback(const Uuid& container, std::string_view value) {
+  auto record = parse_rollback(container, value);
+  if (!record) {
+    return failf(Code::kCorrupt, "the record of a rollback of container {} is damaged: {}", container.to_string(),
+                 record.error().message());
+  }
+  return record;
 }
 
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value) {
@@ -130,6 +156,7 @@ std::string snapshot_prefix(const Uuid& container) { return kSnapshotPrefix + co
 std::string snapshot_key(const Uuid& container, std::string_view name) {
   return snapshot_prefix(container) + std::string(name);
 }
+std::string rollback_key(const Uuid& container) { return kRollbackPrefix + container.to_string(); }
 std::string oid_key(const Uuid& container) { return "oid/" + container.to_string(); }
 std::string engine_key(const Uuid& engine) { return "engine/" + engine.to_string(); }
 

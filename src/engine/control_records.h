@@ -20,6 +20,7 @@ namespace cenote::engine {
 //   member/<pool>/<container>        empty: the containers of a pool
 //   property/<container>/<name>      value of a property
 //   snapshot/<container>/<name>      SnapshotRecord
+//   rollback/<container>             RollbackRecord
 //   oid/<container>           first object number that was never leased
 //   engine/<engine>           number of this engine's starts
 
@@ -60,12 +61,23 @@ struct SnapshotRecord {
   friend bool operator==(const SnapshotRecord&, const SnapshotRecord&) = default;
 };
 
+/// The last rollback of a container.
+struct RollbackRecord {
+  Uuid container;
+  Uuid id;  ///< of the request
+  Epoch to;
+  bool done = false;  ///< no: some targets may not have rolled back yet
+  friend bool operator==(const RollbackRecord&, const RollbackRecord&) = default;
+};
+
 std::string encode(const PoolRecord& record);
 std::string encode(const ContainerRecord& record);
 std::string encode(const SnapshotRecord& record);
+std::string encode(const RollbackRecord& record);
 /// kCorrupt naming the record; `id` is the one its key names.
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value);
 Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value);
+Result<RollbackRecord> decode_rollback(const Uuid& container, std::string_view value);
 /// Container and name come from the key.
 Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view value);
 /// A decimal number kept under `key`.
@@ -84,6 +96,8 @@ std::string property_prefix(const Uuid& container);
 inline constexpr const char* kSnapshotPrefix = "snapshot/";
 std::string snapshot_prefix(const Uuid& container);
 std::string snapshot_key(const Uuid& container, std::string_view name);
+inline constexpr const char* kRollbackPrefix = "rollback/";
+std::string rollback_key(const Uuid& container);
 std::string oid_key(const Uuid& container);
 std::string engine_key(const Uuid& engine);
 /// The UUID that a key ends with.

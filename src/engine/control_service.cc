@@ -78,6 +78,13 @@ Task<Result<>> ControlService::destroy_snapshot(std::string pool, std::string co
   co_return co_await snapshots_.destroy(std::move(pool), std::move(container), std::move(name));
 }
 
+Task<Result<SnapshotInfo>> ControlService::roll_back(std::string pool, std::string container, std::string name,
+                                                     bool force, Uuid id, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await snapshots_.roll_back(std::move(pool), std::move(container), std::move(name), force, id);
+}
+
 Task<Result<>> ControlService::check() {
   CO_CHECK_OK(co_await snapshots_.check());
   CO_TRY(const auto pools, co_await store_.pools());

@@ -38,6 +38,8 @@ class ControlService {
   Task<Result<SnapshotInfo>> create_snapshot(std::string pool, std::string container, std::string name, Uuid id,
                                              Until until);
   Task<Result<>> destroy_snapshot(std::string pool, std::string container, std::string name, Until until);
+  Task<Result<SnapshotInfo>> roll_back(std::string pool, std::string container, std::string name, bool force, Uuid id,
+                                       Until until);
 
   Task<Result<std::vector<PoolInfo>>> list_pools() { return pools_.list(); }
   Task<Result<PoolInfo>> query_pool(std::string name) { return pools_.query(std::move(name)); }

@@ -334,6 +334,80 @@ TEST_F(SnapshotsTest, GoWithTheirContainer) {
   expect_consistent();
 }
 
+class RollbackTest : public SnapshotsTest {
+ protected:
+  Result<SnapshotInfo> roll_back(const std::string& name, std::uint64_t number, bool force = false) {
+    return wait(control_.roll_back("a", "c", name, force, id(number), Until::forever()));
+  }
+  auto done(std::size_t target) { return targets_.rollbacks[target][container_]; }
+};
+
+TEST_F(RollbackTest, ReachesEveryTargetOnce) {
+  const auto snapshot = create("s", 3);
+  ASSERT_TRUE(snapshot);
+  for (int repeated = 0; repeated < 2; ++repeated) {
+    const auto rolled_back = roll_back("s", 4);
+    ASSERT_TRUE(rolled_back) << rolled_back.error().to_string();
+    EXPECT_EQ(rolled_back->epoch, snapshot->epoch);
+  }
+  using Done = std::vector<std::pair<Uuid, Epoch>>;
+  for (const std::size_t target : {0, 1}) EXPECT_EQ(done(target), (Done{{id(4), snapshot->epoch}}));
+  EXPECT_TRUE(roll_back("s", 5));
+  EXPECT_EQ(done(1).size(), 2u);
+  EXPECT_EQ(roll_back("t", 6).error(), Code::kNotFound);
+  EXPECT_EQ(roll_back("no/name", 6).error(), Code::kInvalidArgument);
+  EXPECT_EQ(wait(control_.roll_back("a", "d", "s", false, id(6), Until::forever())).error(), Code::kContainerNotFound);
+  expect_consistent();
+}
+
+TEST_F(RollbackTest, NewerSnapshotsAreInTheWayOrGo) {
+  ASSERT_TRUE(create("older", 3) && create("middle", 4) && create("newer", 5));
+  const auto refused = roll_back("middle", 6);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Code::kConditionFailed);
+  EXPECT_NE(refused.error().message().find("newer"), std::string::npos);
+  EXPECT_TRUE(done(0).empty());
+  EXPECT_TRUE(roll_back("middle", 6, true));
+  EXPECT_EQ(names(), (std::vector<std::string>{"middle", "older"}));
+  EXPECT_EQ(kept(1).size(), 2u);
+  // The answer was lost, and meanwhile somebody made another snapshot: sent again, the request does nothing.
+  ASSERT_TRUE(create("later", 7));
+  EXPECT_TRUE(roll_back("middle", 6, true));
+  EXPECT_EQ(names(), (std::vector<std::string>{"later", "middle", "older"}));
+  expect_consistent();
+}
+
+TEST_F(RollbackTest, OneThatATargetInterruptedIsCompletedByWhatComesNext) {
+  ASSERT_TRUE(create("s", 3));
+  for (const bool by_restart : {false, true}) {
+    const std::size_t before = done(0).size();
+    int told = 0;
+    targets_.before = [&told]() -> Result<> {
+      if (++told != 2) return {};
+      return fail(Code::kIoError, "broken");
+    };
+    EXPECT_EQ(roll_back("s", 10 + before).error(), Code::kIoError);
+    targets_.before = [] { return Result<>(); };
+    EXPECT_EQ(done(1).size(), before);
+    if (by_restart) {
+      EXPECT_TRUE(wait(control_.resume()));
+    } else {
+      EXPECT_TRUE(create("t", 4));
+    }
+    EXPECT_EQ(done(1), done(0));
+    EXPECT_EQ(done(1).size(), before + 1);
+    if (!by_restart) EXPECT_TRUE(destroy("t"));
+  }
+  expect_consistent();
+}
+
+TEST_F(RollbackTest, IsForgottenWithTheContainer) {
+  ASSERT_TRUE(create("s", 3) && roll_back("s", 4));
+  ASSERT_TRUE(wait(control_.destroy_container("a", "c", Until::forever())));
+  for (const auto& [key, entry] : state_.entries) EXPECT_FALSE(key.starts_with("rollback/")) << key;
+  expect_consistent();
+}
+
 TEST_F(SnapshotsTest, HaveABound) {
   for (std::uint64_t number = 0; number < object::kMaxSnapshots; ++number) {
     const SnapshotRecord record{container_, fmt::format("s{}", number), id(10 + number), Epoch(1 + number),

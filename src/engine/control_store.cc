@@ -102,6 +102,24 @@ Task<Result<std::vector<SnapshotRecord>>> ControlStore::snapshots(std::string pr
   co_return records;
 }
 
+Task<Result<std::optional<Versioned<RollbackRecord>>>> ControlStore::rollback(Uuid container) {
+  CO_TRY(const auto entry, co_await coordinator_.get(rollback_key(container)));
+  if (!entry) co_return std::optional<Versioned<RollbackRecord>>();
+  CO_TRY(auto record, decode_rollback(container, entry->value));
+  co_return std::optional(Versioned<RollbackRecord>{std::move(record), entry->modified});
+}
+
+Task<Result<std::vector<RollbackRecord>>> ControlStore::rollbacks() {
+  CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, kRollbackPrefix));
+  std::vector<RollbackRecord> records;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(const Uuid id, id_of_key(entry.key));
+    CO_TRY(auto record, decode_rollback(id, entry.value));
+    records.push_back(std::move(record));
+  }
+  co_return records;
+}
+
 Task<Result<>> ControlStore::erase_all(std::string prefix) {
   CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, std::move(prefix)));
   for (std::size_t next = 0; next < entries.size();) {

@@ -39,6 +39,9 @@ class ControlStore {
   Task<Result<std::optional<Versioned<SnapshotRecord>>>> snapshot(Uuid container, std::string name);
   /// Those below a prefix, whatever their state, by container and name.
   Task<Result<std::vector<SnapshotRecord>>> snapshots(std::string prefix);
+  /// The last one of the container.
+  Task<Result<std::optional<Versioned<RollbackRecord>>>> rollback(Uuid container);
+  Task<Result<std::vector<RollbackRecord>>> rollbacks();
   /// Removes everything below a prefix, in as many transactions as it takes.
   Task<Result<>> erase_all(std::string prefix);
   /// A number that is 0 while nobody has written it.

@@ -66,6 +66,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<Epoch>> newest_epoch() override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
+  Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
@@ -413,6 +414,10 @@ Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {
 
 Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
   co_return co_await on_all_targets([=](Target& target) { return remove_snapshot_at(target, container, epoch); });
+}
+
+Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {

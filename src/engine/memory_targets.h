@@ -12,7 +12,7 @@ namespace cenote::engine {
 /// Containers of several targets in memory; for tests. Outlives the process that it is used by.
 class MemoryTargets final : public ContainerTargets {
  public:
-  explicit MemoryTargets(std::size_t count) : containers(count), snapshots(count) {}
+  explicit MemoryTargets(std::size_t count) : containers(count), snapshots(count), rollbacks(count) {}
 
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
@@ -20,6 +20,8 @@ class MemoryTargets final : public ContainerTargets {
   std::uint64_t used = 0;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;
   std::vector<std::map<Uuid, std::set<Epoch>>> snapshots;
+  /// Of each target, the requests that rolled a container back, in their order.
+  std::vector<std::map<Uuid, std::vector<std::pair<Uuid, Epoch>>>> rollbacks;
   Epoch clock{1000};
 
   std::map<Uuid, std::shared_ptr<object::SpaceAccount>> accounts;
@@ -59,6 +61,16 @@ class MemoryTargets final : public ContainerTargets {
     for (auto& target : snapshots) {
       CO_CHECK_OK(before());
       target[container].erase(epoch);
+    }
+    co_return Result<>();
+  }
+  Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override {
+    for (auto& target : rollbacks) {
+      CO_CHECK_OK(before());
+      const auto& kept = snapshots[static_cast<std::size_t>(&target - rollbacks.data())][container];
+      if (!kept.empty() && *kept.rbegin() > to) co_return fail(Code::kConditionFailed, "a later snapshot");
+      auto& done = target[container];
+      if (done.empty() || done.back().first != request) done.emplace_back(request, to);
     }
     co_return Result<>();
   }

@@ -135,6 +135,38 @@ bool destroy_and_crash(std::uint32_t target, std::uint64_t write) {
   return crashed;
 }
 
+/// Crashes while the container is rolled back: every target has done it, once. What is written afterwards stays.
+bool roll_back_and_crash(std::uint32_t target, std::uint64_t write) {
+  SnapshotCrash run(2000 + 100 * target + write);
+  run.put_all(1);
+  EXPECT_FALSE(run.crash_during(AdminMethod::kPost, kSnapshots, R"({"name":"s"})", target, 1000));
+  run.put_all(2);
+  EXPECT_FALSE(run.crash_during(AdminMethod::kPost, kSnapshots, R"({"name":"newer"})", target, 1000));
+  run.put_all(3);
+  const std::string path = std::string(kSnapshots) + "/s/rollback?force=true";
+  const bool crashed = run.crash_during(AdminMethod::kPost, path, "", target, write);
+  run.expect_all(kEpochLatest, 1);
+  const auto listed = run.list();
+  EXPECT_EQ(listed.size(), 1u);
+  if (!listed.empty()) run.expect_all(listed[0].epoch, 1);
+  run.put_all(4);
+  run.pass_retention();
+  run.expect_all(kEpochLatest, 4);
+  if (!listed.empty()) run.expect_all(listed[0].epoch, 1);
+  return crashed;
+}
+
+TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfARollback) {
+  for (const std::uint32_t target : {0, 1}) {
+    std::uint64_t write = 1;
+    for (; write <= 20; ++write) {
+      SCOPED_TRACE(fmt::format("target {}, write {}", target, write));
+      if (!roll_back_and_crash(target, write)) break;
+    }
+    EXPECT_GT(write, 1u) << "a rollback writes something";
+  }
+}
+
 TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfACreation) {
   for (const std::uint32_t target : {0, 1}) {
     std::uint64_t write = 1;

@@ -34,6 +34,7 @@ Task<Result<Versioned<ContainerRecord>>> Snapshots::find_container(std::string p
 Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string container, std::string name, Uuid id) {
   CO_CHECK_OK(validate_label("snapshot", name));
   CO_TRY(auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_CHECK_OK(co_await settle_rollback(found.record.id));
   CO_TRY(const auto existing, co_await store_.snapshot(found.record.id, name));
   if (existing && existing->record.state == State::kReady) {
     if (existing->record.id == id) co_return info_of(existing->record);
@@ -106,15 +107,21 @@ Task<Result<std::vector<SnapshotInfo>>> Snapshots::list(std::string pool, std::s
 
 Task<Result<SnapshotInfo>> Snapshots::query(std::string pool, std::string container, std::string name) {
   CO_TRY(const auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_TRY(const SnapshotRecord snapshot, co_await find_ready(found.record, std::move(name)));
+  co_return info_of(snapshot);
+}
+
+Task<Result<SnapshotRecord>> Snapshots::find_ready(ContainerRecord container, std::string name) {
   CO_CHECK_OK(validate_label("snapshot", name));
-  CO_TRY(const auto snapshot, co_await store_.snapshot(found.record.id, name));
-  if (!snapshot || snapshot->record.state != State::kReady) co_return no_such_snapshot(found.record, name);
-  co_return info_of(snapshot->record);
+  CO_TRY(const auto snapshot, co_await store_.snapshot(container.id, name));
+  if (!snapshot || snapshot->record.state != State::kReady) co_return no_such_snapshot(container, name);
+  co_return snapshot->record;
 }
 
 Task<Result<>> Snapshots::destroy(std::string pool, std::string container, std::string name) {
   CO_TRY(const auto found, co_await find_container(std::move(pool), std::move(container)));
   CO_CHECK_OK(validate_label("snapshot", name));
+  CO_CHECK_OK(co_await settle_rollback(found.record.id));
   CO_TRY(const auto snapshot, co_await store_.snapshot(found.record.id, name));
   if (!snapshot) co_return no_such_snapshot(found.record, name);
   CO_CHECK_OK(co_await end(snapshot->record));
@@ -137,11 +144,73 @@ Task<Result<>> Snapshots::end(SnapshotRecord record) {
   co_return Result<>();
 }
 
+Task<Result<std::vector<SnapshotRecord>>> Snapshots::newer_snapshots(Uuid container, Epoch epoch) {
+  CO_TRY(auto records, co_await store_.snapshots(snapshot_prefix(container)));
+  std::erase_if(records, [epoch](const SnapshotRecord& record) { return record.epoch <= epoch; });
+  co_return records;
+}
+
+Task<Result<SnapshotInfo>> Snapshots::roll_back(std::string pool, std::string container, std::string name, bool force,
+                                                Uuid id) {
+  CO_TRY(auto found, co_await find_container(std::move(pool), std::move(container)));
+  CO_CHECK_OK(co_await settle_rollback(found.record.id));
+  CO_TRY(const SnapshotRecord snapshot, co_await find_ready(found.record, std::move(name)));
+  CO_TRY(const auto last, co_await store_.rollback(found.record.id));
+  if (last && last->record.id == id) co_return info_of(snapshot);
+  CO_TRY(const auto newer, co_await newer_snapshots(found.record.id, snapshot.epoch));
+  if (!newer.empty() && !force) {
+    co_return failf(Code::kConditionFailed,
+                    "container '{}' has {} newer than '{}', '{}' for instance: destroy them, or roll back by force",
+                    found.record.label, newer.size() == 1 ? "a snapshot" : "snapshots", snapshot.name,
+                    newer.front().name);
+  }
+  const RollbackRecord record{.container = found.record.id, .id = id, .to = snapshot.epoch};
+  CO_CHECK_OK(co_await begin_rollback(std::move(found), record));
+  if (const auto finished = co_await finish_rollback(record); !finished) {
+    co_return fail(finished.error().with_context(
+        fmt::format("rolling back to snapshot '{}', which is completed by the next rollback or start", snapshot.name)));
+  }
+  co_return info_of(snapshot);
+}
+
+/// From here on the rollback happens, whatever fails.
+Task<Result<>> Snapshots::begin_rollback(Versioned<ContainerRecord> container, RollbackRecord record) {
+  const std::string container_at = container_key(record.container);
+  Transaction change;
+  // Written again unchanged, so that a destruction of the container at the same time is a conflict.
+  change.require(container_at, container.revision).put(container_at, encode(container.record));
+  change.put(rollback_key(record.container), encode(record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
+Task<Result<>> Snapshots::finish_rollback(RollbackRecord record) {
+  CO_TRY(const auto newer, co_await newer_snapshots(record.container, record.to));
+  for (const SnapshotRecord& snapshot : newer) CO_CHECK_OK(co_await end(snapshot));
+  CO_CHECK_OK(co_await targets_.roll_back(record.container, record.to, record.id));
+  record.done = true;
+  Transaction change;
+  change.put(rollback_key(record.container), encode(record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
+/// Completes a rollback that a failure interrupted.
+Task<Result<>> Snapshots::settle_rollback(Uuid container) {
+  CO_TRY(const auto last, co_await store_.rollback(container));
+  if (!last || last->record.done) co_return Result<>();
+  co_return co_await finish_rollback(last->record);
+}
+
 Task<Result<>> Snapshots::resume() {
   CO_TRY(const auto records, co_await store_.snapshots(kSnapshotPrefix));
   for (const SnapshotRecord& record : records) {
     // Nobody was told of one that is being created, and the versions since then may have been merged.
     if (record.state != State::kReady) CO_CHECK_OK(co_await end(record));
+  }
+  CO_TRY(const auto rollbacks, co_await store_.rollbacks());
+  for (const RollbackRecord& record : rollbacks) {
+    if (!record.done) CO_CHECK_OK(co_await finish_rollback(record));
   }
   co_return Result<>();
 }
@@ -156,6 +225,14 @@ Task<Result<>> Snapshots::check() {
     }
     if (!epochs.emplace(record.container, record.epoch).second) {
       co_return failf(Code::kCorrupt, "two snapshots of container '{}' have one epoch", container->record.label);
+    }
+  }
+  CO_TRY(const auto rollbacks, co_await store_.rollbacks());
+  for (const RollbackRecord& record : rollbacks) {
+    CO_TRY(const auto container, co_await store_.container(record.container));
+    if (!container) {
+      co_return failf(Code::kCorrupt, "a rollback belongs to container {}, which does not exist",
+                      record.container.to_string());
     }
   }
   co_return Result<>();

@@ -17,7 +17,9 @@ namespace cenote::engine {
 ///
 /// Invariants, at rest: what a ready snapshot's readers see is kept by every target; the targets have no snapshot that
 /// is not in the control state; the epochs of a container's snapshots differ, so that one can go without another. A
-/// crash leaves records that are `creating` or `destroying`, which `resume` removes.
+/// crash leaves records that are `creating` or `destroying`, which `resume` removes, and rollbacks that are not done,
+/// which it completes. A rollback that a failure left like that is completed before anything else happens to the
+/// container's snapshots.
 class Snapshots {
  public:
   Snapshots(ControlStore& store, ContainerTargets& targets) : store_(store), targets_(targets) {}
@@ -31,6 +33,11 @@ class Snapshots {
   Task<Result<SnapshotInfo>> query(std::string pool, std::string container, std::string name);
   Task<Result<>> destroy(std::string pool, std::string container, std::string name);
 
+  /// Takes the container back to a snapshot: what is newer is gone for all readers. Newer snapshots are refused with
+  /// kConditionFailed, or destroyed with `force`. Takes effect once for each request `id`, also when a crash comes
+  /// between: the next start completes it. kNotFound.
+  Task<Result<SnapshotInfo>> roll_back(std::string pool, std::string container, std::string name, bool force, Uuid id);
+
   /// Completes what a crash interrupted.
   Task<Result<>> resume();
   /// kCorrupt: the invariants of the control state at rest do not hold.
@@ -42,6 +49,11 @@ class Snapshots {
   Task<Result<Epoch>> choose_epoch(const ContainerRecord& container);
   Task<Result<>> finish_create(SnapshotRecord record);
   Task<Result<>> end(SnapshotRecord record);
+  Task<Result<SnapshotRecord>> find_ready(ContainerRecord container, std::string name);
+  Task<Result<std::vector<SnapshotRecord>>> newer_snapshots(Uuid container, Epoch epoch);
+  Task<Result<>> begin_rollback(Versioned<ContainerRecord> container, RollbackRecord record);
+  Task<Result<>> finish_rollback(RollbackRecord record);
+  Task<Result<>> settle_rollback(Uuid container);
   Task<Result<>> put_state(SnapshotRecord record, SnapshotRecord::State from, SnapshotRecord::State to);
 
   ControlStore& store_;
