@@ -40,6 +40,15 @@ Task<Result<>> Container::destroy_snapshot(std::string name, Until until) {
   co_return Result<>();
 }
 
+Task<Result<SnapshotInfo>> Container::roll_back(std::string snapshot, bool force, Until until) {
+  const auto state = state_;
+  CO_CHECK_OK(check_writable());
+  CO_CHECK_OK(validate_label("snapshot", snapshot));
+  const std::string path = fmt::format("{}/{}/rollback?force={}", snapshots_path(), snapshot, force);
+  CO_TRY(const std::string json, co_await state->impl->admin(AdminMethod::kPost, path, "", until));
+  co_return snapshot_info_from_json(json);
+}
+
 Task<Result<Container>> Container::at_snapshot(std::string name, Until until) {
   const auto state = state_;
   // A name of another form is none that could exist, and must not become a part of the path.

@@ -137,6 +137,11 @@ Result<> Container::destroy_snapshot(std::string name, CallBounds bounds) {
                            [&](async::Client&, Until until) { return container_.destroy_snapshot(name, until); });
 }
 
+Result<SnapshotInfo> Container::roll_back(std::string snapshot, bool force, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.roll_back(snapshot, force, until); });
+}
+
 Result<Container> Container::at_snapshot(std::string name, CallBounds bounds) {
   TRY(async::Container view,
       connection_->call(bounds, [&](async::Client&, Until until) { return container_.at_snapshot(name, until); }));

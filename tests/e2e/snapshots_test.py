@@ -94,6 +94,46 @@ class Snapshots(SystemTest):
         self.fails(engine, NOT_FOUND, "fs", "ls", f"{home}:/", "--snapshot", "morning", says=("morning",))
         self.assertEqual(engine.stop(), 0, engine.text_of_log())
 
+    def test_a_rollback_undoes_everything_since(self):
+        engine = self.started(size="128MiB")
+        home = self.with_container(engine, "pool/home", "posix")
+        source = self.path("source")
+        os.makedirs(os.path.join(source, "deep", "deeper"))
+        chance = random.Random(3)
+        for number in range(8):
+            with open(os.path.join(source, "deep", f"file-{number}"), "wb") as file:
+                file.write(chance.randbytes(number * 100_000))
+        before = describe_tree(source)
+        self.succeeds(engine, "fs", "cp", "-r", source, f"{home}:/tree")
+        self.succeeds(engine, "container", "snapshot", "create", home, "good")
+        with open(self.path("other"), "wb") as file:
+            file.write(chance.randbytes(300_000))
+        for number in range(8):
+            self.succeeds(engine, "fs", "cp", self.path("other"), f"{home}:/tree/deep/file-{number}")
+        self.succeeds(engine, "container", "snapshot", "create", home, "bad")
+        self.succeeds(engine, "fs", "mv", f"{home}:/tree/deep/deeper", f"{home}:/elsewhere")
+        self.succeeds(engine, "fs", "rm", "-r", f"{home}:/tree")
+
+        rollback = ("container", "snapshot", "rollback", home)
+        self.fails(engine, CONFLICT, *rollback, "good", says=("bad", "force"))
+        self.fails(engine, NOT_FOUND, *rollback, "best", says=("best",))
+        self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/"), b"elsewhere\n")
+        told = self.json_of(engine, *rollback, "good", "--force")
+        self.assertEqual(told["rolled_back_to"]["name"], "good")
+        engine.kill()
+        engine.start()
+        self.succeeds(engine, "fs", "cp", "-r", f"{home}:/tree", self.path("back"))
+        self.assertEqual(describe_tree(self.path("back")), before)
+        self.assertEqual(self.succeeds(engine, "fs", "ls", f"{home}:/"), b"tree\n")
+        names = [snapshot["name"] for snapshot in self.json_of(engine, "container", "snapshot", "list", home)["snapshots"]]
+        self.assertEqual(names, ["good"])
+        # Life goes on, and a second rollback finds the same.
+        self.succeeds(engine, "fs", "cp", self.path("other"), f"{home}:/tree/deep/file-1")
+        self.succeeds(engine, *rollback, "good")
+        self.succeeds(engine, "fs", "cp", "-r", f"{home}:/tree", self.path("again"))
+        self.assertEqual(describe_tree(self.path("again")), before)
+        self.assertEqual(engine.stop(), 0, engine.text_of_log())
+
     def test_objects_and_names(self):
         engine = self.started()
         things = self.with_container(engine)

@@ -8,6 +8,7 @@ namespace {
 
 struct Arguments {
   std::string container, name;
+  bool force = false;
 };
 
 /// Epochs count nearly in nanoseconds since 1970.
@@ -53,6 +54,15 @@ Result<> destroy(Context& context, const Arguments& arguments) {
   return {};
 }
 
+Result<> roll_back(Context& context, const Arguments& arguments) {
+  TRY(Container container, open_container(context, arguments.container));
+  TRY(const SnapshotInfo to, container.roll_back(arguments.name, arguments.force, context.bounds()));
+  context.out.line(
+      fmt::format("rolled '{}' back to snapshot '{}', of {}", arguments.container, to.name, time_text(to.epoch)));
+  context.out.document({{"rolled_back_to", json_of(to)}});
+  return {};
+}
+
 }  // namespace
 
 void add_snapshot(CLI::App& container, Context& context) {
@@ -86,6 +96,15 @@ void add_snapshot(CLI::App& container, Context& context) {
                   "  cenote container snapshot destroy scratch/home before-cleanup");
   bind(verb, destroy);
   add_name(verb);
+
+  verb = add_verb(
+      *snapshot, "rollback", "Take the container back to a snapshot; what is newer is gone",
+      "  cenote container snapshot rollback scratch/home before-cleanup\n"
+      "Everything that was written, changed or deleted since is undone, at once. The snapshot stays. Stop what "
+      "uses the container first: what is written meanwhile may go or stay.");
+  bind(verb, roll_back);
+  add_name(verb);
+  verb->add_flag("--force", arguments->force, "destroy newer snapshots, which are in the way otherwise");
 }
 
 }  // namespace cenote::cli

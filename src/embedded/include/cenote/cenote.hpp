@@ -99,6 +99,7 @@ class Container {
   Result<SnapshotInfo> create_snapshot(std::string name, CallBounds bounds = {});
   Result<std::vector<SnapshotInfo>> snapshots(CallBounds bounds = {});
   Result<> destroy_snapshot(std::string name, CallBounds bounds = {});
+  Result<SnapshotInfo> roll_back(std::string snapshot, bool force = false, CallBounds bounds = {});
   /// The container as it was: `kv`, `array` and every read show the snapshot, and changes are kReadOnly.
   Result<Container> at_snapshot(std::string name, CallBounds bounds = {});
   const std::optional<SnapshotInfo>& snapshot() const;

@@ -75,6 +75,10 @@ class Container {
   Task<Result<std::vector<SnapshotInfo>>> snapshots(Until until = {});
   /// kNotFound. What only it kept is given back some time later; until then views of it may still work.
   Task<Result<>> destroy_snapshot(std::string name, Until until = {});
+  /// Takes the container back to the snapshot: whatever was updated, punched or created since is gone for all readers,
+  /// at once on each target, and its space returns soon after. What others change while this runs may go or stay.
+  /// Newer snapshots are in the way (kConditionFailed), or go, too, with `force`. kNotFound, kReadOnly.
+  Task<Result<SnapshotInfo>> roll_back(std::string snapshot, bool force = false, Until until = {});
   /// The container as it was: all reads are of the snapshot's epoch, or of an earlier one if they name it, and whatever
   /// would change something is kReadOnly. kNotFound.
   Task<Result<Container>> at_snapshot(std::string name, Until until = {});
