@@ -229,12 +229,29 @@ void object_seeds(Seeds& seeds) {
                   as_bytes("12345678"), out);
   });
 
+  const StoredUnit units[] = {{5000, 8}, {300, 9}};
+  value("value_packed", [&units](ValueBytes& out) {
+    const store::Extent extents[] = {{media::BlockNo(5), 3}};
+    append_stored({.type = EntryType::kSingle, .bytes = 40'000, .compression = Compression::kLz4, .units = units},
+                  extents, out);
+  });
+  value("value_packed_inline", [&units](ValueBytes& out) {
+    const Bytes data(300, std::byte{1});
+    append_inline({.type = EntryType::kSingle,
+                   .bytes = 4096,
+                   .compression = Compression::kZstd,
+                   .units = std::span(units).last(1)},
+                  data, out);
+  });
+
   seeds.add(kTarget, "system_ceiling", 2, ceiling_key());
   seeds.add(kTarget, "system_container", 2, object::container_key(RecordKind::kContainer, kId));
   seeds.add(kTarget, "system_destroying", 2, destroying_key(store::TreeId(9)));
   seeds.add(kTarget, "system_snapshot", 2, snapshot_key(kId, Epoch(0x1234)));
   seeds.add(kTarget, "record_snapshot", 3, encode_snapshot());
   seeds.add(kTarget, "record_container_snapshots", 3, encode_container({{.checksums = true}, store::TreeId(77), true}));
+  seeds.add(kTarget, "record_container_packed", 3,
+            encode_container({{.checksums = true, .compression = Compression::kZstd}, store::TreeId(77), true}));
   seeds.add(kTarget, "record_container_rollbacks", 3,
             encode_container({{.checksums = true}, store::TreeId(77), true, true}));
   seeds.add(

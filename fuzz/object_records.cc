@@ -71,7 +71,7 @@ Extents checked_extents(const Entry& entry) {
     end = extent.first.value() + extent.blocks;
     blocks += extent.blocks;
   }
-  ASSERT(blocks == chunk_count(entry.bytes));
+  ASSERT(blocks == entry.blocks());
   return extents;
 }
 
@@ -83,14 +83,18 @@ ValueBytes value_of(const Entry& entry) {
   if (entry.type == EntryType::kHole) append_hole(entry.records, out);
   if (!entry.holds_data()) return out;
   const std::vector<std::uint32_t> checksums = checksums_of(entry);
-  const DataHeader header{.type = entry.type,
-                          .bytes = entry.bytes,
-                          .records = entry.records,
-                          .record_bytes = entry.record_bytes,
-                          .checksums = checksums};
+  DataHeader header{.type = entry.type,
+                    .bytes = entry.bytes,
+                    .records = entry.records,
+                    .record_bytes = entry.record_bytes,
+                    .checksums = checksums};
+  std::vector<StoredUnit> units;
+  for (std::uint32_t i = 0; entry.is_packed && i < unit_count(entry.bytes); ++i) units.push_back(entry.unit(i));
+  header.compression = entry.compression;
+  header.units = units;
   if (!entry.is_inline) {
     append_stored(header, checked_extents(entry).view(), out);
-  } else if (entry.bytes <= kMaxInlineBytes) {
+  } else if (entry.data.size() <= kMaxInlineBytes) {
     append_inline(header, entry.data, out);
   }
   return out;

@@ -61,6 +61,7 @@ Json entry_json(const object::EntryDescription& entry) {
   json["bytes"] = entry.bytes;
   json["inline"] = entry.is_inline;
   json["checksummed"] = entry.checksummed;
+  json["compression"] = object::to_string(entry.compression);
   if (!entry.is_inline) json["extents"] = extents_json(entry.extents);
   return json;
 }
@@ -84,7 +85,10 @@ std::string version_text(const object::EntryDescription& entry) {
   std::string text = fmt::format("{} at {}", entry.type, entry.epoch.value());
   if (entry.first) text += ", records " + records_text(entry);
   if (entry.record_bytes > 0) text += fmt::format(" of {} bytes", entry.record_bytes);
-  if (entry.holds_data) text += fmt::format(", {} bytes {}", entry.bytes, entry.is_inline ? "" : "at ");
+  if (entry.holds_data) text += fmt::format(", {} bytes ", entry.bytes);
+  if (entry.compression != object::Compression::kNone)
+    text += fmt::format("packed by {} ", object::to_string(entry.compression));
+  if (entry.holds_data && !entry.is_inline) text += "at ";
   return text + extents_text(entry);
 }
 

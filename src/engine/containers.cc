@@ -13,6 +13,7 @@ using State = ContainerRecord::State;
 constexpr std::size_t kMaxPropertyNameBytes = 128;
 constexpr std::string_view kUserPrefix = "user.";
 constexpr const char* kChecksum = "checksum";
+constexpr const char* kCompression = "compression";
 static_assert(kMaxPropertyBytes <= cluster::kMaxStateValueBytes);
 // Pool, record, label, membership and every property, each put and most of them compared, fit one transaction; so do
 // all erasures of a destruction.
@@ -37,19 +38,28 @@ Result<> validate_property(const std::string& name, const std::string& value) {
     return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be 'crc32c' or 'off'", kChecksum,
                  printable(as_bytes(value)));
   }
+  if (name == kCompression) {
+    if (object::parse_compression(value)) return {};
+    return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be 'none', 'lz4' (fast) or 'zstd' (dense)",
+                 kCompression, printable(as_bytes(value)));
+  }
   if (name == kQuotaProperty || name == kSoftQuotaProperty) {
     CHECK_OK(parse_quota(name, value));
     return {};
   }
   if (name.starts_with(kUserPrefix) && name.size() > kUserPrefix.size()) return {};
   return failf(Code::kInvalidArgument,
-               "there is no property '{}': '{}', '{}', '{}', or a name of yours that begins with '{}'",
-               printable(as_bytes(name)), kChecksum, kQuotaProperty, kSoftQuotaProperty, kUserPrefix);
+               "there is no property '{}': '{}', '{}', '{}', '{}', or a name of yours that begins with '{}'",
+               printable(as_bytes(name)), kChecksum, kCompression, kQuotaProperty, kSoftQuotaProperty, kUserPrefix);
 }
 
 object::ContainerProperties stored_properties(const std::map<std::string, std::string>& properties) {
+  object::ContainerProperties stored;
   const auto checksum = properties.find(kChecksum);
-  return {.checksums = checksum == properties.end() || checksum->second != "off"};
+  stored.checksums = checksum == properties.end() || checksum->second != "off";
+  if (const auto compression = properties.find(kCompression); compression != properties.end())
+    stored.compression = object::parse_compression(compression->second).value_or(object::Compression::kNone);
+  return stored;
 }
 
 }  // namespace
@@ -191,7 +201,7 @@ Task<Result<ContainerInfo>> Containers::set_properties(std::string pool, std::st
                                                        std::map<std::string, std::string> properties) {
   for (const auto& [name, value] : properties) {
     CO_CHECK_OK(validate_property(name, value));
-    if (name == kChecksum) {
+    if (name == kChecksum || name == kCompression) {
       co_return failf(Code::kInvalidArgument, "property '{}' is fixed when a container is created", name);
     }
   }

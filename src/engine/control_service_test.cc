@@ -113,20 +113,24 @@ TEST_F(ControlServiceTest, APoolWithContainersNeedsForce) {
 
 TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
-  CreateContainer request{"a", "c", "posix", {{"checksum", "off"}, {"user.owner", "me"}}};
+  CreateContainer request{"a", "c", "posix", {{"checksum", "off"}, {"compression", "zstd"}, {"user.owner", "me"}}};
   const auto container = wait(control_.create_container(request, id(2), Until::forever()));
   ASSERT_TRUE(container.has_value()) << container.error().to_string();
   EXPECT_EQ(container->properties, request.properties);
   EXPECT_FALSE(targets_.containers[0].at(container->id).checksums);
+  EXPECT_EQ(targets_.containers[0].at(container->id).compression, object::Compression::kZstd);
   const auto changed =
       wait(control_.set_properties("a", "c", {{"user.owner", "you"}, {"user.x", ""}}, Until::forever()));
   ASSERT_TRUE(changed.has_value());
   EXPECT_EQ(changed->properties.at("user.owner"), "you");
-  EXPECT_EQ(changed->properties.size(), 3U);
+  EXPECT_EQ(changed->properties.size(), 4U);
   const auto refused = [&](const std::string& name, const std::string& value) {
     return wait(control_.set_properties("a", "c", {{name, value}}, Until::forever())).error().code();
   };
   EXPECT_EQ(refused("checksum", "crc32c"), Code::kInvalidArgument) << "fixed at creation";
+  EXPECT_EQ(refused("compression", "lz4"), Code::kInvalidArgument) << "fixed at creation";
+  EXPECT_EQ(wait(control_.create_container({"a", "d", "", {{"compression", "best"}}}, id(9), Until::forever())).error(),
+            Code::kInvalidArgument);
   EXPECT_EQ(refused("color", "red"), Code::kInvalidArgument);
   EXPECT_EQ(refused("user.", "x"), Code::kInvalidArgument);
   EXPECT_EQ(refused("user.a b", "x"), Code::kInvalidArgument);

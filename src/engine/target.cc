@@ -35,6 +35,8 @@ struct Target::Gauges {
         read_bytes(metrics.counter("cenote_target_device_read_bytes_total", "Read from the device", labels)),
         written_bytes(metrics.counter("cenote_target_device_written_bytes_total", "Written to the device", labels)),
         device_errors(metrics.counter("cenote_target_device_errors_total", "Failed device operations", labels)),
+        packed_bytes(metrics.counter("cenote_target_packed_bytes_total", "Data that compression made smaller", labels)),
+        packed_stored(metrics.counter("cenote_target_packed_stored_bytes_total", "What that data takes", labels)),
         background_failures(metrics.counter("cenote_target_background_failures_total",
                                             "Rounds of giving back space that ended in an error", labels)) {}
 
@@ -52,6 +54,8 @@ struct Target::Gauges {
   Counter& read_bytes;
   Counter& written_bytes;
   Counter& device_errors;
+  Counter& packed_bytes;
+  Counter& packed_stored;
   Counter& background_failures;
 };
 
@@ -177,6 +181,8 @@ void Target::refresh_metrics() {
   raise(gauges_->read_bytes, device.read_bytes);
   raise(gauges_->written_bytes, device.written_bytes);
   raise(gauges_->device_errors, device.errors);
+  raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
+  raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
   raise(gauges_->background_failures, objects_->counters().background_failures);
 }
 

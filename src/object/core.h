@@ -11,6 +11,7 @@
 #include "cenote/runtime/scope.h"
 #include "epoch_clock.h"
 #include "lookup.h"
+#include "pack.h"
 #include "records.h"
 #include "sessions.h"
 
@@ -83,6 +84,7 @@ struct Core {
   store::TreeId system_tree;
   store::TreeId request_tree;
   AkeyCache akeys;
+  Packer packer;
   store::Batch batch;
   /// Where data is copied that cannot be written from where it lies. Memory of its own: an update that holds its
   /// payload may wait for it without holding up whoever frees the payloads.

@@ -35,7 +35,8 @@ bool is_punch(std::uint64_t number) { return number % 5 == 4; }
 constexpr std::string_view kAkeys[] = {"inline", "stored", "array"};
 Bytes value_of(std::uint32_t worker, std::uint64_t number, std::size_t akey) {
   const std::size_t bytes[] = {90 + number % 7, 5000 + number * 100 % 3000, 12'288};
-  return pattern(worker * 1000 + number * 10 + akey, bytes[akey]);
+  const std::uint64_t seed = worker * 1000 + number * 10 + akey;
+  return worker % 2 == 0 ? mixture(seed, bytes[akey]) : pattern(seed, bytes[akey]);
 }
 
 RequestId id_of(const TestTarget& target, std::uint32_t worker, std::uint64_t number) {
@@ -258,6 +259,7 @@ TEST_P(CrashTest, EveryDeviceWrite) {
   {
     TestTarget target(seed);
     target.device_options.prefers_durable_writes = seed % 2 == 0;
+    target.properties.compression = static_cast<Compression>(seed % 3);
     target.create();
     Progress progress;
     std::uint64_t writes = 0;

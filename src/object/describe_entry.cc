@@ -79,6 +79,7 @@ Result<EntryDescription> describe_entry(ByteView key_bytes, ByteView value) {
   described.holds_data = entry.holds_data();
   described.is_inline = entry.is_inline;
   described.checksummed = !entry.checksums.empty();
+  described.compression = entry.compression;
   for (const store::Extent& extent : entry.extents()) described.extents.push_back(extent);
   return described;
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstring>
 
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
@@ -174,7 +175,7 @@ class Units {
 /// Reads what the plan says into buffers of its own.
 Task<Result<>> read_all(Core& core, FetchPlan& plan, Fetched& fetched, Until until) {
   if (!plan.inline_bytes.empty()) fetched.inline_data.push_back(std::move(plan.inline_bytes));
-  if (plan.reads.empty()) co_return Result<>();
+  if (plan.buffer_bytes.empty()) co_return Result<>();
   // A fetch that holds one buffer may wait for another only while all such fetches together fit the pool.
   Units units(core.fetch_bytes);
   if (plan.buffer_bytes.size() > 1) {
@@ -197,6 +198,88 @@ Task<Result<>> read_all(Core& core, FetchPlan& plan, Fetched& fetched, Until unt
   co_return co_await group.run();
 }
 
+/// Puts the packed units of a plan into the buffers, through one that holds some of them as they are stored.
+class Unpacking {
+ public:
+  Unpacking(Core& core, const FetchRequest& request, const FetchPlan& plan, Fetched& fetched)
+      : core_(core), request_(request), plan_(plan), fetched_(fetched) {}
+  Unpacking(const Unpacking&) = delete;
+  Unpacking& operator=(const Unpacking&) = delete;
+
+  Task<Result<>> run(Until until);
+
+ private:
+  static constexpr std::uint32_t kMostRoom = 480u << 10;
+  static constexpr std::uint32_t kUnitsPerTurn = 4;
+  static std::uint32_t room_of(const FetchUnit& unit) {
+    return unit.blocks.empty() ? 0 : unit.stored.blocks() * media::kBlockBytes;
+  }
+  std::size_t add_reads(std::size_t next, MutableBytes room, int registered_index, IoGroup& group) const;
+  Result<> unpack(const FetchUnit& unit, ByteView stored, MutableBytes scratch);
+  std::unexpected<Error> corrupt(const FetchUnit& unit) const;
+
+  Core& core_;
+  const FetchRequest& request_;
+  const FetchPlan& plan_;
+  Fetched& fetched_;
+};
+
+Task<Result<>> Unpacking::run(Until until) {
+  std::uint32_t wanted = 0;
+  for (const FetchUnit& unit : plan_.units) wanted = std::min(kMostRoom, wanted + room_of(unit));
+  CO_TRY(const media::Buffer buffer, co_await core_.bounce.allocate(kUnitBytes + wanted, until));
+  const MutableBytes scratch = buffer.span().first(kUnitBytes);
+  const MutableBytes room = buffer.span().subspan(kUnitBytes, wanted);
+  for (std::size_t next = 0; next < plan_.units.size();) {
+    IoGroup group(core_.store.data_device());
+    const std::size_t end = add_reads(next, room, buffer.registered_index(), group);
+    CO_CHECK_OK(co_await group.run());
+    for (std::size_t offset = 0; next < end; ++next) {
+      const FetchUnit& unit = plan_.units[next];
+      CO_CHECK_OK(unpack(unit, room.subspan(offset), scratch));
+      offset += room_of(unit);
+      if (next % kUnitsPerTurn == kUnitsPerTurn - 1) co_await core_.reactor.yield();
+    }
+  }
+  co_return Result<>();
+}
+
+/// As many as there is room for, from `next` on: at least one. Returns the first that has none.
+std::size_t Unpacking::add_reads(std::size_t next, MutableBytes room, int registered_index, IoGroup& group) const {
+  for (; next < plan_.units.size(); ++next) {
+    const FetchUnit& unit = plan_.units[next];
+    if (room_of(unit) > room.size()) break;
+    for (const store::Extent& extent : unit.blocks) {
+      const std::size_t bytes = std::size_t{extent.blocks} * media::kBlockBytes;
+      group.read(extent.first, room.first(bytes), registered_index);
+      room = room.subspan(bytes);
+    }
+  }
+  return next;
+}
+
+Result<> Unpacking::unpack(const FetchUnit& unit, ByteView stored, MutableBytes scratch) {
+  if (unit.blocks.empty()) stored = ByteView(fetched_.inline_data[0]).subspan(unit.inline_offset);
+  stored = stored.first(unit.stored.bytes);
+  if (crc32c(stored) != unit.stored.checksum) return corrupt(unit);
+  const MutableBytes into = fetched_.buffers[unit.buffer].span().subspan(unit.offset, unit.bytes);
+  if (unit.bytes == unit.plain_bytes) {
+    if (!core_.packer.unpack(unit.compression, stored, into)) return corrupt(unit);
+    return {};
+  }
+  const MutableBytes plain = scratch.first(unit.plain_bytes);
+  if (!core_.packer.unpack(unit.compression, stored, plain)) return corrupt(unit);
+  std::memcpy(into.data(), plain.data() + unit.from, unit.bytes);
+  return {};
+}
+
+std::unexpected<Error> Unpacking::corrupt(const FetchUnit& unit) const {
+  const FetchPiece& piece = plan_.pieces[unit.piece];
+  return failf(Code::kCorrupt, "{}, records {} to {}: {} packed bytes of the value are not what was written",
+               describe(request_.object, request_.dkey, request_.akeys[piece.akey].akey), piece.records.first,
+               piece.records.first + piece.records.count - 1, unit.stored.bytes);
+}
+
 }  // namespace
 
 Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen) {
@@ -216,6 +299,10 @@ Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until
   Result<Fetched> fetched(std::in_place);
   if (const auto read = co_await read_all(core, plan, *fetched, until); !read)
     co_return fail(read.error().with_context("object " + request.object.to_string()));
+  if (!plan.units.empty()) {
+    Unpacking unpacking(core, request, plan, *fetched);
+    CO_CHECK_OK(co_await unpacking.run(until));
+  }
   Answer answer(request, plan, *fetched);
   CO_CHECK_OK(answer.verify());
   answer.build();

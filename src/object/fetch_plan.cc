@@ -19,6 +19,7 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   buffer_bytes.clear();
   checksums.clear();
   inline_bytes.clear();
+  units.clear();
   TRY(const Container* container, core.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
   checksummed = container->properties.checksums;
@@ -168,6 +169,7 @@ void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint64_t 
     checksums.reserve(checksums.size() + piece.chunks);
     for (std::uint32_t i = 0; i < piece.chunks; ++i) checksums.push_back(entry.checksum(piece.chunk + i));
   }
+  if (entry.is_packed) return add_units(entry, piece);
   if (entry.is_inline) {
     // Whole chunks are kept even of a part, since their checksums cover them.
     piece.from = FetchPiece::From::kInline;
@@ -183,13 +185,50 @@ void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint64_t 
   add_reads(entry, piece);
 }
 
-void FetchPlan::add_reads(const Entry& entry, FetchPiece& piece) {
+/// Finds room for the touched chunks; the caller takes it.
+void FetchPlan::place(FetchPiece& piece) {
   const std::uint32_t wanted = piece.chunks * media::kBlockBytes;
   if (buffer_bytes.empty() || buffer_bytes.back() + wanted > kBufferBytes) buffer_bytes.push_back(0);
   piece.buffer = static_cast<std::uint32_t>(buffer_bytes.size()) - 1;
   piece.offset = buffer_bytes.back();
-  std::uint32_t block = 0;
+}
+
+void FetchPlan::add_units(const Entry& entry, FetchPiece& piece) {
+  constexpr std::uint32_t kChunks = kUnitBytes / kChecksumChunkBytes;
+  piece.from = FetchPiece::From::kStored;
+  place(piece);
+  buffer_bytes.back() += piece.chunks * media::kBlockBytes;
+  const Extents extents = entry.extents();
   const std::uint32_t end = piece.chunk + piece.chunks;
+  auto inline_offset = static_cast<std::uint32_t>(inline_bytes.size());
+  if (entry.is_inline) inline_bytes.insert(inline_bytes.end(), entry.data.begin(), entry.data.end());
+  std::uint64_t block = 0;
+  for (std::uint32_t index = 0; index * kChunks < end; ++index) {
+    const StoredUnit stored = entry.unit(index);
+    const std::uint32_t from = std::max(piece.chunk, index * kChunks);
+    const std::uint32_t to = std::min(end, (index + 1) * kChunks);
+    if (from < to) {
+      FetchUnit& unit = units.emplace_back();
+      unit.piece = static_cast<std::uint32_t>(pieces.size()) - 1;
+      unit.compression = entry.compression;
+      unit.stored = stored;
+      unit.plain_bytes = unit_bytes(entry.bytes, index);
+      unit.inline_offset = inline_offset;
+      if (!entry.is_inline) unit.blocks = blocks_of(extents.view(), block, block + stored.blocks());
+      unit.from = (from - index * kChunks) * kChecksumChunkBytes;
+      unit.bytes = std::min(unit.plain_bytes, (to - index * kChunks) * kChecksumChunkBytes) - unit.from;
+      unit.buffer = piece.buffer;
+      unit.offset = piece.offset + (from - piece.chunk) * kChecksumChunkBytes;
+    }
+    block += stored.blocks();
+    inline_offset += stored.bytes;
+  }
+}
+
+void FetchPlan::add_reads(const Entry& entry, FetchPiece& piece) {
+  const std::uint32_t end = piece.chunk + piece.chunks;
+  place(piece);
+  std::uint32_t block = 0;
   for (const store::Extent& extent : entry.extents()) {
     const std::uint32_t from = std::max(piece.chunk, block);
     const std::uint32_t to = std::min(end, block + extent.blocks);

@@ -37,6 +37,18 @@ struct FetchRead {
   std::uint32_t offset = 0;
 };
 
+/// A unit of packed data that a piece needs chunks of.
+struct FetchUnit {
+  std::uint32_t piece = 0;
+  Compression compression = Compression::kNone;
+  StoredUnit stored;
+  std::uint32_t plain_bytes = 0;
+  Extents blocks;  ///< where it lies; none: inline, at `inline_offset` of the plan's inline bytes
+  std::uint32_t inline_offset = 0;
+  std::uint32_t from = 0, bytes = 0;     ///< of the plain bytes: what is wanted, whole chunks ...
+  std::uint32_t buffer = 0, offset = 0;  ///< ... and where it goes
+};
+
 /// What a fetch found in the trees, in one attempt: enough to read, verify and answer without looking again. The
 /// extents stay readable as long as the guard that was taken before.
 class FetchPlan {
@@ -53,6 +65,7 @@ class FetchPlan {
   SmallVector<std::uint32_t, 1> buffer_bytes;  ///< size of each buffer the reads go to
   SmallVector<std::uint32_t, 4> checksums;
   Bytes inline_bytes;
+  std::vector<FetchUnit> units;
   bool checksummed = false;  ///< the container's property
 
  private:
@@ -67,7 +80,9 @@ class FetchPlan {
   /// Bytes [from, from + bytes) of a value.
   void add_data(std::uint32_t index, const Entry& entry, std::uint64_t from, std::uint64_t bytes, RecordRange records);
   void add_zeroes(std::uint32_t index, std::uint64_t bytes);
+  void place(FetchPiece& piece);
   void add_reads(const Entry& entry, FetchPiece& piece);
+  void add_units(const Entry& entry, FetchPiece& piece);
   std::string describe_akey(std::uint32_t index) const {
     return describe(request_.object, request_.dkey, request_.akeys[index].akey);
   }

@@ -508,9 +508,16 @@ Result<bool> Merge::remove_hidden_data(const Reader& reader, KeyPath& path, cons
 
 namespace {
 
-/// The smallest run of records that ends where a chunk ends, too: what an extent can be cut at.
-std::uint64_t records_per_cut(std::uint32_t record_bytes) {
-  return std::lcm<std::uint64_t>(record_bytes, kChecksumChunkBytes) / record_bytes;
+/// The smallest run of records that ends where a chunk (packed: a unit) ends, too: what an extent can be cut at.
+std::uint64_t records_per_cut(const Entry& entry) {
+  const std::uint64_t bytes = entry.is_packed ? kUnitBytes : kChecksumChunkBytes;
+  return std::lcm<std::uint64_t>(entry.record_bytes, bytes) / entry.record_bytes;
+}
+
+/// Stored blocks of an extent up to a record that it can be cut at, or up to its end.
+std::uint64_t blocks_up_to(const Entry& entry, std::uint64_t record) {
+  const std::uint64_t bytes = record * entry.record_bytes;
+  return entry.is_packed ? entry.blocks_before(unit_count(bytes)) : chunk_count(bytes);
 }
 
 /// The parts of records [0, records) that hold what is seen, in whole multiples of `unit`, ascending and apart.
@@ -527,21 +534,6 @@ SmallVector<RecordRange, 2> parts_to_keep(std::uint64_t first, std::uint64_t rec
     }
   }
   return parts;
-}
-
-/// Blocks [first, end) of an extent list.
-Extents blocks_of(std::span<const store::Extent> extents, std::uint64_t first, std::uint64_t end) {
-  Extents out;
-  std::uint64_t at = 0;
-  for (const store::Extent& extent : extents) {
-    const std::uint64_t from = std::max(first, at);
-    const std::uint64_t to = std::min(end, at + extent.blocks);
-    if (from < to)
-      out.push_back({.first = media::BlockNo(extent.first.value() + (from - at)),
-                     .blocks = static_cast<std::uint32_t>(to - from)});
-    at += extent.blocks;
-  }
-  return out;
 }
 
 }  // namespace
@@ -566,20 +558,20 @@ Result<> Merge::trim_extent(const Reader& reader, KeyPath& path, Window& window,
   if (!value) return {};
   TRY(const Entry entry, decode_entry(*value));
   if (entry.is_inline) return {};
-  const std::uint64_t unit = records_per_cut(entry.record_bytes);
+  const std::uint64_t unit = records_per_cut(entry);
   const auto parts = parts_to_keep(item.first, entry.records, unit, item.seen.view());
-  const auto chunk_of = [&entry](std::uint64_t record) { return chunk_count(record * entry.record_bytes); };
   std::uint64_t kept = 0;
-  for (const RecordRange& part : parts) kept += chunk_of(part.first + part.count) - chunk_of(part.first);
-  const std::uint64_t blocks = chunk_count(entry.bytes);
+  for (const RecordRange& part : parts)
+    kept += blocks_up_to(entry, part.first + part.count) - blocks_up_to(entry, part.first);
+  const std::uint64_t blocks = entry.blocks();
   // Each part takes room in the tree, which has to be less than what it frees.
   if (parts.size() > kMaxTrimmedParts || blocks - kept < kBlocksPerPart * parts.size()) return {};
   remove(key);
   const Extents extents = entry.extents();
   std::uint64_t next_block = 0;
   for (const RecordRange& part : parts) {
-    const std::uint64_t begin = chunk_of(part.first);
-    const std::uint64_t end = chunk_of(part.first + part.count);
+    const std::uint64_t begin = blocks_up_to(entry, part.first);
+    const std::uint64_t end = blocks_up_to(entry, part.first + part.count);
     release(blocks_of(extents.view(), next_block, begin).view());
     put_part(path, item, entry, part, blocks_of(extents.view(), begin, end).view());
     Item left = item;
@@ -610,6 +602,13 @@ void Merge::put_part(KeyPath& path, const Item& item, const Entry& whole, Record
   if (!whole.checksums.empty()) {
     for (std::uint64_t i = 0; i < chunk_count(header.bytes); ++i) checksums.push_back(whole.checksum(first_chunk + i));
     header.checksums = checksums.view();
+  }
+  SmallVector<StoredUnit, 4> units;
+  if (whole.is_packed) {
+    const std::uint32_t first_unit = unit_count(part.first * whole.record_bytes);
+    for (std::uint32_t i = 0; i < unit_count(header.bytes); ++i) units.push_back(whole.unit(first_unit + i));
+    header.compression = whole.compression;
+    header.units = units.view();
   }
   ValueBytes value;
   append_stored(header, extents, value);

@@ -19,6 +19,7 @@ class ModelRun {
   explicit ModelRun(std::uint64_t seed) : seed_(seed), random_(seed), target_(seed, 128) {
     target_.options.inline_bytes = random_() % 2 == 0 ? 2048 : 64;
     target_.device_options.prefers_durable_writes = random_() % 2 == 0;
+    target_.properties.compression = static_cast<Compression>(seed % 3);
     objects_ = {ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1),
                 ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2),
                 ObjectId::make(ObjectClass::kS1, KeyFlavour::kHashed, KeyFlavour::kUint64, 1, 3)};
@@ -38,6 +39,9 @@ class ModelRun {
     return values[below(std::size(values))];
   }
 
+  Bytes data(std::size_t bytes) {
+    return target_.properties.compression == Compression::kNone ? pattern(random_(), bytes) : mixture(random_(), bytes);
+  }
   KeyBytes random_key(KeyFlavour flavour) {
     if (flavour == KeyFlavour::kUint64) return key_of(below(4) * 300);
     static constexpr std::string_view kNames[] = {std::string_view("a"), std::string_view("a\0", 2),
@@ -148,7 +152,7 @@ class ModelRun {
 
   AkeyUpdate random_value(const KeyBytes& akey, Bytes& payload) {
     const std::uint64_t longest[] = {10, 3000, 10'000, 60'000};
-    const Bytes value = pattern(random_(), below(pick(longest)));
+    const Bytes value = this->data(below(pick(longest)));
     payload.insert(payload.end(), value.begin(), value.end());
     return target_.single(objects_[0], {}, akey, value).akeys[0];
   }
@@ -167,7 +171,7 @@ class ModelRun {
       end = range.first + range.count;
       records += range.count;
     }
-    const Bytes data = pattern(random_(), records * record_bytes);
+    const Bytes data = this->data(records * record_bytes);
     payload.insert(payload.end(), data.begin(), data.end());
     return target_.array(objects_[0], {}, akey, record_bytes, ranges, data).akeys[0];
   }

@@ -11,7 +11,21 @@ constexpr std::byte kVersion{1};
 constexpr std::byte kVersionWithSnapshots{2};
 /// Of the record of a container that was ever rolled back. Here a flag says whether it has snapshots.
 constexpr std::byte kVersionWithRollbacks{3};
-constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2;
+/// Of the record of a container whose data is packed. Here flags say all of the above.
+constexpr std::byte kVersionPacked{4};
+constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2, kFlagRollbacks = 4;
+
+std::byte version_of(const ContainerRecord& record) {
+  if (record.properties.compression != Compression::kNone) return kVersionPacked;
+  if (record.has_rollbacks) return kVersionWithRollbacks;
+  return record.has_snapshots ? kVersionWithSnapshots : kVersion;
+}
+
+/// Flags that a version may have.
+std::uint8_t known_flags(std::byte version) {
+  if (version == kVersionPacked) return kFlagChecksums | kFlagSnapshots | kFlagRollbacks;
+  return version == kVersionWithRollbacks ? kFlagChecksums | kFlagSnapshots : kFlagChecksums;
+}
 
 template <std::unsigned_integral T, typename Out>
 void append_le(Out& out, T value) {
@@ -111,23 +125,31 @@ Result<SystemKey> parse_system_key(ByteView key) {
 
 RecordBytes encode_container(const ContainerRecord& record) {
   RecordBytes out;
+  const std::byte version = version_of(record);
   std::uint8_t flags = record.properties.checksums ? kFlagChecksums : 0;
-  if (record.has_rollbacks && record.has_snapshots) flags |= kFlagSnapshots;
-  out.push_back(record.has_rollbacks ? kVersionWithRollbacks : record.has_snapshots ? kVersionWithSnapshots : kVersion);
-  out.push_back(std::byte{flags});
+  if (record.has_snapshots) flags |= kFlagSnapshots;
+  if (record.has_rollbacks) flags |= kFlagRollbacks;
+  out.push_back(version);
+  out.push_back(std::byte{flags} & std::byte{known_flags(version)});
   append_le(out, record.tree.value());
+  if (version == kVersionPacked) out.push_back(static_cast<std::byte>(record.properties.compression));
   return out;
 }
 
 Result<ContainerRecord> decode_container(ByteView value) {
-  TRY(Decoder in, open_value(value, "a container's record", kVersionWithRollbacks));
+  TRY(Decoder in, open_value(value, "a container's record", kVersionPacked));
   ContainerRecord record;
-  record.has_rollbacks = value[0] == kVersionWithRollbacks;
   const auto flags = in.integer<std::uint8_t>();
-  in.require(flags <= (record.has_rollbacks ? kFlagChecksums | kFlagSnapshots : kFlagChecksums));
+  in.require(flags <= known_flags(value[0]));
+  record.has_rollbacks = value[0] == kVersionWithRollbacks || (flags & kFlagRollbacks) != 0;
   record.properties.checksums = (flags & kFlagChecksums) != 0;
   record.has_snapshots = value[0] == kVersionWithSnapshots || (flags & kFlagSnapshots) != 0;
   record.tree = store::TreeId(in.integer<std::uint32_t>());
+  if (value[0] == kVersionPacked) {
+    record.properties.compression = static_cast<Compression>(in.integer<std::uint8_t>());
+    in.require(record.properties.compression == Compression::kLz4 ||
+               record.properties.compression == Compression::kZstd);
+  }
   if (!in.finish("")) return damaged("a container's record", value);
   return record;
 }

@@ -40,6 +40,19 @@ inline Bytes pattern(std::uint64_t seed, std::size_t count) {
   return bytes;
 }
 
+/// Data of which some parts compress well, some a little and some not at all.
+inline Bytes mixture(std::uint64_t seed, std::size_t count) {
+  Bytes bytes = pattern(seed, count);
+  std::mt19937_64 random(seed + 1);
+  for (std::size_t at = 0; at < count;) {
+    const std::size_t end = std::min<std::size_t>(count, at + 1 + random() % 50'000);
+    const std::size_t period = random() % 3 == 0 ? 0 : 1 + random() % 100;
+    for (std::size_t i = at + period; period > 0 && i < end; ++i) bytes[i] = bytes[i - period];
+    at = end;
+  }
+  return bytes;
+}
+
 /// A fetch's payload in one piece.
 inline Bytes joined(const Fetched& fetched) {
   Bytes bytes;
@@ -75,7 +88,7 @@ class TestTarget {
     const auto formatted = block_on(store::Store::format(node, store::Devices::one(*device), format));
     ASSERT_TRUE(formatted) << formatted.error().to_string();
     open();
-    const auto created = block_on(objects->create_container(container, {}));
+    const auto created = block_on(objects->create_container(container, properties));
     ASSERT_TRUE(created) << created.error().to_string();
   }
   Result<> try_open() {
@@ -196,6 +209,7 @@ class TestTarget {
   store::FormatOptions format;
   store::OpenOptions open_options;
   ObjectStoreOptions options;
+  ContainerProperties properties;
   Uuid container;
   std::unique_ptr<store::Store> store;
   std::unique_ptr<media::BufferPool> buffers;

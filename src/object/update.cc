@@ -19,9 +19,30 @@ struct Piece {
   std::uint32_t value_offset = 0, value_bytes = 0;  ///< its encoded entry
   bool stored = false;                              ///< in extents, not inline
   bool direct = false;                              ///< stored, and written from where it lies in the payload
+  std::uint32_t packing = 0;                        ///< number of its packing, from 1 on; 0: stored as it is
   Extents extents;
 
   std::uint32_t blocks() const { return static_cast<std::uint32_t>(chunk_count(bytes)); }
+  std::size_t stored_bytes() const { return std::size_t{blocks()} * media::kBlockBytes; }
+  /// Stored, and as it is.
+  bool is_plain() const { return stored && packing == 0; }
+};
+
+/// The rest of the last block must not show what lay there.
+MutableBytes padded(const Piece& piece, MutableBytes blocks) {
+  std::memset(blocks.data() + piece.bytes, 0, blocks.size() - piece.bytes);
+  return blocks;
+}
+
+/// How a piece that became smaller is stored.
+struct Packing {
+  SmallVector<StoredUnit, 4> units;
+  Bytes inline_data;  ///< what goes into the entry, if all of it is short enough
+  std::uint32_t blocks() const {
+    std::uint32_t blocks = 0;
+    for (const StoredUnit& unit : units) blocks += unit.blocks();
+    return blocks;
+  }
 };
 
 /// What the attempt found out about an akey and its entry needs.
@@ -58,7 +79,7 @@ class Update {
       for (const store::Extent& extent : piece.extents) core_.store.cancel(extent);
   }
 
-  Result<> prepare(bool checksums);
+  Result<> prepare(ContainerProperties properties);
   Task<Result<>> write(Until until);
   Result<UpdateReply> attempt(store::View& view, store::Lsn& seen);
 
@@ -66,7 +87,10 @@ class Update {
   Result<> check_payload();
   Result<> verify_checksums(bool keep);
   void cut();
-  Result<> reserve(Piece& piece);
+  Result<> reserve(Piece& piece, std::uint32_t blocks);
+  Task<Result<>> pack_all(Until until);
+  Task<Result<>> pack(Piece& piece, media::Buffer& room);
+  Packing pack_units(const Piece& piece, MutableBytes room);
   void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
   Task<Result<>> write_copies(Until until);
   void encode(Piece& piece);
@@ -86,6 +110,8 @@ class Update {
   std::uint64_t payload_bytes_;
   SmallVector<Piece, 1> pieces_;
   Checksums checksums_;  // empty: not kept
+  Compression compression_ = Compression::kNone;
+  std::vector<Packing> packings_;
   ValueBytes values_;
   bool applied_ = false;
 };
@@ -98,9 +124,10 @@ Result<> Update::check_payload() {
   return {};
 }
 
-Result<> Update::prepare(bool checksums) {
+Result<> Update::prepare(ContainerProperties properties) {
+  compression_ = properties.compression;
   CHECK_OK(check_payload());
-  CHECK_OK(verify_checksums(checksums));
+  CHECK_OK(verify_checksums(properties.checksums));
   cut();
   return {};
 }
@@ -156,8 +183,8 @@ void Update::cut() {
   }
 }
 
-Result<> Update::reserve(Piece& piece) {
-  for (std::uint32_t missing = piece.blocks(); missing > 0;) {
+Result<> Update::reserve(Piece& piece, std::uint32_t blocks) {
+  for (std::uint32_t missing = blocks; missing > 0;) {
     const auto extent = core_.store.reserve(missing, store::SpaceClass::kForeground);
     if (!extent) {
       if (extent.error() == Code::kNoSpace)
@@ -179,7 +206,6 @@ void Update::add_writes(const Piece& piece, MutableBytes from, int registered_in
   // precedes the log record does (docs/formats/object.md, "Durability").
   const auto durability =
       core_.store.data_device().prefers_durable_writes() ? media::Durability::kDurable : media::Durability::kCached;
-  std::memset(from.data() + piece.bytes, 0, from.size() - piece.bytes);
   for (const store::Extent& extent : piece.extents) {
     const std::size_t bytes = std::size_t{extent.blocks} * media::kBlockBytes;
     group.write(extent.first, from.first(bytes), durability, registered_index);
@@ -188,16 +214,17 @@ void Update::add_writes(const Piece& piece, MutableBytes from, int registered_in
 }
 
 Task<Result<>> Update::write(Until until) {
+  if (compression_ != Compression::kNone) CO_CHECK_OK(co_await pack_all(until));
   IoGroup group(core_.store.data_device());
   bool copies = false;
   for (Piece& piece : pieces_) {
-    if (!piece.stored) continue;
-    CO_CHECK_OK(reserve(piece));
+    if (!piece.is_plain()) continue;
+    CO_CHECK_OK(reserve(piece, piece.blocks()));
     copies = copies || !piece.direct;
   }
   for (const Piece& piece : pieces_)
-    if (piece.direct)
-      add_writes(piece, {payload_.data() + piece.offset, std::size_t{piece.blocks()} * media::kBlockBytes},
+    if (piece.is_plain() && piece.direct)
+      add_writes(piece, padded(piece, {payload_.data() + piece.offset, piece.stored_bytes()}),
                  payload_.registered_index(), group);
   CO_CHECK_OK(co_await group.run());
   if (copies) CO_CHECK_OK(co_await write_copies(until));
@@ -210,24 +237,89 @@ Task<Result<>> Update::write_copies(Until until) {
   constexpr std::uint32_t kMost = 1u << 20;
   std::uint32_t wanted = 0;
   for (const Piece& piece : pieces_)
-    if (piece.stored && !piece.direct) wanted += piece.blocks() * media::kBlockBytes;
+    if (piece.is_plain() && !piece.direct) wanted += piece.blocks() * media::kBlockBytes;
   CO_TRY(const media::Buffer buffer, co_await core_.bounce.allocate(std::min(wanted, kMost), until));
   for (std::size_t next = 0; next < pieces_.size();) {
     IoGroup group(core_.store.data_device());
     MutableBytes room = buffer.span();
     for (; next < pieces_.size(); ++next) {
       const Piece& piece = pieces_[next];
-      if (!piece.stored || piece.direct) continue;
-      const std::size_t bytes = std::size_t{piece.blocks()} * media::kBlockBytes;
+      if (!piece.is_plain() || piece.direct) continue;
+      const std::size_t bytes = piece.stored_bytes();
       if (bytes > room.size()) break;
       std::memcpy(room.data(), payload_.data() + piece.offset, piece.bytes);
       core_.counters.copied_bytes += piece.bytes;
-      add_writes(piece, room.first(bytes), buffer.registered_index(), group);
+      add_writes(piece, padded(piece, room.first(bytes)), buffer.registered_index(), group);
       room = room.subspan(bytes);
     }
     CO_CHECK_OK(co_await group.run());
   }
   co_return Result<>();
+}
+
+/// Packs what would go to extents, piece by piece through one buffer, and writes it.
+Task<Result<>> Update::pack_all(Until until) {
+  std::size_t longest = 0;
+  for (const Piece& piece : pieces_)
+    if (piece.stored) longest = std::max(longest, piece.stored_bytes());
+  if (longest == 0) co_return Result<>();
+  CO_TRY(media::Buffer buffer, co_await core_.bounce.allocate(static_cast<std::uint32_t>(longest), until));
+  for (Piece& piece : pieces_)
+    if (piece.stored) CO_CHECK_OK(co_await pack(piece, buffer));
+  co_return Result<>();
+}
+
+/// Leaves a piece as it is where packing saves nothing.
+Task<Result<>> Update::pack(Piece& piece, media::Buffer& room) {
+  Packing packing = pack_units(piece, room.span());
+  // The units of a long piece took the time of many requests; now those have their turn.
+  if (piece.bytes > kUnitBytes) co_await core_.reactor.yield();
+  if (packing.units.empty()) co_return Result<>();
+  core_.counters.packed_bytes += piece.bytes;
+  for (const StoredUnit& unit : packing.units) core_.counters.packed_stored_bytes += unit.bytes;
+  const std::uint32_t blocks = packing.inline_data.empty() ? packing.blocks() : 0;
+  packings_.push_back(std::move(packing));
+  piece.packing = static_cast<std::uint32_t>(packings_.size());
+  if (blocks == 0) co_return Result<>();
+  CO_CHECK_OK(reserve(piece, blocks));
+  IoGroup group(core_.store.data_device());
+  add_writes(piece, room.span().first(std::size_t{blocks} * media::kBlockBytes), room.registered_index(), group);
+  co_return co_await group.run();
+}
+
+/// Packs a piece into `room`, each unit from the start of a block. No units: that saves nothing.
+Packing Update::pack_units(const Piece& piece, MutableBytes room) {
+  Packing packing;
+  const ByteView data(payload_.data() + piece.offset, piece.bytes);
+  std::size_t stored = 0, used = 0;
+  for (std::uint32_t index = 0; index < unit_count(piece.bytes); ++index) {
+    const ByteView plain = data.subspan(std::size_t{index} * kUnitBytes, unit_bytes(piece.bytes, index));
+    // Worth it where it saves a block, or makes the data fit the entry.
+    const std::size_t fewer = (chunk_count(plain.size()) - 1) * kChecksumChunkBytes;
+    const std::size_t most = std::max<std::size_t>(fewer, core_.options.inline_bytes);
+    std::size_t bytes =
+        core_.packer.compress(compression_, plain, std::min(most, plain.size() - 1), room.subspan(used));
+    if (bytes == 0) {
+      bytes = plain.size();
+      std::memcpy(room.data() + used, plain.data(), bytes);
+    }
+    const StoredUnit unit{static_cast<std::uint32_t>(bytes), crc32c(ByteView(room).subspan(used, bytes))};
+    packing.units.push_back(unit);
+    const std::size_t whole = std::size_t{unit.blocks()} * media::kBlockBytes;
+    std::memset(room.data() + used + bytes, 0, whole - bytes);
+    stored += bytes;
+    used += whole;
+  }
+  if (stored > std::min<std::size_t>(core_.options.inline_bytes, packed_inline_room(piece.bytes))) {
+    if (packing.blocks() >= piece.blocks()) packing.units.clear();
+    return packing;
+  }
+  const std::byte* at = room.data();
+  for (const StoredUnit& unit : packing.units) {
+    packing.inline_data.insert(packing.inline_data.end(), at, at + unit.bytes);
+    at += std::size_t{unit.blocks()} * media::kBlockBytes;
+  }
+  return packing;
 }
 
 void Update::encode(Piece& piece) {
@@ -239,7 +331,14 @@ void Update::encode(Piece& piece) {
   header.record_bytes = akey.record_bytes;
   if (!checksums_.empty()) header.checksums = checksums_.view().subspan(piece.checksum, chunk_count(piece.bytes));
   piece.value_offset = static_cast<std::uint32_t>(values_.size());
-  if (piece.stored) {
+  const Packing* packing = piece.packing == 0 ? nullptr : &packings_[piece.packing - 1];
+  if (packing != nullptr) {
+    header.compression = compression_;
+    header.units = packing->units.view();
+  }
+  if (packing != nullptr && !packing->inline_data.empty()) {
+    append_inline(header, packing->inline_data, values_);
+  } else if (piece.stored) {
     append_stored(header, piece.extents.view(), values_);
   } else {
     append_inline(header, {payload_.data() + piece.offset, piece.bytes}, values_);
@@ -360,7 +459,7 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
   // Again when it is applied, exactly; here before data is written that would have no place.
   if (container->account) CO_CHECK_OK(container->account->check_room(payload_bytes));
   Update operation(core, request, payload, payload_bytes);
-  CO_CHECK_OK(operation.prepare(container->properties.checksums));
+  CO_CHECK_OK(operation.prepare(container->properties));
   CO_CHECK_OK(co_await operation.write(until));
   ++core.counters.updates;
   co_return co_await core.store.run(

@@ -53,10 +53,63 @@ Task<> check_extent(store::Examination& examination, media::Buffer& buffer, cons
   check_chunks(entry, first_chunk, into.first(bytes), extent.first.value(), examination.maybe_newer(extent), outcome);
 }
 
+/// Reads a unit of packed data into `into`; false: it cannot be read, and `outcome` says so.
+Task<bool> read_unit(store::Examination& examination, media::Buffer& into, const Extents& blocks, std::uint64_t from,
+                     std::uint64_t to, ValueOutcome& outcome) {
+  std::size_t offset = 0;
+  for (const store::Extent& extent : blocks) {
+    const MutableBytes part = into.span().subspan(offset, std::size_t{extent.blocks} * media::kBlockBytes);
+    const auto read = co_await examination.data_device().read(extent.first, part, into.registered_index());
+    examination.progressed(part.size());
+    offset += part.size();
+    if (read) continue;
+    if (!outcome.flaw) outcome.bad_block = extent.first.value();
+    note_bad(outcome, from, to, read.error().message());
+    co_return false;
+  }
+  co_return true;
+}
+
+/// Compares packed data, as it is stored, with the checksums of its units. What they hold is not looked at: a reader
+/// compares that with the checksums of the chunks.
+Task<> check_units(store::Examination& examination, media::BufferPool& buffers, const Entry& entry,
+                   ValueOutcome& outcome) {
+  auto buffer = co_await buffers.allocate(kUnitBytes, Until::forever());
+  if (!buffer) co_return note_bad(outcome, 0, entry.bytes, buffer.error().to_string());
+  const Extents extents = entry.extents();
+  std::uint64_t block = 0, offset = 0;
+  for (std::uint32_t index = 0; index < unit_count(entry.bytes); ++index) {
+    const StoredUnit unit = entry.unit(index);
+    const std::uint64_t from = std::uint64_t{index} * kUnitBytes;
+    const std::uint64_t to = from + unit_bytes(entry.bytes, index);
+    const Extents blocks = entry.is_inline ? Extents() : blocks_of(extents.view(), block, block + unit.blocks());
+    const bool maybe_newer = std::ranges::any_of(
+        blocks, [&examination](const store::Extent& extent) { return examination.maybe_newer(extent); });
+    if (!co_await read_unit(examination, *buffer, blocks, from, to, outcome)) co_return;
+    const ByteView stored =
+        entry.is_inline ? entry.data.subspan(offset, unit.bytes) : ByteView(buffer->span()).first(unit.bytes);
+    if (crc32c(stored) == unit.checksum) {
+      outcome.verified_bytes += to - from;
+    } else if (maybe_newer) {
+      outcome.skipped_bytes += to - from;
+    } else {
+      if (!outcome.flaw && !blocks.empty()) outcome.bad_block = blocks[0].first.value();
+      note_bad(outcome, from, to,
+               fmt::format("bytes {} to {} of the value, which are packed, do not match their checksum", from, to - 1));
+    }
+    block += unit.blocks();
+    offset += unit.bytes;
+  }
+}
+
 }  // namespace
 
 Task<ValueOutcome> check_value(store::Examination& examination, media::BufferPool& buffers, const Entry& entry) {
   ValueOutcome outcome;
+  if (entry.is_packed) {
+    co_await check_units(examination, buffers, entry, outcome);
+    co_return outcome;
+  }
   if (entry.is_inline) {
     check_chunks(entry, 0, entry.data, std::nullopt, false, outcome);
     co_return outcome;

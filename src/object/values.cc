@@ -8,23 +8,43 @@ namespace cenote::object {
 namespace {
 
 constexpr std::byte kVersion{1};
+/// Of an entry with packed data.
+constexpr std::byte kVersionPacked{2};
 constexpr std::uint8_t kInlineFlag = 1;
 constexpr std::uint8_t kChecksumFlag = 2;
+constexpr std::size_t kStoredUnitBytes = 6;  // u16 bytes - 1, u32 checksum
+static_assert(kUnitBytes <= 1u << 16 && kUnitBytes % kChecksumChunkBytes == 0);
 
 static_assert(kMaxInlineBytes + 32 <= store::kMaxValueBytes);
 // The worst fragmented piece: every block an extent of its own. Extents ascend, so their distances add up to less than
 // the device; with 2^38 blocks (1 PiB) distance and length together take at most five bytes on average.
 static_assert(32 + 256 * 4 + 256 * 5 <= store::kMaxValueBytes);
 
+// Packing saves a block at least.
+static_assert(16 + 256 * 4 + kArrayWindowBytes / kUnitBytes * kStoredUnitBytes + 255 * 5 <= store::kMaxValueBytes);
+
 void append_byte(ValueBytes& out, std::uint32_t value) { out.push_back(static_cast<std::byte>(value)); }
 
-void append_header(ValueBytes& out, EntryType type) {
-  out.push_back(kVersion);
+void append_header(ValueBytes& out, EntryType type, std::byte version = kVersion) {
+  out.push_back(version);
   append_byte(out, static_cast<std::uint32_t>(type));
 }
 
+void append_units(const DataHeader& header, ValueBytes& out) {
+  ASSERT(header.units.size() == unit_count(header.bytes));
+  append_byte(out, static_cast<std::uint32_t>(header.compression));
+  std::size_t at = out.size();
+  out.resize(at + header.units.size() * kStoredUnitBytes);
+  for (std::size_t i = 0; i < header.units.size(); ++i, at += kStoredUnitBytes) {
+    const StoredUnit& unit = header.units[i];
+    ASSERT(unit.bytes > 0 && unit.bytes <= unit_bytes(header.bytes, static_cast<std::uint32_t>(i)));
+    store_le(out.data() + at, static_cast<std::uint16_t>(unit.bytes - 1));
+    store_le(out.data() + at + 2, unit.checksum);
+  }
+}
+
 void append_data_header(const DataHeader& header, std::uint8_t flags, ValueBytes& out) {
-  append_header(out, header.type);
+  append_header(out, header.type, header.units.empty() ? kVersion : kVersionPacked);
   if (!header.checksums.empty()) flags |= kChecksumFlag;
   append_byte(out, flags);
   if (header.type == EntryType::kSingle) {
@@ -37,6 +57,7 @@ void append_data_header(const DataHeader& header, std::uint8_t flags, ValueBytes
   const std::size_t at = out.size();
   out.resize(at + header.checksums.size() * sizeof(std::uint32_t));
   for (std::size_t i = 0; i < header.checksums.size(); ++i) store_le(out.data() + at + i * 4, header.checksums[i]);
+  if (!header.units.empty()) append_units(header, out);
 }
 
 // One pass that checks what `Entry::extents` will rely on.
@@ -54,10 +75,30 @@ bool take_extents(VarintReader& in, Entry& entry) {
     blocks += length;
   }
   entry.packed_extents = start.first(start.size() - in.rest().size());
-  return blocks == chunk_count(entry.bytes) && in.rest().empty();
+  return blocks == entry.blocks() && in.rest().empty();
 }
 
-bool take_data(VarintReader& in, Entry& entry) {
+bool take_units(VarintReader& in, Entry& entry) {
+  if (entry.bytes == 0) return false;
+  entry.is_packed = true;
+  entry.compression = static_cast<Compression>(in.byte());
+  if (entry.compression != Compression::kLz4 && entry.compression != Compression::kZstd) return false;
+  const std::uint32_t count = unit_count(entry.bytes);
+  entry.units = in.raw(count * kStoredUnitBytes);
+  if (in.bad()) return false;
+  for (std::uint32_t i = 0; i < count; ++i)
+    if (entry.unit(i).bytes > unit_bytes(entry.bytes, i)) return false;
+  return true;
+}
+
+std::uint64_t stored_bytes(const Entry& entry) {
+  if (!entry.is_packed) return entry.bytes;
+  std::uint64_t bytes = 0;
+  for (std::uint32_t i = 0; i < unit_count(entry.bytes); ++i) bytes += entry.unit(i).bytes;
+  return bytes;
+}
+
+bool take_data(VarintReader& in, Entry& entry, bool packed) {
   const std::uint32_t flags = in.byte();
   if (entry.type == EntryType::kSingle) {
     entry.bytes = in.bounded(kMaxSingleValueBytes);
@@ -75,12 +116,14 @@ bool take_data(VarintReader& in, Entry& entry) {
     if (entry.bytes == 0) return false;
     entry.checksums = in.raw(chunk_count(entry.bytes) * sizeof(std::uint32_t));
   }
+  if (packed && !take_units(in, entry)) return false;
   if (!entry.is_inline) return take_extents(in, entry);
-  entry.data = in.raw(entry.bytes);
+  entry.data = in.raw(stored_bytes(entry));
   return !in.bad() && in.rest().empty();
 }
 
-bool take_body(VarintReader& in, Entry& entry) {
+bool take_body(VarintReader& in, Entry& entry, bool packed) {
+  if (packed && !entry.holds_data()) return false;
   switch (entry.type) {
     case EntryType::kPunch:
       return in.rest().empty();
@@ -93,7 +136,7 @@ bool take_body(VarintReader& in, Entry& entry) {
       return !in.bad() && entry.records > 0 && in.rest().empty();
     case EntryType::kSingle:
     case EntryType::kExtent:
-      return take_data(in, entry);
+      return take_data(in, entry, packed);
   }
   return false;
 }
@@ -103,6 +146,25 @@ bool take_body(VarintReader& in, Entry& entry) {
 std::uint32_t Entry::checksum(std::uint64_t chunk) const {
   ASSERT((chunk + 1) * sizeof(std::uint32_t) <= checksums.size());
   return load_le<std::uint32_t>(checksums.data() + chunk * sizeof(std::uint32_t));
+}
+
+StoredUnit Entry::unit(std::uint32_t index) const {
+  ASSERT((index + std::size_t{1}) * kStoredUnitBytes <= units.size());
+  const std::byte* at = units.data() + index * kStoredUnitBytes;
+  return {load_le<std::uint16_t>(at) + 1u, load_le<std::uint32_t>(at + 2)};
+}
+
+std::uint64_t Entry::blocks_before(std::uint32_t end) const {
+  std::uint64_t blocks = 0;
+  for (std::uint32_t i = 0; i < end; ++i) blocks += unit(i).blocks();
+  return blocks;
+}
+
+std::size_t packed_inline_room(std::uint64_t bytes) {
+  constexpr std::size_t kHeader = 24;
+  const std::size_t rest = kHeader + chunk_count(bytes) * sizeof(std::uint32_t) + unit_count(bytes) * kStoredUnitBytes;
+  ASSERT(rest < store::kMaxValueBytes);
+  return store::kMaxValueBytes - rest;
 }
 
 Extents Entry::extents() const {
@@ -133,7 +195,7 @@ void append_hole(std::uint64_t records, ValueBytes& out) {
 }
 
 void append_inline(const DataHeader& header, ByteView data, ValueBytes& out) {
-  ASSERT(data.size() == header.bytes && data.size() <= kMaxInlineBytes);
+  ASSERT((data.size() == header.bytes || !header.units.empty()) && data.size() <= kMaxInlineBytes);
   append_data_header(header, kInlineFlag, out);
   out.append(data);
 }
@@ -150,16 +212,30 @@ void append_stored(const DataHeader& header, std::span<const store::Extent> exte
   }
 }
 
+Extents blocks_of(std::span<const store::Extent> extents, std::uint64_t first, std::uint64_t end) {
+  Extents out;
+  std::uint64_t at = 0;
+  for (const store::Extent& extent : extents) {
+    const std::uint64_t from = std::max(first, at);
+    const std::uint64_t to = std::min(end, at + extent.blocks);
+    if (from < to)
+      out.push_back({.first = media::BlockNo(extent.first.value() + (from - at)),
+                     .blocks = static_cast<std::uint32_t>(to - from)});
+    at += extent.blocks;
+  }
+  return out;
+}
+
 Result<Entry> decode_entry(ByteView value) {
   if (value.size() < 2) return failf(Code::kCorrupt, "a value of a container's tree is too short: {}", to_hex(value));
-  if (value[0] > kVersion)
+  if (value[0] > kVersionPacked)
     return failf(Code::kNewerFormat,
                  "a value of a container's tree has version {}, this build knows {}: use a newer Cenote",
-                 static_cast<unsigned>(value[0]), static_cast<unsigned>(kVersion));
+                 static_cast<unsigned>(value[0]), static_cast<unsigned>(kVersionPacked));
   Entry entry;
   entry.type = static_cast<EntryType>(value[1]);
   VarintReader in(value.subspan(2));
-  if (value[0] != kVersion || !take_body(in, entry))
+  if (value[0] == std::byte{0} || !take_body(in, entry, value[0] == kVersionPacked))
     return failf(Code::kCorrupt, "a value of a container's tree does not decode: {}",
                  to_hex(value.first(value.size() < 64 ? value.size() : 64)));
   return entry;

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Files go in and come back as they were."""
 
+import json
 import os
 import random
 import stat
 import unittest
+import urllib.request
 
 from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest, describe_tree
 
@@ -222,6 +224,32 @@ class Files(SystemTest):
         self.succeeds(self.engine, "container", "set-prop", "pool/small", "quota=none")
         self.succeeds(self.engine, "fs", "cp", self.path("part"), "pool/small:/again")
         self.fails(self.engine, USAGE, "container", "set-prop", "pool/small", "quota=lots", says=["lots"])
+
+    def test_a_compressed_container_takes_less_and_gives_back_the_same(self):
+        os.makedirs(self.path("logs"))
+        for number in range(6):
+            with open(self.path(f"logs/log-{number}"), "w", encoding="utf-8") as file:
+                for line in range(30_000):
+                    file.write(f"{number} {line * 7919 % 100_003}: nothing of interest has happened\n")
+        with open(self.path("logs/noise"), "wb") as file:
+            file.write(os.urandom(1 << 20))
+        def free():
+            with urllib.request.urlopen(f"http://{self.engine.control}/v1/system", timeout=20) as answer:
+                return sum(target["free_bytes"] for target in json.load(answer)["targets"])
+
+        before = free()
+        self.succeeds(self.engine, "container", "create", "pool/logs", "--type", "posix",
+                      "--property", "compression=zstd")
+        self.succeeds(self.engine, "fs", "cp", "-r", self.path("logs"), "pool/logs:/logs")
+        used = self.json_of(self.engine, "container", "query", "pool/logs")["used_bytes"]
+        self.assertGreater(used, 8 << 20)
+        self.assertLess(before - free(), used // 2)
+        self.engine.kill()
+        self.engine.start()
+        self.succeeds(self.engine, "fs", "cp", "-r", "pool/logs:/logs", self.path("back"))
+        self.assertEqual(describe_tree(self.path("back")), describe_tree(self.path("logs")))
+        self.fails(self.engine, USAGE, "container", "create", "pool/x", "--property", "compression=best", says=["zstd"])
+        self.fails(self.engine, USAGE, "container", "set-prop", "pool/logs", "compression=lz4", says=["creation"])
 
     def test_what_users_get_wrong(self):
         self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/dir")

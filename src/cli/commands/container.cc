@@ -141,6 +141,7 @@ void add_container(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(*container, "create", "Create a container",
                             "  cenote container create scratch/things\n"
                             "  cenote container create scratch/home --type posix\n"
+                            "  cenote container create scratch/logs --property compression=zstd\n"
                             "  cenote container create scratch/raw --property checksum=off\n"
                             "  cenote container create scratch/small --property quota=10GiB");
   add_name(verb);
@@ -148,8 +149,8 @@ void add_container(CLI::App& app, Context& context) {
                    "'posix' for files, 'kv' for keys and values; left out: for keys, values and objects")
       ->check(CLI::IsMember({"posix", "kv"}));
   verb->add_option("--property", arguments->properties,
-                   "checksum=off (cannot be changed later), quota=SIZE, quota-soft=SIZE, or user.NAME=VALUE; may be "
-                   "repeated");
+                   "compression=lz4 or compression=zstd, checksum=off (these cannot be changed later), quota=SIZE, "
+                   "quota-soft=SIZE, or user.NAME=VALUE; may be repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
   });

@@ -7,6 +7,7 @@
 
 #include "cenote/base/epoch.h"
 #include "cenote/base/uuid.h"
+#include "cenote/object/compression.h"
 #include "cenote/protocol/object_id.h"
 #include "cenote/store/examine.h"
 
@@ -26,6 +27,7 @@ struct EntryDescription {
   bool holds_data = false;
   bool is_inline = false;
   bool checksummed = false;
+  Compression compression = Compression::kNone;  ///< of data that became smaller by it
   std::vector<store::Extent> extents;
 };
 /// kCorrupt or kNewerFormat: these bytes are no entry of a container, or the value does not fit its key.

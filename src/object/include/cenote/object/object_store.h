@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cenote/media/buffer_pool.h"
+#include "cenote/object/compression.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/store/store.h"
@@ -27,8 +28,10 @@ struct ObjectStoreOptions {
   Duration max_clock_offset = std::chrono::seconds(1);
 };
 
+/// How the data of a container is stored; fixed at its creation.
 struct ContainerProperties {
   bool checksums = true;
+  Compression compression = Compression::kNone;
 };
 
 /// Snapshots that one container can have at a time.
@@ -43,6 +46,8 @@ struct ObjectStoreCounters {
   std::uint64_t updates = 0, fetches = 0, punches = 0;
   std::uint64_t repeated = 0;             ///< retries answered with the kept result
   std::uint64_t copied_bytes = 0;         ///< payload copied because it could not be written from where it lay
+  std::uint64_t packed_bytes = 0;         ///< of data that was stored packed ...
+  std::uint64_t packed_stored_bytes = 0;  ///< ... and what it took
   std::uint64_t merged_entries = 0;       ///< removed by aggregation
   std::uint64_t reclaimed_blocks = 0;     ///< given back by aggregation and destroyed containers
   std::uint64_t background_failures = 0;  ///< slices that ended in an error; they are tried again
