@@ -249,7 +249,7 @@ class Files(SystemTest):
         self.succeeds(self.engine, "fs", "cp", "-r", "pool/logs:/logs", self.path("back"))
         self.assertEqual(describe_tree(self.path("back")), describe_tree(self.path("logs")))
         self.fails(self.engine, USAGE, "container", "create", "pool/x", "--property", "compression=best", says=["zstd"])
-        self.fails(self.engine, USAGE, "container", "set-prop", "pool/logs", "compression=lz4", says=["creation"])
+        self.fails(self.engine, USAGE, "container", "set-prop", "pool/logs", "compression=lz4", says=["fixed"])
 
     def test_what_users_get_wrong(self):
         self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/dir")
