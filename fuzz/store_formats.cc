@@ -84,9 +84,9 @@ void check_frame(ByteView input) {
   if (!header) return;
   Bytes frame = to_bytes(input);
   frame.resize(frame_bytes(header->payload_bytes));
-  FrameHeader sealed = *header;
-  sealed.crc = seal_frame(*header, frame);
-  ASSERT(read_frame_header(frame) == sealed && verify_frame(sealed, frame));
+  FrameHeader stamped = *header;
+  stamped.crc = stamp_frame(*header, frame);
+  ASSERT(read_frame_header(frame) == stamped && verify_frame(stamped, frame));
   const ByteView payload = ByteView(frame).subspan(kFrameHeaderBytes, header->payload_bytes);
   RecordReader records(payload, header->position);
   for (ByteView record; records.next(record);) check_batch(record);

@@ -117,12 +117,12 @@ class Image {
                           MutableBytes(bytes).subspan(i * media::kBlockBytes, media::kBlockBytes));
     return bytes;
   }
-  /// Writes `bytes` there. `seal`: with its checksum, and those above it, made right.
-  void write(const Unit& unit, Bytes bytes, bool seal) {
+  /// Writes `bytes` there. `stamp`: with its checksum, and those above it, made right.
+  void write(const Unit& unit, Bytes bytes, bool stamp) {
     const std::uint32_t before = checksum_of(unit, read(unit));
-    if (seal) seal_unit(unit, bytes);
+    if (stamp) stamp_unit(unit, bytes);
     put(unit, bytes);
-    if (seal && unit.kind != Unit::Kind::kSuperblock) replace_checksum(before, checksum_of(unit, bytes));
+    if (stamp && unit.kind != Unit::Kind::kSuperblock) replace_checksum(before, checksum_of(unit, bytes));
   }
 
  private:
@@ -134,7 +134,7 @@ class Image {
   static std::uint32_t checksum_of(const Unit& unit, ByteView bytes) {
     return unit.kind == Unit::Kind::kPage ? load_le<std::uint32_t>(bytes.data()) : crc32c(bytes);
   }
-  static void seal_unit(const Unit& unit, Bytes& bytes) {
+  static void stamp_unit(const Unit& unit, Bytes& bytes) {
     const std::size_t at = unit.kind == Unit::Kind::kPage ? 0 : 8;
     if (unit.kind == Unit::Kind::kChunk) return;  // its checksum stands elsewhere
     store_le<std::uint32_t>(bytes.data() + at, 0);
@@ -152,7 +152,7 @@ class Image {
       if (found.empty()) continue;
       const std::uint32_t own = checksum_of(unit, bytes);
       store_le(&*found.begin(), after);
-      seal_unit(unit, bytes);
+      stamp_unit(unit, bytes);
       put(unit, bytes);
       if (unit.kind == Unit::Kind::kChunk) replace_checksum(own, checksum_of(unit, bytes), depth + 1);
     }
@@ -201,7 +201,7 @@ void edit(Image& image, fuzz::Input& input) {
   const std::vector<Unit>& units = image.units();
   const Unit unit = units[number(input, 2) % units.size()];
   const std::uint32_t how = input.byte();
-  const bool seal = (how & 1) != 0;
+  const bool stamp = (how & 1) != 0;
   Bytes bytes = image.read(unit);
   const std::size_t at = number(input, 2) % (bytes.size() - 8);
   switch (how >> 1 & 3) {
@@ -223,7 +223,7 @@ void edit(Image& image, fuzz::Input& input) {
       break;
     }
   }
-  image.write(unit, std::move(bytes), seal);
+  image.write(unit, std::move(bytes), stamp);
 }
 
 /// Everything a reader may meet.

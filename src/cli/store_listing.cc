@@ -135,7 +135,7 @@ Task<Result<>> measure_space(store::Examination& examination, std::vector<store:
 Task<Result<store::LogListing>> read_log(UringReactor& reactor, InspectedPath::Member member,
                                          store::LogListingOptions options) {
   CO_TRY(auto devices, co_await InspectedDevices::open(reactor, member));
-  auto listing = co_await store::list_log(devices.roles(), std::move(options));
+  auto listing = co_await store::list_log(reactor, devices.roles(), std::move(options));
   co_await devices.close();
   co_return listing;
 }
