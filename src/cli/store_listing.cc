@@ -21,6 +21,7 @@ Task<Result<>> examine(UringReactor& reactor, StoreListing* listing, Use use) {
   store::ExamineOptions options;
   options.system = listing->member.system;
   options.target = listing->member.target;
+  options.key = listing->member.key;
   options.cache_bytes = listing->cache_bytes;
   options.found = [listing](store::Finding finding) {
     if (finding.severity == store::Severity::kDamage) ++listing->damages;
@@ -261,6 +262,7 @@ Result<Json> list_log_groups(StoreListing& store, const LogGroupsListing& listin
   std::vector<std::string> lines;
   store::LogListingOptions options;
   options.limit = listing.limit;
+  options.key = store.member.key;
   if (listing.operations) {
     options.operation = [&](const store::LogOperation& operation) {
       operations.push_back(operation_json(operation));
