@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cenote/base/assert.h"
@@ -70,11 +71,19 @@ void put(Bench& bench, Store& store, TreeId tree, std::uint64_t number) {
   ASSERT(bench.block_on(store.commit(std::move(batch))));
 }
 
+/// The key of a sealed image; none of a plain one.
+std::optional<SecretKey> key_if(bool sealed) {
+  if (!sealed) return std::nullopt;
+  return SecretKey(std::array<std::byte, SecretKey::kBytes>{std::byte{9}});
+}
+
 /// Two trees, one dropped, extents, a checkpoint, and records in the log after it.
-std::unique_ptr<media::SimMedium> make_image() {
+std::unique_ptr<media::SimMedium> make_image(bool sealed) {
   Bench bench(std::make_unique<media::SimMedium>(std::uint64_t{kMediumGroups} * kGroupBlocks));
-  ASSERT(bench.block_on(Store::format(bench.node, bench.devices(), {.log_bytes = kMinLogBytes})));
-  auto store = bench.block_on(Store::open(bench.node, bench.devices(), {.cache_bytes = kMinCacheBytes}));
+  ASSERT(
+      bench.block_on(Store::format(bench.node, bench.devices(), {.log_bytes = kMinLogBytes, .key = key_if(sealed)})));
+  const OpenOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto store = bench.block_on(Store::open(bench.node, bench.devices(), options));
   ASSERT(store);
   std::vector<TreeId> trees;
   for (const char* name : {"first", "second", "dropped"}) {
@@ -248,9 +257,10 @@ Result<> scan(Bench& bench, Store& store, const char* name) {
   return {};
 }
 
-void use_store(const media::SimMedium& image) {
+void use_store(const media::SimMedium& image, bool sealed) {
   Bench bench(image.clone());
-  auto store = bench.block_on(Store::open(bench.node, bench.devices(), {.cache_bytes = kMinCacheBytes}));
+  const OpenOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto store = bench.block_on(Store::open(bench.node, bench.devices(), options));
   if (!store) return;
   for (const char* name : {"first", "second"}) static_cast<void>(scan(bench, **store, name));
   static_cast<void>(bench.block_on(check_store(**store, std::nullopt)));
@@ -279,10 +289,10 @@ Task<> walk(Examination& examination) {
   co_await examination.check_rest();
 }
 
-void examine(const media::SimMedium& image) {
+void examine(const media::SimMedium& image, bool sealed) {
   Bench bench(image.clone());
-  auto examination =
-      bench.block_on(Examination::open(bench.node, bench.devices(), {.target = {}, .cache_bytes = kMinCacheBytes}));
+  const ExamineOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto examination = bench.block_on(Examination::open(bench.node, bench.devices(), options));
   if (!examination) return;
   bench.block_on(walk(**examination));
   static_cast<void>((*examination)->settle_space(false));
@@ -292,12 +302,14 @@ void examine(const media::SimMedium& image) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::unique_ptr<media::SimMedium> whole = make_image();
+  static const std::array<std::unique_ptr<media::SimMedium>, 2> whole = {make_image(false), make_image(true)};
   fuzz::Input input(data, size);
-  Image image(whole->clone());
+  // An edit takes all sorts of lengths, so half of the inputs meet a sealed store.
+  const bool sealed = size % 2 == 1;
+  Image image(whole[sealed ? 1 : 0]->clone());
   for (unsigned i = 0; i < kEditsMax && !input.empty(); ++i) edit(image, input);
   const auto medium = image.take();
-  use_store(*medium);
-  examine(*medium);
+  use_store(*medium, sealed);
+  examine(*medium, sealed);
   return 0;
 }
