@@ -78,15 +78,33 @@ void check_batch(ByteView input) {
   ASSERT(reader.bad() == (encoded.size() < input.size()));
 }
 
+// A frame of these records, sealed, opens to them; whatever else is sealed is refused.
+void check_sealing(const FrameHeader& header, ByteView frame) {
+  const SecretKey key{std::array<std::byte, SecretKey::kBytes>{}};
+  auto sealer = Sealer::create(key, [](MutableBytes into) { std::ranges::fill(into, std::byte{1}); });
+  ASSERT(sealer);
+  Bytes records;
+  if (header.sealed) ASSERT(!open_frame(header, frame, *sealer, records));
+  if (header.payload_bytes <= kEnvelopeBytes) return;
+  FrameHeader sealed = header;
+  sealed.sealed = true;
+  Bytes image = to_bytes(frame);
+  ASSERT(seal_frame(sealed, image, *sealer));
+  const auto read = read_frame_header(image);
+  ASSERT(read && verify_frame(*read, image) && open_frame(*read, image, *sealer, records));
+  ASSERT(equal(records, frame.subspan(kFrameHeaderBytes, header.payload_bytes - kEnvelopeBytes)));
+}
+
 void check_frame(ByteView input) {
   if (input.size() < kFrameHeaderBytes) return;
   const auto header = read_frame_header(input);
   if (!header) return;
   Bytes frame = to_bytes(input);
   frame.resize(frame_bytes(header->payload_bytes));
-  FrameHeader sealed = *header;
-  sealed.crc = seal_frame(*header, frame);
-  ASSERT(read_frame_header(frame) == sealed && verify_frame(sealed, frame));
+  FrameHeader stamped = *header;
+  stamped.crc = stamp_frame(*header, frame);
+  ASSERT(read_frame_header(frame) == stamped && verify_frame(stamped, frame));
+  check_sealing(stamped, frame);
   const ByteView payload = ByteView(frame).subspan(kFrameHeaderBytes, header->payload_bytes);
   RecordReader records(payload, header->position);
   for (ByteView record; records.next(record);) check_batch(record);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cenote/base/assert.h"
@@ -70,11 +71,19 @@ void put(Bench& bench, Store& store, TreeId tree, std::uint64_t number) {
   ASSERT(bench.block_on(store.commit(std::move(batch))));
 }
 
+/// The key of a sealed image; none of a plain one.
+std::optional<SecretKey> key_if(bool sealed) {
+  if (!sealed) return std::nullopt;
+  return SecretKey(std::array<std::byte, SecretKey::kBytes>{std::byte{9}});
+}
+
 /// Two trees, one dropped, extents, a checkpoint, and records in the log after it.
-std::unique_ptr<media::SimMedium> make_image() {
+std::unique_ptr<media::SimMedium> make_image(bool sealed) {
   Bench bench(std::make_unique<media::SimMedium>(std::uint64_t{kMediumGroups} * kGroupBlocks));
-  ASSERT(bench.block_on(Store::format(bench.node, bench.devices(), {.log_bytes = kMinLogBytes})));
-  auto store = bench.block_on(Store::open(bench.node, bench.devices(), {.cache_bytes = kMinCacheBytes}));
+  ASSERT(
+      bench.block_on(Store::format(bench.node, bench.devices(), {.log_bytes = kMinLogBytes, .key = key_if(sealed)})));
+  const OpenOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto store = bench.block_on(Store::open(bench.node, bench.devices(), options));
   ASSERT(store);
   std::vector<TreeId> trees;
   for (const char* name : {"first", "second", "dropped"}) {
@@ -117,12 +126,12 @@ class Image {
                           MutableBytes(bytes).subspan(i * media::kBlockBytes, media::kBlockBytes));
     return bytes;
   }
-  /// Writes `bytes` there. `seal`: with its checksum, and those above it, made right.
-  void write(const Unit& unit, Bytes bytes, bool seal) {
+  /// Writes `bytes` there. `stamp`: with its checksum, and those above it, made right.
+  void write(const Unit& unit, Bytes bytes, bool stamp) {
     const std::uint32_t before = checksum_of(unit, read(unit));
-    if (seal) seal_unit(unit, bytes);
+    if (stamp) stamp_unit(unit, bytes);
     put(unit, bytes);
-    if (seal && unit.kind != Unit::Kind::kSuperblock) replace_checksum(before, checksum_of(unit, bytes));
+    if (stamp && unit.kind != Unit::Kind::kSuperblock) replace_checksum(before, checksum_of(unit, bytes));
   }
 
  private:
@@ -134,7 +143,7 @@ class Image {
   static std::uint32_t checksum_of(const Unit& unit, ByteView bytes) {
     return unit.kind == Unit::Kind::kPage ? load_le<std::uint32_t>(bytes.data()) : crc32c(bytes);
   }
-  static void seal_unit(const Unit& unit, Bytes& bytes) {
+  static void stamp_unit(const Unit& unit, Bytes& bytes) {
     const std::size_t at = unit.kind == Unit::Kind::kPage ? 0 : 8;
     if (unit.kind == Unit::Kind::kChunk) return;  // its checksum stands elsewhere
     store_le<std::uint32_t>(bytes.data() + at, 0);
@@ -152,7 +161,7 @@ class Image {
       if (found.empty()) continue;
       const std::uint32_t own = checksum_of(unit, bytes);
       store_le(&*found.begin(), after);
-      seal_unit(unit, bytes);
+      stamp_unit(unit, bytes);
       put(unit, bytes);
       if (unit.kind == Unit::Kind::kChunk) replace_checksum(own, checksum_of(unit, bytes), depth + 1);
     }
@@ -201,7 +210,7 @@ void edit(Image& image, fuzz::Input& input) {
   const std::vector<Unit>& units = image.units();
   const Unit unit = units[number(input, 2) % units.size()];
   const std::uint32_t how = input.byte();
-  const bool seal = (how & 1) != 0;
+  const bool stamp = (how & 1) != 0;
   Bytes bytes = image.read(unit);
   const std::size_t at = number(input, 2) % (bytes.size() - 8);
   switch (how >> 1 & 3) {
@@ -223,7 +232,7 @@ void edit(Image& image, fuzz::Input& input) {
       break;
     }
   }
-  image.write(unit, std::move(bytes), seal);
+  image.write(unit, std::move(bytes), stamp);
 }
 
 /// Everything a reader may meet.
@@ -248,9 +257,10 @@ Result<> scan(Bench& bench, Store& store, const char* name) {
   return {};
 }
 
-void use_store(const media::SimMedium& image) {
+void use_store(const media::SimMedium& image, bool sealed) {
   Bench bench(image.clone());
-  auto store = bench.block_on(Store::open(bench.node, bench.devices(), {.cache_bytes = kMinCacheBytes}));
+  const OpenOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto store = bench.block_on(Store::open(bench.node, bench.devices(), options));
   if (!store) return;
   for (const char* name : {"first", "second"}) static_cast<void>(scan(bench, **store, name));
   static_cast<void>(bench.block_on(check_store(**store, std::nullopt)));
@@ -279,10 +289,10 @@ Task<> walk(Examination& examination) {
   co_await examination.check_rest();
 }
 
-void examine(const media::SimMedium& image) {
+void examine(const media::SimMedium& image, bool sealed) {
   Bench bench(image.clone());
-  auto examination =
-      bench.block_on(Examination::open(bench.node, bench.devices(), {.target = {}, .cache_bytes = kMinCacheBytes}));
+  const ExamineOptions options{.cache_bytes = kMinCacheBytes, .key = key_if(sealed)};
+  auto examination = bench.block_on(Examination::open(bench.node, bench.devices(), options));
   if (!examination) return;
   bench.block_on(walk(**examination));
   static_cast<void>((*examination)->settle_space(false));
@@ -292,12 +302,14 @@ void examine(const media::SimMedium& image) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const std::unique_ptr<media::SimMedium> whole = make_image();
+  static const std::array<std::unique_ptr<media::SimMedium>, 2> whole = {make_image(false), make_image(true)};
   fuzz::Input input(data, size);
-  Image image(whole->clone());
+  // An edit takes all sorts of lengths, so half of the inputs meet a sealed store.
+  const bool sealed = size % 2 == 1;
+  Image image(whole[sealed ? 1 : 0]->clone());
   for (unsigned i = 0; i < kEditsMax && !input.empty(); ++i) edit(image, input);
   const auto medium = image.take();
-  use_store(*medium);
-  examine(*medium);
+  use_store(*medium, sealed);
+  examine(*medium, sealed);
   return 0;
 }

@@ -84,6 +84,11 @@ engine::SimEngineOptions shape_engine(std::uint64_t seed) {
   options.device.flush_latency = std::chrono::microseconds(10 + random.below(3000));
   options.device.latency_jitter = static_cast<double>(random.below(4));
   options.own_devices = random.chance(1, 3);
+  if (random.chance(1, 4)) {
+    std::array<std::byte, SecretKey::kBytes> key;
+    key.fill(static_cast<std::byte>(random.below(256)));
+    options.core.encryption_key = SecretKey(key);
+  }
   return options;
 }
 

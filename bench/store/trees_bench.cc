@@ -163,7 +163,7 @@ void verify_page(benchmark::State& state) {
   bench.fill(100'000);
   Lsn seen{};
   Frame& frame = *(*bench.trees.seek(kTree, {}, seen))->leaf;
-  Page(frame.data).seal();
+  Page(frame.data).stamp();
   for (auto _ : state) {
     const Result<> valid = verify({frame.data, kPageBytes}, frame.id);
     ASSERT(valid);

@@ -39,6 +39,8 @@ constexpr std::array kCodeNames = {
     CodeName{Code::kNewerFormat, "newer_format"},
     CodeName{Code::kForeign, "foreign"},
     CodeName{Code::kLocked, "locked"},
+    CodeName{Code::kKeyNeeded, "key_needed"},
+    CodeName{Code::kWrongKey, "wrong_key"},
     CodeName{Code::kEpochTooOld, "epoch_too_old"},
     CodeName{Code::kConditionFailed, "condition_failed"},
     CodeName{Code::kChecksumMismatch, "checksum_mismatch"},

@@ -48,6 +48,8 @@ ExitCode exit_code(Code code) {
       return ExitCode::kCorrupt;
 
     case Code::kPermissionDenied:
+    case Code::kKeyNeeded:
+    case Code::kWrongKey:
     case Code::kReadOnly:
       return ExitCode::kPermission;
 

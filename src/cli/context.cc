@@ -69,6 +69,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_bench(app, context);
   add_doctor(app, context);
   add_debug(app, context);
+  add_rekey(app, context);
   add_config(app, context);
   add_completion(app, context);
   // Global flags are understood after the verb, too.

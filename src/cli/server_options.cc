@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "cenote/base/format.h"
+#include "encryption_key.h"
 
 namespace cenote::cli {
 namespace {
@@ -60,6 +61,8 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   TRY(options.stop_grace, settings.duration("server.stop-grace"));
   auto checked = engine::with_defaults(options, std::thread::hardware_concurrency());
   if (!checked) return fail(in_terms_of_settings(settings, checked.error()));
+  // Last, since it may run a command.
+  TRY(options.encryption_key, encryption_key(settings));
   return options;
 }
 

@@ -8,6 +8,7 @@ namespace cenote::cli {
 
 /// The engine's options from the settings of section [server], checked. Errors name the setting and where it comes
 /// from.
+/// Reads the key of encrypted stores, or runs the command that prints it.
 Result<engine::EngineOptions> engine_options(const Settings& settings);
 
 /// Where the logs of a server go.

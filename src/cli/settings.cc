@@ -34,6 +34,11 @@ const std::vector<SettingSpec>& setting_specs() {
        "block devices or files for the logs of the targets, one each, at creation; none: within the targets"},
       {"server.data-devices", "CENOTE_DATA_DEVICES", "",
        "block devices or files for the data of the targets, one each, at creation; none: within the targets"},
+      {"server.encryption-key-file", "CENOTE_ENCRYPTION_KEY_FILE", "",
+       "file with the key that stores are encrypted under: 32 bytes or 64 hexadecimal digits, readable by its owner "
+       "only"},
+      {"server.encryption-key-command", "CENOTE_ENCRYPTION_KEY_COMMAND", "",
+       "shell command that prints that key instead, within 30 seconds"},
       {"server.pin-cpus", "CENOTE_PIN_CPUS", "false", "pin each reactor to a core"},
       {"server.insecure", "CENOTE_INSECURE", "false",
        "allow listening beyond this machine although there is no authentication"},

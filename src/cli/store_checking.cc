@@ -139,6 +139,7 @@ Result<StoreVerdict> check_one_store(const InspectedPath::Member& member, const 
   object::TargetCheckOptions options;
   options.system = member.system;
   options.target = member.target;
+  options.key = member.key;
   options.cache_bytes = checking.cache_bytes;
   options.data = checking.data;
   options.found = [&findings](const object::TargetFinding& found) { findings.add(found); };

@@ -31,6 +31,7 @@ Task<Result<>> look_inside(Reactor& reactor, store::Devices devices, StoreInspec
   options.target = member.target;
   options.cache_bytes = cache_bytes;
   options.read_only = true;
+  options.key = member.key;
   CO_TRY(const auto opened, co_await store::Store::open(reactor, devices, options));
   inspection.status = opened->status();
   inspection.trees = store::list_trees(*opened);
@@ -86,20 +87,22 @@ std::string tree_names(const StoreInspection& inspection) {
 
 }  // namespace
 
-Result<InspectedPath> InspectedPath::open(const std::string& path) {
+Result<InspectedPath> InspectedPath::open(const std::string& path, const std::optional<SecretKey>& key,
+                                          Purpose purpose) {
   InspectedPath inspected;
   std::error_code ignored;
   if (!stdfs::exists(path, ignored)) return failf(Code::kNotFound, "'{}' does not exist", path);
   if (!stdfs::is_directory(path, ignored)) {
-    inspected.members_.push_back({path, path, {}, {}});
+    inspected.members_.push_back({.name = path, .path = path, .system = {}, .target = {}, .key = key});
     return inspected;
   }
-  CHECK_OK(inspected.lock(path));
+  CHECK_OK(inspected.lock(path, purpose));
   TRY(const engine::Identity identity, engine::DataDirectory::read_identity(path));
   const auto full = [&](const std::string& part) { return (stdfs::path(path) / part).string(); };
   const auto add = [&](std::string name, const engine::StoreIdentity& store) {
     inspected.members_.push_back({std::move(name), full(store.path), identity.system, store.id,
-                                  store.wal ? full(store.wal->path) : "", store.data ? full(store.data->path) : ""});
+                                  store.wal ? full(store.wal->path) : "", store.data ? full(store.data->path) : "",
+                                  key});
   };
   add("coordinator", identity.coordinator);
   for (std::size_t index = 0; index < identity.targets.size(); ++index) {
@@ -108,19 +111,19 @@ Result<InspectedPath> InspectedPath::open(const std::string& path) {
   return inspected;
 }
 
-Result<> InspectedPath::lock(const std::string& directory) {
+Result<> InspectedPath::lock(const std::string& directory, Purpose purpose) {
   lock_ = ::open((directory + "/lock").c_str(), O_RDONLY | O_CLOEXEC);
   // A directory that no engine ever locked is none of an engine; the identity will say so.
   if (lock_ < 0) return {};
   // A server that was killed lets go only when the kernel has ended what was under way.
   for (int i = 0; i < kLockTries; ++i) {
-    if (::flock(lock_, LOCK_SH | LOCK_NB) == 0) return {};
+    if (::flock(lock_, (purpose == Purpose::kLook ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return {};
     std::this_thread::sleep_for(kLockPause);
   }
   std::string owner;
   std::getline(std::ifstream(directory + "/lock"), owner);
   return failf(Code::kLocked,
-               "data directory '{}' is in use by process {}: stop that server first, stores are inspected offline",
+               "data directory '{}' is in use by process {}: stop it first, this works on stores that nobody has open",
                directory, owner.empty() ? "(unknown)" : owner);
 }
 
@@ -167,6 +170,10 @@ std::string to_text(const StoreInspection& inspection) {
   if (const auto* newest = newest_superblock(inspection)) {
     text +=
         fmt::format("  system        {}\n  target        {}\n", newest->system.to_string(), newest->target.to_string());
+    if (newest->key) {
+      text += fmt::format("  encrypted     under the key with fingerprint {}{}\n", to_hex(*newest->key),
+                          newest->mixed ? ", but for what was written before that" : "");
+    }
     text += fmt::format("  log           {} at block {}, replayed from position {}", human_bytes(newest->log_bytes),
                         newest->log_first_block, newest->replay_position);
   }
@@ -191,7 +198,11 @@ namespace {
 
 Json superblock_json(const store::SuperblockReport& report) {
   if (report.flaw) return {{"flaw", report.flaw->message()}, {"code", std::string(code_name(report.flaw->code()))}};
+  const Json key = report.key ? Json(to_hex(*report.key)) : Json();
   return {{"sequence", report.sequence},
+          {"encrypted", report.key.has_value()},
+          {"key_fingerprint", key},
+          {"mixed", report.mixed},
           {"checkpoint", report.checkpoint.value()},
           {"system", report.system.to_string()},
           {"target", report.target.to_string()},

@@ -30,7 +30,10 @@ struct StoreInspection {
 /// one file or device. kLocked while a server has it, kNotFound, kInvalidArgument.
 class InspectedPath {
  public:
-  static Result<InspectedPath> open(const std::string& path);
+  enum class Purpose : std::uint8_t { kLook, kChange };
+  /// Several may look at a data directory at the same time; who changes its stores has it alone.
+  static Result<InspectedPath> open(const std::string& path, const std::optional<SecretKey>& key,
+                                    Purpose purpose = Purpose::kLook);
   InspectedPath(InspectedPath&& other) noexcept;
   InspectedPath& operator=(InspectedPath&&) = delete;
   ~InspectedPath();
@@ -41,12 +44,13 @@ class InspectedPath {
     Uuid system, target;
     /// Devices of their own for these roles; empty where `path` plays them.
     std::string wal = {}, data = {};
+    std::optional<SecretKey> key = std::nullopt;  ///< if it is encrypted
   };
   const std::vector<Member>& members() const { return members_; }
 
  private:
   InspectedPath() = default;
-  Result<> lock(const std::string& directory);
+  Result<> lock(const std::string& directory, Purpose purpose);
   std::vector<Member> members_;
   int lock_ = -1;
 };

@@ -21,6 +21,7 @@ Task<Result<>> examine(UringReactor& reactor, StoreListing* listing, Use use) {
   store::ExamineOptions options;
   options.system = listing->member.system;
   options.target = listing->member.target;
+  options.key = listing->member.key;
   options.cache_bytes = listing->cache_bytes;
   options.found = [listing](store::Finding finding) {
     if (finding.severity == store::Severity::kDamage) ++listing->damages;
@@ -139,7 +140,7 @@ Task<Result<>> measure_space(store::Examination& examination, std::vector<store:
 Task<Result<store::LogListing>> read_log(UringReactor& reactor, InspectedPath::Member member,
                                          store::LogListingOptions options) {
   CO_TRY(auto devices, co_await InspectedDevices::open(reactor, member));
-  auto listing = co_await store::list_log(devices.roles(), std::move(options));
+  auto listing = co_await store::list_log(reactor, devices.roles(), std::move(options));
   co_await devices.close();
   co_return listing;
 }
@@ -265,6 +266,7 @@ Result<Json> list_log_groups(StoreListing& store, const LogGroupsListing& listin
   std::vector<std::string> lines;
   store::LogListingOptions options;
   options.limit = listing.limit;
+  options.key = store.member.key;
   if (listing.operations) {
     options.operation = [&](const store::LogOperation& operation) {
       operations.push_back(operation_json(operation));

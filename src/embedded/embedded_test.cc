@@ -66,6 +66,30 @@ FetchRequest fetch_of_two_akeys(ObjectId object, std::size_t first, std::size_t 
   return request;
 }
 
+TEST_F(AStore, IsEncryptedWithAKeyAndOpensWithThatKeyOnly) {
+  const auto key_of = [](int byte) {
+    return SecretKey(std::array<std::byte, SecretKey::kBytes>{static_cast<std::byte>(byte)});
+  };
+  OpenOptions options = kSmall;
+  options.encryption_key = key_of(1);
+  {
+    auto client = open(directory_, options);
+    ASSERT_TRUE(client) << client.error().message();
+    ASSERT_TRUE(open_new_container(*client).kv().put("colour", "blue"));
+    EXPECT_TRUE(client->system()->encrypted);
+    for (const TargetInfo& target : client->system()->targets) EXPECT_TRUE(target.encrypted);
+  }
+  EXPECT_EQ(open(directory_, kSmall).error(), Code::kKeyNeeded);
+  options.encryption_key = key_of(2);
+  EXPECT_EQ(open(directory_, options).error(), Code::kWrongKey);
+  options.encryption_key = key_of(1);
+  auto client = open(directory_, options);
+  ASSERT_TRUE(client) << client.error().message();
+  auto container = client->open_container("pool", "things");
+  ASSERT_TRUE(container);
+  EXPECT_EQ(as_text(*container->kv().get("colour").value()), "blue");
+}
+
 TEST_F(AStore, KeepsKeysAndValues) {
   auto client = open(directory_, kSmall);
   ASSERT_TRUE(client) << client.error().message();

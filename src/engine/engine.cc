@@ -54,7 +54,8 @@ Result<> Engine::Impl::start() {
   const EngineCoreOptions wanted{.cache_bytes = options.cache_bytes,
                                  .buffer_bytes = options.buffer_bytes,
                                  .request_bytes = options.request_bytes,
-                                 .stop_grace = options.stop_grace};
+                                 .stop_grace = options.stop_grace,
+                                 .encryption_key = std::exchange(options.encryption_key, std::nullopt)};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.
   if (!options.control_address.empty()) {

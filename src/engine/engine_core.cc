@@ -118,6 +118,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Gate callers;  // of control and api
   std::vector<rpc::Address> addresses;
   std::string control_address;
+  bool control_encrypted = false;
   std::atomic<bool> ready = false;
 };
 
@@ -183,7 +184,8 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .system = identity.system,
                        .identity = store,
                        .cache_bytes = options.cache_bytes,
-                       .creating = identity.state == Identity::State::kCreating};
+                       .creating = identity.state == Identity::State::kCreating,
+                       .key = options.encryption_key};
   CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }
@@ -197,13 +199,18 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
     return fail(error.with_context(fmt::format("coordinator ({})", coordinator_devices.name())));
   };
   if (identity.state == Identity::State::kCreating) {
-    const store::FormatOptions format{.system = identity.system, .target = own.id, .log_bytes = own.log_bytes};
+    const store::FormatOptions format{
+        .system = identity.system, .target = own.id, .log_bytes = own.log_bytes, .key = options.encryption_key};
     auto formatted = co_await store::Store::format(reactor, devices, format);
     if (!formatted && !(formatted.error() == Code::kExists)) co_return failed_here(or_failure(formatted));
   }
-  const store::OpenOptions open{.system = identity.system, .target = own.id, .cache_bytes = kCoordinatorCacheBytes};
+  const store::OpenOptions open{.system = identity.system,
+                                .target = own.id,
+                                .cache_bytes = kCoordinatorCacheBytes,
+                                .key = std::exchange(options.encryption_key, std::nullopt)};
   auto opened = co_await store::Store::open(reactor, devices, open);
   if (!opened) co_return failed_here(std::move(opened).error());
+  control_encrypted = (*opened)->sealed();
   auto made = co_await cluster::EmbeddedCoordinator::open(*std::move(opened));
   if (!made) co_return failed_here(std::move(made).error());
   coordinator = *std::move(made);
@@ -437,6 +444,7 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   info.map_version = kMapVersion;
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
+  info.encrypted = control_encrypted;
   info.targets.resize(targets.size());
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));

@@ -75,6 +75,45 @@ TEST_P(SimEngineTest, StoresAndFetchesValuesOfEverySize) {
   EXPECT_EQ(wait(client_->get(container, kObject, "none")).error(), Code::kNotFound);
 }
 
+TEST_P(SimEngineTest, AnEncryptedEngineShowsNothingOfSmallValuesOnItsMedia) {
+  options_.core.encryption_key = SecretKey(std::array<std::byte, SecretKey::kBytes>{std::byte{5}});
+  const Uuid container = set_up();
+  const auto keep = [&](int from, int to) {
+    for (int number = from; number < to; ++number) {
+      const std::string dkey = fmt::format("telling-{}", number);
+      const auto put = wait(client_->put(container, kObject, dkey, to_bytes(as_bytes(dkey))));
+      ASSERT_TRUE(put.has_value()) << put.error().to_string();
+    }
+  };
+  keep(0, 50);
+  crash();
+  start();
+  keep(50, 60);
+  stop();
+  start();
+  for (int number = 0; number < 60; ++number) {
+    const std::string dkey = fmt::format("telling-{}", number);
+    EXPECT_EQ(wait(client_->get(container, kObject, dkey)), to_bytes(as_bytes(dkey)));
+  }
+  const auto system = world_.block_on(
+      engine_->control(), engine_->core().admin(AdminMethod::kGet, "/v1/system", "", Uuid(), Until::forever()));
+  ASSERT_TRUE(system.has_value());
+  const auto info = system_info_from_json(*system);
+  ASSERT_TRUE(info.has_value());
+  EXPECT_TRUE(info->encrypted);
+  for (const TargetInfo& target : info->targets) EXPECT_TRUE(target.encrypted);
+  for (std::uint32_t target = 0; target < options_.targets; ++target) {
+    const media::SimMedium& medium = engine_->medium(target);
+    Bytes block(media::kBlockBytes);
+    const media::BlockNo end(medium.block_count());
+    for (media::BlockNo at = medium.next_written(media::BlockNo(0), end); at < end;
+         at = medium.next_written(media::BlockNo(at.value() + 1), end)) {
+      medium.read_block(at, block);
+      EXPECT_EQ(as_text(block).find("telling-"), std::string_view::npos) << "block " << at.value();
+    }
+  }
+}
+
 TEST_P(SimEngineTest, WhatIsAcknowledgedSurvivesAStopAndACrash) {
   const Uuid container = set_up();
   for (std::uint64_t number = 0; number < 20; ++number) {

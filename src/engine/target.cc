@@ -108,13 +108,16 @@ Task<Result<std::unique_ptr<Target>>> Target::open(Reactor& reactor, StoreDevice
 
 Task<Result<>> Target::start(media::BufferPool& pool) {
   if (options_.creating) CO_CHECK_OK(co_await format_if_new());
-  const store::OpenOptions open{
-      .system = options_.system, .target = options_.identity.id, .cache_bytes = options_.cache_bytes};
+  const store::OpenOptions open{.system = options_.system,
+                                .target = options_.identity.id,
+                                .cache_bytes = options_.cache_bytes,
+                                .key = std::exchange(options_.key, std::nullopt)};
   CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
   const store::StoreStatus status = store_->status();
   logger_.info("target is open", {{"device", devices_.name()},
                                   {"bytes", capacity_bytes()},
+                                  {"encrypted", status.sealed},
                                   {"replayed_records", status.replayed_records},
                                   {"replay_time", status.replay_time}});
   co_return Result<>();
@@ -124,7 +127,8 @@ Task<Result<>> Target::format_if_new() {
   const store::FormatOptions format{.system = options_.system,
                                     .target = options_.identity.id,
                                     .log_bytes = options_.identity.log_bytes,
-                                    .overwrite = false};
+                                    .overwrite = false,
+                                    .key = options_.key};
   auto formatted = co_await store::Store::format(reactor_, devices_.roles(), format);
   // An interrupted creation may have come this far before; a store of somebody else is refused when it is opened.
   if (!formatted && formatted.error() == Code::kExists) co_return Result<>();
@@ -160,7 +164,8 @@ TargetInfo Target::info() const {
           .id = options_.identity.id,
           .total_bytes = status.data_blocks_total * media::kBlockBytes,
           .free_bytes = status.data_blocks_free * media::kBlockBytes,
-          .state = status.fenced ? "fenced: a write to its log failed; restart the engine" : "up"};
+          .state = status.fenced ? "fenced: a write to its log failed; restart the engine" : "up",
+          .encrypted = status.sealed};
 }
 
 void Target::refresh_metrics() {

@@ -26,6 +26,8 @@ struct TargetOptions {
   std::uint64_t cache_bytes = 0;
   /// The store may have to be formatted first: its system is being created.
   bool creating = false;
+  /// The master key of its store; forgotten when that is open.
+  std::optional<SecretKey> key = std::nullopt;
 };
 
 /// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made

@@ -278,7 +278,7 @@ TEST_F(ExamineTarget, WithADamagedLogDataThatMayBeNewerIsNotJudged) {
   store::LogListingOptions listing;
   listing.group = [&blocks](const store::LogGroup& group) { blocks.push_back(group.block); };
   power_on();
-  ASSERT_TRUE(block_on(store::list_log(store::Devices::one(*device), std::move(listing))));
+  ASSERT_TRUE(block_on(store::list_log(node, store::Devices::one(*device), std::move(listing))));
   power_off();
   ASSERT_GT(blocks.size(), 5u);
   flip(blocks[1], 90);

@@ -27,6 +27,7 @@ Task<Result<TargetCheckReport>> TargetCheck::run(store::Devices devices) {
   examine.system = options_.system;
   examine.target = options_.target;
   examine.cache_bytes = options_.cache_bytes;
+  examine.key = options_.key;
   examine.found = [this](store::Finding finding) { found(std::move(finding)); };
   examine.progress = [this](std::uint64_t bytes) {
     done_bytes_ += bytes;

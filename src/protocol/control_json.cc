@@ -30,6 +30,9 @@ class Members {
     return parsed.value_or(Uuid());
   }
   std::string text_or(const char* name, std::string fallback) { return has(name) ? text(name) : std::move(fallback); }
+  bool flag_or(const char* name, bool fallback) {
+    return has(name) ? value(name, &Json::is_boolean, fallback) : fallback;
+  }
   std::uint64_t number_or(const char* name, std::uint64_t fallback) { return has(name) ? number(name) : fallback; }
   std::map<std::string, std::string> texts(const char* name) {
     std::map<std::string, std::string> all;
@@ -92,11 +95,8 @@ std::string dump(const Json& json) {
 }
 
 Json json_of(const TargetInfo& target) {
-  return {{"index", target.index},
-          {"id", target.id.to_string()},
-          {"total_bytes", target.total_bytes},
-          {"free_bytes", target.free_bytes},
-          {"state", target.state}};
+  return {{"index", target.index},           {"id", target.id.to_string()}, {"total_bytes", target.total_bytes},
+          {"free_bytes", target.free_bytes}, {"state", target.state},       {"encrypted", target.encrypted}};
 }
 
 Json json_of(const PoolInfo& pool) {
@@ -122,6 +122,7 @@ Result<TargetInfo> target_from(const Json& json) {
   target.total_bytes = members.number("total_bytes");
   target.free_bytes = members.number("free_bytes");
   target.state = members.text("state");
+  target.encrypted = members.flag_or("encrypted", false);
   CHECK_OK(members.finish());
   return target;
 }
@@ -209,7 +210,8 @@ std::string to_json(const SystemInfo& info) {
                {"map_version", info.map_version},
                {"targets", std::move(targets)},
                {"data_address", info.data_address},
-               {"control_address", info.control_address}});
+               {"control_address", info.control_address},
+               {"encrypted", info.encrypted}});
 }
 
 std::string to_json(const PoolInfo& info) { return dump(json_of(info)); }
@@ -238,6 +240,7 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
   info.map_version = members.small("map_version");
   info.data_address = members.text("data_address");
   info.control_address = members.text("control_address");
+  info.encrypted = members.flag_or("encrypted", false);
   if (const Json* targets = members.array("targets")) {
     for (const Json& entry : *targets) {
       TRY(auto target, target_from(entry));

@@ -15,7 +15,8 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
                   .targets = {},
                   .data_address = "a:1",
                   .control_address = "b:2"};
-  info.targets.push_back({.index = 3, .id = kId, .total_bytes = 1u << 30, .free_bytes = 5, .state = "up"});
+  info.targets.push_back(
+      {.index = 3, .id = kId, .total_bytes = 1u << 30, .free_bytes = 5, .state = "up", .encrypted = true});
   const auto read = system_info_from_json(to_json(info));
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(read->system, kId);
@@ -23,6 +24,8 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
   ASSERT_EQ(read->targets.size(), 1u);
   EXPECT_EQ(read->targets[0].index, 3u);
   EXPECT_EQ(read->targets[0].free_bytes, 5u);
+  EXPECT_TRUE(read->targets[0].encrypted);
+  EXPECT_FALSE(read->encrypted);
   EXPECT_EQ(read->control_address, "b:2");
 }
 

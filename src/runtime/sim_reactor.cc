@@ -249,6 +249,9 @@ SimWorld& SimReactor::world() { return impl_->world; }
 Instant SimReactor::now() const { return impl_->world.now(); }
 WallTime SimReactor::wall_now() const { return kWallStart + (now() - kStart) + impl_->clock_skew; }
 std::uint64_t SimReactor::random() { return impl_->random.next(); }
+void SimReactor::fill_secret(MutableBytes into) {
+  for (std::byte& byte : into) byte = static_cast<std::byte>(impl_->random.next() >> 56);
+}
 
 void SimReactor::schedule(std::coroutine_handle<> handle) {
   impl_->ready.push(handle);

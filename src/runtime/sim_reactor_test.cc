@@ -175,6 +175,12 @@ TEST(SimWorldTest, NodesHaveStreamsOfTheirOwn) {
   SimReactor& a = world.add_node("a");
   SimReactor& b = world.add_node("b");
   EXPECT_NE(a.random(), b.random());
+  Bytes of_a(32), of_b(32), again(32);
+  a.fill_secret(of_a);
+  b.fill_secret(of_b);
+  EXPECT_NE(of_a, of_b);
+  a.fill_secret(again);
+  EXPECT_NE(of_a, again);
 }
 
 TEST(SimWorldDeathTest, StuckTaskAbortsWithTheSeed) {

@@ -47,10 +47,19 @@ Instant monotonic_now() { return Instant(read_clock(CLOCK_MONOTONIC)); }
 
 std::string reason(int error) { return std::generic_category().message(error); }
 
+void fill_from_kernel(MutableBytes into) {
+  // So many bytes come whole or not at all once the kernel's pool is ready, and before that the call waits.
+  constexpr std::size_t kAtOnce = 256;
+  while (!into.empty()) {
+    const MutableBytes part = into.first(std::min(into.size(), kAtOnce));
+    ASSERT(::getrandom(part.data(), part.size(), 0) == static_cast<ssize_t>(part.size()));
+    into = into.subspan(part.size());
+  }
+}
+
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
-  // Eight bytes come whole or not at all once the kernel's pool is ready, and before that the call waits.
-  ASSERT(::getrandom(&seed, sizeof seed, 0) == sizeof seed);
+  fill_from_kernel(std::as_writable_bytes(std::span(&seed, 1)));
   return seed;
 }
 
@@ -418,6 +427,7 @@ WallTime UringReactor::wall_now() const {
   return *impl_->wall;
 }
 std::uint64_t UringReactor::random() { return impl_->random.next(); }
+void UringReactor::fill_secret(MutableBytes into) { fill_from_kernel(into); }
 
 void UringReactor::schedule(std::coroutine_handle<> handle) {
   ASSERT(impl_->on_own_thread());

@@ -375,6 +375,17 @@ TEST(UringReactorTest, CreatedHereRunThereDestroyedHere) {
   thread.join();
 }
 
+TEST(UringReactorTest, SecretsOfAnyLengthAreFilledAndDiffer) {
+  const auto reactor = make_reactor();
+  for (std::size_t bytes : {0u, 1u, 32u, 256u, 257u, 1000u}) {
+    Bytes first(bytes + 1), second(bytes + 1);
+    reactor->fill_secret(MutableBytes(first).first(bytes));
+    reactor->fill_secret(MutableBytes(second).first(bytes));
+    EXPECT_TRUE(bytes < 32 || first != second);
+    EXPECT_EQ(first.back(), std::byte{0});
+  }
+}
+
 TEST(UringReactorTest, ReactorsDrawDifferentNumbers) { EXPECT_NE(make_reactor()->random(), make_reactor()->random()); }
 
 class CountingMail final : public Mail {

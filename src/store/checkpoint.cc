@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "cenote/base/codec.h"
-#include "page.h"
+#include "page_seal.h"
 #include "parallel.h"
 
 namespace cenote::store {
@@ -12,7 +12,7 @@ namespace {
 /// Device writes of a checkpoint at the same time: enough to use the device, few enough that the log's writes beside
 /// them do not queue for long.
 constexpr std::uint64_t kWritesAtOnce = 8;
-/// Pages that a turn of the reactor begins to write: sealing and handing over one takes some microseconds, which
+/// Pages that a turn of the reactor begins to write: stamping and handing over one takes some microseconds, which
 /// requests wait for, and a device that answers at once would let a checkpoint go on to its end without a pause.
 constexpr unsigned kPagesPerTurn = 4;
 
@@ -53,14 +53,30 @@ Task<> Checkpoint::pace() {
   ++begun_in_turn_;
 }
 
+AlignedBuffer Checkpoint::take_image() {
+  if (images_.empty()) return AlignedBuffer(kPageBytes);
+  AlignedBuffer image = std::move(images_.back());
+  images_.pop_back();
+  return image;
+}
+
 Task<Result<>> Checkpoint::write_page(PageWrite page, const std::function<void()>* progress) {
   co_await pace();
   const PageId id = page.frame->id;
-  Page(page.frame->data).seal();
-  const auto crc = load_le<std::uint32_t>(page.frame->data);
+  AlignedBuffer sealed;
+  ByteView image(page.frame->data, kPageBytes);
+  if (state_.seal) {
+    // Aside, since the page may be read while it is on its way.
+    sealed = take_image();
+    CO_CHECK_OK(seal_page(page.frame->data, sealed.span(), state_.seal->sealer()));
+    image = sealed.span();
+  } else {
+    Page(page.frame->data).stamp();
+  }
+  const auto crc = load_le<std::uint32_t>(image.data());
   const media::BlockNo block(std::uint64_t{page.slot} * kPageBlocks);
-  const ByteView image(page.frame->data, kPageBytes);
   CO_CHECK_OK(co_await state_.devices.meta->write(block, image, media::Durability::kCached));
+  if (state_.seal) images_.push_back(std::move(sealed));
   ++state_.page_writes;
   // From here on the page can be evicted and is read from its new place.
   state_.map.place(id, {page.slot, crc});

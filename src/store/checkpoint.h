@@ -43,6 +43,7 @@ class Checkpoint {
   };
 
   Task<> pace();
+  AlignedBuffer take_image();
   Task<Result<>> write_page(PageWrite page, const std::function<void()>* progress);
   Task<Result<>> write_chunk(const ChunkWrite* chunk);
 
@@ -54,6 +55,7 @@ class Checkpoint {
   unsigned begun_in_turn_ = 0;
   std::vector<PageWrite> pages_;
   std::vector<ChunkWrite> chunks_;             // of the bitmap, copied by freeze; then of the page map
+  std::vector<AlignedBuffer> images_;          // of sealed pages, ready for use again
   std::vector<std::uint32_t> obsolete_slots_;  // page images that only the checkpoint before this one needs
 };
 

@@ -31,7 +31,7 @@ struct ExaminationState {
 
   // examine_checkpoint.cc
   Task<> report_superblocks();
-  Task<> load_checkpoint(Superblock superblock);
+  Task<> load_checkpoint(Superblock superblock, std::unique_ptr<StoreSeal> seal);
   Task<> load_chunks();
   Task<> load_chunk(std::uint64_t chunk);
   void report_chunk(std::uint64_t chunk, const Error& error);

@@ -43,19 +43,23 @@ Task<Result<>> ExaminationState::open() {
   wanted.target = options.target;
   wanted.cache_bytes = options.cache_bytes;
   wanted.read_only = true;
-  auto outcome = co_await find_store(devices, wanted, superblocks);
+  const auto outcome = co_await find_store(devices, wanted, superblocks);
+  if (!outcome && outcome.error() != Code::kCorrupt) co_return fail(outcome.error());
+  // Without its key nothing of an encrypted store can be told from damage.
+  const auto unlock = [&] { return seal_of(reactor, superblock, options.key, true, devices.meta->name()); };
+  CO_TRY(auto seal, unlock());
   std::optional<Error> flaw;
   if (outcome) {
-    store = std::make_unique<StoreImpl>(reactor, devices, wanted, superblock, superblocks);
+    store = std::make_unique<StoreImpl>(reactor, devices, wanted, superblock, std::move(seal), superblocks);
     auto started = co_await store->start();
     if (!started) {
       flaw = std::move(started).error();
       static_cast<void>(co_await store->close());
       store.reset();
+      CO_TRY(seal, unlock());
     }
   } else {
-    flaw = std::move(outcome).error();
-    if (*flaw != Code::kCorrupt) co_return fail(*std::move(flaw));
+    flaw = outcome.error();
   }
   // Not damage: the same store opens with more memory.
   if (flaw && *flaw == Code::kResourceExhausted) co_return fail(*std::move(flaw));
@@ -71,7 +75,7 @@ Task<Result<>> ExaminationState::open() {
     finding.message = fmt::format("the store does not open: {}; what follows is about its newest readable checkpoint",
                                   flaw->to_string());
     report(std::move(finding));
-    co_await load_checkpoint(std::move(superblock));
+    co_await load_checkpoint(std::move(superblock), std::move(seal));
   } else {
     const Allocator& allocator = store_state().allocator;
     for (std::uint64_t group = 0; group < meta().groups(); ++group)
@@ -131,6 +135,11 @@ Task<> Examination::close() { co_await state_->close(); }
 bool Examination::recovered() const { return state_->store != nullptr; }
 StoreStatus Examination::status() const { return state_->store ? state_->store->status() : StoreStatus{}; }
 const std::vector<TreeReport>& Examination::trees() const { return state_->trees; }
+bool Examination::sealed() const { return state_->store_state().seal != nullptr; }
+SecretKey Examination::derive_key(std::string_view label) const {
+  ASSERT(sealed());
+  return state_->store_state().seal->derive(label);
+}
 Reactor& Examination::reactor() { return state_->reactor; }
 media::BlockDevice& Examination::data_device() { return *state_->devices.data; }
 void Examination::report(Finding finding) { state_->report(std::move(finding)); }

@@ -34,11 +34,11 @@ Task<> ExaminationState::report_superblocks() {
   }
 }
 
-Task<> ExaminationState::load_checkpoint(Superblock superblock) {
+Task<> ExaminationState::load_checkpoint(Superblock superblock, std::unique_ptr<StoreSeal> seal) {
   OpenOptions open;
   open.cache_bytes = options.cache_bytes;
   open.read_only = true;
-  checkpoint = std::make_unique<StoreState>(reactor, devices, open, std::move(superblock));
+  checkpoint = std::make_unique<StoreState>(reactor, devices, open, std::move(superblock), std::move(seal));
   co_await load_chunks();
   co_await scan_log();
   co_await load_catalog();
@@ -110,7 +110,7 @@ void ExaminationState::load_bitmap(std::uint64_t chunk, ByteView bits) {
 /// The log is not replayed, but what it claims may have been written over what the checkpoint refers to.
 Task<> ExaminationState::scan_log() {
   newer.resize(data().groups());
-  LogReader log(*devices.wal, checkpoint->superblock);
+  LogReader log(*devices.wal, checkpoint->superblock, checkpoint->seal.get());
   Result<> whole;
   for (;;) {
     const auto frame = co_await log.next();

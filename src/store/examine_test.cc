@@ -430,7 +430,7 @@ TEST_F(Examine, TheLogIsListedAsRecoveryWouldReplayIt) {
   LogListingOptions listing;
   listing.group = [&groups](const LogGroup& group) { groups.push_back(group); };
   listing.operation = [&kinds](const LogOperation& operation) { kinds.emplace_back(operation.kind); };
-  const auto listed = block_on(list_log(devices(), listing));
+  const auto listed = block_on(list_log(node, devices(), listing));
   ASSERT_TRUE(listed);
   EXPECT_FALSE(listed->flaw);
   EXPECT_TRUE(listed->complete);
@@ -448,7 +448,7 @@ TEST_F(Examine, TheLogIsListedAsRecoveryWouldReplayIt) {
 
   listing.limit = 1;
   groups.clear();
-  EXPECT_FALSE(block_on(list_log(devices(), listing))->complete);
+  EXPECT_FALSE(block_on(list_log(node, devices(), listing))->complete);
   EXPECT_EQ(groups.size(), 1u);
   power_off();
 }

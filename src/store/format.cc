@@ -1,6 +1,7 @@
 #include "cenote/base/format.h"
 
 #include "cenote/store/store.h"
+#include "store_seal.h"
 #include "superblock_io.h"
 
 namespace cenote::store {
@@ -20,6 +21,7 @@ Result<Superblock> plan_store(Reactor& reactor, const Devices& devices, const Fo
   superblock.sequence = 1;
   superblock.next_tree = TreeId(1);
   superblock.table.resize(superblock.geometry.table.blocks);
+  if (options.key) CHECK_OK(StoreSeal::begin(reactor, superblock, *options.key, false));
   return superblock;
 }
 

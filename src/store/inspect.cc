@@ -30,6 +30,10 @@ Task<SuperblockReport> read_superblock(media::BlockDevice& meta, std::uint64_t f
   report.log_bytes = superblock->geometry.log_bytes();
   report.replay_position = superblock->replay_from.position;
   report.checkpoint = superblock->checkpoint;
+  if (superblock->sealing) {
+    report.key = superblock->sealing->master;
+    report.mixed = superblock->sealing->mixed;
+  }
   co_return report;
 }
 

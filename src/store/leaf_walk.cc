@@ -91,7 +91,7 @@ Task<Frame*> LeafWalk::fetch(const ExpectedPage& expected) {
 
 bool LeafWalk::check_page(PageView page, const ExpectedPage& expected) {
   // What was read has been verified; what the log changed has not.
-  if (const auto valid = verify_unsealed({page.data(), kPageBytes}, expected.id); !valid) {
+  if (const auto valid = verify_unstamped({page.data(), kPageBytes}, expected.id); !valid) {
     fault(expected, valid.error().message());
     return false;
   }

@@ -1,8 +1,11 @@
 #include "log_format.h"
 
+#include <array>
+
 #include "cenote/base/assert.h"
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
+#include "cenote/base/format.h"
 
 namespace cenote::store {
 namespace {
@@ -17,12 +20,13 @@ std::uint32_t checksum(ByteView frame) {
   return crc32c(frame.subspan(kCrcOffset + 4), crc32c(kZero, before));
 }
 
-}  // namespace
+constexpr std::uint32_t kSealedFlag = 1;
 
-std::uint32_t seal_frame(const FrameHeader& header, MutableBytes frame) {
-  ASSERT(frame.size() == frame_bytes(header.payload_bytes));
+/// All but the checksum, which is left zero.
+void write_header(const FrameHeader& header, MutableBytes frame) {
   std::byte* at = frame.data();
   store_le(at, kFrameMagic);
+  store_le(at + kCrcOffset, std::uint32_t{0});
   store_le(at + 12, header.previous_crc);
   store_le(at + 16, header.incarnation);
   store_le(at + 24, header.generation);
@@ -32,10 +36,48 @@ std::uint32_t seal_frame(const FrameHeader& header, MutableBytes frame) {
   store_le(at + 56, header.superblock);
   store_le(at + 64, header.payload_bytes);
   store_le(at + 68, header.records);
-  store_le(at + 72, std::uint64_t{0});
+  store_le(at + 72, header.sealed ? kSealedFlag : 0u);
+  store_le(at + 76, std::uint32_t{0});
+}
+
+std::uint32_t put_checksum(MutableBytes frame) {
   const std::uint32_t crc = checksum(frame);
-  store_le(at + kCrcOffset, crc);
+  store_le(frame.data() + kCrcOffset, crc);
   return crc;
+}
+
+/// Where the records of a sealed frame end and its envelope begins.
+std::uint32_t sealed_records(const FrameHeader& header) {
+  return header.payload_bytes - static_cast<std::uint32_t>(kEnvelopeBytes);
+}
+
+}  // namespace
+
+std::uint32_t stamp_frame(const FrameHeader& header, MutableBytes frame) {
+  ASSERT(frame.size() == frame_bytes(header.payload_bytes));
+  write_header(header, frame);
+  return put_checksum(frame);
+}
+
+Result<std::uint32_t> seal_frame(const FrameHeader& header, MutableBytes frame, Sealer& sealer) {
+  ASSERT(header.sealed && frame.size() == frame_bytes(header.payload_bytes) && header.payload_bytes > kEnvelopeBytes);
+  write_header(header, frame);
+  const MutableBytes records = frame.subspan(kFrameHeaderBytes, sealed_records(header));
+  const auto envelope = frame.subspan(kFrameHeaderBytes + records.size()).first<kEnvelopeBytes>();
+  CHECK_OK(sealer.seal(frame.first(kFrameHeaderBytes), records, records, envelope));
+  return put_checksum(frame);
+}
+
+Result<> open_frame(const FrameHeader& header, ByteView frame, Sealer& sealer, Bytes& records) {
+  ASSERT(header.sealed && frame.size() == frame_bytes(header.payload_bytes));
+  std::array<std::byte, kFrameHeaderBytes> associated;
+  copy_bytes(frame.first(kFrameHeaderBytes), associated);
+  store_le(associated.data() + kCrcOffset, std::uint32_t{0});
+  const ByteView sealed = frame.subspan(kFrameHeaderBytes, sealed_records(header));
+  const auto envelope = frame.subspan(kFrameHeaderBytes + sealed.size()).first<kEnvelopeBytes>();
+  records.resize(sealed.size());
+  if (sealer.open(associated, sealed, envelope, records)) return {};
+  return failf(Code::kCorrupt, "the log frame at position {} is sealed under another key, or forged", header.position);
 }
 
 std::optional<FrameHeader> read_frame_header(ByteView block) {
@@ -52,9 +94,13 @@ std::optional<FrameHeader> read_frame_header(ByteView block) {
   header.superblock = in.integer<std::uint64_t>();
   header.payload_bytes = in.integer<std::uint32_t>();
   header.records = in.integer<std::uint32_t>();
-  in.zeros(8);
-  const bool plausible = !in.bad() && header.payload_bytes > 0 && header.payload_bytes <= kMaxFramePayload &&
-                         header.position % media::kBlockBytes == 0;
+  const auto flags = in.integer<std::uint32_t>();
+  in.require(flags <= kSealedFlag);
+  header.sealed = flags == kSealedFlag;
+  in.zeros(4);
+  const std::uint64_t least = header.sealed ? kEnvelopeBytes : 0;
+  const bool plausible = !in.bad() && header.payload_bytes > least &&
+                         header.payload_bytes <= kMaxFramePayload + least && header.position % media::kBlockBytes == 0;
   if (!plausible) return std::nullopt;
   return header;
 }

@@ -48,11 +48,12 @@ void take_batches(const LogFrame& frame, const LogListingOptions& options, LogGr
 
 }  // namespace
 
-Task<Result<LogListing>> list_log(Devices devices, LogListingOptions options) {
+Task<Result<LogListing>> list_log(Reactor& reactor, Devices devices, LogListingOptions options) {
   SuperblockIo superblocks(devices);
-  CO_TRY(const Superblock superblock, co_await superblocks.read_newest());
+  CO_TRY(Superblock superblock, co_await superblocks.read_newest());
+  CO_TRY(const auto seal, seal_of(reactor, superblock, options.key, true, devices.meta->name()));
   const Region& ring = superblock.geometry.log;
-  LogReader log(*devices.wal, superblock);
+  LogReader log(*devices.wal, superblock, seal.get());
   LogListing listing;
   listing.checkpoint_position = listing.end_position = superblock.replay_from.position;
   for (std::uint64_t given = 0; given < options.limit; ++given) {

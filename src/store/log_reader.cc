@@ -29,8 +29,8 @@ Task<Result<ByteView>> RingReader::read(std::uint64_t position, std::uint64_t by
   co_return ByteView(window_.span().subspan(position - begin_, bytes));
 }
 
-LogReader::LogReader(media::BlockDevice& device, const Superblock& superblock)
-    : superblock_(superblock), ring_(device, superblock.geometry.log), point_(superblock.replay_from) {}
+LogReader::LogReader(media::BlockDevice& device, const Superblock& superblock, StoreSeal* seal)
+    : superblock_(superblock), seal_(seal), ring_(device, superblock.geometry.log), point_(superblock.replay_from) {}
 
 /// "Which frame continues the log": everything but its checksum.
 bool LogReader::continues(const FrameHeader& header) const {
@@ -67,6 +67,17 @@ Task<Result<std::optional<FrameHeader>>> LogReader::valid_frame_at(std::uint64_t
   co_return *header;
 }
 
+/// Of a frame that continues the chain, so whatever is wrong with it is damage and not the end.
+Result<ByteView> LogReader::records_of(const FrameHeader& header, ByteView frame) {
+  if (header.sealed != (seal_ != nullptr) && (header.sealed || !seal_->mixed())) {
+    return failf(Code::kCorrupt, "the log frame at position {} is {}sealed, and the store is {}", header.position,
+                 header.sealed ? "" : "not ", header.sealed ? "not" : "all");
+  }
+  if (!header.sealed) return frame.subspan(kFrameHeaderBytes, header.payload_bytes);
+  CHECK_OK(open_frame(header, frame, seal_->sealer(), opened_));
+  return ByteView(opened_);
+}
+
 Task<Result<std::optional<LogFrame>>> LogReader::next() {
   CO_TRY(const auto header, co_await valid_frame_at(point_.position));
   if (!header) co_return std::nullopt;
@@ -75,7 +86,7 @@ Task<Result<std::optional<LogFrame>>> LogReader::next() {
   LogFrame frame;
   frame.header = *header;
   CO_TRY(const ByteView whole, co_await ring_.read(header->position, frame_bytes(header->payload_bytes)));
-  frame.payload = whole.subspan(kFrameHeaderBytes, header->payload_bytes);
+  CO_TRY(frame.payload, records_of(*header, whole));
   last_generation_ = header->generation;
   point_ = {frame.end(), header->sequence + 1, header->crc};
   co_return frame;

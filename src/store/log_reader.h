@@ -7,6 +7,7 @@
 #include "cenote/media/block_device.h"
 #include "cenote/runtime/task.h"
 #include "log_format.h"
+#include "store_seal.h"
 
 namespace cenote::store {
 
@@ -19,7 +20,7 @@ class RingReader {
   std::uint64_t ring_bytes() const { return ring_bytes_; }
 
   static constexpr std::uint64_t kMaxRingRead = 2ull << 20;
-  static_assert(kMaxRingRead >= frame_bytes(kMaxFramePayload));
+  static_assert(kMaxRingRead >= frame_bytes(kMaxSealedPayload));
 
  private:
   media::BlockDevice& device_;
@@ -30,7 +31,7 @@ class RingReader {
   std::uint64_t end_ = 0;
 };
 
-/// One accepted frame; `payload` is valid until the reader's next call.
+/// One accepted frame; `payload`, its records, is valid until the reader's next call.
 struct LogFrame {
   FrameHeader header;
   ByteView payload;
@@ -41,10 +42,11 @@ struct LogFrame {
 /// damage by the table in docs/formats/store.md. Writes nothing, trusts nothing.
 class LogReader {
  public:
-  LogReader(media::BlockDevice& device, const Superblock& superblock);
+  /// `seal` is null for a store that is not sealed.
+  LogReader(media::BlockDevice& device, const Superblock& superblock, StoreSeal* seal);
 
   /// The next frame of the chain, or nullopt at the break. kCorrupt when a frame proves that the superblock is not the
-  /// newest; kIoError from the device.
+  /// newest, or is not sealed as it has to be; kIoError from the device.
   Task<Result<std::optional<LogFrame>>> next();
   /// What a frame that follows the last one returned must continue; at the break, where new frames go.
   const ChainPoint& point() const { return point_; }
@@ -54,12 +56,15 @@ class LogReader {
 
  private:
   bool continues(const FrameHeader& header) const;
+  Result<ByteView> records_of(const FrameHeader& header, ByteView frame);
   Result<> check_superblock(const FrameHeader& header) const;
   Task<Result<std::optional<FrameHeader>>> valid_frame_at(std::uint64_t position);
   std::unexpected<Error> damaged(std::uint64_t end) const;
 
   const Superblock& superblock_;
+  StoreSeal* seal_;
   RingReader ring_;
+  Bytes opened_;  // the records of a frame that was sealed
   ChainPoint point_;
   std::uint64_t last_generation_ = 0;
 };

@@ -20,6 +20,7 @@ LogWriter::LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions o
     : reactor_(reactor),
       listener_(listener),
       options_(options),
+      envelope_bytes_(options.sealer != nullptr ? kEnvelopeBytes : 0),
       ring_bytes_(options.ring.blocks * media::kBlockBytes),
       head_(options.start.position),
       durable_(options.start.position),
@@ -28,7 +29,7 @@ LogWriter::LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions o
       cut_(options.start.position),
       cut_point_(options.start),
       scope_(reactor) {
-  ASSERT(options_.writes_in_flight >= 1 && options_.pending_bytes_max >= frame_bytes(kMaxFramePayload));
+  ASSERT(options_.writes_in_flight >= 1 && options_.pending_bytes_max >= frame_bytes(kMaxSealedPayload));
   check_invariants();
 }
 
@@ -40,7 +41,7 @@ bool LogWriter::fits_open_group(std::uint32_t record_bytes) const {
 }
 
 LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
-  const std::uint64_t payload = kLogRecordHeaderBytes + record_bytes;
+  const std::uint64_t payload = kLogRecordHeaderBytes + record_bytes + envelope_bytes_;
   const Group* open = fits_open_group(record_bytes) ? groups_.back().get() : nullptr;
   const std::uint64_t end =
       open ? open->position + frame_bytes(open->payload_bytes + payload) : head_ + frame_bytes(payload);
@@ -49,7 +50,7 @@ LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
 }
 
 AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
-  const std::uint64_t usual = frame_bytes(kGroupPayload);
+  const std::uint64_t usual = frame_bytes(kGroupPayload + envelope_bytes_);
   if (bytes > usual) return AlignedBuffer(bytes);
   if (spares_.empty()) return AlignedBuffer(usual);
   AlignedBuffer buffer = std::move(spares_.back());
@@ -58,7 +59,7 @@ AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
 }
 
 void LogWriter::give_back(AlignedBuffer buffer) {
-  const bool usual = buffer.size() == frame_bytes(kGroupPayload);
+  const bool usual = buffer.size() == frame_bytes(kGroupPayload + envelope_bytes_);
   if (usual && spares_.size() <= options_.writes_in_flight) spares_.push_back(std::move(buffer));
 }
 
@@ -66,7 +67,8 @@ LogWriter::Group& LogWriter::open_group(std::uint32_t record_bytes) {
   if (fits_open_group(record_bytes)) return *groups_.back();
   if (!groups_.empty()) groups_.back()->closed = true;
   auto group = std::make_unique<Group>();
-  group->buffer = take_buffer(frame_bytes(kLogRecordHeaderBytes + record_bytes));
+  group->buffer = take_buffer(frame_bytes(kLogRecordHeaderBytes + record_bytes + envelope_bytes_));
+  group->envelope_bytes = envelope_bytes_;
   group->position = head_;
   groups_.push_back(std::move(group));
   return *groups_.back();
@@ -115,7 +117,7 @@ Task<> LogWriter::start_after_turn() {
 void LogWriter::start_writes() {
   while (!failure_ && in_flight_ < options_.writes_in_flight && started_ < groups_.size()) {
     Group& group = *groups_[started_];
-    seal(group);
+    if (auto chained = chain(group); !chained) return fence(chained.error().with_context("log write failed"));
     ++started_;
     ++in_flight_;
     const bool spawned = scope_.spawn(write_group(&group));
@@ -123,11 +125,11 @@ void LogWriter::start_writes() {
   }
 }
 
-/// Gives the group its place in the chain. Groups are sealed in order of position, just before they are written.
-void LogWriter::seal(Group& group) {
+/// Gives the group its place in the chain. Groups are chained in order of position, just before they are written.
+Result<> LogWriter::chain(Group& group) {
   ASSERT(group.records > 0 && group.position == next_.position);
   group.closed = true;
-  const std::uint64_t bytes = frame_bytes(group.payload_bytes);
+  const std::uint64_t bytes = group.bytes();
   const std::size_t used = kFrameHeaderBytes + group.payload_bytes;
   std::memset(group.buffer.data() + used, 0, bytes - used);
   FrameHeader header;
@@ -138,11 +140,19 @@ void LogWriter::seal(Group& group) {
   header.sequence = next_.sequence;
   header.durable = durable_;
   header.superblock = options_.superblock;
-  header.payload_bytes = group.payload_bytes;
+  header.payload_bytes = group.payload_bytes + group.envelope_bytes;
   header.records = group.records;
-  const std::uint32_t crc = seal_frame(header, group.buffer.first(bytes));
+  header.sealed = options_.sealer != nullptr;
+  const MutableBytes frame = group.buffer.first(bytes);
+  std::uint32_t crc = 0;
+  if (header.sealed) {
+    TRY(crc, seal_frame(header, frame, *options_.sealer));
+  } else {
+    crc = stamp_frame(header, frame);
+  }
   next_ = {group.end(), next_.sequence + 1, crc};
   if (next_.position == cut_) cut_point_ = next_;
+  return {};
 }
 
 Task<> LogWriter::write_group(Group* group) {
@@ -163,7 +173,7 @@ Task<Result<>> LogWriter::put_on_media(const Group& group) {
   if (group.claims && options_.flush_first != nullptr) CO_CHECK_OK(co_await options_.flush_first->flush());
   const bool durable = device.prefers_durable_writes();
   const auto how = durable ? media::Durability::kDurable : media::Durability::kCached;
-  ByteView rest = group.buffer.first(frame_bytes(group.payload_bytes));
+  ByteView rest = group.buffer.first(group.bytes());
   std::uint64_t offset = group.position % ring_bytes_;
   while (!rest.empty()) {  // twice where the frame wraps at the end of the ring
     const ByteView part = rest.first(std::min<std::uint64_t>(rest.size(), ring_bytes_ - offset));
@@ -182,7 +192,7 @@ void LogWriter::advance() {
     Group& group = *groups_.front();
     durable_ = group.end();
     ++writes_;
-    blocks_written_ += frame_bytes(group.payload_bytes) / media::kBlockBytes;
+    blocks_written_ += group.bytes() / media::kBlockBytes;
     groups_.pop_front();
     --started_;
   }

@@ -34,6 +34,7 @@ struct LogWriterOptions {
   std::uint64_t incarnation = 0;
   std::uint64_t generation = 0;
   std::uint64_t superblock = 0;  ///< sequence of the newest durable superblock
+  Sealer* sealer = nullptr;      ///< of a sealed store
   ChainPoint start;              ///< where the first frame goes
   std::uint64_t tail = 0;        ///< the oldest position still needed
   std::uint32_t writes_in_flight = 4;
@@ -93,12 +94,14 @@ class LogWriter {
   struct Group {
     AlignedBuffer buffer;  // until it is written
     std::uint64_t position = 0;
-    std::uint32_t payload_bytes = 0;
+    std::uint32_t payload_bytes = 0;  // of the records
+    std::uint32_t envelope_bytes = 0;
     std::uint32_t records = 0;
     bool claims = false;
     bool closed = false;
     bool done = false;
-    std::uint64_t end() const { return position + frame_bytes(payload_bytes); }
+    std::uint64_t bytes() const { return frame_bytes(payload_bytes + envelope_bytes); }
+    std::uint64_t end() const { return position + bytes(); }
   };
 
   bool fits_open_group(std::uint32_t record_bytes) const;
@@ -110,13 +113,14 @@ class LogWriter {
   void start_writes();
   Task<> write_group(Group* group);
   Task<Result<>> put_on_media(const Group& group);
-  void seal(Group& group);
+  Result<> chain(Group& group);
   void advance();
   void wake_waiters();
 
   Reactor& reactor_;
   LogListener& listener_;
   LogWriterOptions options_;
+  std::uint32_t envelope_bytes_;  // what sealing adds to a frame
   std::uint64_t ring_bytes_;
   std::deque<std::unique_ptr<Group>> groups_;  // not yet durable, oldest first
   std::size_t started_ = 0;                    // how many of them are being written or done

@@ -213,7 +213,7 @@ void Page::compact() {
   set_field(kAtFragmented, 0);
 }
 
-void Page::seal() {
+void Page::stamp() {
   store_le(data_ + kAtChecksum, std::uint32_t{0});
   store_le(data_ + kAtChecksum, crc32c({data_, kPageBytes}));
 }

@@ -147,6 +147,8 @@ class PageView {
   static constexpr std::uint32_t kAtFragmented = 36, kAtPrefixBytes = 38, kAtLowerBytes = 40, kAtUpperBytes = 42;
   static constexpr std::uint32_t kAtFlags = 44, kAtAppendRun = 46, kAtReserved = 48;
   static constexpr std::uint32_t kNoUpperFence = 1;
+  /// Of an image on the media only; see page_seal.h.
+  static constexpr std::uint32_t kSealed = 2;
   static_assert(kAtReserved + 16 == kPageHeaderBytes);
 
   std::uint32_t field(std::uint32_t at) const { return load_le<std::uint16_t>(data_ + at); }
@@ -170,6 +172,7 @@ class PageView {
 
  private:
   friend class PageVerifier;
+  friend class PageSeal;
 
   const std::byte* data_;
 };
@@ -206,7 +209,7 @@ class Page : public PageView {
   void set_child(std::uint32_t slot, PageId child);
 
   /// Stamps the checksum; the page is then ready for the media, until its next change.
-  void seal();
+  void stamp();
 
  private:
   void set_field(std::uint32_t at, std::uint32_t value) { store_le(data_ + at, static_cast<std::uint16_t>(value)); }
@@ -221,7 +224,11 @@ class Page : public PageView {
 /// newer writer. Reads only those bytes, whatever they are. After success the views above are safe to use.
 Result<> verify(ByteView page, PageId expected);
 
-/// The same for a page in memory that may have changed since it was sealed: all rules but the checksum.
-Result<> verify_unsealed(ByteView page, PageId expected);
+/// The same for a page in memory that may have changed since it was stamped: all rules but the checksum.
+Result<> verify_unstamped(ByteView page, PageId expected);
+/// Of these rules those that an image keeps while it is sealed: magic, checksum, version, whose page it is.
+Result<> verify_envelope(ByteView image, PageId expected);
+/// The others but those of the hints, whose place an image that was sealed needed for something else.
+Result<> verify_without_hints(ByteView page, PageId expected);
 
 }  // namespace cenote::store

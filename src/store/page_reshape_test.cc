@@ -20,7 +20,7 @@ using PageMemory = std::unique_ptr<std::byte[]>;
 PageMemory make_memory() { return std::make_unique<std::byte[]>(kPageBytes); }
 
 void expect_valid(PageView page) {
-  Page(const_cast<std::byte*>(page.data())).seal();
+  Page(const_cast<std::byte*>(page.data())).stamp();
   const Result<> result = verify({page.data(), kPageBytes}, page.id());
   EXPECT_TRUE(result) << result.error().message();
 }

@@ -47,7 +47,7 @@ TEST(PageTest, IsWhatTheFormatDocumentShows) {
   add(page, "user/alice", "1");
   add(page, "user/bob", "22");
   page.set_lsn(Lsn{4096});
-  page.seal();
+  page.stamp();
   EXPECT_EQ(to_hex(memory.view().first(64)),
             "8ef28af7436e50670101010003000000"
             "07000000000000000010000000000000"
@@ -92,7 +92,7 @@ TEST(PageTest, KeysThatDifferOnlyBehindTheHeadOrInLengthAreTold) {
     EXPECT_EQ(page.find(as_bytes(keys[slot])).slot, slot);
     EXPECT_EQ(get(page, keys[slot]), to_hex(as_bytes(keys[slot])));
   }
-  page.seal();
+  page.stamp();
   EXPECT_EQ(failure(verify(memory.view(), kId)), "passed");
 }
 
@@ -111,7 +111,7 @@ TEST(PageTest, InnerPageLeadsToTheChildOfAKey) {
   EXPECT_EQ(page.child(2), kNoPage);
   page.set_child(2, PageId{12});
   EXPECT_EQ(page.child(2), PageId{12});
-  page.seal();
+  page.stamp();
   EXPECT_EQ(failure(verify(memory.view(), kId)), "passed");
 }
 
@@ -124,7 +124,7 @@ TEST(PageTest, HoldsFourEntriesOfTheLargestSizeBetweenTheLongestFences) {
   for (char first = 'b'; first < 'f'; ++first) add(page, std::string(kMaxKeyBytes, first), value);
   EXPECT_EQ(page.count(), 4u);
   EXPECT_FALSE(page.fits(kMaxKeyBytes, kMaxValueBytes));
-  page.seal();
+  page.stamp();
   EXPECT_EQ(failure(verify(memory.view(), kId)), "passed");
 }
 
@@ -173,7 +173,7 @@ TEST(PageTest, AgreesWithAMapUnderRandomChanges) {
         ASSERT_EQ(to_text(page.value(slot)), value);
         ++slot;
       }
-      page.seal();
+      page.stamp();
       ASSERT_EQ(failure(verify(memory.view(), kId)), "passed");
     }
   }
@@ -189,7 +189,7 @@ TEST(PageDamageTest, EveryFlippedBitIsFound) {
   PageMemory memory;
   Page page = Page::format(memory.bytes.get(), {kId, kTree, 0}, unbounded());
   fill(random, page);
-  page.seal();
+  page.stamp();
   const auto flip = [&](std::uint64_t bit) { memory.bytes[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8)); };
   for (std::uint64_t bit = 0; bit < kFencesBegin * 8; ++bit) {
     flip(bit);
@@ -209,12 +209,12 @@ TEST(PageDamageTest, IsNamed) {
   PageMemory memory;
   EXPECT_EQ(failure(verify(memory.view(), kId)), "page 7: not a page (magic)");
   Page page = Page::format(memory.bytes.get(), {PageId{8}, kTree, 0}, unbounded());
-  page.seal();
+  page.stamp();
   EXPECT_EQ(failure(verify(memory.view(), kId)), "page 7: found page 8 in its place");
   memory.bytes[kPageBytes - 1] = std::byte{1};
   EXPECT_EQ(failure(verify(memory.view(), PageId{8})), "page 8: checksum does not match");
   memory.bytes[9] = std::byte{2};
-  page.seal();
+  page.stamp();
   const Result<> newer = verify(memory.view(), PageId{8});
   ASSERT_FALSE(newer);
   EXPECT_EQ(newer.error().code(), Code::kNewerFormat);
@@ -266,7 +266,7 @@ TEST(PageDamageTest, PageWithARightChecksumIsRefusedOrHarmless) {
                                   std::byte{0x40}, std::byte{0xff}, static_cast<std::byte>(random.below(256))};
       memory.bytes[random.below(end - 10) + 10] = values[random.below(std::size(values))];
     }
-    page.seal();
+    page.stamp();
     if (!verify(memory.view(), page.id())) continue;
     ++passed;
     use_all(random, page);
@@ -284,7 +284,7 @@ TEST(PageDamageTest, RandomBytesWithARightChecksumAreRefusedOrHarmless) {
     store_le(memory.bytes.get() + 4, kPageMagic);
     store_le(memory.bytes.get() + 9, std::uint8_t{1});
     store_le(memory.bytes.get() + 16, kId.value());
-    page.seal();
+    page.stamp();
     if (verify(memory.view(), kId)) use_all(random, page);
   }
 }

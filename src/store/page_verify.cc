@@ -36,13 +36,29 @@ class PageVerifier {
  public:
   PageVerifier(const std::byte* data, PageId expected) : data_(data), page_(data), expected_(expected) {}
 
-  Result<> run(bool sealed) {
-    CHECK_OK(check_envelope(sealed));
+  enum class Hints { kChecked, kIgnored };
+
+  Result<> check_body(Hints hints) const {
     CHECK_OK(check_header());
     CHECK_OK(check_fences());
     CHECK_OK(check_records());
     CHECK_OK(check_order());
+    if (hints == Hints::kChecked) CHECK_OK(check_hints());
     return page_.is_leaf() ? Result<>{} : check_children();
+  }
+
+  /// What holds for every version: magic, checksum, whose page it is, who can read it.
+  Result<> check_envelope(bool stamped) const {
+    if (load<std::uint32_t>(PageView::kAtMagic) != kPageMagic) return damaged("not a page (magic)");
+    if (stamped && load<std::uint32_t>(PageView::kAtChecksum) != checksum()) return damaged("checksum does not match");
+    if (load<std::uint8_t>(PageView::kAtOldestReader) > kPageVersion) {
+      return failf(Code::kNewerFormat, "page {}: needs page format {} or newer, this is {}", expected_.value(),
+                   load<std::uint8_t>(PageView::kAtOldestReader), kPageVersion);
+    }
+    if (expected_ == kNoPage || page_.id() != expected_) {
+      return failf(Code::kCorrupt, "page {}: found page {} in its place", expected_.value(), page_.id().value());
+    }
+    return {};
   }
 
  private:
@@ -58,20 +74,6 @@ class PageVerifier {
   std::uint32_t checksum() const {
     constexpr std::array<std::byte, 4> kZeros{};
     return crc32c({data_ + kZeros.size(), kPageBytes - kZeros.size()}, crc32c(kZeros));
-  }
-
-  /// What holds for every version: magic, checksum, whose page it is, who can read it.
-  Result<> check_envelope(bool sealed) const {
-    if (load<std::uint32_t>(PageView::kAtMagic) != kPageMagic) return damaged("not a page (magic)");
-    if (sealed && load<std::uint32_t>(PageView::kAtChecksum) != checksum()) return damaged("checksum does not match");
-    if (load<std::uint8_t>(PageView::kAtOldestReader) > kPageVersion) {
-      return failf(Code::kNewerFormat, "page {}: needs page format {} or newer, this is {}", expected_.value(),
-                   load<std::uint8_t>(PageView::kAtOldestReader), kPageVersion);
-    }
-    if (expected_ == kNoPage || page_.id() != expected_) {
-      return failf(Code::kCorrupt, "page {}: found page {} in its place", expected_.value(), page_.id().value());
-    }
-    return {};
   }
 
   Result<> check_header() const {
@@ -138,11 +140,15 @@ class PageVerifier {
       if (page_.head(slot) != load_be<std::uint32_t>(head.data())) return damaged("head is not the key's");
       if (slot > 0 && compare(page_.suffix(slot - 1), suffix) >= 0) return damaged("keys are not in order");
     }
+    return check_bounds();
+  }
+
+  Result<> check_hints() const {
     const std::uint32_t distance = page_.hint_distance();
     for (std::uint32_t i = 0; i < kHints; ++i) {
       if (page_.hint(i) != (distance == 0 ? 0 : page_.head((i + 1) * distance))) return damaged("hint is not the head");
     }
-    return check_bounds();
+    return {};
   }
 
   /// The first and the last key against the fences; those between follow from the order.
@@ -173,14 +179,26 @@ class PageVerifier {
   PageId expected_;
 };
 
-Result<> verify(ByteView page, PageId expected) {
-  ASSERT(page.size() == kPageBytes);
-  return PageVerifier(page.data(), expected).run(true);
+Result<> verify_envelope(ByteView image, PageId expected) {
+  ASSERT(image.size() == kPageBytes);
+  return PageVerifier(image.data(), expected).check_envelope(true);
 }
 
-Result<> verify_unsealed(ByteView page, PageId expected) {
+Result<> verify(ByteView page, PageId expected) {
+  CHECK_OK(verify_envelope(page, expected));
+  return PageVerifier(page.data(), expected).check_body(PageVerifier::Hints::kChecked);
+}
+
+Result<> verify_unstamped(ByteView page, PageId expected) {
   ASSERT(page.size() == kPageBytes);
-  return PageVerifier(page.data(), expected).run(false);
+  const PageVerifier verifier(page.data(), expected);
+  CHECK_OK(verifier.check_envelope(false));
+  return verifier.check_body(PageVerifier::Hints::kChecked);
+}
+
+Result<> verify_without_hints(ByteView page, PageId expected) {
+  ASSERT(page.size() == kPageBytes);
+  return PageVerifier(page.data(), expected).check_body(PageVerifier::Hints::kIgnored);
 }
 
 }  // namespace cenote::store

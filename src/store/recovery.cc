@@ -140,7 +140,7 @@ Result<> Recovery::note_claims(ByteView record) {
 }
 
 Task<Result<ChainPoint>> Recovery::scan_log() {
-  LogReader log(*state_.devices.wal, state_.superblock);
+  LogReader log(*state_.devices.wal, state_.superblock, state_.seal.get());
   for (;;) {
     CO_TRY(const auto frame, co_await log.next());
     if (!frame) break;
@@ -166,6 +166,11 @@ Task<Result<>> Recovery::begin_generation(ChainPoint end) {
   ++next.generation;
   next.generation_start = end.position;
   CO_CHECK_OK(co_await superblocks_.write(next));
+  if (state_.seal && state_.seal->fresh()) {
+    // Both copies have the store's key before anything needs it: with the only one all that is sealed would be lost.
+    ++next.sequence;
+    CO_CHECK_OK(co_await superblocks_.write(next));
+  }
   state_.superblock = next;
   co_return Result<>{};
 }
@@ -209,7 +214,7 @@ Task<Result<bool>> Recovery::load_next_catalog_entry(Bytes* after) {
 
 Task<Result<>> Recovery::redo_log(ChainPoint end) {
   const Superblock superblock = state_.superblock;  // a checkpoint on the way changes the original
-  LogReader log(*state_.devices.wal, superblock);
+  LogReader log(*state_.devices.wal, superblock, state_.seal.get());
   std::uint32_t skip = superblock.records_done;
   for (;;) {
     const ChainPoint start = log.point();

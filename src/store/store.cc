@@ -92,7 +92,10 @@ Task<Result<std::unique_ptr<Store>>> Store::open(Reactor& reactor, Devices devic
   }
   SuperblockIo superblocks(devices);
   CO_TRY(Superblock superblock, co_await find_store(devices, options, superblocks));
-  auto impl = std::make_unique<StoreImpl>(reactor, devices, options, std::move(superblock), superblocks);
+  CO_TRY(auto seal, seal_of(reactor, superblock, options.key, options.read_only, devices.meta->name()));
+  auto impl =
+      std::make_unique<StoreImpl>(reactor, devices, options, std::move(superblock), std::move(seal), superblocks);
+  options.key.reset();
   auto started = co_await impl->start();
   if (!started) {
     static_cast<void>(co_await impl->close());
@@ -121,6 +124,11 @@ void Store::cancel(Extent extent) { impl_->cancel(extent); }
 ExtentGuard Store::guard_extents() { return impl_->guard_extents(); }
 media::BlockDevice& Store::data_device() { return *impl_->state().devices.data; }
 Task<Result<>> Store::checkpoint() { co_return co_await impl_->checkpoint(); }
+bool Store::sealed() const { return impl_->state().seal != nullptr; }
+SecretKey Store::derive_key(std::string_view label) const {
+  ASSERT(sealed());
+  return impl_->state().seal->derive(label);
+}
 StoreStatus Store::status() const { return impl_->status(); }
 Reactor& Store::reactor() { return impl_->state().reactor; }
 

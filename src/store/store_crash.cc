@@ -31,10 +31,21 @@ class CrashTest {
       }
     }
     outcome_.cuts = cuts_.size();
+    outcome_.nonces = ledger_.nonces();
+    if (outcome_.problem.empty() && options_.sealed && ledger_.repeated() + ledger_.plain() > 0) {
+      outcome_.problem = fmt::format("seed {}: {} nonces were used twice, {} pages or frames were not sealed",
+                                     options_.seed, ledger_.repeated(), ledger_.plain());
+    }
     return std::move(outcome_);
   }
 
  private:
+  void seal(StoreBench& bench) {
+    if (!options_.sealed) return;
+    bench.encrypt();
+    bench.ledger = &ledger_;
+  }
+
   WorkloadOptions workload(std::uint32_t steps) {
     WorkloadOptions workload;
     workload.seed = random_();
@@ -51,6 +62,7 @@ class CrashTest {
     if (options_.layout) layout_ = *options_.layout;
     StoreBench bench(options_.seed, 64, layout_);
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    seal(bench);
     bench.format_store();
     bench.open();
     bench.on_each_write([&](std::uint64_t number) {
@@ -79,6 +91,7 @@ class CrashTest {
       if (cut.images[i]) bench.mediums[i] = cut.images[i]->clone();
     }
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    seal(bench);
     History history = promised(cut);
     // A third of the cuts crash again while they recover, up to three times.
     for (int again = 0; cut.write % 3 == 1 && again < 3; ++again) crash_in_recovery(bench);
@@ -125,6 +138,7 @@ class CrashTest {
   StoreBench::Layout layout_ = StoreBench::Layout::kOneDevice;
   History history_;
   std::vector<Cut> cuts_;
+  NonceLedger ledger_;  // of all lives of the store: what one forgot another may not repeat
   CrashTestOutcome outcome_;
 };
 

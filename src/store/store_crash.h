@@ -15,6 +15,7 @@ struct CrashTestOptions {
   std::uint32_t steps = 40;
   std::uint32_t keys = 60;  ///< of each tree
   std::uint32_t cut_every = 1;
+  bool sealed = false;
   std::optional<StoreBench::Layout> layout;  ///< none: drawn from the seed
 };
 
@@ -23,6 +24,7 @@ struct CrashTestOutcome {
   std::uint64_t writes = 0;
   std::uint64_t cuts = 0;
   std::uint64_t crashes = 0;   ///< of all kinds: the cuts, and those in recovery and in the work after it
+  std::uint64_t nonces = 0;    ///< of a sealed store, in all its lives; a problem if one came twice
   std::uint64_t verified = 0;  ///< stores opened after a crash and compared with what had been promised
 };
 

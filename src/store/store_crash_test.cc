@@ -17,6 +17,17 @@ TEST_P(StoreCrash, EveryCutKeepsWhatWasAcknowledged) {
 
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreCrash, ::testing::Range<std::uint64_t>(1, 9));
 
+TEST(SealedStoreCrash, EveryCutKeepsWhatWasAcknowledgedAndNoNonceComesTwice) {
+  for (const auto& [seed, layout] : {std::pair{31u, StoreBench::Layout::kOneDevice},
+                                     {32u, StoreBench::Layout::kOneDevice},
+                                     {33u, StoreBench::Layout::kThreeDevices}}) {
+    const CrashTestOutcome outcome = run_crash_test({.seed = seed, .sealed = true, .layout = layout});
+    EXPECT_EQ(outcome.problem, "");
+    EXPECT_GT(outcome.cuts, 20u);
+    EXPECT_GT(outcome.nonces, 50u);
+  }
+}
+
 using Layout = StoreBench::Layout;
 class StoreCrashOfRoles : public ::testing::TestWithParam<std::tuple<Layout, std::uint64_t>> {};
 

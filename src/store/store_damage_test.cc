@@ -13,10 +13,12 @@ namespace cenote::store {
 namespace {
 
 /// A store that was written, checkpointed, written again and crashed, so that every kind of block is there; one bit of
-/// one of them is then flipped.
-class StoreDamage : public ::testing::Test, public StoreBench {
+/// one of them is then flipped. Of a plain and of a sealed store.
+class StoreDamage : public ::testing::TestWithParam<bool>, public StoreBench {
  protected:
-  StoreDamage() : StoreBench(15, 64) {}
+  StoreDamage() : StoreBench(15, 64) {
+    if (GetParam()) encrypt();
+  }
 
   void SetUp() override {
     format_store();
@@ -148,14 +150,14 @@ class StoreDamage : public ::testing::Test, public StoreBench {
   Superblock superblock;
 };
 
-TEST_F(StoreDamage, NothingIsWrongWithoutDamage) { EXPECT_EQ(outcome(), ""); }
+TEST_P(StoreDamage, NothingIsWrongWithoutDamage) { EXPECT_EQ(outcome(), ""); }
 
-TEST_F(StoreDamage, TheOlderSuperblockIsNotNeeded) {
+TEST_P(StoreDamage, TheOlderSuperblockIsNotNeeded) {
   flip(kSuperblockPlaces[1 - newest_place()]);
   EXPECT_EQ(outcome(), "");
 }
 
-TEST_F(StoreDamage, TheNewestSuperblockIsMissed) {
+TEST_P(StoreDamage, TheNewestSuperblockIsMissed) {
   for (std::uint32_t block = 0; block < kSuperblockBlocks; ++block) {
     const std::uint64_t at = kSuperblockPlaces[newest_place()] + block;
     flip(at);
@@ -164,13 +166,13 @@ TEST_F(StoreDamage, TheNewestSuperblockIsMissed) {
   }
 }
 
-TEST_F(StoreDamage, WithoutBothSuperblocksThereIsNothingToOpen) {
+TEST_P(StoreDamage, WithoutBothSuperblocksThereIsNothingToOpen) {
   flip(kSuperblockPlaces[0]);
   flip(kSuperblockPlaces[1]);
   expect_corrupt("both superblocks");
 }
 
-TEST_F(StoreDamage, TheMiddleOfTheLogIsNeverTakenForItsEnd) {
+TEST_P(StoreDamage, TheMiddleOfTheLogIsNeverTakenForItsEnd) {
   const auto positions = frame_positions();
   ASSERT_GT(positions.size(), 5u);
   for (std::size_t i = 0; i + 1 < positions.size(); ++i) {
@@ -182,7 +184,7 @@ TEST_F(StoreDamage, TheMiddleOfTheLogIsNeverTakenForItsEnd) {
   EXPECT_EQ(outcome(), "");
 }
 
-TEST_F(StoreDamage, AFrameMissingInTheMiddleOfTheLogIsDamage) {
+TEST_P(StoreDamage, AFrameMissingInTheMiddleOfTheLogIsDamage) {
   const auto positions = frame_positions();
   const auto image = medium->clone();
   for (std::size_t i = 0; i + 1 < positions.size(); i += 3) {
@@ -192,14 +194,14 @@ TEST_F(StoreDamage, AFrameMissingInTheMiddleOfTheLogIsDamage) {
   }
 }
 
-TEST_F(StoreDamage, ATornTailOfTheLogIsTheEnd) {
+TEST_P(StoreDamage, ATornTailOfTheLogIsTheEnd) {
   // Nothing on the media tells that the last frame was acknowledged: it may be one that never was.
   flip(log_block(frame_positions().back()).value(), 90);
   history.acknowledged = 0;
   EXPECT_EQ(outcome(), "");
 }
 
-TEST_F(StoreDamage, EveryPageIsCheckedWhenItIsRead) {
+TEST_P(StoreDamage, EveryPageIsCheckedWhenItIsRead) {
   const auto slots = page_slots();
   ASSERT_GE(slots.size(), 10u);
   const auto image = medium->clone();
@@ -212,7 +214,7 @@ TEST_F(StoreDamage, EveryPageIsCheckedWhenItIsRead) {
   }
 }
 
-TEST_F(StoreDamage, AnOlderImageOfAPageIsNotThePage) {
+TEST_P(StoreDamage, AnOlderImageOfAPageIsNotThePage) {
   // A lost write: the slot still holds what was there before, whole and with the right page number.
   const auto slots = page_slots();
   AlignedBuffer page(kPageBytes);
@@ -230,7 +232,7 @@ TEST_F(StoreDamage, AnOlderImageOfAPageIsNotThePage) {
   }
 }
 
-TEST_F(StoreDamage, ChunksAndTheirTableAreChecked) {
+TEST_P(StoreDamage, ChunksAndTheirTableAreChecked) {
   for (std::uint64_t block : live_chunk_blocks(false)) {
     flip(block, 5);
     expect_corrupt("page map chunk");
@@ -249,7 +251,7 @@ TEST_F(StoreDamage, ChunksAndTheirTableAreChecked) {
   EXPECT_EQ(outcome(), "");
 }
 
-TEST_F(StoreDamage, NothingIsWrittenToADamagedStore) {
+TEST_P(StoreDamage, NothingIsWrittenToADamagedStore) {
   flip(log_block(frame_positions()[1]).value(), 90);
   power_on();
   const auto before = device->counters();
@@ -257,7 +259,7 @@ TEST_F(StoreDamage, NothingIsWrittenToADamagedStore) {
   EXPECT_EQ(device->counters().writes, before.writes);
 }
 
-TEST_F(StoreDamage, CheckFindsABlockThatIsUsedTwice) {
+TEST_P(StoreDamage, CheckFindsABlockThatIsUsedTwice) {
   open();
   std::vector<Extent> owned = {{media::BlockNo(page_slots().front() * kPageBlocks), 1}};
   const auto checked = block_on(check_store(*store, owned));
@@ -265,12 +267,14 @@ TEST_F(StoreDamage, CheckFindsABlockThatIsUsedTwice) {
   EXPECT_EQ(checked.error().code(), Code::kCorrupt);
 }
 
-TEST_F(StoreDamage, CheckFindsABlockThatNobodyUses) {
+TEST_P(StoreDamage, CheckFindsABlockThatNobodyUses) {
   open();
   const auto checked = block_on(check_store(*store, std::vector<Extent>()));  // the workload's extents are not named
   ASSERT_FALSE(checked);
   EXPECT_NE(checked.error().message().find("nobody uses it"), std::string::npos);
 }
+
+INSTANTIATE_TEST_SUITE_P(PlainAndSealed, StoreDamage, ::testing::Bool());
 
 /// Writes that are acknowledged and never made, or made elsewhere, or made with a flipped bit.
 class StoreLies : public ::testing::TestWithParam<std::uint64_t> {};
@@ -279,6 +283,7 @@ TEST_P(StoreLies, ALyingDeviceIsFoundOutOrHarmless) {
   const std::uint64_t seed = GetParam();
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   StoreBench bench(seed, 64);
+  if (seed > 30) bench.encrypt();
   bench.format_store();
   History history;
   bench.open();
@@ -306,7 +311,7 @@ TEST_P(StoreLies, ALyingDeviceIsFoundOutOrHarmless) {
   EXPECT_TRUE(problem.empty() || problem.starts_with("corrupt") || data) << problem;
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, StoreLies, ::testing::Range<std::uint64_t>(1, 31));
+INSTANTIATE_TEST_SUITE_P(Seeds, StoreLies, ::testing::Range<std::uint64_t>(1, 37));
 
 }  // namespace
 }  // namespace cenote::store

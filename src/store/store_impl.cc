@@ -18,8 +18,8 @@ std::uint64_t pin_limit_of(const PageCache& cache) {
 }  // namespace
 
 StoreImpl::StoreImpl(Reactor& reactor, Devices devices, const OpenOptions& options, Superblock superblock,
-                     SuperblockIo superblocks)
-    : state_(reactor, devices, options, std::move(superblock)),
+                     std::unique_ptr<StoreSeal> seal, SuperblockIo superblocks)
+    : state_(reactor, devices, options, std::move(superblock), std::move(seal)),
       superblocks_(superblocks),
       batch_apply_(state_, BatchApply::Mode::kLive),
       gate_(reactor),
@@ -46,11 +46,12 @@ Task<Result<>> StoreImpl::start() {
   log.incarnation = superblock.incarnation;
   log.generation = superblock.generation;
   log.superblock = superblock.sequence;
+  log.sealer = state_.seal ? &state_.seal->sealer() : nullptr;
   log.start = recovered.end;
   log.tail = superblock.replay_from.position;
   log.writes_in_flight = std::max(1u, state_.options.log_writes_in_flight);
   log.pending_bytes_max =
-      std::clamp(state_.options.cache_bytes / 20, frame_bytes(kMaxFramePayload), log.pending_bytes_max);
+      std::clamp(state_.options.cache_bytes / 20, frame_bytes(kMaxSealedPayload), log.pending_bytes_max);
   log_.emplace(state_.reactor, static_cast<LogListener&>(*this), log);
   scope_.spawn(checkpoint_loop());
   scope_.spawn(reclaim_loop());
@@ -215,6 +216,7 @@ StoreStatus StoreImpl::status() const {
   status.replayed_records = replayed_records_;
   status.replay_time = replay_time_;
   status.fenced = fenced_.has_value();
+  status.sealed = state_.seal != nullptr;
   return status;
 }
 

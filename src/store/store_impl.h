@@ -23,7 +23,7 @@ namespace cenote::store {
 class StoreImpl final : private LogListener {
  public:
   StoreImpl(Reactor& reactor, Devices devices, const OpenOptions& options, Superblock superblock,
-            SuperblockIo superblocks);
+            std::unique_ptr<StoreSeal> seal, SuperblockIo superblocks);
   ~StoreImpl();
 
   Task<Result<>> start();

@@ -4,17 +4,18 @@
 namespace cenote::store {
 namespace {
 
-/// Long runs against the model, reopened now and then, on one small device with the smallest cache.
-class StoreModel : public ::testing::TestWithParam<std::uint64_t> {};
+enum class Sealing { kNever, kAlways, kLater };
 
-TEST_P(StoreModel, HoldsWhatTheModelHolds) {
-  const std::uint64_t seed = GetParam();
+/// Long runs against the model, reopened now and then, on one small device with the smallest cache.
+void run_model(std::uint64_t seed, Sealing sealing) {
   SCOPED_TRACE(::testing::Message() << "seed " << seed);
   StoreBench bench(seed, 128);
   bench.device_options.prefers_durable_writes = seed % 2 == 0;
+  if (sealing == Sealing::kAlways) bench.encrypt();
   bench.format_store();
   History history;
   for (std::uint64_t life = 0; life < 4; ++life) {
+    if (sealing == Sealing::kLater && life == 2) bench.options.key = test_key(1);
     bench.open();
     EXPECT_EQ(bench.block_on(verify_store(*bench.store, history)), "");
     WorkloadOptions options;
@@ -37,7 +38,17 @@ TEST_P(StoreModel, HoldsWhatTheModelHolds) {
   }
 }
 
+class StoreModel : public ::testing::TestWithParam<std::uint64_t> {};
+TEST_P(StoreModel, HoldsWhatTheModelHolds) { run_model(GetParam(), Sealing::kNever); }
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreModel, ::testing::Range<std::uint64_t>(1, 13));
+
+// 3: sparse trees; 4: the largest values, and so the fullest pages.
+TEST(SealedStoreModel, HoldsWhatTheModelHolds) {
+  for (std::uint64_t seed : {3, 4, 17}) run_model(seed, Sealing::kAlways);
+}
+TEST(SealedStoreModel, HoldsWhatTheModelHoldsWhenItIsSealedLater) {
+  for (std::uint64_t seed : {6, 8, 19}) run_model(seed, Sealing::kLater);
+}
 
 }  // namespace
 }  // namespace cenote::store

@@ -4,7 +4,7 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
-#include "page.h"
+#include "page_seal.h"
 
 namespace cenote::store {
 namespace {
@@ -27,24 +27,28 @@ std::uint64_t page_reserve_of(const Geometry& geometry, std::uint64_t dirty_limi
 }  // namespace
 
 StoreState::StoreState(Reactor& the_reactor, Devices the_devices, const OpenOptions& the_options,
-                       Superblock the_superblock)
+                       Superblock the_superblock, std::unique_ptr<StoreSeal> the_seal)
     : reactor(the_reactor),
       devices(the_devices),
       options(the_options),
       superblock(std::move(the_superblock)),
+      seal(std::move(the_seal)),
       map(superblock.geometry.page_limit()),
       chunks(*devices.meta, superblock.geometry, superblock.table),
       cache(reactor, *this, options.cache_bytes),
       allocator(superblock.geometry, page_reserve_of(superblock.geometry, dirty_limit_of(cache.frames_total()))),
       trees(cache, *this),
       applied(superblock.checkpoint),
-      dirty_limit_(dirty_limit_of(cache.frames_total())) {}
+      dirty_limit_(dirty_limit_of(cache.frames_total())) {
+  // It has opened the seal, and is of no more use here.
+  options.key.reset();
+}
 
 Task<Result<>> StoreState::read_image(PageId id, PageMap::Entry entry, MutableBytes into) {
   ++page_reads;
   const media::BlockNo block(std::uint64_t{entry.slot} * kPageBlocks);
   CO_CHECK_OK(co_await devices.meta->read(block, into));
-  auto valid = verify(into, id);
+  auto valid = open_page(into, id, seal.get());
   // The page map holds the checksum too: an older image of the same page is whole and still not this one.
   if (valid && load_le<std::uint32_t>(into.data()) != entry.crc) {
     valid = failf(Code::kCorrupt, "page {}: not the image that the page map names", id.value());

@@ -6,6 +6,7 @@
 #include "chunk_store.h"
 #include "page_cache.h"
 #include "page_map.h"
+#include "store_seal.h"
 #include "superblock.h"
 #include "trees.h"
 
@@ -14,8 +15,9 @@ namespace cenote::store {
 /// The state of a store in memory, without its log and its background work: what recovery builds, batches change and
 /// checkpoints write.
 struct StoreState final : PageSource {
-  /// `superblock` is the newest on the media.
-  StoreState(Reactor& reactor, Devices devices, const OpenOptions& options, Superblock superblock);
+  /// `superblock` is the newest on the media; `seal` is null for a store that is not sealed.
+  StoreState(Reactor& reactor, Devices devices, const OpenOptions& options, Superblock superblock,
+             std::unique_ptr<StoreSeal> seal);
 
   Task<Result<>> read_page(PageId id, MutableBytes into) override;
   PageId allocate_page() override { return map.allocate(); }
@@ -31,6 +33,7 @@ struct StoreState final : PageSource {
   Devices devices;
   OpenOptions options;
   Superblock superblock;
+  std::unique_ptr<StoreSeal> seal;
   PageMap map;
   ChunkStore chunks;
   PageCache cache;

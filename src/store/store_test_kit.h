@@ -6,16 +6,56 @@
 #include <functional>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 
 #include "cenote/media/sim_device.h"
 #include "cenote/store/store.h"
 #include "geometry.h"
+#include "log_format.h"
+#include "page.h"
 
 namespace cenote::store {
 
 /// The media of a bench, the meta device first; the others are null when one device plays all roles.
 using BenchMedia = std::array<std::unique_ptr<media::SimMedium>, kMaxDevices>;
+
+/// A master key.
+inline SecretKey test_key(std::uint8_t number) {
+  std::array<std::byte, SecretKey::kBytes> bytes;
+  bytes.fill(static_cast<std::byte>(number));
+  return SecretKey(bytes);
+}
+
+/// Sees what goes to the media of a sealed store: that it is sealed, and under no nonce twice.
+class NonceLedger {
+ public:
+  void see(const media::IoRequest& request) {
+    if (request.kind != media::IoKind::kWrite) return;
+    const ByteView bytes(request.data, request.bytes);
+    const auto header = read_frame_header(bytes);
+    if (header) {
+      plain_ += header->sealed ? 0 : 1;
+      const std::uint64_t end = kFrameHeaderBytes + header->payload_bytes;
+      // One that wraps at the end of the ring goes out in two parts.
+      if (header->sealed && end <= bytes.size()) take(bytes.subspan(end - kEnvelopeBytes, kSealNonceBytes));
+    } else if (bytes.size() == kPageBytes && load_le<std::uint32_t>(bytes.data() + 4) == kPageMagic) {
+      const bool sealed = (load_le<std::uint16_t>(bytes.data() + 44) & 2) != 0;
+      plain_ += sealed ? 0 : 1;
+      if (sealed) take(bytes.subspan(kPageHeaderBytes, kSealNonceBytes));
+    }
+  }
+  std::uint64_t nonces() const { return nonces_.size(); }
+  std::uint64_t repeated() const { return repeated_; }
+  std::uint64_t plain() const { return plain_; }
+
+ private:
+  void take(ByteView nonce) { repeated_ += nonces_.insert(to_bytes(nonce)).second ? 0 : 1; }
+
+  std::set<Bytes> nonces_;
+  std::uint64_t repeated_ = 0;
+  std::uint64_t plain_ = 0;
+};
 
 /// A simulated node with a store, for tests. Everything random comes from `seed`.
 class StoreBench {
@@ -37,6 +77,9 @@ class StoreBench {
     options.cache_bytes = kMinCacheBytes;
   }
   ~StoreBench() { power_off(); }
+
+  /// The store is sealed from its beginning.
+  void encrypt(std::uint8_t key = 1) { format.key = options.key = test_key(key); }
 
   template <typename T>
   T block_on(Task<T> task) {
@@ -92,7 +135,10 @@ class StoreBench {
     auto count = std::make_shared<std::uint64_t>(0);
     for (auto& drive : drives) {
       if (!drive) continue;
-      drive->set_write_hook([count, action](std::uint64_t, const media::IoRequest&) { action(++*count); });
+      drive->set_write_hook([this, count, action](std::uint64_t, const media::IoRequest& request) {
+        if (ledger != nullptr) ledger->see(request);
+        action(++*count);
+      });
     }
   }
   Devices devices() const {
@@ -152,6 +198,7 @@ class StoreBench {
   FormatOptions format;
   OpenOptions options;
   std::unique_ptr<Store> store;
+  NonceLedger* ledger = nullptr;  ///< sees what `on_each_write` is called for
 };
 
 }  // namespace cenote::store

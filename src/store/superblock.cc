@@ -134,6 +134,24 @@ void decode_checkpoint(Decoder& in, Superblock& superblock) {
   in.require(superblock.generation_start % media::kBlockBytes == 0);
 }
 
+void encode_sealing(Encoder& out, const WrappedKey& sealing) {
+  out.integer(sealing.mixed ? 1u : 0u);
+  out.raw(sealing.master);
+  out.raw(sealing.envelope);
+  out.raw(sealing.key);
+}
+
+WrappedKey decode_sealing(Decoder& in) {
+  WrappedKey sealing;
+  const auto flags = in.integer<std::uint32_t>();
+  in.require(flags <= 1);
+  sealing.mixed = flags == 1;
+  copy_bytes(in.raw(sealing.master.size()), sealing.master);
+  copy_bytes(in.raw(sealing.envelope.size()), sealing.envelope);
+  copy_bytes(in.raw(sealing.key.size()), sealing.key);
+  return sealing;
+}
+
 }  // namespace
 
 void encode_superblock(const Superblock& superblock, MutableBytes into) {
@@ -161,6 +179,8 @@ void encode_superblock(const Superblock& superblock, MutableBytes into) {
   out.integer(superblock.catalog_root.value());
   out.integer(superblock.next_tree.value());
   ASSERT(out.size() == 252);
+  ASSERT(superblock.sealing.has_value() == ((superblock.incompatible & kSealedFeature) != 0));
+  if (superblock.sealing) encode_sealing(out, *superblock.sealing);
   encode_table(out, superblock.table);
   finish_block(encoded, into);
 }
@@ -182,6 +202,7 @@ Result<Superblock> decode_superblock(ByteView from) {
   superblock.sequence = in.integer<std::uint64_t>();
   superblock.geometry = decode_geometry(in);
   decode_checkpoint(in, superblock);
+  if ((superblock.incompatible & kSealedFeature) != 0) superblock.sealing = decode_sealing(in);
   // A newer version whose additions an old reader may ignore keeps them where this one has padding.
   if (load_le<std::uint16_t>(from.data() + 12) <= kFormatVersion) in.zeros(in.remaining());
   CHECK_OK(superblock.geometry.validate());

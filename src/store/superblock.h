@@ -2,10 +2,12 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
+#include "cenote/base/sealer.h"
 #include "cenote/base/uuid.h"
 #include "geometry.h"
 
@@ -16,13 +18,23 @@ inline constexpr std::uint16_t kFormatVersion = 1;
 inline constexpr std::uint16_t kLabelVersion = 2;
 /// Feature bits this build understands; a superblock with others is treated as docs/formats/store.md says.
 inline constexpr std::uint64_t kReadOnlyFeatures = 0;
-inline constexpr std::uint64_t kIncompatibleFeatures = 0;
+inline constexpr std::uint64_t kSealedFeature = 1;
+inline constexpr std::uint64_t kIncompatibleFeatures = kSealedFeature;
 
 /// Which of the two slots of a chunk or table block holds its present contents, and their checksum.
 struct LiveSlot {
   std::uint8_t state = 0;  ///< 0 never written (all zeroes), 1 slot A, 2 slot B
   std::uint32_t crc = 0;
   friend bool operator==(const LiveSlot&, const LiveSlot&) = default;
+};
+
+/// The key of a sealed store as its superblock holds it: sealed under the master key.
+struct WrappedKey {
+  bool mixed = false;               ///< The store held something before it was sealed: that is not.
+  SecretKey::Fingerprint master{};  ///< of the master key
+  std::array<std::byte, kEnvelopeBytes> envelope{};
+  std::array<std::byte, SecretKey::kBytes> key{};
+  friend bool operator==(const WrappedKey&, const WrappedKey&) = default;
 };
 
 /// A place in the log between two frames, and all that the next frame must continue.
@@ -51,6 +63,7 @@ struct Superblock {
   std::uint64_t generation_start = 0;
   PageId catalog_root{};
   TreeId next_tree{};
+  std::optional<WrappedKey> sealing;  ///< there exactly if the incompatible feature is
   std::vector<LiveSlot> table;
 
   friend bool operator==(const Superblock&, const Superblock&) = default;

@@ -54,7 +54,7 @@ TEST(Superblock, TellsNothingHereFromDamageFromNewer) {
   AlignedBuffer nothing(kSuperblockBytes);
   EXPECT_EQ(decode_superblock(nothing.span()).error().code(), Code::kNotFound);
   Superblock superblock = example();
-  superblock.incompatible = 1;
+  superblock.incompatible = 2;
   EXPECT_EQ(decode_superblock(encoded(superblock).span()).error().code(), Code::kNewerFormat);
   AlignedBuffer damaged = encoded(example());
   damaged.data()[100] ^= std::byte{1};

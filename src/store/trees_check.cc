@@ -31,7 +31,7 @@ Task<Result<>> Trees::check(TreeId tree, std::vector<PageId>* reached) {
     todo.pop_back();
     CO_TRY(Frame * frame, co_await cache_.fetch(expected.id));
     const Pinned pinned(cache_, *frame);
-    CO_CHECK_OK(verify_unsealed({frame->data, kPageBytes}, expected.id));
+    CO_CHECK_OK(verify_unstamped({frame->data, kPageBytes}, expected.id));
     const PageView page(frame->data);
     const std::string_view wrong = tree_violation(page, tree, expected, expected.id == *root_id);
     if (!wrong.empty()) co_return contradiction(expected.id, wrong);

@@ -382,7 +382,7 @@ void confuse(std::map<PageId, Bytes>& images, const std::map<PageId, Bytes>& sou
                    {as_bytes("kkkk"), as_bytes("kkkkk")});
       if (PageView(image.data()).level() == 1) Page(image.data()).insert_child(0, {}, ids[random.below(ids.size())]);
     }
-    Page(image.data()).seal();
+    Page(image.data()).stamp();
   }
 }
 

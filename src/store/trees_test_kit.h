@@ -108,7 +108,7 @@ class TreesKit {
     if (!frozen_.empty()) {
       Frame* frame = frozen_.back();
       frozen_.pop_back();
-      Page(frame->data).seal();
+      Page(frame->data).stamp();
       const ByteView image{frame->data, kPageBytes};
       const Result<> valid = verify(image, frame->id);
       EXPECT_TRUE(valid) << valid.error().message();

@@ -1,5 +1,6 @@
 #include "context.h"
 #include "debug_listing.h"
+#include "encryption_key.h"
 #include "store_checking.h"
 #include "store_inspection.h"
 
@@ -8,11 +9,14 @@ namespace {
 
 struct Arguments {
   std::string path, cache = "64MiB";
+  SettingFlags flags;
 };
 
 Result<> debug_store(Context& context, const Arguments& arguments) {
   TRY(const std::uint64_t cache_bytes, parse_bytes(arguments.cache));
-  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path));
+  arguments.flags.apply(context.settings);
+  TRY(const auto key, encryption_key(context.settings));
+  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path, key));
   Json all = Json::array();
   for (const InspectedPath::Member& member : inspected.members()) {
     TRY(const StoreInspection inspection, inspect_store(member, cache_bytes));
@@ -26,6 +30,7 @@ Result<> debug_store(Context& context, const Arguments& arguments) {
 
 struct CheckArguments {
   std::string path, cache = "256MiB";
+  SettingFlags flags;
   bool data = true;
   std::uint64_t findings = 1000;
 };
@@ -36,7 +41,9 @@ Result<> debug_check(Context& context, const CheckArguments& arguments) {
   checking.most_findings = arguments.findings;
   checking.progress = !context.quiet && !context.out.json();
   TRY(checking.cache_bytes, parse_bytes(arguments.cache));
-  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path));
+  arguments.flags.apply(context.settings);
+  TRY(const auto key, encryption_key(context.settings));
+  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path, key));
   Json all = Json::array();
   for (const InspectedPath::Member& member : inspected.members()) {
     TRY(StoreVerdict verdict, check_one_store(member, checking, context.out));
@@ -66,6 +73,7 @@ void add_check(CLI::App& debug, Context& context) {
   verb->add_option("--findings", arguments->findings, "most findings to list for one store; all are counted")
       ->capture_default_str();
   verb->add_option("--cache", arguments->cache, "memory for pages")->capture_default_str();
+  add_key_flags(*verb, arguments->flags);
   verb->callback([=, &context] { context.action = [=, &context] { return debug_check(context, *arguments); }; });
 }
 
@@ -83,6 +91,7 @@ void add_debug(CLI::App& app, Context& context) {
                "Exit code 7 if one is damaged, 1 if one belongs to another system or in another place.");
   verb->add_option("PATH", arguments->path, "data directory, or the file or device of one store")->required();
   verb->add_option("--cache", arguments->cache, "memory for pages")->capture_default_str();
+  add_key_flags(*verb, arguments->flags);
   verb->callback([=, &context] { context.action = [=, &context] { return debug_store(context, *arguments); }; });
   add_check(*debug, context);
   add_debug_listings(*debug, context);

@@ -1,6 +1,7 @@
 #include "debug_listing.h"
 
 #include "cenote/base/format.h"
+#include "encryption_key.h"
 #include "store_listing.h"
 
 namespace cenote::cli {
@@ -11,6 +12,7 @@ struct Arguments {
   TreeListing tree{.limit = 100};
   LogGroupsListing log{.limit = 1000};
   ObjectListing object;
+  SettingFlags flags;
 };
 
 using List = std::function<Result<Json>(StoreListing&)>;
@@ -18,7 +20,9 @@ using List = std::function<Result<Json>(StoreListing&)>;
 /// Lists every store below the path. A store that does not have what was named is left out, unless none has it.
 Result<> list_stores(Context& context, const Arguments& arguments, const List& list) {
   TRY(const std::uint64_t cache_bytes, parse_bytes(arguments.cache));
-  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path));
+  arguments.flags.apply(context.settings);
+  TRY(const auto key, encryption_key(context.settings));
+  TRY(const InspectedPath inspected, InspectedPath::open(arguments.path, key));
   Json all = Json::array();
   std::optional<Error> missing;
   for (const InspectedPath::Member& member : inspected.members()) {
@@ -41,6 +45,7 @@ Result<> list_stores(Context& context, const Arguments& arguments, const List& l
 void add_common(CLI::App& verb, Arguments& arguments) {
   verb.add_option("PATH", arguments.path, "data directory, or the file or device of one store")->required();
   verb.add_option("--cache", arguments.cache, "memory for pages")->capture_default_str();
+  add_key_flags(verb, arguments.flags);
 }
 
 void add_tree_verb(CLI::App& debug, Context& context) {

@@ -3,6 +3,7 @@
 #include "cenote/base/metrics.h"
 #include "cenote/engine/engine.h"
 #include "context.h"
+#include "encryption_key.h"
 #include "server_options.h"
 #include "setting_flags.h"
 #include "stop_signals.h"
@@ -98,6 +99,7 @@ void add_dev(CLI::App& app, Context& context) {
   flags->add(*dev, "server.control", "127.0.0.1:7778, or any free port");
   flags->add(*dev, "server.target-size", "1GiB");
   flags->add(*dev, "server.log-level", "warn");
+  add_key_flags(*dev, *flags);
   dev->callback([=, &context] { context.action = [=, &context] { return run(context, *flags); }; });
 }
 

@@ -113,6 +113,17 @@ TEST(Doctor, WarnsOfFullTargetsAndOtherVersions) {
   EXPECT_EQ(finding_of(findings, "version").level, Level::kWarn);
 }
 
+TEST(Doctor, TellsWhatIsEncrypted) {
+  SystemInfo info = healthy();
+  EXPECT_EQ(finding_of(judge_system(info, "1.0.0"), "encryption at rest").found, "off");
+  info.encrypted = true;
+  EXPECT_EQ(finding_of(judge_system(info, "1.0.0"), "encryption at rest").level, Level::kWarn);
+  for (TargetInfo& target : info.targets) target.encrypted = true;
+  const Finding all = finding_of(judge_system(info, "1.0.0"), "encryption at rest");
+  EXPECT_EQ(all.level, Level::kOk);
+  EXPECT_THAT(all.found, HasSubstr("on, in all"));
+}
+
 TEST(Doctor, NamesTakenPorts) {
   EXPECT_EQ(judge_port("server.listen", "a:1", PortState::kFree).level, Level::kOk);
   EXPECT_EQ(judge_port("server.listen", "a:1", PortState::kOurs).level, Level::kOk);

@@ -20,6 +20,17 @@ Finding judge_targets(const SystemInfo& info) {
              "its data cannot be changed until the engine has been restarted; look at its log and at the disk first");
 }
 
+/// A choice, so neither is a fault; but half of it is mostly a mistake.
+Finding judge_encryption(const SystemInfo& info) {
+  std::size_t encrypted = info.encrypted ? 1 : 0;
+  for (const TargetInfo& target : info.targets) encrypted += target.encrypted ? 1 : 0;
+  const std::size_t stores = info.targets.size() + 1;
+  if (encrypted == 0) return ok("encryption at rest", "off");
+  if (encrypted == stores) return ok("encryption at rest", fmt::format("on, in all {} stores", stores));
+  return warn("encryption at rest", fmt::format("on in {} of {} stores", encrypted, stores),
+              "start the engine with its key: stores that are not encrypted become so");
+}
+
 Finding judge_space(const SystemInfo& info) {
   std::uint64_t total = 0, free = 0;
   for (const TargetInfo& target : info.targets) {
@@ -70,6 +81,7 @@ Findings judge_system(const SystemInfo& info, std::string_view own_version) {
   }
   findings.push_back(judge_targets(info));
   findings.push_back(judge_space(info));
+  findings.push_back(judge_encryption(info));
   return findings;
 }
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cenote/base/secret_key.h"
 #include "cenote/client/array.h"
 #include "cenote/client/async.h"
 #include "cenote/client/kv.h"
@@ -123,6 +124,9 @@ struct OpenOptions {
   /// Size of the storage file of a store that is made.
   std::uint64_t size_bytes = 4ull << 30;
   std::uint64_t cache_bytes = 64ull << 20;
+  /// 256 bits of key, of which nobody else knows anything: what the store writes is encrypted. One that was made with a
+  /// key opens with that key only (kKeyNeeded, kWrongKey).
+  std::optional<SecretKey> encryption_key = std::nullopt;
 };
 
 /// A connection to a system, or a system inside this process. Thread-safe; the last copy of it and of what was opened

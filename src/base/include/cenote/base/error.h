@@ -45,6 +45,8 @@ enum class Code : std::uint16_t {
   kNewerFormat = 307,    ///< Written by a newer Cenote that this one cannot read.
   kForeign = 308,        ///< The media or directory belongs to another system, engine or target.
   kLocked = 309,         ///< Another process has it open.
+  kKeyNeeded = 310,      ///< The store is encrypted and no key was given.
+  kWrongKey = 311,       ///< The store is encrypted under another key than the one given.
 
   // 400-499 object
   kEpochTooOld = 400,       ///< The epoch lies below the aggregation bound; its versions are merged.

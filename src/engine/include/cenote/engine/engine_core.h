@@ -2,12 +2,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cenote/base/error.h"
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
+#include "cenote/base/secret_key.h"
 #include "cenote/engine/engine_host.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
@@ -22,6 +24,8 @@ struct EngineCoreOptions {
   std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
   std::uint64_t request_bytes = 64ull << 20;  ///< payloads of requests in flight, per reactor
   Duration stop_grace = std::chrono::seconds(10);
+  /// The master key of all stores; forgotten when they are open.
+  std::optional<SecretKey> encryption_key = std::nullopt;
 };
 
 /// One engine, whatever it stands on: targets, coordinator, servers and what ties them together. `Engine` runs it on a

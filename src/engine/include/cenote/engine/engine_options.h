@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cenote/base/error.h"
+#include "cenote/base/secret_key.h"
 #include "cenote/base/time.h"
 
 namespace cenote::rpc {
@@ -67,6 +69,10 @@ struct EngineOptions {
   std::uint64_t cache_bytes = 64ull << 20;
   /// Log ring of each target. At creation only. 0 chooses 64 MiB, or an eighth of a smaller target.
   std::uint64_t log_bytes = 0;
+  /// The master key under which the stores of all targets and of the control state are encrypted. A directory that was
+  /// created with one opens with that one only; a store that is not encrypted becomes so from now on. None: not
+  /// encrypted.
+  std::optional<SecretKey> encryption_key = std::nullopt;
   /// I/O buffers of each target: what its fetches and checkpoints may hold at a time.
   std::uint64_t buffer_bytes = 64ull << 20;
   /// Payloads of requests that one reactor may have in flight.

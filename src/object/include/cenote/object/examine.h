@@ -53,7 +53,8 @@ struct TargetCheckOptions {
   Uuid system;  ///< Whose it has to be; null: anyone's.
   Uuid target;
   std::uint64_t cache_bytes = 256ull << 20;
-  bool data = true;  ///< Read all stored data and compare it with its checksums.
+  std::optional<SecretKey> key = std::nullopt;  ///< of an encrypted store
+  bool data = true;                             ///< Read all stored data and compare it with its checksums.
   std::function<void(const TargetFinding&)> found = [](const TargetFinding&) {};
   std::function<void(std::uint64_t done, std::uint64_t total)> progress = [](std::uint64_t, std::uint64_t) {};
 };

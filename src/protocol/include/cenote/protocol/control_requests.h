@@ -26,7 +26,8 @@ struct TargetInfo {
   Uuid id;
   std::uint64_t total_bytes = 0;
   std::uint64_t free_bytes = 0;
-  std::string state;  ///< "up", "fenced: <reason>"
+  std::string state;       ///< "up", "fenced: <reason>"
+  bool encrypted = false;  ///< what its store writes
 };
 
 struct SystemInfo {
@@ -37,6 +38,7 @@ struct SystemInfo {
   std::vector<TargetInfo> targets;
   std::string data_address;
   std::string control_address;
+  bool encrypted = false;  ///< what the control store writes: names and properties of pools and containers
 };
 
 struct PoolInfo {

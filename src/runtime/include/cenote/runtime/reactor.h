@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cenote/base/bytes.h"
 #include "cenote/base/time.h"
 #include "cenote/runtime/task.h"
 
@@ -65,8 +66,11 @@ class Reactor {
   virtual Instant now() const = 0;
   /// Wall-clock time; may jump. Read at most once per turn.
   virtual WallTime wall_now() const = 0;
-  /// 64 random bits; in the simulator from the seed.
+  /// 64 random bits, not for secrets; in the simulator from the seed.
   virtual std::uint64_t random() = 0;
+  /// Fills `into` with bits that nobody can foretell, for keys and nonces: from the kernel, so it costs a system call;
+  /// in the simulator from the seed, too.
+  virtual void fill_secret(MutableBytes into) = 0;
 
   /// Resumes `handle` in this or the next turn, in order of scheduling.
   virtual void schedule(std::coroutine_handle<> handle) = 0;

@@ -60,6 +60,7 @@ class UringReactor final : public Reactor {
   Instant now() const override;
   WallTime wall_now() const override;
   std::uint64_t random() override;
+  void fill_secret(MutableBytes into) override;
   void schedule(std::coroutine_handle<> handle) override;
   void schedule_next_turn(std::coroutine_handle<> handle) override;
   void arm(Timer& timer, Instant at) override;

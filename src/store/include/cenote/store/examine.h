@@ -19,6 +19,7 @@ struct ExamineOptions {
   Uuid target;
   /// Pages in memory: at least kMinCacheBytes, and as many as the log changes since the checkpoint.
   std::uint64_t cache_bytes = 256ull << 20;
+  std::optional<SecretKey> key = std::nullopt;  ///< of an encrypted store
   FindingSink found = [](const Finding&) {};
   std::function<void(std::uint64_t bytes)> progress = [](std::uint64_t) {};  ///< so much more was looked at
 };
@@ -72,6 +73,9 @@ class Examination {
   const std::vector<TreeReport>& trees() const;
   std::optional<TreeId> find_tree(std::string_view name) const;
   Reactor& reactor();
+  /// As of Store.
+  bool sealed() const;
+  SecretKey derive_key(std::string_view label) const;
   media::BlockDevice& data_device();
   void report(Finding finding);
   void progressed(std::uint64_t bytes);

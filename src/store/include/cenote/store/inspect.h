@@ -21,6 +21,8 @@ struct SuperblockReport {
   std::uint64_t log_bytes = 0;
   std::uint64_t replay_position = 0;  ///< of the log, where recovery begins
   Lsn checkpoint{};
+  std::optional<SecretKey::Fingerprint> key;  ///< of an encrypted store: which master key opens it
+  bool mixed = false;                         ///< it holds things from before it was encrypted, which are not
 };
 
 /// Both places, A and B, of the meta device of a store that may not even open. For inspection: writes nothing.

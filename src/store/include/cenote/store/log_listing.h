@@ -31,7 +31,8 @@ struct LogOperation {
 };
 
 struct LogListingOptions {
-  std::uint64_t limit = UINT64_MAX;  ///< groups to give
+  std::uint64_t limit = UINT64_MAX;             ///< groups to give
+  std::optional<SecretKey> key = std::nullopt;  ///< of an encrypted store
   std::function<void(const LogGroup&)> group = [](const LogGroup&) {};
   /// The operations of a group come before it does; empty: they are only counted.
   std::function<void(const LogOperation&)> operation;
@@ -45,7 +46,7 @@ struct LogListing {
 };
 
 /// Gives the groups of the log that the newest checkpoint does not hold, in order, as recovery would replay them. Reads
-/// only. Errors: no superblock that can be read.
-Task<Result<LogListing>> list_log(Devices devices, LogListingOptions options);
+/// only. Errors: no superblock that can be read; kKeyNeeded, kWrongKey.
+Task<Result<LogListing>> list_log(Reactor& reactor, Devices devices, LogListingOptions options);
 
 }  // namespace cenote::store

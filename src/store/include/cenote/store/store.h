@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "cenote/base/error.h"
+#include "cenote/base/secret_key.h"
 #include "cenote/base/uuid.h"
 #include "cenote/media/block_device.h"
 #include "cenote/media/buffer_pool.h"
@@ -32,6 +33,8 @@ struct FormatOptions {
   Uuid target;
   std::uint64_t log_bytes = 64ull << 20;  ///< Size of the log ring.
   bool overwrite = false;                 ///< Format although the media holds a store already.
+  /// The master key of a store that is encrypted from its beginning; none: not encrypted.
+  std::optional<SecretKey> key = std::nullopt;
 };
 
 struct OpenOptions {
@@ -42,6 +45,17 @@ struct OpenOptions {
   double checkpoint_dirty = 0.4;            ///< ... or this part of the cache is dirty.
   std::uint32_t log_writes_in_flight = 4;
   bool read_only = false;  ///< Inspection: replays in memory, writes nothing.
+  /// The master key. An encrypted store opens with its own only; one that is not becomes encrypted: what is written
+  /// from now on, not what it holds.
+  std::optional<SecretKey> key = std::nullopt;
+};
+
+/// Which master key is replaced by which.
+struct RekeyOptions {
+  Uuid system;  ///< As of OpenOptions.
+  Uuid target;
+  SecretKey from;
+  SecretKey to;
 };
 
 /// Numbers for metrics, tools and tests.
@@ -54,6 +68,7 @@ struct StoreStatus {
   std::uint64_t replayed_records = 0;
   Duration replay_time{};
   bool fenced = false;
+  bool sealed = false;  ///< what is written is encrypted
 };
 
 /// Keeps blocks that were readable when it was taken from being reused, while extents found by a lookup are read. Taken
@@ -107,9 +122,14 @@ class Store {
   /// Writes an empty store. Destroys what the devices held; kExists when that is a store and `overwrite` is not set.
   static Task<Result<>> format(Reactor& reactor, Devices devices, FormatOptions options);
   /// Recovers: newest valid superblock, then the log from its checkpoint. kCorrupt names the damage, kForeign another
-  /// system's media, kNewerFormat a newer version's; then nothing was written.
+  /// system's media, kNewerFormat a newer version's, kKeyNeeded and kWrongKey what `options.key` has to be; then
+  /// nothing was written.
   static Task<Result<std::unique_ptr<Store>>> open(Reactor& reactor, Devices devices, OpenOptions options);
   ~Store();
+  /// Puts another master key in the place of the present one, durably; nobody has the store open. Writes superblocks
+  /// only. After a crash the store has the one key or the other, and the call can be made again: when the store has
+  /// the new key already, that is no error. kWrongKey: it has neither; kInvalidArgument: it is not encrypted.
+  static Task<Result<>> rekey(Reactor& reactor, Devices devices, RekeyOptions options);
 
   /// Waits for running operations, makes everything durable, writes a checkpoint. Must be awaited before destruction,
   /// also after an error; on dead media it fails quickly instead of hanging. Later calls of the store fail with
@@ -145,6 +165,12 @@ class Store {
   /// applied only after the write to it has completed. Where the device prefers durable writes the data is written so;
   /// otherwise plainly, and the store flushes the device before the log record of the claim goes out.
   media::BlockDevice& data_device();
+
+  /// Whether what the store writes is encrypted. Data in extents is the caller's to encrypt; for that, and for whatever
+  /// else has to be as secret, an encrypted store has a key for each purpose that a label names, the same every time.
+  /// It does not change with the master key.
+  bool sealed() const;
+  SecretKey derive_key(std::string_view label) const;
 
   /// Writes a checkpoint now and returns when it is durable.
   Task<Result<>> checkpoint();
