@@ -235,6 +235,13 @@ void object_seeds(Seeds& seeds) {
     append_stored({.type = EntryType::kSingle, .bytes = 40'000, .compression = Compression::kLz4, .units = units},
                   extents, out);
   });
+  value("value_sealed", [&units](ValueBytes& out) {
+    const store::Extent extents[] = {{media::BlockNo(5), 3}};
+    const Bytes nonce(kSealNonceBytes, std::byte{6});
+    append_stored(
+        {.type = EntryType::kSingle, .bytes = 40'000, .compression = Compression::kLz4, .nonce = nonce, .units = units},
+        extents, out);
+  });
   value("value_packed_inline", [&units](ValueBytes& out) {
     const Bytes data(300, std::byte{1});
     append_inline({.type = EntryType::kSingle,
@@ -252,6 +259,8 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "record_container_snapshots", 3, encode_container({{.checksums = true}, store::TreeId(77), true}));
   seeds.add(kTarget, "record_container_packed", 3,
             encode_container({{.checksums = true, .compression = Compression::kZstd}, store::TreeId(77), true}));
+  seeds.add(kTarget, "record_container_encrypted", 3,
+            encode_container({{.checksums = true, .encrypted = true}, store::TreeId(77), false, false, SealedKey()}));
   seeds.add(kTarget, "record_container_rollbacks", 3,
             encode_container({{.checksums = true}, store::TreeId(77), true, true}));
   seeds.add(

@@ -92,6 +92,7 @@ ValueBytes value_of(const Entry& entry) {
   for (std::uint32_t i = 0; entry.is_packed && i < unit_count(entry.bytes); ++i) units.push_back(entry.unit(i));
   header.compression = entry.compression;
   header.units = units;
+  header.nonce = entry.nonce;
   if (!entry.is_inline) {
     append_stored(header, checked_extents(entry).view(), out);
   } else if (entry.data.size() <= kMaxInlineBytes) {

@@ -63,6 +63,7 @@ Json entry_json(const object::EntryDescription& entry) {
   json["inline"] = entry.is_inline;
   json["checksummed"] = entry.checksummed;
   json["compression"] = object::to_string(entry.compression);
+  json["encrypted"] = entry.encrypted;
   if (!entry.is_inline) json["extents"] = extents_json(entry.extents);
   return json;
 }
@@ -89,6 +90,7 @@ std::string version_text(const object::EntryDescription& entry) {
   if (entry.holds_data) text += fmt::format(", {} bytes ", entry.bytes);
   if (entry.compression != object::Compression::kNone)
     text += fmt::format("packed by {} ", object::to_string(entry.compression));
+  if (entry.encrypted) text += "encrypted ";
   if (entry.holds_data && !entry.is_inline) text += "at ";
   return text + extents_text(entry);
 }

@@ -34,6 +34,8 @@ class ContainerTargets {
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
   /// Bytes stored in the container, over all targets.
   virtual Task<Result<std::uint64_t>> used_bytes(Uuid container) = 0;
+  /// Whether the stores are encrypted, so that containers can be.
+  virtual bool encrypted() const = 0;
   /// What pools may promise in all.
   virtual std::uint64_t capacity_bytes() const = 0;
 

@@ -14,6 +14,8 @@ constexpr std::size_t kMaxPropertyNameBytes = 128;
 constexpr std::string_view kUserPrefix = "user.";
 constexpr const char* kChecksum = "checksum";
 constexpr const char* kCompression = "compression";
+constexpr const char* kEncryption = "encryption";
+constexpr const char* kEncryptionOn = "aes-256-gcm";
 static_assert(kMaxPropertyBytes <= cluster::kMaxStateValueBytes);
 // Pool, record, label, membership and every property, each put and most of them compared, fit one transaction; so do
 // all erasures of a destruction.
@@ -43,14 +45,20 @@ Result<> validate_property(const std::string& name, const std::string& value) {
     return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be 'none', 'lz4' (fast) or 'zstd' (dense)",
                  kCompression, printable(as_bytes(value)));
   }
+  if (name == kEncryption) {
+    if (value == kEncryptionOn || value == "off") return {};
+    return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be '{}' or 'off'", kEncryption,
+                 printable(as_bytes(value)), kEncryptionOn);
+  }
   if (name == kQuotaProperty || name == kSoftQuotaProperty) {
     CHECK_OK(parse_quota(name, value));
     return {};
   }
   if (name.starts_with(kUserPrefix) && name.size() > kUserPrefix.size()) return {};
   return failf(Code::kInvalidArgument,
-               "there is no property '{}': '{}', '{}', '{}', '{}', or a name of yours that begins with '{}'",
-               printable(as_bytes(name)), kChecksum, kCompression, kQuotaProperty, kSoftQuotaProperty, kUserPrefix);
+               "there is no property '{}': '{}', '{}', '{}', '{}', '{}', or a name of yours that begins with '{}'",
+               printable(as_bytes(name)), kChecksum, kCompression, kEncryption, kQuotaProperty, kSoftQuotaProperty,
+               kUserPrefix);
 }
 
 object::ContainerProperties stored_properties(const std::map<std::string, std::string>& properties) {
@@ -59,6 +67,8 @@ object::ContainerProperties stored_properties(const std::map<std::string, std::s
   stored.checksums = checksum == properties.end() || checksum->second != "off";
   if (const auto compression = properties.find(kCompression); compression != properties.end())
     stored.compression = object::parse_compression(compression->second).value_or(object::Compression::kNone);
+  const auto encryption = properties.find(kEncryption);
+  stored.encrypted = encryption != properties.end() && encryption->second == kEncryptionOn;
   return stored;
 }
 
@@ -80,6 +90,13 @@ Result<> validate_container(const CreateContainer& request) {
 Task<Result<ContainerInfo>> Containers::create(CreateContainer request, Uuid id) {
   CO_CHECK_OK(validate_container(request));
   request.properties.try_emplace(kChecksum, "crc32c");
+  if (targets_.encrypted()) request.properties.try_emplace(kEncryption, kEncryptionOn);
+  if (stored_properties(request.properties).encrypted && !targets_.encrypted()) {
+    co_return failf(Code::kInvalidArgument,
+                    "container '{}' cannot be encrypted: the server has no key (--encryption-key-file or "
+                    "--encryption-key-command)",
+                    request.label);
+  }
   CO_TRY(auto begun, co_await without_conflict<Versioned<ContainerRecord>>([&] { return begin_create(request, id); }));
   const ContainerRecord record = begun.record;
   if (record.state == State::kCreating) {
@@ -201,7 +218,7 @@ Task<Result<ContainerInfo>> Containers::set_properties(std::string pool, std::st
                                                        std::map<std::string, std::string> properties) {
   for (const auto& [name, value] : properties) {
     CO_CHECK_OK(validate_property(name, value));
-    if (name == kChecksum || name == kCompression) {
+    if (name == kChecksum || name == kCompression || name == kEncryption) {
       co_return failf(Code::kInvalidArgument, "property '{}' is fixed when a container is created", name);
     }
   }

@@ -138,6 +138,28 @@ TEST_F(ControlServiceTest, PropertiesAreCheckedAndKept) {
   EXPECT_EQ(refused("user." + std::string(200, 'x'), "x"), Code::kOutOfRange);
 }
 
+TEST_F(ControlServiceTest, ContainersAreEncryptedWhereTheStoresAre) {
+  EXPECT_TRUE(create_pool("a", 100, 1));
+  CreateContainer request{"a", "c", "", {{"encryption", "aes-256-gcm"}}};
+  const auto refused = wait(control_.create_container(request, id(2), Until::forever()));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error(), Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message().find("--encryption-key-file"), std::string::npos);
+  targets_.are_encrypted = true;
+  const auto made = wait(control_.create_container({"a", "d", "", {}}, id(3), Until::forever()));
+  ASSERT_TRUE(made);
+  EXPECT_EQ(made->properties.at("encryption"), "aes-256-gcm");
+  EXPECT_TRUE(targets_.containers[0].at(made->id).encrypted);
+  const auto plain = wait(control_.create_container({"a", "e", "", {{"encryption", "off"}}}, id(4), Until::forever()));
+  ASSERT_TRUE(plain);
+  EXPECT_FALSE(targets_.containers[0].at(plain->id).encrypted);
+  EXPECT_EQ(wait(control_.create_container({"a", "f", "", {{"encryption", "rot13"}}}, id(5), Until::forever())).error(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(wait(control_.set_properties("a", "e", {{"encryption", "aes-256-gcm"}}, Until::forever())).error(),
+            Code::kInvalidArgument);
+  expect_consistent();
+}
+
 TEST_F(ControlServiceTest, QuotasReachTheAccounts) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   CreateContainer request{"a", "c", "", {{"quota", "60"}, {"quota-soft", "40"}}};

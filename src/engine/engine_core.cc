@@ -67,6 +67,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
+  bool encrypted() const override { return control_encrypted; }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView

@@ -18,6 +18,7 @@ class MemoryTargets final : public ContainerTargets {
   std::function<Result<>()> before = [] { return Result<>(); };
   std::uint64_t capacity = 1000;
   std::uint64_t used = 0;
+  bool are_encrypted = false;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;
   std::vector<std::map<Uuid, std::set<Epoch>>> snapshots;
   /// Of each target, the requests that rolled a container back, in their order.
@@ -77,6 +78,7 @@ class MemoryTargets final : public ContainerTargets {
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override {
     co_return containers.front().contains(container) ? used : 0;
   }
+  bool encrypted() const override { return are_encrypted; }
   std::uint64_t capacity_bytes() const override { return capacity; }
 };
 

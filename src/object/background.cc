@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "core.h"
+#include "merge.h"
 
 namespace cenote::object {
 namespace {
@@ -68,6 +69,18 @@ Task<Result<>> run_once(Core& core) {
   co_return outcome;
 }
 
+/// False: a rollback came between.
+Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, bool polite) {
+  Merge merge(core, id, bound);
+  CO_TRY(bool going, co_await core.store.run([&merge](store::View& view) { return merge.start(view); }));
+  while (going) {
+    CO_TRY(const bool done, co_await core.store.run([&merge](store::View& view) { return merge.slice(view); }));
+    if (done) break;
+    CO_CHECK_OK(co_await end_slice(core, polite));
+  }
+  co_return !merge.interrupted();
+}
+
 }  // namespace
 
 Task<Result<>> end_slice(Core& core, bool polite) {
@@ -98,6 +111,14 @@ Task<> run_background(Core& core) {
     // The next round tries again; what keeps failing shows in the counter and fails requests, too.
     if (!result && !(result.error() == Code::kStopped)) ++core.counters.background_failures;
   }
+}
+
+Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite) {
+  for (bool whole = false; !whole;) {
+    CO_CHECK_OK(co_await purge_rolled_back(core, id, polite));
+    CO_TRY(whole, co_await merge_container(core, id, bound, polite));
+  }
+  co_return Result<>();
 }
 
 Task<Result<>> aggregate_all(Core& core, Epoch bound) {

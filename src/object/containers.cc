@@ -2,22 +2,28 @@
 #include <span>
 
 #include "cenote/base/format.h"
+#include "container_key.h"
 #include "core.h"
 
 namespace cenote::object {
 namespace {
 
-Result<> create(Core& core, const Uuid& id, ContainerProperties properties, store::TreeId tree, store::View& view) {
+Result<> create(Core& core, const Uuid& id, ContainerProperties properties, const ContainerKey& key, store::TreeId tree,
+                store::View& view) {
   // Created already, by this request's first arrival or by someone else.
   if (core.containers.contains(id)) return {};
   core.batch.clear();
   core.batch.create_tree(tree, container_tree_name(tree));
-  core.batch.put(core.system_tree, container_key(RecordKind::kContainer, id), encode_container({properties, tree}));
+  ContainerRecord record{.properties = properties, .tree = tree};
+  if (properties.encrypted) record.key = key.sealed;
+  core.batch.put(core.system_tree, container_key(RecordKind::kContainer, id), encode_container(record));
   TRY(core.containers_lsn, view.apply(core.batch));
   Container container;
   container.id = id;
   container.properties = properties;
   container.tree = tree;
+  container.key = record.key;
+  container.sealer = key.sealer;
   container.lsn = core.containers_lsn;
   core.containers.emplace(id, container);
   return {};
@@ -109,9 +115,14 @@ Task<Result<>> reclaim_tree(Core& core, store::TreeId tree, bool polite) {
 
 Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, store::Lsn& seen) {
   if (id.is_null()) co_return fail(Code::kInvalidArgument, "container: the null id");
+  ContainerKey key;
+  if (properties.encrypted) {
+    CO_TRY(key, draw_container_key(core, id));
+  }
   const store::TreeId tree = core.store.next_tree_id();
-  auto result = co_await core.store.run(
-      [&core, &id, properties, tree](store::View& view) { return create(core, id, properties, tree, view); });
+  auto result = co_await core.store.run([&core, &id, properties, &key, tree](store::View& view) {
+    return create(core, id, properties, key, tree, view);
+  });
   seen = std::max(seen, core.containers_lsn);
   co_return result;
 }

@@ -67,7 +67,7 @@ Task<Result<>> Core::settle(store::Lsn seen) {
 
 void Core::put_container(const Container& container, bool has_snapshots, bool has_rollbacks) {
   batch.put(system_tree, container_key(RecordKind::kContainer, container.id),
-            encode_container({container.properties, container.tree, has_snapshots, has_rollbacks}));
+            encode_container({container.properties, container.tree, has_snapshots, has_rollbacks, container.key}));
 }
 
 void Core::put_usage(const Container& container, std::int64_t added_bytes) {

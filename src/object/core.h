@@ -33,8 +33,11 @@ struct Container {
   std::vector<Epoch> snapshots;         ///< ascending: epochs whose readers see what they always saw
   std::uint64_t releases = 0;           ///< snapshots that were removed since the store opened
   std::vector<RolledBack> rolled_back;  ///< ascending and apart
-  Uuid last_rollback;                   ///< request that made the last one; null: none ever
-  std::uint64_t rollbacks = 0;          ///< since the store opened
+  /// Of an encrypted container.
+  std::optional<SealedKey> key;
+  std::shared_ptr<Sealer> sealer;
+  Uuid last_rollback;           ///< request that made the last one; null: none ever
+  std::uint64_t rollbacks = 0;  ///< since the store opened
 
   void note_change(Epoch epoch) {
     changed = epoch;

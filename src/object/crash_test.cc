@@ -184,6 +184,7 @@ std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, con
 void examine(TestTarget& target) {
   target.power_on();
   TargetCheckOptions options;
+  options.key = target.open_options.key;
   options.cache_bytes = target.open_options.cache_bytes;
   options.found = [](const TargetFinding& found) {
     EXPECT_EQ(found.finding.kind, store::FindingKind::kSuperblock) << found.finding.message;
@@ -223,6 +224,7 @@ void verify_snapshots(TestTarget& target, const Progress& progress) {
 void verify(Image& image, std::uint64_t seed) {
   SCOPED_TRACE(testing::Message() << "seed " << seed << ", cut before device write " << image.write);
   TestTarget target(seed);
+  if (seed % 4 < 2) target.encrypt();
   target.medium = std::move(image.medium);
   ASSERT_NO_FATAL_FAILURE(examine(target));
   ASSERT_NO_FATAL_FAILURE(target.open());
@@ -260,6 +262,8 @@ TEST_P(CrashTest, EveryDeviceWrite) {
     TestTarget target(seed);
     target.device_options.prefers_durable_writes = seed % 2 == 0;
     target.properties.compression = static_cast<Compression>(seed % 3);
+    target.properties.encrypted = seed % 4 < 2;
+    if (target.properties.encrypted) target.encrypt();
     target.create();
     Progress progress;
     std::uint64_t writes = 0;

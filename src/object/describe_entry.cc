@@ -80,6 +80,7 @@ Result<EntryDescription> describe_entry(ByteView key_bytes, ByteView value) {
   described.is_inline = entry.is_inline;
   described.checksummed = !entry.checksums.empty();
   described.compression = entry.compression;
+  described.encrypted = entry.is_sealed;
   for (const store::Extent& extent : entry.extents()) described.extents.push_back(extent);
   return described;
 }

@@ -215,7 +215,8 @@ class Unpacking {
     return unit.blocks.empty() ? 0 : unit.stored.blocks() * media::kBlockBytes;
   }
   std::size_t add_reads(std::size_t next, MutableBytes room, int registered_index, IoGroup& group) const;
-  Result<> unpack(const FetchUnit& unit, ByteView stored, MutableBytes scratch);
+  Result<> unpack(const FetchUnit& unit, MutableBytes stored, MutableBytes scratch);
+  Result<> open(const FetchUnit& unit, MutableBytes stored);
   std::unexpected<Error> corrupt(const FetchUnit& unit) const;
 
   Core& core_;
@@ -258,10 +259,11 @@ std::size_t Unpacking::add_reads(std::size_t next, MutableBytes room, int regist
   return next;
 }
 
-Result<> Unpacking::unpack(const FetchUnit& unit, ByteView stored, MutableBytes scratch) {
-  if (unit.blocks.empty()) stored = ByteView(fetched_.inline_data[0]).subspan(unit.inline_offset);
+Result<> Unpacking::unpack(const FetchUnit& unit, MutableBytes stored, MutableBytes scratch) {
+  if (unit.blocks.empty()) stored = MutableBytes(fetched_.inline_data[0]).subspan(unit.inline_offset);
   stored = stored.first(unit.stored.bytes);
   if (crc32c(stored) != unit.stored.checksum) return corrupt(unit);
+  if (unit.is_sealed) CHECK_OK(open(unit, stored));
   const MutableBytes into = fetched_.buffers[unit.buffer].span().subspan(unit.offset, unit.bytes);
   if (unit.bytes == unit.plain_bytes) {
     if (!core_.packer.unpack(unit.compression, stored, into)) return corrupt(unit);
@@ -271,6 +273,15 @@ Result<> Unpacking::unpack(const FetchUnit& unit, ByteView stored, MutableBytes 
   if (!core_.packer.unpack(unit.compression, stored, plain)) return corrupt(unit);
   std::memcpy(into.data(), plain.data() + unit.from, unit.bytes);
   return {};
+}
+
+/// In place.
+Result<> Unpacking::open(const FetchUnit& unit, MutableBytes stored) {
+  std::array<std::byte, kEnvelopeBytes> envelope;
+  copy_bytes(unit.nonce, envelope);
+  copy_bytes(unit.stored.tag, MutableBytes(envelope).subspan(kSealNonceBytes));
+  if (plan_.sealer && plan_.sealer->open({}, stored, envelope, stored)) return {};
+  return corrupt(unit);
 }
 
 std::unexpected<Error> Unpacking::corrupt(const FetchUnit& unit) const {

@@ -23,6 +23,7 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
   checksummed = container->properties.checksums;
+  sealer = container->sealer;
 
   const Reader reader = container->reader(view, request_.epoch);
   KeyPath path(request_.object, request_.dkey);
@@ -211,6 +212,8 @@ void FetchPlan::add_units(const Entry& entry, FetchPiece& piece) {
       FetchUnit& unit = units.emplace_back();
       unit.piece = static_cast<std::uint32_t>(pieces.size()) - 1;
       unit.compression = entry.compression;
+      unit.is_sealed = entry.is_sealed;
+      if (entry.is_sealed) unit.nonce = nonce_after(entry.nonce, index);
       unit.stored = stored;
       unit.plain_bytes = unit_bytes(entry.bytes, index);
       unit.inline_offset = inline_offset;

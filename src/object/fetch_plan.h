@@ -41,6 +41,8 @@ struct FetchRead {
 struct FetchUnit {
   std::uint32_t piece = 0;
   Compression compression = Compression::kNone;
+  bool is_sealed = false;
+  std::array<std::byte, kSealNonceBytes> nonce{};  ///< of a sealed one
   StoredUnit stored;
   std::uint32_t plain_bytes = 0;
   Extents blocks;  ///< where it lies; none: inline, at `inline_offset` of the plan's inline bytes
@@ -66,7 +68,8 @@ class FetchPlan {
   SmallVector<std::uint32_t, 4> checksums;
   Bytes inline_bytes;
   std::vector<FetchUnit> units;
-  bool checksummed = false;  ///< the container's property
+  bool checksummed = false;        ///< the container's property
+  std::shared_ptr<Sealer> sealer;  ///< opens the units of an encrypted container, also one that is destroyed meanwhile
 
  private:
   Result<> look_up_akey(const Reader& reader, KeyPath& path, AkeyLookup& akeys, std::uint32_t index);

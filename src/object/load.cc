@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "container_key.h"
 #include "core.h"
 #include "tree_scan.h"
 
@@ -31,6 +32,10 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
       Container& container = core.containers[key.container];
       container.id = key.container;
       container.properties = record.properties;
+      container.key = record.key;
+      if (record.key) {
+        TRY(container.sealer, open_container_key(core, key.container, *record.key));
+      }
       container.tree = record.tree;
       return {};
     }

@@ -604,11 +604,16 @@ void Merge::put_part(KeyPath& path, const Item& item, const Entry& whole, Record
     header.checksums = checksums.view();
   }
   SmallVector<StoredUnit, 4> units;
+  std::array<std::byte, kSealNonceBytes> nonce;
   if (whole.is_packed) {
     const std::uint32_t first_unit = unit_count(part.first * whole.record_bytes);
     for (std::uint32_t i = 0; i < unit_count(header.bytes); ++i) units.push_back(whole.unit(first_unit + i));
     header.compression = whole.compression;
     header.units = units.view();
+    if (whole.is_sealed) {
+      nonce = nonce_after(whole.nonce, first_unit);
+      header.nonce = nonce;
+    }
   }
   ValueBytes value;
   append_stored(header, extents, value);
@@ -669,30 +674,6 @@ Result<> Merge::step_wide(const Reader& reader, State& state) {
   }
   leave_akey(state);
   return {};
-}
-
-namespace {
-
-/// False: a rollback came between.
-Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, bool polite) {
-  Merge merge(core, id, bound);
-  CO_TRY(bool going, co_await core.store.run([&merge](store::View& view) { return merge.start(view); }));
-  while (going) {
-    CO_TRY(const bool done, co_await core.store.run([&merge](store::View& view) { return merge.slice(view); }));
-    if (done) break;
-    CO_CHECK_OK(co_await end_slice(core, polite));
-  }
-  co_return !merge.interrupted();
-}
-
-}  // namespace
-
-Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite) {
-  for (bool whole = false; !whole;) {
-    CO_CHECK_OK(co_await purge_rolled_back(core, id, polite));
-    CO_TRY(whole, co_await merge_container(core, id, bound, polite));
-  }
-  co_return Result<>();
 }
 
 }  // namespace cenote::object

@@ -20,6 +20,8 @@ class ModelRun {
     target_.options.inline_bytes = random_() % 2 == 0 ? 2048 : 64;
     target_.device_options.prefers_durable_writes = random_() % 2 == 0;
     target_.properties.compression = static_cast<Compression>(seed % 3);
+    target_.properties.encrypted = seed % 4 < 2;
+    if (target_.properties.encrypted) target_.encrypt();
     objects_ = {ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1),
                 ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2),
                 ObjectId::make(ObjectClass::kS1, KeyFlavour::kHashed, KeyFlavour::kUint64, 1, 3)};

@@ -13,12 +13,19 @@ Bytes repeated(std::size_t bytes, std::size_t period) {
   return out;
 }
 
-class PackedDataTest : public testing::TestWithParam<Compression> {
+struct Packed {
+  Compression compression;
+  bool encrypted;
+};
+
+class PackedDataTest : public testing::TestWithParam<Packed> {
  protected:
   PackedDataTest() : target_(41, 64) {
-    target_.properties.compression = GetParam();
+    target_.properties = {.compression = GetParam().compression, .encrypted = GetParam().encrypted};
+    if (GetParam().encrypted) target_.encrypt();
     target_.create();
   }
+  bool compressed() const { return GetParam().compression != Compression::kNone; }
 
   void write(std::uint64_t first, ByteView data, std::string_view akey = "a") {
     const auto put =
@@ -44,6 +51,7 @@ class PackedDataTest : public testing::TestWithParam<Compression> {
     target_.power_on();
     std::vector<TargetFinding> found;
     TargetCheckOptions options;
+    options.key = target_.open_options.key;
     options.cache_bytes = target_.open_options.cache_bytes;
     options.found = [&found](const TargetFinding& finding) { found.push_back(finding); };
     EXPECT_TRUE(target_.block_on(check_target(target_.node, store::Devices::one(*target_.device), std::move(options))));
@@ -52,15 +60,17 @@ class PackedDataTest : public testing::TestWithParam<Compression> {
 
   TestTarget target_;
 };
-INSTANTIATE_TEST_SUITE_P(Codecs, PackedDataTest, testing::Values(Compression::kLz4, Compression::kZstd));
+INSTANTIATE_TEST_SUITE_P(Codecs, PackedDataTest,
+                         testing::Values(Packed{Compression::kLz4, false}, Packed{Compression::kZstd, false},
+                                         Packed{Compression::kNone, true}, Packed{Compression::kLz4, true}));
 
 TEST_P(PackedDataTest, TakesLessSpaceAndComesBackWhateverPartIsRead) {
   const std::uint64_t before = free_blocks();
   const Bytes data = mixture(7, kArrayWindowBytes);
   write(0, data);
   const std::uint64_t used = before - free_blocks();
-  EXPECT_LT(used, chunk_count(data.size()) * 3 / 4);
-  EXPECT_GT(target_.objects->counters().packed_stored_bytes, 0u);
+  EXPECT_LE(used, compressed() ? chunk_count(data.size()) * 3 / 4 : chunk_count(data.size()));
+  EXPECT_EQ(target_.objects->counters().packed_stored_bytes > 0, compressed());
   EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, data.size());
   std::mt19937_64 random(3);
   expect(data, 0, data.size());
@@ -75,6 +85,7 @@ TEST_P(PackedDataTest, TakesLessSpaceAndComesBackWhateverPartIsRead) {
 }
 
 TEST_P(PackedDataTest, WhatBecomesShortEnoughLiesInTheEntry) {
+  if (!compressed()) return;
   const std::uint64_t before = free_blocks();
   const Bytes data = repeated(4096, 8);
   write(0, data);
@@ -91,7 +102,7 @@ TEST_P(PackedDataTest, WhatDoesNotBecomeSmallerIsStoredAsItIs) {
   const std::uint64_t before = free_blocks();
   write(0, data);
   EXPECT_EQ(before - free_blocks(), chunk_count(data.size()));
-  EXPECT_EQ(target_.objects->counters().packed_bytes, 0u);
+  if (!GetParam().encrypted) EXPECT_EQ(target_.objects->counters().packed_bytes, 0u);
   expect(data, 12'345, 100'000);
 }
 
@@ -167,6 +178,71 @@ TEST_P(PackedDataTest, DamageIsNamedByReadersAndByTheCheck) {
   EXPECT_TRUE(found[0].first);
 }
 
+TEST(EncryptedData, IsNowhereOnTheMediumAndOpensWithItsKeyOnly) {
+  TestTarget target(43, 64);
+  target.encrypt();
+  target.properties.encrypted = true;
+  target.create();
+  // Large enough for blocks of its own, and small enough for the entry.
+  Bytes large;
+  const std::string line = "a sentence that nobody else may read; ";
+  while (large.size() < 200'000) large.insert(large.end(), as_bytes(line).begin(), as_bytes(line).end());
+  const Bytes small = to_bytes(as_bytes(line));
+  ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("large"), large), large));
+  ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("small"), small), small));
+  ASSERT_TRUE(target.block_on(target.store->checkpoint()));
+  target.power_off();
+  std::array<std::byte, media::kBlockBytes> block{};
+  const std::string_view secret = "nobody else may read";
+  for (std::uint64_t i = 0; i < target.medium->block_count(); ++i) {
+    target.medium->read_block(media::BlockNo(i), block);
+    ASSERT_EQ(to_text(block).find(secret), std::string::npos) << "block " << i;
+  }
+  target.open();
+  {
+    const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("large")));
+    ASSERT_TRUE(fetched) << fetched.error().to_string();
+    EXPECT_TRUE(joined(*fetched) == large);
+  }
+  target.power_off();
+  target.open_options.key.reset();
+  EXPECT_EQ(code_of(target.try_open()), Code::kKeyNeeded);
+}
+
+TEST(EncryptedData, TwoContainersAndTwoWritesShareNothing) {
+  TestTarget target(44, 64);
+  target.encrypt();
+  target.properties.encrypted = true;
+  target.create();
+  const Bytes data = pattern(3, 8192);
+  const auto stored = [&](std::string_view akey) {
+    EXPECT_TRUE(target.update(target.single(kObject, key_of("d"), key_of(akey), data), data));
+    const auto owned = target.block_on(target.objects->owned_extents());
+    Bytes all;
+    for (const store::Extent& extent : *owned) {
+      for (std::uint64_t i = 0; i < extent.blocks; ++i) {
+        Bytes block(media::kBlockBytes);
+        target.medium->read_block(media::BlockNo(extent.first.value() + i), block);
+        all.insert(all.end(), block.begin(), block.end());
+      }
+    }
+    return all;
+  };
+  stored("first");
+  const Bytes all = stored("second");
+  ASSERT_EQ(all.size(), 2 * data.size());
+  for (std::size_t a = 0; a < all.size(); a += media::kBlockBytes)
+    for (std::size_t b = 0; b < a; b += media::kBlockBytes)
+      EXPECT_FALSE(equal(ByteView(all).subspan(a, 64), ByteView(all).subspan(b, 64)));
+}
+
+TEST(EncryptedData, NeedsAStoreThatIs) {
+  TestTarget target(45, 64);
+  target.create();
+  EXPECT_EQ(code_of(target.block_on(target.objects->create_container(Uuid::from_random(1, 2), {.encrypted = true}))),
+            Code::kKeyNeeded);
+}
+
 TEST_P(PackedDataTest, AnOldBuildRefusesTheContainer) {
   const auto version = target_.block_on(target_.store->run([this](store::View& view) -> Result<std::byte> {
     const store::TreeId system = *target_.store->find_tree(kSystemTreeName);
@@ -175,7 +251,8 @@ TEST_P(PackedDataTest, AnOldBuildRefusesTheContainer) {
   }));
   EXPECT_EQ(*version, std::byte{4});
   target_.reopen();
-  EXPECT_EQ(target_.block_on(target_.objects->container_properties(target_.container))->compression, GetParam());
+  EXPECT_EQ(target_.block_on(target_.objects->container_properties(target_.container))->compression,
+            GetParam().compression);
 }
 
 }  // namespace

@@ -13,17 +13,17 @@ constexpr std::byte kVersionWithSnapshots{2};
 constexpr std::byte kVersionWithRollbacks{3};
 /// Of the record of a container whose data is packed. Here flags say all of the above.
 constexpr std::byte kVersionPacked{4};
-constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2, kFlagRollbacks = 4;
+constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2, kFlagRollbacks = 4, kFlagEncrypted = 8;
 
 std::byte version_of(const ContainerRecord& record) {
-  if (record.properties.compression != Compression::kNone) return kVersionPacked;
+  if (record.properties.compression != Compression::kNone || record.properties.encrypted) return kVersionPacked;
   if (record.has_rollbacks) return kVersionWithRollbacks;
   return record.has_snapshots ? kVersionWithSnapshots : kVersion;
 }
 
 /// Flags that a version may have.
 std::uint8_t known_flags(std::byte version) {
-  if (version == kVersionPacked) return kFlagChecksums | kFlagSnapshots | kFlagRollbacks;
+  if (version == kVersionPacked) return kFlagChecksums | kFlagSnapshots | kFlagRollbacks | kFlagEncrypted;
   return version == kVersionWithRollbacks ? kFlagChecksums | kFlagSnapshots : kFlagChecksums;
 }
 
@@ -129,10 +129,14 @@ RecordBytes encode_container(const ContainerRecord& record) {
   std::uint8_t flags = record.properties.checksums ? kFlagChecksums : 0;
   if (record.has_snapshots) flags |= kFlagSnapshots;
   if (record.has_rollbacks) flags |= kFlagRollbacks;
+  if (record.properties.encrypted) flags |= kFlagEncrypted;
   out.push_back(version);
   out.push_back(std::byte{flags} & std::byte{known_flags(version)});
   append_le(out, record.tree.value());
   if (version == kVersionPacked) out.push_back(static_cast<std::byte>(record.properties.compression));
+  ASSERT(record.properties.encrypted == record.key.has_value());
+  if (record.key) out.append(ByteView(record.key->envelope));
+  if (record.key) out.append(ByteView(record.key->key));
   return out;
 }
 
@@ -147,8 +151,14 @@ Result<ContainerRecord> decode_container(ByteView value) {
   record.tree = store::TreeId(in.integer<std::uint32_t>());
   if (value[0] == kVersionPacked) {
     record.properties.compression = static_cast<Compression>(in.integer<std::uint8_t>());
-    in.require(record.properties.compression == Compression::kLz4 ||
-               record.properties.compression == Compression::kZstd);
+    record.properties.encrypted = (flags & kFlagEncrypted) != 0;
+    in.require(record.properties.compression <= Compression::kZstd);
+    in.require(record.properties.compression != Compression::kNone || record.properties.encrypted);
+    if (record.properties.encrypted) {
+      SealedKey& key = record.key.emplace();
+      copy_bytes(in.raw(key.envelope.size()), key.envelope);
+      copy_bytes(in.raw(key.key.size()), key.key);
+    }
   }
   if (!in.finish("")) return damaged("a container's record", value);
   return record;

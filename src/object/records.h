@@ -3,9 +3,13 @@
 // What a target's object store keeps beside the containers' own trees (docs/formats/object.md): the system tree (clock
 // ceiling, containers, their usage and aggregation bounds, containers being reclaimed) and the tree of request results.
 
+#include <array>
+#include <optional>
+
 #include "cenote/base/bytes.h"
 #include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
+#include "cenote/base/sealer.h"
 #include "cenote/base/uuid.h"
 #include "cenote/object/object_store.h"
 #include "cenote/store/types.h"
@@ -46,6 +50,13 @@ struct SystemKey {
 };
 Result<SystemKey> parse_system_key(ByteView key);
 
+/// The key of a container, sealed under a key of its store's.
+struct SealedKey {
+  std::array<std::byte, kEnvelopeBytes> envelope{};
+  std::array<std::byte, SecretKey::kBytes> key{};
+  friend bool operator==(const SealedKey&, const SealedKey&) = default;
+};
+
 struct ContainerRecord {
   ContainerProperties properties;
   store::TreeId tree;
@@ -53,6 +64,7 @@ struct ContainerRecord {
   bool has_snapshots = false;
   /// Makes it one of version 3, which builds that would show what was taken back refuse.
   bool has_rollbacks = false;
+  std::optional<SealedKey> key = std::nullopt;  ///< there exactly if the properties say encrypted
 };
 RecordBytes encode_container(const ContainerRecord& record);
 Result<ContainerRecord> decode_container(ByteView value);

@@ -82,6 +82,12 @@ class TestTarget {
     return world.block_on(node, std::move(task));
   }
 
+  /// Before `create`: the store gets a key.
+  void encrypt() {
+    std::array<std::byte, SecretKey::kBytes> bytes{};
+    bytes.fill(std::byte{7});
+    format.key = open_options.key = SecretKey(bytes);
+  }
   /// Formats, opens, creates the container.
   void create() {
     power_on();

@@ -37,7 +37,8 @@ MutableBytes padded(const Piece& piece, MutableBytes blocks) {
 /// How a piece that became smaller is stored.
 struct Packing {
   SmallVector<StoredUnit, 4> units;
-  Bytes inline_data;  ///< what goes into the entry, if all of it is short enough
+  std::array<std::byte, kSealNonceBytes> nonce{};  ///< of the first unit, if they are sealed
+  Bytes inline_data;                               ///< what goes into the entry, if all of it is short enough
   std::uint32_t blocks() const {
     std::uint32_t blocks = 0;
     for (const StoredUnit& unit : units) blocks += unit.blocks();
@@ -79,7 +80,7 @@ class Update {
       for (const store::Extent& extent : piece.extents) core_.store.cancel(extent);
   }
 
-  Result<> prepare(ContainerProperties properties);
+  Result<> prepare(const Container& container);
   Task<Result<>> write(Until until);
   Result<UpdateReply> attempt(store::View& view, store::Lsn& seen);
 
@@ -90,6 +91,7 @@ class Update {
   Result<> reserve(Piece& piece, std::uint32_t blocks);
   Task<Result<>> pack_all(Until until);
   Task<Result<>> pack(Piece& piece, media::Buffer& room);
+  Result<bool> seal_units(Packing& packing, MutableBytes room);
   Packing pack_units(const Piece& piece, MutableBytes room);
   void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
   Task<Result<>> write_copies(Until until);
@@ -111,6 +113,7 @@ class Update {
   SmallVector<Piece, 1> pieces_;
   Checksums checksums_;  // empty: not kept
   Compression compression_ = Compression::kNone;
+  std::shared_ptr<Sealer> sealer_;  // of an encrypted container
   std::vector<Packing> packings_;
   ValueBytes values_;
   bool applied_ = false;
@@ -124,10 +127,11 @@ Result<> Update::check_payload() {
   return {};
 }
 
-Result<> Update::prepare(ContainerProperties properties) {
-  compression_ = properties.compression;
+Result<> Update::prepare(const Container& container) {
+  compression_ = container.properties.compression;
+  sealer_ = container.sealer;
   CHECK_OK(check_payload());
-  CHECK_OK(verify_checksums(properties.checksums));
+  CHECK_OK(verify_checksums(container.properties.checksums));
   cut();
   return {};
 }
@@ -214,7 +218,7 @@ void Update::add_writes(const Piece& piece, MutableBytes from, int registered_in
 }
 
 Task<Result<>> Update::write(Until until) {
-  if (compression_ != Compression::kNone) CO_CHECK_OK(co_await pack_all(until));
+  if (compression_ != Compression::kNone || sealer_) CO_CHECK_OK(co_await pack_all(until));
   IoGroup group(core_.store.data_device());
   bool copies = false;
   for (Piece& piece : pieces_) {
@@ -272,11 +276,18 @@ Task<Result<>> Update::pack_all(Until until) {
 /// Leaves a piece as it is where packing saves nothing.
 Task<Result<>> Update::pack(Piece& piece, media::Buffer& room) {
   Packing packing = pack_units(piece, room.span());
+  while (sealer_ && packing.inline_data.empty()) {
+    CO_TRY(const bool sealed, seal_units(packing, room.span()));
+    if (sealed) break;
+    packing = pack_units(piece, room.span());
+  }
   // The units of a long piece took the time of many requests; now those have their turn.
   if (piece.bytes > kUnitBytes) co_await core_.reactor.yield();
   if (packing.units.empty()) co_return Result<>();
-  core_.counters.packed_bytes += piece.bytes;
-  for (const StoredUnit& unit : packing.units) core_.counters.packed_stored_bytes += unit.bytes;
+  if (compression_ != Compression::kNone) {
+    core_.counters.packed_bytes += piece.bytes;
+    for (const StoredUnit& unit : packing.units) core_.counters.packed_stored_bytes += unit.bytes;
+  }
   const std::uint32_t blocks = packing.inline_data.empty() ? packing.blocks() : 0;
   packings_.push_back(std::move(packing));
   piece.packing = static_cast<std::uint32_t>(packings_.size());
@@ -287,7 +298,8 @@ Task<Result<>> Update::pack(Piece& piece, media::Buffer& room) {
   co_return co_await group.run();
 }
 
-/// Packs a piece into `room`, each unit from the start of a block. No units: that saves nothing.
+/// Puts a piece into `room`, compressed where that helps, each unit from the start of a block. No units: it is better
+/// stored as it is.
 Packing Update::pack_units(const Piece& piece, MutableBytes room) {
   Packing packing;
   const ByteView data(payload_.data() + piece.offset, piece.bytes);
@@ -296,9 +308,9 @@ Packing Update::pack_units(const Piece& piece, MutableBytes room) {
     const ByteView plain = data.subspan(std::size_t{index} * kUnitBytes, unit_bytes(piece.bytes, index));
     // Worth it where it saves a block, or makes the data fit the entry.
     const std::size_t fewer = (chunk_count(plain.size()) - 1) * kChecksumChunkBytes;
-    const std::size_t most = std::max<std::size_t>(fewer, core_.options.inline_bytes);
+    const std::size_t most = std::min(std::max<std::size_t>(fewer, core_.options.inline_bytes), plain.size() - 1);
     std::size_t bytes =
-        core_.packer.compress(compression_, plain, std::min(most, plain.size() - 1), room.subspan(used));
+        compression_ == Compression::kNone ? 0 : core_.packer.compress(compression_, plain, most, room.subspan(used));
     if (bytes == 0) {
       bytes = plain.size();
       std::memcpy(room.data() + used, plain.data(), bytes);
@@ -311,7 +323,7 @@ Packing Update::pack_units(const Piece& piece, MutableBytes room) {
     used += whole;
   }
   if (stored > std::min<std::size_t>(core_.options.inline_bytes, packed_inline_room(piece.bytes))) {
-    if (packing.blocks() >= piece.blocks()) packing.units.clear();
+    if (packing.blocks() >= piece.blocks() && !sealer_) packing.units.clear();
     return packing;
   }
   const std::byte* at = room.data();
@@ -320,6 +332,25 @@ Packing Update::pack_units(const Piece& piece, MutableBytes room) {
     at += std::size_t{unit.blocks()} * media::kBlockBytes;
   }
   return packing;
+}
+
+/// Encrypts what lies in `room`. An entry has room for one nonce only, so those of its units have to count on from the
+/// first. False: they do not, which happens once in 2^32 units.
+Result<bool> Update::seal_units(Packing& packing, MutableBytes room) {
+  std::size_t used = 0;
+  for (std::uint32_t index = 0; index < packing.units.size(); ++index) {
+    StoredUnit& unit = packing.units[index];
+    const MutableBytes bytes = room.subspan(used, unit.bytes);
+    std::array<std::byte, kEnvelopeBytes> envelope;
+    CHECK_OK(sealer_->seal({}, bytes, bytes, envelope));
+    const ByteView nonce = ByteView(envelope).first(kSealNonceBytes);
+    if (index == 0) copy_bytes(nonce, packing.nonce);
+    if (!equal(nonce, nonce_after(packing.nonce, index))) return false;
+    copy_bytes(ByteView(envelope).subspan(kSealNonceBytes), unit.tag);
+    unit.checksum = crc32c(bytes);
+    used += std::size_t{unit.blocks()} * media::kBlockBytes;
+  }
+  return true;
 }
 
 void Update::encode(Piece& piece) {
@@ -335,6 +366,10 @@ void Update::encode(Piece& piece) {
   if (packing != nullptr) {
     header.compression = compression_;
     header.units = packing->units.view();
+    if (sealer_ && packing->inline_data.empty()) {
+      header.nonce = packing->nonce;
+      if (!sealed_has_room_for_checksums(piece.bytes, piece.extents.size())) header.checksums = {};
+    }
   }
   if (packing != nullptr && !packing->inline_data.empty()) {
     append_inline(header, packing->inline_data, values_);
@@ -459,7 +494,7 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
   // Again when it is applied, exactly; here before data is written that would have no place.
   if (container->account) CO_CHECK_OK(container->account->check_room(payload_bytes));
   Update operation(core, request, payload, payload_bytes);
-  CO_CHECK_OK(operation.prepare(container->properties));
+  CO_CHECK_OK(operation.prepare(*container));
   CO_CHECK_OK(co_await operation.write(until));
   ++core.counters.updates;
   co_return co_await core.store.run(

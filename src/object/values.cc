@@ -12,7 +12,9 @@ constexpr std::byte kVersion{1};
 constexpr std::byte kVersionPacked{2};
 constexpr std::uint8_t kInlineFlag = 1;
 constexpr std::uint8_t kChecksumFlag = 2;
+constexpr std::uint8_t kSealedPacking = 0x80;
 constexpr std::size_t kStoredUnitBytes = 6;  // u16 bytes - 1, u32 checksum
+constexpr std::size_t unit_record_bytes(bool sealed) { return kStoredUnitBytes + (sealed ? kSealTagBytes : 0); }
 static_assert(kUnitBytes <= 1u << 16 && kUnitBytes % kChecksumChunkBytes == 0);
 
 static_assert(kMaxInlineBytes + 32 <= store::kMaxValueBytes);
@@ -20,6 +22,9 @@ static_assert(kMaxInlineBytes + 32 <= store::kMaxValueBytes);
 // the device; with 2^38 blocks (1 PiB) distance and length together take at most five bytes on average.
 static_assert(32 + 256 * 4 + 256 * 5 <= store::kMaxValueBytes);
 
+// Sealed data, without the checksums of its chunks.
+static_assert(16 + kSealNonceBytes + kArrayWindowBytes / kUnitBytes * unit_record_bytes(true) + 256 * 5 <=
+              store::kMaxValueBytes);
 // Packing saves a block at least.
 static_assert(16 + 256 * 4 + kArrayWindowBytes / kUnitBytes * kStoredUnitBytes + 255 * 5 <= store::kMaxValueBytes);
 
@@ -32,14 +37,17 @@ void append_header(ValueBytes& out, EntryType type, std::byte version = kVersion
 
 void append_units(const DataHeader& header, ValueBytes& out) {
   ASSERT(header.units.size() == unit_count(header.bytes));
-  append_byte(out, static_cast<std::uint32_t>(header.compression));
+  const bool sealed = !header.nonce.empty();
+  append_byte(out, static_cast<std::uint32_t>(header.compression) | (sealed ? kSealedPacking : 0u));
+  out.append(header.nonce);
   std::size_t at = out.size();
-  out.resize(at + header.units.size() * kStoredUnitBytes);
-  for (std::size_t i = 0; i < header.units.size(); ++i, at += kStoredUnitBytes) {
+  out.resize(at + header.units.size() * unit_record_bytes(sealed));
+  for (std::size_t i = 0; i < header.units.size(); ++i, at += unit_record_bytes(sealed)) {
     const StoredUnit& unit = header.units[i];
     ASSERT(unit.bytes > 0 && unit.bytes <= unit_bytes(header.bytes, static_cast<std::uint32_t>(i)));
     store_le(out.data() + at, static_cast<std::uint16_t>(unit.bytes - 1));
     store_le(out.data() + at + 2, unit.checksum);
+    if (sealed) copy_bytes(unit.tag, MutableBytes(out.data() + at + kStoredUnitBytes, kSealTagBytes));
   }
 }
 
@@ -81,13 +89,21 @@ bool take_extents(VarintReader& in, Entry& entry) {
 bool take_units(VarintReader& in, Entry& entry) {
   if (entry.bytes == 0) return false;
   entry.is_packed = true;
-  entry.compression = static_cast<Compression>(in.byte());
-  if (entry.compression != Compression::kLz4 && entry.compression != Compression::kZstd) return false;
+  const std::uint32_t method = in.byte();
+  entry.is_sealed = (method & kSealedPacking) != 0;
+  entry.compression = static_cast<Compression>(method & ~std::uint32_t{kSealedPacking});
+  const bool compressed = entry.compression == Compression::kLz4 || entry.compression == Compression::kZstd;
+  if (!compressed && !(entry.is_sealed && entry.compression == Compression::kNone)) return false;
+  // Inline data is as secret as its entry.
+  if (entry.is_sealed && entry.is_inline) return false;
+  if (entry.is_sealed) entry.nonce = in.raw(kSealNonceBytes);
   const std::uint32_t count = unit_count(entry.bytes);
-  entry.units = in.raw(count * kStoredUnitBytes);
+  entry.units = in.raw(count * unit_record_bytes(entry.is_sealed));
   if (in.bad()) return false;
   for (std::uint32_t i = 0; i < count; ++i)
-    if (entry.unit(i).bytes > unit_bytes(entry.bytes, i)) return false;
+    if (entry.unit(i).bytes > unit_bytes(entry.bytes, i) ||
+        (!compressed && entry.unit(i).bytes != unit_bytes(entry.bytes, i)))
+      return false;
   return true;
 }
 
@@ -149,15 +165,33 @@ std::uint32_t Entry::checksum(std::uint64_t chunk) const {
 }
 
 StoredUnit Entry::unit(std::uint32_t index) const {
-  ASSERT((index + std::size_t{1}) * kStoredUnitBytes <= units.size());
-  const std::byte* at = units.data() + index * kStoredUnitBytes;
-  return {load_le<std::uint16_t>(at) + 1u, load_le<std::uint32_t>(at + 2)};
+  const std::size_t record = unit_record_bytes(is_sealed);
+  ASSERT((index + std::size_t{1}) * record <= units.size());
+  const std::byte* at = units.data() + index * record;
+  StoredUnit unit{load_le<std::uint16_t>(at) + 1u, load_le<std::uint32_t>(at + 2)};
+  if (is_sealed) copy_bytes(ByteView(at + kStoredUnitBytes, kSealTagBytes), unit.tag);
+  return unit;
 }
 
 std::uint64_t Entry::blocks_before(std::uint32_t end) const {
   std::uint64_t blocks = 0;
   for (std::uint32_t i = 0; i < end; ++i) blocks += unit(i).blocks();
   return blocks;
+}
+
+std::array<std::byte, kSealNonceBytes> nonce_after(ByteView first, std::uint32_t units) {
+  // The second half of a nonce counts, and is renewed long before its first eight bytes overflow (Sealer).
+  constexpr std::size_t kCounterAt = kSealNonceBytes / 2;
+  std::array<std::byte, kSealNonceBytes> nonce;
+  copy_bytes(first, nonce);
+  store_le(nonce.data() + kCounterAt, load_le<std::uint64_t>(nonce.data() + kCounterAt) + units);
+  return nonce;
+}
+
+bool sealed_has_room_for_checksums(std::uint64_t bytes, std::size_t extents) {
+  return 16 + kSealNonceBytes + unit_count(bytes) * unit_record_bytes(true) +
+             chunk_count(bytes) * sizeof(std::uint32_t) + extents * 6 <=
+         store::kMaxValueBytes;
 }
 
 std::size_t packed_inline_room(std::uint64_t bytes) {

@@ -3,8 +3,11 @@
 // Values of a container's tree (docs/formats/object.md): small headers with data inline, or the blocks that hold it,
 // and the checksums of its chunks.
 
+#include <array>
+
 #include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
+#include "cenote/base/sealer.h"
 #include "cenote/object/compression.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/store/types.h"
@@ -40,10 +43,11 @@ using ValueBytes = SmallVector<std::byte, 64>;
 /// read, verified and unpacked alone.
 inline constexpr std::uint32_t kUnitBytes = 32u << 10;
 
-/// A unit of packed data as it is stored. One that did not become smaller is stored as it is.
+/// A unit of packed data as it is stored. One that did not become smaller is not compressed.
 struct StoredUnit {
   std::uint32_t bytes = 0;
-  std::uint32_t checksum = 0;  ///< CRC32C of the stored bytes
+  std::uint32_t checksum = 0;                     ///< CRC32C of the stored bytes
+  std::array<std::byte, kSealTagBytes> tag = {};  ///< of sealed data
 
   /// A unit of data on the media begins in a block of its own, so that it can be given back alone.
   std::uint32_t blocks() const { return static_cast<std::uint32_t>(chunk_count(bytes)); }
@@ -57,6 +61,9 @@ constexpr std::uint32_t unit_bytes(std::uint64_t value_bytes, std::uint32_t unit
   return left < kUnitBytes ? static_cast<std::uint32_t>(left) : kUnitBytes;
 }
 
+/// The nonce of the unit that comes `units` after the one with nonce `first`.
+std::array<std::byte, kSealNonceBytes> nonce_after(ByteView first, std::uint32_t units);
+
 /// A decoded value; views point into the encoded one.
 struct Entry {
   EntryType type = EntryType::kPunch;
@@ -69,6 +76,8 @@ struct Entry {
   ByteView checksums;  ///< one little-endian u32 per chunk of the plain data; empty: none
   bool is_packed = false;
   Compression compression = Compression::kNone;  ///< packed: of the units that became smaller
+  bool is_sealed = false;                        ///< packed: the units are encrypted
+  ByteView nonce;                                ///< sealed: of the first unit; those of the others count on from it
   ByteView units;
   std::uint32_t extent_count = 0;
   ByteView packed_extents;
@@ -86,6 +95,8 @@ struct Entry {
 /// Largest data that may stay inline whatever the options say.
 inline constexpr std::uint32_t kMaxInlineBytes = 2048;
 
+/// Whether the entry of sealed data has room for the checksums of its chunks besides, in so many extents.
+bool sealed_has_room_for_checksums(std::uint64_t bytes, std::size_t extents);
 /// Room for packed data in the entry of a value of `bytes` bytes, beside its checksums and units.
 std::size_t packed_inline_room(std::uint64_t bytes);
 
@@ -97,6 +108,7 @@ struct DataHeader {
   std::span<const std::uint32_t> checksums;
   // Packed data only.
   Compression compression = Compression::kNone;
+  ByteView nonce;                     ///< empty: not sealed
   std::span<const StoredUnit> units;  ///< empty: the data is stored as it is
 };
 

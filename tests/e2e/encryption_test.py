@@ -59,12 +59,22 @@ class Encryption(SystemTest):
         key = self.key()
         server = self.encrypted(key)
         self.make(server)
+        large = TELLING.encode() * 40_000
+        self.succeeds(server, "kv", "put", self.container, "large", "--stdin", stdin=large)
+        packed = f"{TELLING}-pool/packed"
+        self.succeeds(server, "container", "create", packed, "--property", "compression=lz4")
+        self.succeeds(server, "kv", "put", packed, "large", "--stdin", stdin=os.urandom(40_000) + large)
         self.assertEqual(server.stop(), OK, server.text_of_log())
         self.assertEqual(self.found(server), {})
         self.start_fails(server, PERMISSION, "--encryption-key-file")
         self.start_fails(server, PERMISSION, "fingerprint", arguments=("--encryption-key-file", self.key("other")))
         server.start()
         self.holds(server)
+        self.assertEqual(self.succeeds(server, "kv", "get", self.container, "large"), large)
+        self.assertEqual(self.succeeds(server, "kv", "get", packed, "large")[40_000:], large)
+        self.succeeds(server, "container", "create", f"{TELLING}-pool/plain", "--property", "encryption=off")
+        self.succeeds(server, "kv", "put", f"{TELLING}-pool/plain", "large", "--stdin", stdin=large)
+        self.assertGreater(len(self.found(server)), 0)
         system = self.json_of(server, "doctor")
         said = [check for check in system["findings"] if check["check"] == "encryption at rest"]
         self.assertEqual([check["level"] for check in said], ["ok"])
@@ -75,6 +85,8 @@ class Encryption(SystemTest):
         """What the search above would find."""
         server = self.started()
         self.make(server)
+        self.fails(server, USAGE, "container", "create", f"{TELLING}-pool/secret", "--property",
+                   "encryption=aes-256-gcm", says=["--encryption-key-file"])
         self.assertEqual(server.stop(), OK, server.text_of_log())
         self.assertEqual({"coordinator"} & set(self.found(server)), {"coordinator"})
         self.assertGreater(len(self.found(server)), 1)

@@ -148,9 +148,10 @@ void add_container(CLI::App& app, Context& context) {
   verb->add_option("--type", arguments->type,
                    "'posix' for files, 'kv' for keys and values; left out: for keys, values and objects")
       ->check(CLI::IsMember({"posix", "kv"}));
-  verb->add_option("--property", arguments->properties,
-                   "compression=lz4 or compression=zstd, checksum=off (these cannot be changed later), quota=SIZE, "
-                   "quota-soft=SIZE, or user.NAME=VALUE; may be repeated");
+  verb->add_option(
+      "--property", arguments->properties,
+      "compression=lz4 or compression=zstd, checksum=off, encryption=off (these cannot be changed later), quota=SIZE, "
+      "quota-soft=SIZE, or user.NAME=VALUE; may be repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
   });

@@ -28,6 +28,7 @@ struct EntryDescription {
   bool is_inline = false;
   bool checksummed = false;
   Compression compression = Compression::kNone;  ///< of data that became smaller by it
+  bool encrypted = false;
   std::vector<store::Extent> extents;
 };
 /// kCorrupt or kNewerFormat: these bytes are no entry of a container, or the value does not fit its key.

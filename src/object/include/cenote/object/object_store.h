@@ -32,6 +32,8 @@ struct ObjectStoreOptions {
 struct ContainerProperties {
   bool checksums = true;
   Compression compression = Compression::kNone;
+  /// Data is sealed with a key of the container's own; for that the store has to be sealed itself.
+  bool encrypted = false;
 };
 
 /// Snapshots that one container can have at a time.
