@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <spawn.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -51,6 +52,21 @@ Result<> check_access(int fd) {
                "others may read or write it (mode {:04o}): chmod 600 it, and think of a new key", info.st_mode & 07777);
 }
 
+using Deadline = std::chrono::steady_clock::time_point;
+
+/// Whether there is something to read from `fd` before the deadline.
+bool readable_within(int fd, Deadline deadline) {
+  for (;;) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
+    pollfd waiting{fd, POLLIN, 0};
+    const int ready = left <= 0 ? 0 : ::poll(&waiting, 1, static_cast<int>(left));
+    if (ready < 0 && errno == EINTR) continue;
+    return ready > 0;
+  }
+}
+
+Error too_late() { return Error(Code::kDeadlineExceeded, "printed no key in time"); }
+
 /// A child that runs a shell, in a process group of its own; ended with all it started when this goes.
 class Shell {
  public:
@@ -60,20 +76,21 @@ class Shell {
   ~Shell() {
     if (pid_ <= 0) return;
     ::kill(-pid_, SIGKILL);
-    static_cast<void>(wait());
+    reap();
   }
 
   Result<> start(const std::string& command, int output);
-  /// The exit status; once.
-  int wait() {
+  /// Whether it has ended well; kDeadlineExceeded when it has not ended.
+  Result<> finish(Deadline deadline);
+
+ private:
+  int reap() {
     int status = -1;
     while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
     }
     pid_ = -1;
     return status;
   }
-
- private:
   pid_t pid_ = -1;
 };
 
@@ -100,14 +117,19 @@ Result<> Shell::start(const std::string& command, int output) {
   return failf(Code::kIoError, "cannot be started: {}", std::strerror(failed));
 }
 
+Result<> Shell::finish(Deadline deadline) {
+  // What it prints may end before it does.
+  const FileDescriptor ended(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (ended.get() < 0 || !readable_within(ended.get(), deadline)) return fail(too_late());
+  const int status = reap();
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
+  return fail(Code::kIoError, "failed: its own messages stand above");
+}
+
 /// Reads until the end, the deadline, or more than a key.
-Result<> read_within(int fd, std::chrono::steady_clock::time_point deadline, Text& text) {
+Result<> read_within(int fd, Deadline deadline, Text& text) {
   while (!text.too_long()) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now()).count();
-    pollfd waiting{fd, POLLIN, 0};
-    const int ready = left <= 0 ? 0 : ::poll(&waiting, 1, static_cast<int>(left));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return fail(Code::kDeadlineExceeded, "printed no key in time");
+    if (!readable_within(fd, deadline)) return fail(too_late());
     const MutableBytes rest = text.rest();
     const ssize_t got = ::read(fd, rest.data(), rest.size());
     if (got < 0 && errno == EINTR) continue;
@@ -140,7 +162,7 @@ Result<SecretKey> key_from_file(const std::string& path) {
 }
 
 Result<SecretKey> key_from_command(const std::string& command, Duration patience) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const Deadline deadline = std::chrono::steady_clock::now() + patience;
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return fail(system_error("make a pipe for", "the key's command"));
   const FileDescriptor output(ends[0]);
@@ -152,10 +174,7 @@ Result<SecretKey> key_from_command(const std::string& command, Duration patience
   Text text;
   if (const auto read = read_within(output.get(), deadline, text); !read) return fail(of_command(read.error()));
   if (!text.too_long()) {
-    const int status = shell.wait();
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-      return fail(of_command(Error(Code::kIoError, "failed: its own messages stand above")));
-    }
+    if (const auto ended = shell.finish(deadline); !ended) return fail(of_command(ended.error()));
   }
   auto key = text.key();
   if (!key) return fail(of_command(key.error()));

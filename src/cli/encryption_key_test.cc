@@ -83,6 +83,9 @@ TEST_F(EncryptionKey, ACommandThatHangsIsEndedWithAllItStarted) {
   const auto key = key_from_command("cat < '" + alive + "' & wait", std::chrono::milliseconds(50));
   ASSERT_FALSE(key);
   EXPECT_EQ(key.error(), Code::kDeadlineExceeded);
+  // One that has printed the key and does not end.
+  const std::string silent = std::string("echo ") + kDigits + "; exec >&-; cat < '" + alive + "'";
+  EXPECT_EQ(key_from_command(silent, std::chrono::milliseconds(50)).error(), Code::kDeadlineExceeded);
 }
 
 TEST_F(EncryptionKey, ComesFromTheSettings) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "cenote/base/format.h"
 #include "cenote/engine/data_directory.h"
@@ -50,12 +51,14 @@ struct Engine::Impl final : HttpBackend {
 };
 
 Result<> Engine::Impl::start() {
+  // Nobody keeps it longer than the stores take to open.
+  const std::optional<SecretKey> key = std::exchange(options.encryption_key, std::nullopt);
   TRY(host, UringHost::start(options, directory, logger));
   const EngineCoreOptions wanted{.cache_bytes = options.cache_bytes,
                                  .buffer_bytes = options.buffer_bytes,
                                  .request_bytes = options.request_bytes,
                                  .stop_grace = options.stop_grace,
-                                 .encryption_key = std::exchange(options.encryption_key, std::nullopt)};
+                                 .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.
   if (!options.control_address.empty()) {

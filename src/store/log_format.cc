@@ -76,7 +76,8 @@ Result<> open_frame(const FrameHeader& header, ByteView frame, Sealer& sealer, B
   const ByteView sealed = frame.subspan(kFrameHeaderBytes, sealed_records(header));
   const auto envelope = frame.subspan(kFrameHeaderBytes + sealed.size()).first<kEnvelopeBytes>();
   records.resize(sealed.size());
-  if (sealer.open(associated, sealed, envelope, records)) return {};
+  const auto opened = sealer.open(associated, sealed, envelope, records);
+  if (opened || opened.error() != Code::kMalformed) return opened;
   return failf(Code::kCorrupt, "the log frame at position {} is sealed under another key, or forged", header.position);
 }
 

@@ -53,8 +53,9 @@ Result<> open_page(MutableBytes image, PageId expected, StoreSeal* store) {
     return failf(Code::kCorrupt, "page {}: not sealed, as all pages of this store are", expected.value());
   }
   CHECK_OK(verify_envelope(image, expected));
-  const bool padded = std::ranges::all_of(seal.padding(), [](std::byte byte) { return byte == std::byte{0}; });
-  if (!padded || !store->sealer().open(seal.associated(), seal.body(), seal.envelope(), seal.body())) {
+  const auto opened = store->sealer().open(seal.associated(), seal.body(), seal.envelope(), seal.body());
+  if (!opened && opened.error() != Code::kMalformed) return opened;
+  if (!opened || std::ranges::any_of(seal.padding(), [](std::byte byte) { return byte != std::byte{0}; })) {
     return failf(Code::kCorrupt, "page {}: sealed under another key, or forged", expected.value());
   }
   seal.set_sealed(false);

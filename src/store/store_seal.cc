@@ -44,6 +44,7 @@ Result<SecretKey> unwrap(Reactor& reactor, const Superblock& superblock, const S
   std::array<std::byte, SecretKey::kBytes> bytes{};
   const auto opened = sealer.open(owner_of(superblock, wrapped.mixed), wrapped.key, wrapped.envelope, bytes);
   if (!opened) {
+    if (opened.error() != Code::kMalformed) return fail(opened.error());
     return fail(Code::kCorrupt, "the key is the right one, and the store's own key in the superblock is damaged");
   }
   SecretKey key{bytes};
