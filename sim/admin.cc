@@ -207,6 +207,7 @@ Task<Result<>> Admin::verify() {
   if (labels.size() != listed.size() || labels.size() != pools_.size()) {
     co_return cenote::fail(wrong(fmt::format("{} pools are listed, {} exist", listed.size(), pools_.size())));
   }
+  CO_TRY(const SystemInfo system, co_await client_.client().system(patience()));
   for (const auto& [label, containers] : pools_) {
     if (!labels.contains(label)) co_return cenote::fail(wrong(label + " is not listed"));
     CO_TRY(const PoolInfo info, co_await client_.client().query_pool(label, patience()));
@@ -217,8 +218,13 @@ Task<Result<>> Admin::verify() {
     }
     for (const ContainerInfo& container : inside) {
       const auto expected = containers.find(container.label);
+      // What the engine adds where its stores are encrypted.
+      auto properties = container.properties;
+      if ((properties.erase("encryption") != 0) != system.encrypted) {
+        co_return cenote::fail(wrong(fmt::format("{}/{} is encrypted, or is not", label, container.label)));
+      }
       const bool same = expected != containers.end() && expected->second.type == container.type &&
-                        expected->second.properties == container.properties;
+                        expected->second.properties == properties;
       if (!same) co_return cenote::fail(wrong(fmt::format("{}/{} is not as it was made", label, container.label)));
     }
   }

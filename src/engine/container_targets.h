@@ -25,6 +25,11 @@ class ContainerTargets {
   /// The highest epoch that any target has used or seen, or the time if it is later: no version that was answered for
   /// is newer.
   virtual Task<Result<Epoch>> newest_epoch() = 0;
+  /// When this returned no target answers a request before `release_answers`, so nobody can tell in which order the
+  /// targets did what they do in between. For kHoldAnswers at most: kBusy from `release_answers` if that was too short.
+  virtual Task<Result<>> hold_answers() = 0;
+  virtual Task<Result<>> release_answers() = 0;
+  static constexpr Duration kHoldAnswers = std::chrono::seconds(2);
   /// Every target keeps what readers at `epoch` see of the container, durably, and gives no version at or below it any
   /// more. One that does so already is no error.
   virtual Task<Result<>> add_snapshot(Uuid container, Epoch epoch) = 0;

@@ -66,6 +66,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<Epoch>> newest_epoch() override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
+  Task<Result<>> hold_answers() override;
+  Task<Result<>> release_answers() override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
   bool encrypted() const override { return control_encrypted; }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
@@ -116,7 +118,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<ControlService> control;
   std::unique_ptr<AdminApi> api;
-  Gate callers;  // of control and api
+  Instant answers_held{};  // since when, for the present or the last time
+  Gate callers;            // of control and api
   std::vector<rpc::Address> addresses;
   std::string control_address;
   bool control_encrypted = false;
@@ -366,6 +369,16 @@ Task<Result<>> remove_snapshot_at(Target& target, Uuid container, Epoch epoch) {
   co_return removed;
 }
 
+Task<Result<>> hold_answers_at(Target& target) {
+  target.objects().hold_answers(ContainerTargets::kHoldAnswers);
+  co_return Result<>();
+}
+
+Task<Result<>> release_answers_at(Target& target) {
+  target.objects().release_answers();
+  co_return Result<>();
+}
+
 Task<Result<>> read_clock_at(Target& target, Epoch& epoch) {
   epoch = target.objects().now();
   co_return Result<>();
@@ -414,6 +427,17 @@ Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
   Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
   for (const Epoch epoch : seen) newest = std::max(newest, epoch);
   co_return newest;
+}
+
+Task<Result<>> EngineCore::Impl::hold_answers() {
+  answers_held = host.control().now();
+  co_return co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
+}
+
+Task<Result<>> EngineCore::Impl::release_answers() {
+  CO_CHECK_OK(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
+  if (host.control().now() - answers_held < kHoldAnswers) co_return Result<>();
+  co_return fail(Code::kBusy, "the targets took too long to agree on a moment: try again");
 }
 
 Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {

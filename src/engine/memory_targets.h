@@ -49,8 +49,18 @@ class MemoryTargets final : public ContainerTargets {
     accounts.erase(container);
     co_return Result<>();
   }
+  bool held = false;
+  Task<Result<>> hold_answers() override {
+    held = true;
+    co_return Result<>();
+  }
+  Task<Result<>> release_answers() override {
+    held = false;
+    co_return Result<>();
+  }
   Task<Result<Epoch>> newest_epoch() override { co_return clock; }
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override {
+    ASSERT(held);
     clock = std::max(clock, epoch);
     for (auto& target : snapshots) {
       CO_CHECK_OK(before());
@@ -66,6 +76,7 @@ class MemoryTargets final : public ContainerTargets {
     co_return Result<>();
   }
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override {
+    ASSERT(held);
     for (auto& target : rollbacks) {
       CO_CHECK_OK(before());
       const auto& kept = snapshots[static_cast<std::size_t>(&target - rollbacks.data())][container];

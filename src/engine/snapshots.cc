@@ -42,8 +42,19 @@ Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string conta
   }
   // One that a failure left half-made or half-destroyed is nobody's; its epoch must not come back under its name.
   if (existing) CO_CHECK_OK(co_await end(existing->record));
-  CO_TRY(const SnapshotRecord record, co_await begin_create(std::move(found), name, id));
-  auto finished = co_await finish_create(record);
+  // Of two changes on two targets, one of which came before the other for some client, the snapshot must not have the
+  // later one alone: so nobody hears of either until all targets have closed the epoch.
+  CO_CHECK_OK(co_await targets_.hold_answers());
+  const auto begun = co_await begin_create(std::move(found), name, id);
+  if (!begun) {
+    static_cast<void>(co_await targets_.release_answers());
+    co_return fail(begun.error());
+  }
+  const SnapshotRecord& record = *begun;
+  Result<> finished = co_await targets_.add_snapshot(record.container, record.epoch);
+  const auto released = co_await targets_.release_answers();
+  if (finished) finished = released;
+  if (finished) finished = co_await put_state(record, State::kCreating, State::kReady);
   if (!finished) {
     // A target that cannot take it must not leave half a snapshot behind. What this undo cannot do now the next start
     // does; the first failure is the one to tell.
@@ -76,11 +87,6 @@ Task<Result<SnapshotRecord>> Snapshots::begin_create(Versioned<ContainerRecord> 
   change.require(key, Revision(0)).put(key, encode(record));
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   co_return record;
-}
-
-Task<Result<>> Snapshots::finish_create(SnapshotRecord record) {
-  CO_CHECK_OK(co_await targets_.add_snapshot(record.container, record.epoch));
-  co_return co_await put_state(std::move(record), State::kCreating, State::kReady);
 }
 
 Task<Result<>> Snapshots::put_state(SnapshotRecord record, State from, State to) {
@@ -187,7 +193,12 @@ Task<Result<>> Snapshots::begin_rollback(Versioned<ContainerRecord> container, R
 Task<Result<>> Snapshots::finish_rollback(RollbackRecord record) {
   CO_TRY(const auto newer, co_await newer_snapshots(record.container, record.to));
   for (const SnapshotRecord& snapshot : newer) CO_CHECK_OK(co_await end(snapshot));
-  CO_CHECK_OK(co_await targets_.roll_back(record.container, record.to, record.id));
+  // As with a snapshot: of what others change meanwhile nothing stays that came after something that goes.
+  CO_CHECK_OK(co_await targets_.hold_answers());
+  const auto rolled_back = co_await targets_.roll_back(record.container, record.to, record.id);
+  const auto released = co_await targets_.release_answers();
+  CO_CHECK_OK(rolled_back);
+  CO_CHECK_OK(released);
   record.done = true;
   Transaction change;
   change.put(rollback_key(record.container), encode(record));

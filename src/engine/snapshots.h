@@ -47,7 +47,6 @@ class Snapshots {
   Task<Result<Versioned<ContainerRecord>>> find_container(std::string pool, std::string container);
   Task<Result<SnapshotRecord>> begin_create(Versioned<ContainerRecord> container, std::string name, Uuid id);
   Task<Result<Epoch>> choose_epoch(const ContainerRecord& container);
-  Task<Result<>> finish_create(SnapshotRecord record);
   Task<Result<>> end(SnapshotRecord record);
   Task<Result<SnapshotRecord>> find_ready(ContainerRecord container, std::string name);
   Task<Result<std::vector<SnapshotRecord>>> newer_snapshots(Uuid container, Epoch epoch);

@@ -49,7 +49,9 @@ Core::Core(store::Store& s, media::BufferPool& b, ObjectStoreOptions o)
       bounce(reactor, {.budget_bytes = 4u << 20}),
       fetch_bytes(reactor, fetch_budget(b)),
       gate(reactor),
-      background(reactor) {
+      background(reactor),
+      answers_released(reactor) {
+  answers_released.set();
   options.inline_bytes = std::min(options.inline_bytes, kMaxInlineBytes);
 }
 
@@ -60,9 +62,16 @@ Result<Container*> Core::find_container(const Uuid& id, store::Lsn& seen) {
   return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
 }
 
-Task<Result<>> Core::settle(store::Lsn seen) {
+Task<Result<>> Core::make_durable(store::Lsn seen) {
   if (store.is_durable(seen)) co_return Result<>();
   co_return co_await store.durable(seen);
+}
+
+Task<Result<>> Core::settle(store::Lsn seen) {
+  if (!store.is_durable(seen)) CO_CHECK_OK(co_await store.durable(seen));
+  while (!answers_released.is_set() && reactor.now() < held_until)
+    static_cast<void>(co_await answers_released.wait(Until::at(held_until)));
+  co_return Result<>();
 }
 
 void Core::put_container(const Container& container, bool has_snapshots, bool has_rollbacks) {

@@ -98,12 +98,16 @@ struct Core {
   Scope background;
   std::uint64_t foreground = 0;  ///< running requests; background work gives way to them
   ObjectStoreCounters counters;
+  Event answers_released;  ///< not set: answers are held ...
+  Instant held_until{};    ///< ... but no longer than this
 
   WallTime wall_now() const { return reactor.wall_now(); }
   /// kContainerNotFound; `seen` is raised so that the answer waits until the container's state is durable.
   Result<Container*> find_container(const Uuid& id, store::Lsn& seen);
-  /// Returns when `seen` is durable: before any answer that depends on it.
+  /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
+  /// The first half of it, for those who hold the answers.
+  Task<Result<>> make_durable(store::Lsn seen);
 
   // Parts of the batch of every change. `stamp` adds the request's result, the container's usage and, when needed, the
   // clock's ceiling; `stamped` takes them into memory once the batch is applied.

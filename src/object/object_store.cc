@@ -22,6 +22,7 @@ Task<Result<std::unique_ptr<ObjectStore>>> ObjectStore::open(store::Store& store
 
 Task<Result<>> ObjectStore::close() {
   co_await core_->background.stop();
+  release_answers();
   co_await core_->gate.close();
   co_return Result<>();
 }
@@ -99,7 +100,7 @@ Task<Result<>> ObjectStore::add_snapshot(Uuid container, Epoch epoch) {
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   auto result = co_await object::add_snapshot(*core_, container, epoch, seen);
-  CO_CHECK_OK(co_await core_->settle(seen));
+  CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
 
@@ -108,16 +109,22 @@ Task<Result<>> ObjectStore::remove_snapshot(Uuid container, Epoch epoch) {
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   auto result = co_await object::remove_snapshot(*core_, container, epoch, seen);
-  CO_CHECK_OK(co_await core_->settle(seen));
+  CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
+
+void ObjectStore::hold_answers(Duration most) {
+  core_->held_until = core_->reactor.now() + most;
+  core_->answers_released.reset();
+}
+void ObjectStore::release_answers() { core_->answers_released.set(); }
 
 Task<Result<>> ObjectStore::roll_back(Uuid container, Epoch to, Uuid request) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   auto result = co_await object::roll_back(*core_, container, to, request, seen);
-  CO_CHECK_OK(co_await core_->settle(seen));
+  CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
 

@@ -1,4 +1,5 @@
 #include "cenote/object/examine.h"
+#include "cenote/runtime/scope.h"
 #include "eras.h"
 #include "target_test_kit.h"
 
@@ -202,6 +203,69 @@ TEST_F(SnapshotTest, AnOldBuildRefusesAContainerWithSnapshots) {
   EXPECT_EQ(record_version(), std::byte{2});
   ASSERT_TRUE(remove(second));
   EXPECT_EQ(record_version(), std::byte{1});
+}
+
+/// Requests that are sent while answers are held.
+class HeldAnswers : public SnapshotTest {
+ protected:
+  static Task<> note(Task<Result<UpdateReply>> task, int* answered) {
+    EXPECT_TRUE(co_await std::move(task));
+    ++*answered;
+  }
+  static Task<> note_fetch(Task<Result<Fetched>> task, int* answered) {
+    EXPECT_TRUE(co_await std::move(task));
+    ++*answered;
+  }
+  void send(Scope& scope) {
+    const Bytes value = value_of(2);
+    scope.spawn(note(target_.objects->update(target_.single(kObject, key_of("d"), key_of("a"), value),
+                                             target_.buffer_of(value), value.size(), Until::forever()),
+                     &answered_));
+    // Also what does not wait for the device.
+    scope.spawn(
+        note_fetch(target_.objects->fetch(target_.fetch_single(kObject, key_of("d"), key_of("none")), Until::forever()),
+                   &answered_));
+  }
+  void pass(Duration time) {
+    target_.world.run_until([] { return false; }, time);
+  }
+  int answered_ = 0;
+};
+
+TEST_F(HeldAnswers, ComeWhenTheyAreReleasedWhateverWasDone) {
+  put(1);
+  Scope scope(target_.node);
+  target_.objects->hold_answers(std::chrono::seconds(2));
+  send(scope);
+  pass(std::chrono::seconds(1));
+  EXPECT_EQ(answered_, 0);
+  // What is done meanwhile is not held itself, and closes what was not answered yet.
+  const Epoch epoch = add_now();
+  EXPECT_EQ(answered_, 0);
+  target_.objects->release_answers();
+  target_.block_on(scope.drain());
+  EXPECT_EQ(answered_, 2);
+  EXPECT_TRUE(shows(epoch, 2));
+}
+
+TEST_F(HeldAnswers, ComeInTimeWithoutRelease) {
+  Scope scope(target_.node);
+  target_.objects->hold_answers(std::chrono::seconds(2));
+  send(scope);
+  pass(std::chrono::seconds(3));
+  EXPECT_EQ(answered_, 2);
+  target_.block_on(scope.drain());
+  put(3);
+}
+
+TEST_F(HeldAnswers, DoNotKeepATargetFromClosing) {
+  Scope scope(target_.node);
+  target_.objects->hold_answers(std::chrono::seconds(1000));
+  send(scope);
+  pass(std::chrono::milliseconds(100));
+  EXPECT_TRUE(target_.block_on(target_.objects->close()));
+  target_.block_on(scope.drain());
+  EXPECT_EQ(answered_, 2);
 }
 
 class DamagedSnapshot : public SnapshotTest {

@@ -67,8 +67,8 @@ class Container {
   Client& client() const;
 
   // Snapshots: named states of the container that stay as they are. What was answered for when a creation began is in
-  // it, what is written after it returned is not; an update that runs meanwhile is in it in full or not at all, one of
-  // several may be in it without another.
+  // it, what is written after it returned is not; an update that runs meanwhile is in it in full or not at all, and
+  // none is in it without those that were answered before it was sent.
   /// kExists for a name that is taken, kQuotaExceeded when there are too many. Names follow the rules of labels.
   Task<Result<SnapshotInfo>> create_snapshot(std::string name, Until until = {});
   /// By name.

@@ -95,6 +95,10 @@ class ObjectStore {
   /// it. The epoch is trusted: it moves the clock, however far ahead it lies. One that is there is no error (retries).
   /// kEpochTooOld below the bound of aggregation, kQuotaExceeded beyond kMaxSnapshots.
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch);
+  /// No request is answered from now on until `release_answers`, or for so long, but those that make or remove
+  /// snapshots and roll back: what is done meanwhile is of one moment for whoever is not this target.
+  void hold_answers(Duration most);
+  void release_answers();
   /// What only this snapshot needed returns with the next passes of aggregation. One that is not there is no error.
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch);
   /// Ascending.
