@@ -115,18 +115,30 @@ class CenoteRecovery final : public Side {
 };
 
 Result<std::unique_ptr<CenoteStore>> make_store(const Setting& setting, CenoteStoreOptions options) {
-  TRY(auto store, CenoteStore::create(setting.directory / "store", options));
+  // Both kinds stand side by side in one comparison.
+  const char* name = options.open.key ? "sealed-store" : "store";
+  TRY(auto store, CenoteStore::create(setting.directory / name, options));
   CHECK_OK(store->format());
   return store;
+}
+
+Result<std::unique_ptr<Side>> make_puts(const Setting& setting, unsigned concurrent, CenoteStoreOptions options) {
+  TRY(auto store, make_store(setting, options));
+  // All keys are there from the start: a steady state, not a growing tree.
+  CHECK_OK(fill(*store, setting.quick ? kKeys / 10 : kKeys * 2));
+  return std::make_unique<CenotePuts>(std::move(store), concurrent);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Side>> make_cenote_puts(const Setting& setting, unsigned concurrent) {
-  TRY(auto store, make_store(setting, {}));
-  // All keys are there from the start: a steady state, not a growing tree.
-  CHECK_OK(fill(*store, setting.quick ? kKeys / 10 : kKeys * 2));
-  return std::make_unique<CenotePuts>(std::move(store), concurrent);
+  return make_puts(setting, concurrent, {});
+}
+
+Result<std::unique_ptr<Side>> make_sealed_puts(const Setting& setting, unsigned concurrent) {
+  CenoteStoreOptions options;
+  options.open.key = bench_key();
+  return make_puts(setting, concurrent, options);
 }
 
 Result<std::unique_ptr<Side>> make_cenote_log_blocks(const Setting& setting) {

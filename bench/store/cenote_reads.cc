@@ -189,7 +189,8 @@ Result<std::unique_ptr<CenoteStore>> make_records(const Setting& setting, const 
   CenoteStoreOptions options{
       .device_bytes = (512ull << 20) + shape.records * 512, .log_bytes = 64ull << 20, .open = {}};
   options.open.cache_bytes = shape.cache_bytes;
-  TRY(auto store, CenoteStore::create(setting.directory / "store", options));
+  if (shape.sealed) options.open.key = bench_key();
+  TRY(auto store, CenoteStore::create(setting.directory / (shape.sealed ? "sealed-store" : "store"), options));
   CHECK_OK(store->format());
   CHECK_OK(store->reactor().block_on(write_records(*store, shape.records)));
   return store;

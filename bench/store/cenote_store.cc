@@ -125,6 +125,7 @@ Result<> CenoteStore::format() {
   const auto devices = store::Devices::one(*device_);
   store::FormatOptions format;
   format.log_bytes = options_.log_bytes;
+  format.key = options_.open.key;
   CHECK_OK(reactor_->block_on(store::Store::format(*reactor_, devices, format)));
   CHECK_OK(confine_helpers(reactor_->ring()));
   TRY(store_, reactor_->block_on(store::Store::open(*reactor_, devices, options_.open)));

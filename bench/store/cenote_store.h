@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,9 @@ struct CenoteStoreOptions {
   std::uint64_t log_bytes = 32ull << 20;
   store::OpenOptions open = {};
 };
+
+/// A master key for stores that are thrown away.
+inline SecretKey bench_key() { return SecretKey(std::array<std::byte, SecretKey::kBytes>{std::byte{1}}); }
 
 /// A reactor of the calling thread, a file and, once formatted or opened, a store with one tree in it.
 class CenoteStore {

@@ -44,6 +44,7 @@ struct ReadShape {
   std::uint64_t records = 0;      ///< A power of two.
   std::uint64_t cache_bytes = 0;  ///< Of each engine.
   unsigned concurrent = 1;        ///< Lookups at a time.
+  bool sealed = false;            ///< The store is encrypted; Cenote's only.
 };
 
 }  // namespace cenote::bench

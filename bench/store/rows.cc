@@ -51,6 +51,17 @@ void add_concurrent_puts(Suite& suite, Medium medium, unsigned concurrent) {
   suite.push_back(std::move(comparison));
 }
 
+/// What encryption takes: the same puts into an encrypted store and a plain one.
+void add_sealed_puts(Suite& suite, unsigned concurrent) {
+  const std::string name = fmt::format("store/put-{}-sealed", concurrent);
+  Comparison comparison{.name = name, .unit = "puts/s", .sides = {}, .rows = {}};
+  comparison.one_core = true;
+  comparison.sides = {{"cenote", [=](const Setting& s) { return make_sealed_puts(s, concurrent); }},
+                      {"plain", [=](const Setting& s) { return make_cenote_puts(s, concurrent); }}};
+  comparison.rows = {{.name = name, .reference = "plain"}};
+  suite.push_back(std::move(comparison));
+}
+
 void add_log_blocks(Suite& suite) {
   Comparison comparison{.name = "store/log-blocks", .unit = "blocks", .sides = {}, .rows = {}};
   comparison.sides = {{"cenote", make_cenote_log_blocks}};
@@ -110,6 +121,21 @@ void add_large_gets(Suite& suite, Medium medium, unsigned concurrent) {
   suite.push_back(std::move(comparison));
 }
 
+/// The same of an encrypted store: nearly every lookup reads and opens a page.
+void add_sealed_gets(Suite& suite) {
+  Comparison comparison{.name = "store/get-10x-1-sealed", .unit = "gets/s", .sides = {}, .rows = {}};
+  comparison.one_core = true;
+  const auto gets = [](const Setting& setting, bool sealed) {
+    ReadShape shape = ten_times_cache(setting, 1);
+    shape.sealed = sealed;
+    return make_cenote_gets(setting, shape);
+  };
+  comparison.sides = {{"cenote", [=](const Setting& s) { return gets(s, true); }},
+                      {"plain", [=](const Setting& s) { return gets(s, false); }}};
+  comparison.rows = {{.name = "store/get-10x-1-sealed", .reference = "plain"}};
+  suite.push_back(std::move(comparison));
+}
+
 void add_device_reads(Suite& suite) {
   Comparison comparison{.name = "store/get-10x-device-reads", .unit = "reads/get", .sides = {}, .rows = {}};
   comparison.sides = {{"cenote", [](const Setting& s) { return make_cenote_get_reads(s, ten_times_cache(s, 1)); }}};
@@ -144,6 +170,8 @@ void add_store_rows(Suite& suite) {
     add_single_puts(suite, medium);
     for (const unsigned concurrent : {16u, 256u}) add_concurrent_puts(suite, medium, concurrent);
   }
+  for (const unsigned concurrent : {1u, 16u, 256u}) add_sealed_puts(suite, concurrent);
+  add_sealed_gets(suite);
   add_cached_gets(suite);
   add_large_gets(suite, Medium::kMemory, 1);
   for (const unsigned concurrent : {1u, 16u}) add_large_gets(suite, Medium::kDisk, concurrent);
