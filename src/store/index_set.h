@@ -22,6 +22,14 @@ class IndexSet {
   bool empty() const { return count_ == 0; }
   bool contains(std::uint64_t index) const { return (words_[index / 64] >> (index % 64) & 1) != 0; }
 
+  /// Makes room for more indices; none of the new ones is a member.
+  void grow(std::uint64_t limit) {
+    ASSERT(limit >= limit_);
+    limit_ = limit;
+    words_.resize((limit + 63) / 64);
+    summary_.resize((words_.size() + 63) / 64);
+  }
+
   /// Adding a member and removing a stranger are harmless.
   void add(std::uint64_t index) {
     ASSERT(index < limit_);

@@ -121,6 +121,7 @@ void Store::cancel(Extent extent) { impl_->cancel(extent); }
 ExtentGuard Store::guard_extents() { return impl_->guard_extents(); }
 media::BlockDevice& Store::data_device() { return *impl_->state().devices.data; }
 Task<Result<>> Store::checkpoint() { co_return co_await impl_->checkpoint(); }
+Task<Result<>> Store::grow() { co_return co_await impl_->grow(); }
 StoreStatus Store::status() const { return impl_->status(); }
 Reactor& Store::reactor() { return impl_->state().reactor; }
 

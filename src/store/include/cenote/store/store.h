@@ -146,6 +146,11 @@ class Store {
   /// otherwise plainly, and the store flushes the device before the log record of the claim goes out.
   media::BlockDevice& data_device();
 
+  /// Takes into use what the devices have become larger by, durably when it returns; nothing to do is no error. A crash
+  /// leaves the old or the new size. kOutOfRange when a device became smaller, or too large; kNoSpace when the larger
+  /// maps find no place on the meta device; kBusy while another call runs. Then nothing has changed.
+  Task<Result<>> grow();
+
   /// Writes a checkpoint now and returns when it is durable.
   Task<Result<>> checkpoint();
   StoreStatus status() const;
