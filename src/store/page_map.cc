@@ -20,7 +20,7 @@ void PageMap::grow(std::uint64_t page_limit) {
   free_.grow(page_limit);
   used_.grow(page_limit);
   dirty_chunks_.grow((page_limit + kMapEntriesPerChunk - 1) / kMapEntriesPerChunk);
-  for (std::uint64_t number = before; number < page_limit; ++number) free_.add(number);
+  free_.add_all(before);
 }
 
 void PageMap::set_entry(std::uint64_t number, Entry entry) {

@@ -1,5 +1,6 @@
 #include "store_crash.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "cenote/base/format.h"
@@ -75,10 +76,8 @@ class CrashTest {
 
   Task<> grow(StoreBench* bench) {
     co_await bench->node.sleep_for(std::chrono::microseconds(random_() % 8000));
-    const bool only_data = bench->mediums[2] && random_() % 2 == 0;
-    for (std::size_t i : {0, 2}) {
-      if (bench->mediums[i] && !(i == 0 && only_data))
-        bench->mediums[i]->grow(bench->mediums[i]->block_count() + options_.grow_mib * kGroupBlocks);
+    for (const std::size_t i : bench->devices_with_space(random_() % 2 == 0)) {
+      bench->mediums[i]->grow(bench->mediums[i]->block_count() + options_.grow_mib * kGroupBlocks);
     }
     const auto grown = co_await bench->store->grow();
     if (!grown) outcome_.problem = grown.error().to_string();
@@ -91,8 +90,8 @@ class CrashTest {
     const std::uint64_t slack = 16 * kGroupBlocks;
     const auto is = [&](std::uint64_t blocks) { return found + slack >= blocks && found <= blocks + slack; };
     if (!is(blocks_before_) && !is(blocks_after_)) return fmt::format("{} blocks after the crash", found);
-    const auto is_larger = [](const auto& medium) { return medium && medium->block_count() > 64 * kGroupBlocks; };
-    const bool sized = is_larger(bench.mediums[0]) || is_larger(bench.mediums[2]);
+    const bool sized = std::ranges::any_of(
+        bench.devices_with_space(), [&](std::size_t i) { return bench.mediums[i]->block_count() > 64 * kGroupBlocks; });
     const auto grown = bench.block_on(bench.store->grow());
     if (!grown) return grown.error().to_string();
     if (sized && bench.store->status().data_blocks_total + slack < blocks_after_)

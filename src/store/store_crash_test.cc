@@ -45,7 +45,7 @@ TEST_P(StoreCrashOfGrowth, EveryCutLeavesTheOldOrTheNewSize) {
 
 INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfGrowth,
                          ::testing::Combine(::testing::Values(Layout::kOneDevice, Layout::kThreeDevices,
-                                                              Layout::kOwnWal, Layout::kOwnData),
+                                                              Layout::kOwnWal, Layout::kOwnData, Layout::kWalWithData),
                                             ::testing::Values<std::uint64_t>(31, 33, 34)));
 
 TEST(StoreFormat, CutAtAnyWriteLeavesNoStoreOrTheNewOne) {

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <utility>
+
 #include "cenote/store/store_check.h"
 #include "store_test_kit.h"
 #include "store_workload.h"
@@ -18,9 +21,8 @@ class StoreGrowth : public ::testing::TestWithParam<Layout>, public StoreBench {
     tree = make_tree("tree");
   }
   void grow_media(std::uint64_t mib, bool only_data = false) {
-    for (std::size_t i : {0, 2}) {
-      if (mediums[i] && !(only_data && i == 0 && mediums[2]))
-        mediums[i]->grow(mediums[i]->block_count() + mib * kGroupBlocks);
+    for (const std::size_t i : devices_with_space(only_data)) {
+      mediums[i]->grow(mediums[i]->block_count() + mib * kGroupBlocks);
     }
   }
   /// Owns extents until there is no space; returns how many blocks.
@@ -37,6 +39,18 @@ class StoreGrowth : public ::testing::TestWithParam<Layout>, public StoreBench {
       owned.push_back(*extent);
       blocks += extent->blocks;
     }
+  }
+  /// What is left of a medium whose end was cut off.
+  static std::unique_ptr<media::SimMedium> without_end(const media::SimMedium& from, std::uint64_t blocks) {
+    auto cut = std::make_unique<media::SimMedium>(blocks);
+    Bytes block(media::kBlockBytes);
+    const media::BlockNo end(blocks);
+    for (auto at = from.next_written(media::BlockNo(0), end); at < end;
+         at = from.next_written(media::BlockNo(at.value() + 1), end)) {
+      from.read_block(at, block);
+      cut->write_block(at, block);
+    }
+    return cut;
   }
   Result<> grow() { return block_on(store->grow()); }
   void expect_whole() {
@@ -102,9 +116,81 @@ TEST_P(StoreGrowth, OnlyOneAtATimeAndNotReadOnly) {
   EXPECT_EQ(grow().error().code(), Code::kPermissionDenied);
 }
 
+TEST_P(StoreGrowth, NothingNewIsHandedOutBeforeTheSuperblockThatNamesItIsDurable) {
+  fill();
+  const std::uint64_t end = mediums[devices_with_space(true).front()]->block_count();
+  grow_media(100);
+  bool named = false;
+  std::vector<Extent> taken;
+  const auto take_all = [&] {
+    while (const auto extent = store->reserve(kGroupBlocks, SpaceClass::kForeground)) taken.push_back(*extent);
+  };
+  // Before a write takes effect everything is asked for that can be had, up to the superblock itself.
+  for (auto& drive : drives) {
+    if (!drive) continue;
+    drive->set_write_hook([&, meta = drive.get() == device](std::uint64_t, const media::IoRequest& request) {
+      if (named) return;
+      take_all();
+      for (const Extent& extent : taken) EXPECT_LT(extent.first.value(), end);
+      const bool superblock = std::ranges::find(kSuperblockPlaces, request.first.value()) != kSuperblockPlaces.end();
+      named = meta && request.kind == media::IoKind::kWrite && superblock;
+    });
+  }
+  const auto grown = grow();
+  for (auto& drive : drives) {
+    if (drive) drive->set_write_hook({});
+  }
+  ASSERT_TRUE(grown) << grown.error().to_string();
+  EXPECT_TRUE(named);
+  const std::size_t before = taken.size();
+  take_all();
+  EXPECT_GE(taken.size(), before + 80);
+  for (const Extent& extent : taken) store->cancel(extent);
+}
+
+TEST_P(StoreGrowth, ADeviceThatWasCutIsRefusedByNameAndIsWholeWhenItIsBack) {
+  grow_media(100);
+  ASSERT_TRUE(grow());
+  fill();
+  power_off();
+  constexpr std::array<std::string_view, kMaxDevices> kNames = {"'meta'", "'wal'", "'data'"};
+  for (std::size_t i = 0; i < kMaxDevices; ++i) {
+    if (!mediums[i]) continue;
+    const std::uint64_t blocks = mediums[i]->block_count() - kGroupBlocks;
+    auto whole = std::exchange(mediums[i], without_end(*mediums[i], blocks));
+    const auto opened = try_open();
+    ASSERT_FALSE(opened) << kNames[i];
+    EXPECT_EQ(opened.error().code(), Code::kCorrupt) << kNames[i];
+    EXPECT_NE(opened.error().to_string().find(kNames[i]), std::string::npos) << opened.error().to_string();
+    EXPECT_NE(opened.error().to_string().find("it was cut"), std::string::npos) << opened.error().to_string();
+    power_off();
+    mediums[i] = std::move(whole);
+  }
+  open();
+  expect_whole();
+}
+
+TEST_P(StoreGrowth, ALargerDeviceForTheLogAloneChangesNothing) {
+  if (GetParam() != Layout::kThreeDevices && GetParam() != Layout::kOwnWal) GTEST_SKIP() << "the log has no own device";
+  const std::uint64_t before = store->status().data_blocks_total;
+  const std::uint64_t checkpoints = store->status().checkpoints;
+  mediums[1]->grow(mediums[1]->block_count() + 100 * kGroupBlocks);
+  ASSERT_TRUE(grow());
+  EXPECT_EQ(store->status().data_blocks_total, before);
+  EXPECT_EQ(store->status().checkpoints, checkpoints) << "nothing was new";
+  // It is larger when another device grows, too.
+  grow_media(50);
+  ASSERT_TRUE(grow());
+  EXPECT_GE(store->status().data_blocks_total, before + 45 * kGroupBlocks);
+  fill();
+  crash();
+  open();
+  expect_whole();
+}
+
 INSTANTIATE_TEST_SUITE_P(Layouts, StoreGrowth,
-                         ::testing::Values(Layout::kOneDevice, Layout::kThreeDevices, Layout::kOwnWal,
-                                           Layout::kOwnData));
+                         ::testing::Values(Layout::kOneDevice, Layout::kThreeDevices, Layout::kOwnWal, Layout::kOwnData,
+                                           Layout::kWalWithData));
 
 TEST(GeometryGrowth, RefusesToShrinkAndToOutgrowTheFormat) {
   const Geometry geometry = *Geometry::plan({256 * 64, 0, 0}, 0, 0, 8u << 20);
