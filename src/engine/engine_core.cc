@@ -71,6 +71,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   // SystemView
   Task<SystemInfo> describe() override;
   Task<Result<>> grow(GrowTargets request) override;
+  Task<Result<>> grow_targets(GrowTargets request);
   Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
@@ -112,6 +113,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<std::unique_ptr<Target>> targets;
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
   std::uint64_t capacity = 0;
+  bool growing = false;
   StoreDevices coordinator_devices;
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<ControlService> control;
@@ -440,7 +442,16 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   co_return info;
 }
 
+// One at a time: of two that make one file larger, the second would cut what the store has taken into use since.
 Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
+  if (growing) co_return fail(Code::kBusy, "the targets are growing already: try again when that has ended");
+  growing = true;
+  auto outcome = co_await grow_targets(request);
+  growing = false;
+  co_return outcome;
+}
+
+Task<Result<>> EngineCore::Impl::grow_targets(GrowTargets request) {
   if (request.target && *request.target >= targets.size()) {
     co_return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *request.target, targets.size() - 1);
   }
@@ -457,7 +468,7 @@ Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
 Task<Result<>> EngineCore::Impl::grow_target(std::size_t index, std::uint64_t size_bytes) {
   const StoreIdentity& store = identity.targets[index];
   if (size_bytes != 0) {
-    auto enlarged = host.enlarge(store.data ? store.data->path : store.path, size_bytes);
+    auto enlarged = co_await host.enlarge(store.data ? store.data->path : store.path, size_bytes);
     if (!enlarged) co_return fail(enlarged.error().with_context(fmt::format("target {}", index)));
   }
   co_return co_await call_on(host.control(), reactor_of(index), [&] { return targets[index]->grow(); });

@@ -62,10 +62,10 @@ class SimEngine::Host final : public EngineHost {
   Reactor& control() override { return control_node(); }
   std::span<Reactor* const> data() override { return data_; }
   Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) override;
-  Result<> enlarge(const std::string& path, std::uint64_t bytes) override {
-    if (bytes / media::kBlockBytes < medium(path).block_count()) return fail(Code::kOutOfRange, "it is larger");
+  Task<Result<>> enlarge(std::string path, std::uint64_t bytes) override {
+    if (bytes / media::kBlockBytes < medium(path).block_count()) co_return fail(Code::kOutOfRange, "it is larger");
     medium(path).grow(bytes / media::kBlockBytes);
-    return {};
+    co_return Result<>();
   }
   Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override {
     std::vector<Endpoint> endpoints;
