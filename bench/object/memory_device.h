@@ -26,6 +26,7 @@ class MemoryDevice final : public media::BlockDevice, private Timer {
   }
   ~MemoryDevice() override { munmap(memory_, blocks_ * media::kBlockBytes); }
 
+  Result<std::uint64_t> measure() override { return block_count(); }
   std::uint64_t block_count() const override { return blocks_; }
   const std::string& name() const override { return name_; }
   bool prefers_durable_writes() const override { return true; }

@@ -157,6 +157,11 @@ Task<Result<SystemInfo>> Client::system(Until until) {
   co_return system_info_from_json(json);
 }
 
+Task<Result<SystemInfo>> Client::grow_targets(GrowTargets request, Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/system/grow", to_json(request), until));
+  co_return system_info_from_json(json);
+}
+
 Task<Result<PoolInfo>> Client::create_pool(CreatePool request, Until until) {
   CO_CHECK_OK(validate_label("pool", request.label));
   CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/pools", to_json(request), until));

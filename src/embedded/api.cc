@@ -24,6 +24,11 @@ Result<SystemInfo> Client::system(CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client& client, Until until) { return client.system(until); });
 }
 
+Result<SystemInfo> Client::grow_targets(GrowTargets request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.grow_targets(request, until); });
+}
+
 Result<PoolInfo> Client::create_pool(CreatePool request, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.create_pool(request, until); });

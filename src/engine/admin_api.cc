@@ -75,6 +75,9 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
     if (request.method != AdminMethod::kGet) co_return wrong_method(path, "GET");
     co_return to_json(co_await system_.describe());
   }
+  if (segments.size() == 2 && segments[0] == "system" && segments[1] == "grow") {
+    co_return co_await grow(std::move(request));
+  }
   const bool in_pools = !segments.empty() && segments[0] == "pools";
   const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
   if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
@@ -87,6 +90,13 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (in_snapshots && route.depth() == 7 && segments[6] == "rollback")
     co_return co_await rollback(std::move(route), std::move(request), until);
   co_return no_such_path(path);
+}
+
+Task<Result<std::string>> AdminApi::grow(AdminRequest request) {
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "POST");
+  CO_TRY(const GrowTargets wanted, grow_targets_from_json(request.body.empty() ? "{}" : request.body));
+  CO_CHECK_OK(co_await system_.grow(wanted));
+  co_return to_json(co_await system_.describe());
 }
 
 Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until until) {

@@ -24,10 +24,12 @@ struct AdminRequest {
   Uuid new_id;
 };
 
-/// What an engine can tell about itself.
+/// What an engine can tell about itself and do with itself.
 class SystemView {
  public:
   virtual Task<SystemInfo> describe() = 0;
+  /// Durable when it returns. The first target that cannot ends it; those before have grown.
+  virtual Task<Result<>> grow(GrowTargets request) = 0;
 
  protected:
   ~SystemView() = default;
@@ -44,6 +46,7 @@ class AdminApi {
 
  private:
   struct Route;
+  Task<Result<std::string>> grow(AdminRequest request);
   Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> pool(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> containers(Route route, AdminRequest request, Until until);

@@ -20,6 +20,12 @@ class FakeSystem final : public SystemView {
     info.targets.resize(2);
     co_return info;
   }
+  Task<Result<>> grow(GrowTargets request) override {
+    if (request.target.value_or(0) > 1) co_return fail(Code::kNotFound, "no such target");
+    grown.push_back(request);
+    co_return Result<>();
+  }
+  std::vector<GrowTargets> grown;
 };
 
 class AdminApiTest : public testing::Test {
@@ -98,6 +104,20 @@ TEST_F(AdminApiTest, LifeOfASnapshot) {
 TEST_F(AdminApiTest, DescribesTheSystem) {
   EXPECT_EQ(system_info_from_json(*call(kGet, "/v1/system"))->targets.size(), 2U);
   EXPECT_EQ(refusal(kPost, "/v1/system"), Code::kUnsupported);
+}
+
+TEST_F(AdminApiTest, GrowsTargets) {
+  EXPECT_EQ(refusal(kPost, "/v1/system/grow"), Code::kOk);
+  const auto answer = call(kPost, "/v1/system/grow", R"({"target":1,"size_bytes":4096})");
+  EXPECT_EQ(system_info_from_json(*answer)->targets.size(), 2U);
+  ASSERT_EQ(system_.grown.size(), 2U);
+  EXPECT_EQ(system_.grown[0].target, std::nullopt);
+  EXPECT_EQ(system_.grown[1].target, 1U);
+  EXPECT_EQ(system_.grown[1].size_bytes, 4096U);
+  EXPECT_EQ(refusal(kPost, "/v1/system/grow", R"({"target":2})"), Code::kNotFound);
+  EXPECT_EQ(refusal(kPost, "/v1/system/grow", R"({"target":"all"})"), Code::kMalformed);
+  EXPECT_EQ(refusal(kPost, "/v1/system/grow", "[1]"), Code::kMalformed);
+  EXPECT_EQ(refusal(kGet, "/v1/system/grow"), Code::kUnsupported);
 }
 
 TEST_F(AdminApiTest, UnknownPathsAndMethodsAreRefused) {

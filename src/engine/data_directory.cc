@@ -483,6 +483,34 @@ Result<> DataDirectory::write_identity() const {
   return sync_folder(path_);
 }
 
+Result<> DataDirectory::enlarge(const std::string& path, std::uint64_t bytes, bool preallocate) const {
+  const std::string where = path_of(path);
+  TRY(const auto existing, look_at(where));
+  if (!existing) return failf(Code::kNotFound, "'{}' is missing", where);
+  if (existing->block_device) {
+    return failf(Code::kInvalidArgument,
+                 "'{}' is a block device: make it larger where it comes from, then grow without a "
+                 "size",
+                 where);
+  }
+  if (bytes % media::kBlockBytes != 0 || bytes < existing->bytes || bytes > kMaxTargetBytes) {
+    return failf(Code::kOutOfRange,
+                 "'{}' cannot have {} bytes: from the {} it has to {}, in multiples of {}; nothing is "
+                 "made smaller",
+                 where, bytes, existing->bytes, kMaxTargetBytes, media::kBlockBytes);
+  }
+  const Fd file(::open(where.c_str(), O_RDWR | O_CLOEXEC));
+  if (!file.valid()) return system_failure(fmt::format("cannot open '{}'", where));
+  const auto size = static_cast<off_t>(bytes);
+  const bool reserved =
+      !preallocate || ::fallocate(file.get(), FALLOC_FL_KEEP_SIZE, 0, size) == 0 || errno == EOPNOTSUPP;
+  if (reserved && ::ftruncate(file.get(), size) == 0 && ::fsync(file.get()) == 0) return {};
+  auto failure = system_failure(fmt::format("cannot make '{}' of {} bytes", where, bytes));
+  // What was reserved before the disk was full is given back. The store has not been told, so the old size is right.
+  static_cast<void>(::ftruncate(file.get(), static_cast<off_t>(existing->bytes)));
+  return failure;
+}
+
 Result<> DataDirectory::commit() {
   identity_.state = Identity::State::kReady;
   auto written = write_identity();

@@ -74,6 +74,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
   Task<SystemInfo> describe() override;
+  Task<Result<>> grow(GrowTargets request) override;
+  Task<Result<>> grow_targets(GrowTargets request);
+  Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
   Task<Result<>> check_container(Uuid container) override;
@@ -114,6 +117,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<std::unique_ptr<Target>> targets;
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
   std::uint64_t capacity = 0;
+  bool growing = false;
   StoreDevices coordinator_devices;
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<ControlService> control;
@@ -474,6 +478,38 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));
   co_return info;
+}
+
+// One at a time: of two that make one file larger, the second would cut what the store has taken into use since.
+Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
+  if (growing) co_return fail(Code::kBusy, "the targets are growing already: try again when that has ended");
+  growing = true;
+  auto outcome = co_await grow_targets(request);
+  growing = false;
+  co_return outcome;
+}
+
+Task<Result<>> EngineCore::Impl::grow_targets(GrowTargets request) {
+  if (request.target && *request.target >= targets.size()) {
+    co_return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *request.target, targets.size() - 1);
+  }
+  Result<> outcome;
+  for (std::size_t index = 0; index < targets.size() && outcome; ++index) {
+    if (!request.target || *request.target == index) outcome = co_await grow_target(index, request.size_bytes);
+  }
+  const SystemInfo info = co_await describe();
+  capacity = 0;
+  for (const TargetInfo& target : info.targets) capacity += target.total_bytes;
+  co_return outcome;
+}
+
+Task<Result<>> EngineCore::Impl::grow_target(std::size_t index, std::uint64_t size_bytes) {
+  const StoreIdentity& store = identity.targets[index];
+  if (size_bytes != 0) {
+    auto enlarged = co_await host.enlarge(store.data ? store.data->path : store.path, size_bytes);
+    if (!enlarged) co_return fail(enlarged.error().with_context(fmt::format("target {}", index)));
+  }
+  co_return co_await call_on(host.control(), reactor_of(index), [&] { return targets[index]->grow(); });
 }
 
 namespace {

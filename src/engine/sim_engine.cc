@@ -62,6 +62,11 @@ class SimEngine::Host final : public EngineHost {
   Reactor& control() override { return control_node(); }
   std::span<Reactor* const> data() override { return data_; }
   Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) override;
+  Task<Result<>> enlarge(std::string path, std::uint64_t bytes) override {
+    if (bytes / media::kBlockBytes < medium(path).block_count()) co_return fail(Code::kOutOfRange, "it is larger");
+    medium(path).grow(bytes / media::kBlockBytes);
+    co_return Result<>();
+  }
   Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override {
     std::vector<Endpoint> endpoints;
     if (index == 0) endpoints.push_back({network_.transport(*nodes_[0], &counters), {options_.name, options_.port}});
@@ -112,6 +117,7 @@ class SimEngine::Host::Device final : public media::BlockDevice {
   ~Device() override { host_.devices_.erase(path_); }
 
   std::uint64_t block_count() const override { return device_->block_count(); }
+  Result<std::uint64_t> measure() override { return device_->measure(); }
   const std::string& name() const override { return device_->name(); }
   bool prefers_durable_writes() const override { return device_->prefers_durable_writes(); }
   void submit(media::IoRequest& request) override { device_->submit(request); }

@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/runtime/cross_core.h"
+#include "cenote/runtime/scope.h"
 #include "test_client.h"
 
 namespace cenote::engine {
@@ -275,6 +276,71 @@ TEST_P(SimEngineTest, AFailedTargetIsNamed) {
   const auto started = world_.block_on(engine_->control(), engine_->start());
   ASSERT_FALSE(started.has_value());
   EXPECT_NE(started.error().message().find("target 1"), std::string::npos) << started.error().to_string();
+}
+
+/// Puts values one after the other until it is told to stop; what was acknowledged goes into `done`.
+Task<> put_on(TestClient* client, Uuid container, std::uint64_t first, const bool* stop,
+              std::vector<std::uint64_t>* done) {
+  for (std::uint64_t number = first; !*stop; ++number) {
+    const auto put = co_await client->put(container, kObject, std::to_string(number), value_of(number, 20000));
+    if (!put) co_return;
+    done->push_back(number);
+  }
+}
+
+TEST_P(SimEngineTest, GrowsWhileRequestsRunAndThroughACrash) {
+  const Uuid container = set_up();
+  const auto sizes = [&] {
+    std::vector<std::uint64_t> bytes;
+    const auto info = system_info_from_json(*wait(client_->admin(AdminMethod::kGet, "/v1/system")));
+    for (const TargetInfo& target : info->targets) bytes.push_back(target.total_bytes);
+    return bytes;
+  };
+  const auto before = sizes();
+  bool enough = false;
+  std::vector<std::uint64_t> done;
+  Scope load(client_node_);
+  for (std::uint64_t writer = 0; writer < 8; ++writer) {
+    load.spawn(put_on(client_.get(), container, writer * 1'000'000, &enough, &done));
+  }
+  world_.run_until([] { return false; }, std::chrono::milliseconds(3));
+  const std::size_t put_before = done.size();
+  constexpr std::uint64_t kLarger = 128ull << 20;
+  const auto grown =
+      wait(client_->admin(AdminMethod::kPost, "/v1/system/grow", fmt::format(R"({{"size_bytes":{}}})", kLarger)));
+  ASSERT_TRUE(grown.has_value()) << grown.error().to_string();
+  EXPECT_GT(done.size(), put_before) << "requests waited for the growth to end";
+  const auto after = sizes();
+  for (std::size_t target = 0; target < before.size(); ++target) {
+    EXPECT_GE(after[target], before[target] + (60ull << 20));
+  }
+  world_.run_until([] { return false; }, std::chrono::milliseconds(3));
+  enough = true;
+  crash();  // in the middle of the load
+  start();
+  wait(load.drain());
+  EXPECT_EQ(sizes(), after);
+  EXPECT_GT(done.size(), put_before);
+  for (const std::uint64_t number : done) {
+    EXPECT_EQ(wait(client_->get(container, kObject, std::to_string(number))), value_of(number, 20000)) << number;
+  }
+}
+
+TEST_P(SimEngineTest, OneGrowthAtATime) {
+  start();
+  Scope calls(client_node_);
+  std::vector<Code> outcomes;
+  const auto grow = [](TestClient* client, std::uint64_t bytes, std::vector<Code>* codes) -> Task<> {
+    const auto grown =
+        co_await client->admin(AdminMethod::kPost, "/v1/system/grow", fmt::format(R"({{"size_bytes":{}}})", bytes));
+    codes->push_back(grown ? Code::kOk : grown.error().code());
+  };
+  calls.spawn(grow(client_.get(), 128ull << 20, &outcomes));
+  calls.spawn(grow(client_.get(), 96ull << 20, &outcomes));
+  wait(calls.drain());
+  EXPECT_EQ(outcomes, (std::vector<Code>{Code::kBusy, Code::kOk}));
+  EXPECT_EQ(wait(client_->admin(AdminMethod::kPost, "/v1/system/grow", R"({"size_bytes":1048576})")).error(),
+            Code::kOutOfRange);
 }
 
 }  // namespace

@@ -156,6 +156,14 @@ HeldFetch* Target::hold(object::Fetched fetched) {
   return held;
 }
 
+Task<Result<>> Target::grow() {
+  const std::uint64_t before = capacity_bytes();
+  auto grown = co_await store_->grow();
+  if (!grown) co_return fail(grown.error().with_context(fmt::format("target {}", options_.index)));
+  logger_.info("target has grown", {{"bytes_before", before}, {"bytes", capacity_bytes()}});
+  co_return Result<>();
+}
+
 std::uint64_t Target::capacity_bytes() const { return store_->status().data_blocks_total * media::kBlockBytes; }
 
 TargetInfo Target::info() const {

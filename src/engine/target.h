@@ -75,6 +75,8 @@ class Target {
   /// Keeps what was fetched until it is sent; null when the target is closing.
   HeldFetch* hold(object::Fetched fetched);
 
+  /// Takes into use what its devices have become larger by. See Store::grow.
+  Task<Result<>> grow();
   /// Bytes that pools may promise.
   std::uint64_t capacity_bytes() const;
   TargetInfo info() const;

@@ -5,6 +5,7 @@
 #include "cenote/media/uring_device.h"
 #include "cenote/rpc/inproc.h"
 #include "cenote/rpc/tcp.h"
+#include "own_thread.h"
 
 namespace cenote::engine {
 namespace {
@@ -36,6 +37,12 @@ Result<std::unique_ptr<media::BlockDevice>> UringHost::open_device(Reactor& reac
     logger_.info("no direct I/O here: going through the page cache", {{"device", device->name()}});
   }
   return device;
+}
+
+// Reserving a large file and making its size durable takes seconds, for which the control reactor has other work.
+Task<Result<>> UringHost::enlarge(std::string path, std::uint64_t bytes) {
+  co_return co_await on_own_thread(control(),
+                                   [&]() -> Result<> { return directory_.enlarge(path, bytes, options_.preallocate); });
 }
 
 void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::BufferPool& pool) {

@@ -24,6 +24,7 @@ class UringHost final : public EngineHost {
   Reactor& control() override { return control_->reactor(); }
   std::span<Reactor* const> data() override { return data_; }
   Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) override;
+  Task<Result<>> enlarge(std::string path, std::uint64_t bytes) override;
   void register_buffers(Reactor& reactor, media::BlockDevice& device, media::BufferPool& pool) override;
   Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override;
   Result<> commit_creation() override { return directory_.commit(); }

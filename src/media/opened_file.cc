@@ -176,6 +176,16 @@ Result<bool> settle_direct(int fd, const std::string& path) {
 
 }  // namespace
 
+Result<std::uint64_t> measure_file(int fd, const std::string& path) {
+  struct stat status{};
+  if (::fstat(fd, &status) != 0) return failf(Code::kIoError, "cannot examine '{}': {}", path, reason(errno));
+  auto bytes = static_cast<std::uint64_t>(status.st_size);
+  if (S_ISBLK(status.st_mode)) {
+    TRY(bytes, size_of_block_device(fd, path));
+  }
+  return bytes / kBlockBytes;
+}
+
 void FileDescriptor::reset() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }

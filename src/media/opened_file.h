@@ -41,4 +41,7 @@ struct OpenedFile {
 /// What UringDevice::open promises, apart from the ring.
 Result<OpenedFile> open_file(const std::string& path, const UringDeviceOptions& options);
 
+/// How many whole blocks the open file or block device has now.
+Result<std::uint64_t> measure_file(int fd, const std::string& path);
+
 }  // namespace cenote::media

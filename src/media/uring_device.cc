@@ -341,6 +341,12 @@ Result<std::unique_ptr<UringDevice>> UringDevice::open(UringReactor& reactor, st
 }
 
 std::uint64_t UringDevice::block_count() const { return impl_->file.block_count; }
+
+Result<std::uint64_t> UringDevice::measure() {
+  TRY(const std::uint64_t blocks, measure_file(impl_->file.fd.get(), impl_->path));
+  impl_->file.block_count = std::max(impl_->file.block_count, blocks);
+  return blocks;
+}
 const std::string& UringDevice::name() const { return impl_->path; }
 bool UringDevice::prefers_durable_writes() const { return impl_->file.prefers_durable_writes; }
 void UringDevice::submit(IoRequest& request) { impl_->submit(request); }

@@ -214,6 +214,11 @@ std::string to_json(const SystemInfo& info) {
                {"encrypted", info.encrypted}});
 }
 
+std::string to_json(const GrowTargets& request) {
+  Json json{{"size_bytes", request.size_bytes}};
+  if (request.target) json["target"] = *request.target;
+  return dump(json);
+}
 std::string to_json(const PoolInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<PoolInfo>& pools) { return list_to_json("pools", pools); }
 std::string to_json(const CreatePool& request) {
@@ -249,6 +254,16 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
   }
   CHECK_OK(members.finish());
   return info;
+}
+
+Result<GrowTargets> grow_targets_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
+  GrowTargets request;
+  if (document.is_object() && document.contains("target")) request.target = members.small("target");
+  request.size_bytes = members.number_or("size_bytes", 0);
+  CHECK_OK(members.finish());
+  return request;
 }
 
 Result<PoolInfo> pool_info_from_json(std::string_view json) {

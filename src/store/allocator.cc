@@ -12,6 +12,10 @@ constexpr std::uint64_t kDataReserveShare = 64;
 /// ... but no more than this.
 constexpr std::uint64_t kMaxDataReserveBlocks = (256ull << 20) / media::kBlockBytes;
 
+std::uint64_t data_reserve_of(const Space& data) {
+  return std::min(data.groups() * kGroupBlocks / kDataReserveShare, kMaxDataReserveBlocks);
+}
+
 std::vector<Space> make_spaces(const Geometry& geometry) {
   std::vector<Space> spaces;
   spaces.emplace_back(geometry.device_blocks[0], geometry.fixed_regions(0));
@@ -24,9 +28,7 @@ std::vector<Space> make_spaces(const Geometry& geometry) {
 }  // namespace
 
 Allocator::Allocator(const Geometry& geometry, std::uint64_t page_reserve)
-    : spaces_(make_spaces(geometry)),
-      page_reserve_(page_reserve),
-      data_reserve_(std::min(data().groups() * kGroupBlocks / kDataReserveShare, kMaxDataReserveBlocks)) {}
+    : spaces_(make_spaces(geometry)), page_reserve_(page_reserve), data_reserve_(data_reserve_of(data())) {}
 
 void Allocator::load_chunk(std::uint64_t chunk, ByteView bits) {
   const std::uint64_t meta_chunks = meta().chunk_count();
@@ -133,6 +135,32 @@ std::uint64_t Allocator::data_blocks_total() const {
 
 std::uint64_t Allocator::data_blocks_free() const {
   return data().data_blocks_available() + convertible_groups(SpaceClass::kForeground) * kGroupBlocks;
+}
+
+Result<std::uint64_t> Allocator::take_map_groups(std::uint64_t groups, std::uint64_t beyond) {
+  if (groups <= beyond) return meta().groups() * kGroupBlocks;
+  const std::uint64_t needed = live_pages_ + page_reserve_ + groups * kSlotsPerGroup;
+  const bool room =
+      needed <= meta().slots_capacity() && dirty_pages_ + groups * kSlotsPerGroup <= meta().slots_available();
+  const auto first = room ? meta().free_run_of_groups(groups) : std::nullopt;
+  if (!first) {
+    return failf(
+        Code::kNoSpace,
+        "the meta device has no {} MiB in a row for the larger maps: grow it too, by as much at least, or delete "
+        "something",
+        groups);
+  }
+  meta_space().fix(*first, groups);
+  return *first * kGroupBlocks;
+}
+
+void Allocator::grow(const Geometry& geometry, std::uint64_t page_reserve) {
+  meta_space().grow(geometry.device_blocks[0], geometry.fixed_regions(0));
+  if (!shared()) {
+    data_space().grow(geometry.device_blocks[geometry.data_device], geometry.fixed_regions(geometry.data_device));
+  }
+  page_reserve_ = page_reserve;
+  data_reserve_ = data_reserve_of(data());
 }
 
 void Allocator::check_invariants() const {

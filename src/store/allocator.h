@@ -69,6 +69,21 @@ class Allocator {
     }
   }
 
+  /// The same for every chunk that is not all zeroes, numbered as in `geometry`, a larger one.
+  template <typename Take>
+  void take_all_chunks(const Geometry& geometry, Take take) {
+    for (Space& space : spaces_) {
+      const std::uint64_t base = &space == &spaces_.front() ? 0 : geometry.meta_bitmap_chunks();
+      space.take_all_chunks([&](std::uint64_t chunk, const Bytes& bits) { take(base + chunk, bits); });
+    }
+  }
+
+  /// Takes groups of the meta device in a row for maps in a new place; at the end of its present space when `beyond`
+  /// are going to be there. The first block, or kNoSpace when pages need what is free, or none are in a row.
+  Result<std::uint64_t> take_map_groups(std::uint64_t groups, std::uint64_t beyond);
+  /// The devices have grown to `geometry`, durably.
+  void grow(const Geometry& geometry, std::uint64_t page_reserve);
+
   const Space& meta() const { return spaces_.front(); }
   const Space& data() const { return spaces_.back(); }
   std::uint64_t page_reserve() const { return page_reserve_; }

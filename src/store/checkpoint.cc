@@ -1,6 +1,7 @@
 #include "checkpoint.h"
 
 #include <cstring>
+#include <utility>
 
 #include "cenote/base/codec.h"
 #include "page_seal.h"
@@ -17,6 +18,11 @@ constexpr std::uint64_t kWritesAtOnce = 8;
 constexpr unsigned kPagesPerTurn = 4;
 
 }  // namespace
+
+Checkpoint::Checkpoint(StoreState& state, const Geometry& larger)
+    : state_(state),
+      larger_(larger),
+      grown_(std::in_place, *state.devices.meta, larger, std::vector<LiveSlot>(larger.table.blocks)) {}
 
 void Checkpoint::freeze() {
   lsn_ = state_.applied;
@@ -35,9 +41,13 @@ void Checkpoint::freeze() {
     if (const std::uint32_t before = state_.map.find(frame->id).slot) obsolete_slots_.push_back(before);
   }
   for (std::uint32_t slot : obsolete_slots_) state_.allocator.retire_slot(slot);
-  const std::uint64_t base = state_.chunks.first_bitmap_chunk();
-  state_.allocator.take_dirty_chunks(
-      [&](std::uint64_t chunk, const Bytes& bits) { chunks_.push_back({base + chunk, bits}); });
+  const std::uint64_t base = chunks().first_bitmap_chunk();
+  const auto take = [&](std::uint64_t chunk, const Bytes& bits) { chunks_.push_back({base + chunk, bits}); };
+  if (larger_) {
+    state_.allocator.take_all_chunks(*larger_, take);
+  } else {
+    state_.allocator.take_dirty_chunks(take);
+  }
 }
 
 // Bounded, since time that does not pass between turns (in a simulation) shows no new turn.
@@ -88,17 +98,22 @@ Task<Result<>> Checkpoint::write_page(PageWrite page, const std::function<void()
 Task<Result<>> Checkpoint::write_chunk(const ChunkWrite* chunk) {
   AlignedBuffer buffer(media::kBlockBytes);
   std::memcpy(buffer.data(), chunk->contents.data(), media::kBlockBytes);
-  co_return co_await state_.chunks.write(chunk->chunk, buffer.span());
+  co_return co_await chunks().write(chunk->chunk, buffer.span());
 }
 
 Task<Result<>> Checkpoint::write(std::function<void()> progress) {
   const auto page = [&](std::uint64_t i) { return write_page(pages_[i], &progress); };
   CO_CHECK_OK(co_await in_parallel(state_.reactor, pages_.size(), kWritesAtOnce, page));
   // Only checkpoints change entries of the page map: now it is the one of the image.
-  state_.map.take_dirty_chunks([&](std::uint64_t chunk) { chunks_.push_back({chunk, state_.map.chunk_bytes(chunk)}); });
+  const auto take = [&](std::uint64_t chunk) { chunks_.push_back({chunk, state_.map.chunk_bytes(chunk)}); };
+  if (larger_) {
+    state_.map.take_all_chunks(take);
+  } else {
+    state_.map.take_dirty_chunks(take);
+  }
   const auto chunk = [&](std::uint64_t i) { return write_chunk(&chunks_[i]); };
   CO_CHECK_OK(co_await in_parallel(state_.reactor, chunks_.size(), kWritesAtOnce, chunk));
-  CO_CHECK_OK(co_await state_.chunks.write_tables());
+  CO_CHECK_OK(co_await chunks().write_tables());
   co_return co_await state_.devices.meta->flush();
 }
 
@@ -106,10 +121,14 @@ void Checkpoint::describe(Superblock& superblock) const {
   superblock.checkpoint = lsn_;
   superblock.catalog_root = catalog_root_;
   superblock.next_tree = next_tree_;
-  superblock.table = state_.chunks.roots();
+  superblock.table = grown_ ? grown_->roots() : state_.chunks.roots();
+  if (!larger_) return;
+  superblock.geometry = *larger_;
+  superblock.incompatible |= kMovedMaps;
 }
 
 void Checkpoint::finish() {
+  if (grown_) state_.grow(*std::exchange(grown_, std::nullopt));
   state_.map.thaw();
   for (std::uint32_t slot : obsolete_slots_) state_.allocator.make_slot_available(slot);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "store_state.h"
@@ -19,6 +20,9 @@ namespace cenote::store {
 class Checkpoint {
  public:
   explicit Checkpoint(StoreState& state) : state_(state) {}
+  /// One that also makes the store larger: table, map and bitmap go whole to where `larger` puts them, which nothing
+  /// refers to yet. The new space counts from `finish` on.
+  Checkpoint(StoreState& state, const Geometry& larger);
   Checkpoint(const Checkpoint&) = delete;
   Checkpoint& operator=(const Checkpoint&) = delete;
 
@@ -47,7 +51,11 @@ class Checkpoint {
   Task<Result<>> write_page(PageWrite page, const std::function<void()>* progress);
   Task<Result<>> write_chunk(const ChunkWrite* chunk);
 
+  ChunkStore& chunks() { return grown_ ? *grown_ : state_.chunks; }
+
   StoreState& state_;
+  std::optional<Geometry> larger_;
+  std::optional<ChunkStore> grown_;
   Lsn lsn_{};
   PageId catalog_root_{};
   TreeId next_tree_{};

@@ -18,7 +18,7 @@ std::uint8_t other_slot(std::uint8_t state) { return state == 1 ? 2 : 1; }
 }  // namespace
 
 ChunkStore::ChunkStore(media::BlockDevice& device, const Geometry& geometry, std::vector<LiveSlot> table_roots)
-    : device_(device),
+    : device_(&device),
       geometry_(geometry),
       roots_(std::move(table_roots)),
       live_(geometry.chunks()),
@@ -72,9 +72,10 @@ Task<Result<>> ChunkStore::load_table(std::uint64_t index) {
   if (root.state == 0) co_return Result<>{};
   AlignedBuffer buffer(media::kBlockBytes);
   const std::uint64_t block = table_block(index, root.state);
-  CO_CHECK_OK(co_await device_.read(media::BlockNo(block), buffer.span()));
+  CO_CHECK_OK(co_await device_->read(media::BlockNo(block), buffer.span()));
   if (crc32c(buffer.span()) != root.crc) {
-    co_return failf(Code::kCorrupt, "chunk table block {} (block {} of '{}') is damaged", index, block, device_.name());
+    co_return failf(Code::kCorrupt, "chunk table block {} (block {} of '{}') is damaged", index, block,
+                    device_->name());
   }
   co_return decode_table(index, buffer.span());
 }
@@ -87,11 +88,11 @@ Task<Result<>> ChunkStore::load() {
 Task<Result<>> ChunkStore::read(std::uint64_t chunk, MutableBytes into) {
   const LiveSlot live = live_[chunk];
   const std::uint64_t block = chunk_block(chunk, live.state);
-  CO_CHECK_OK(co_await device_.read(media::BlockNo(block), into));
+  CO_CHECK_OK(co_await device_->read(media::BlockNo(block), into));
   if (crc32c(into) != live.crc) {
     const bool bitmap = chunk >= first_bitmap_chunk();
     co_return failf(Code::kCorrupt, "{} chunk {} (block {} of '{}') is damaged", bitmap ? "bitmap" : "page map",
-                    bitmap ? chunk - first_bitmap_chunk() : chunk, block, device_.name());
+                    bitmap ? chunk - first_bitmap_chunk() : chunk, block, device_->name());
   }
   co_return Result<>{};
 }
@@ -99,7 +100,7 @@ Task<Result<>> ChunkStore::read(std::uint64_t chunk, MutableBytes into) {
 Task<Result<>> ChunkStore::write(std::uint64_t chunk, ByteView contents) {
   const LiveSlot next{other_slot(live_[chunk].state), crc32c(contents)};
   const media::BlockNo block(chunk_block(chunk, next.state));
-  CO_CHECK_OK(co_await device_.write(block, contents, media::Durability::kCached));
+  CO_CHECK_OK(co_await device_->write(block, contents, media::Durability::kCached));
   live_[chunk] = next;
   dirty_tables_.add(chunk / kTableEntries);
   co_return Result<>{};
@@ -111,7 +112,7 @@ Task<Result<>> ChunkStore::write_tables() {
     encode_table(*index, buffer.span());
     const LiveSlot next{other_slot(roots_[*index].state), crc32c(buffer.span())};
     const media::BlockNo block(table_block(*index, next.state));
-    CO_CHECK_OK(co_await device_.write(block, buffer.span(), media::Durability::kCached));
+    CO_CHECK_OK(co_await device_->write(block, buffer.span(), media::Durability::kCached));
     roots_[*index] = next;
     dirty_tables_.remove(*index);
   }

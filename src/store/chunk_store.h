@@ -46,8 +46,8 @@ class ChunkStore {
   void encode_table(std::uint64_t index, MutableBytes into) const;
   Result<> decode_table(std::uint64_t index, ByteView from);
 
-  media::BlockDevice& device_;
-  const Geometry& geometry_;
+  media::BlockDevice* device_;
+  Geometry geometry_;
   std::vector<LiveSlot> roots_;  // of the table blocks
   std::vector<LiveSlot> live_;   // of the chunks
   IndexSet dirty_tables_;

@@ -27,6 +27,20 @@ std::uint64_t space_groups(std::uint64_t device_blocks, const std::vector<Region
 
 constexpr std::uint64_t kMinSpaceGroups = 32;
 
+/// How large table, map and bitmap are for the devices there are.
+Result<> size_maps(Geometry& plan) {
+  const std::uint64_t meta_blocks = plan.device_blocks[0];
+  plan.map.blocks = divide_up(meta_blocks / kPageBlocks + 1, kMapEntriesPerChunk);
+  plan.bitmap.blocks = bitmap_chunks(meta_blocks);
+  if (plan.data_device != 0) plan.bitmap.blocks += bitmap_chunks(plan.device_blocks[plan.data_device]);
+  plan.table.blocks = divide_up(plan.chunks(), kTableEntries);
+  if (plan.table.blocks <= kMaxTableBlocks) return {};
+  return failf(Code::kOutOfRange, "devices of {} blocks are too large for one store: split them into several targets",
+               meta_blocks);
+}
+
+bool overlap(const Region& a, const Region& b) { return a.first < b.first + b.blocks && b.first < a.first + a.blocks; }
+
 }  // namespace
 
 Result<Geometry> Geometry::plan(std::array<std::uint64_t, kMaxDevices> device_blocks, std::uint8_t wal_device,
@@ -38,28 +52,36 @@ Result<Geometry> Geometry::plan(std::array<std::uint64_t, kMaxDevices> device_bl
   plan.log.blocks = round_up(log_bytes, kGroupBytes) / media::kBlockBytes;
   if (log_bytes < kMinLogBytes) return failf(Code::kOutOfRange, "a log needs at least {} bytes", kMinLogBytes);
 
-  const std::uint64_t meta_blocks = device_blocks[0];
-  plan.map.blocks = divide_up(meta_blocks / kPageBlocks + 1, kMapEntriesPerChunk);
-  plan.bitmap.blocks = bitmap_chunks(meta_blocks);
-  if (data_device != 0) plan.bitmap.blocks += bitmap_chunks(device_blocks[data_device]);
-  plan.table.blocks = divide_up(plan.chunks(), kTableEntries);
-  if (plan.table.blocks > kMaxTableBlocks) {
-    return failf(Code::kOutOfRange, "devices of {} blocks are too large for one store: split them into several targets",
-                 meta_blocks);
-  }
-
-  std::uint64_t next = kFirstRegionBlock;
-  place(plan.table, 2, next);
-  place(plan.map, 2, next);
-  place(plan.bitmap, 2, next);
+  CHECK_OK(size_maps(plan));
+  plan.place_maps(kFirstRegionBlock);
   if (wal_device == 0) {
-    next = round_up(next, kGroupBlocks);
-    place(plan.log, 1, next);
+    plan.log.first = round_up(plan.bitmap.first + 2 * plan.bitmap.blocks, kGroupBlocks);
   } else {
     plan.log.first = kGroupBlocks;
   }
   if (auto valid = plan.validate(); !valid) return fail(Code::kOutOfRange, valid.error().message());
   return plan;
+}
+
+Result<Geometry> Geometry::grown(std::array<std::uint64_t, kMaxDevices> new_blocks) const {
+  for (std::size_t device = 0; device < kMaxDevices; ++device) {
+    if (new_blocks[device] >= device_blocks[device]) continue;
+    return failf(Code::kOutOfRange, "device {} has {} blocks and had {}: a store does not shrink", device,
+                 new_blocks[device], device_blocks[device]);
+  }
+  Geometry larger = *this;
+  larger.device_blocks = new_blocks;
+  CHECK_OK(size_maps(larger));
+  return larger;
+}
+
+void Geometry::place_maps(std::uint64_t first) {
+  std::uint64_t next = first;
+  for (Region* region : {&table, &map, &bitmap}) place(*region, 2, next);
+}
+
+std::uint64_t Geometry::map_groups() const {
+  return divide_up(2 * (table.blocks + map.blocks + bitmap.blocks), kGroupBlocks);
 }
 
 Result<> Geometry::validate() const {
@@ -74,9 +96,13 @@ Result<> Geometry::validate() const {
     return failf(Code::kCorrupt, "the regions of the store do not fit on its devices (meta {} blocks, wal {} blocks)",
                  device_blocks[0], device_blocks[wal_device]);
   }
-  const bool in_order = table.first == kFirstRegionBlock && map.first == table.first + 2 * table.blocks &&
-                        bitmap.first == map.first + 2 * map.blocks && log.first % kGroupBlocks == 0 &&
-                        log.first >= (wal_device == 0 ? bitmap.first + 2 * bitmap.blocks : kGroupBlocks);
+  const Region maps{table.first, map_groups() * kGroupBlocks};
+  const bool apart = !overlap(maps, {0, kGroupBlocks}) && !overlap(maps, {kSuperblockPlaces[1], kGroupBlocks}) &&
+                     !(wal_device == 0 && overlap(maps, log));
+  const bool in_order = apart && on_device(maps, 1, 0) && table.first % kGroupBlocks == 0 &&
+                        map.first == table.first + 2 * table.blocks && bitmap.first == map.first + 2 * map.blocks &&
+                        log.first % kGroupBlocks == 0 &&
+                        log.first >= (wal_device == 0 ? kFirstRegionBlock : kGroupBlocks);
   std::uint64_t needed_chunks = bitmap_chunks(device_blocks[0]);
   if (data_device != 0) needed_chunks += bitmap_chunks(device_blocks[data_device]);
   const bool sized = log_bytes() >= kMinLogBytes && bitmap.blocks == needed_chunks && table.blocks <= kMaxTableBlocks &&
@@ -98,8 +124,7 @@ std::vector<Region> Geometry::fixed_regions(std::uint8_t device) const {
   std::vector<Region> fixed = {{0, kGroupBlocks}};
   if (device == 0) {
     fixed.push_back({kSuperblockPlaces[1], kGroupBlocks});
-    const std::uint64_t end = round_up(bitmap.first + 2 * bitmap.blocks, kGroupBlocks);
-    fixed.push_back({kFirstRegionBlock, end - kFirstRegionBlock});
+    fixed.push_back({table.first, map_groups() * kGroupBlocks});
   }
   if (device == wal_device) fixed.push_back(log);
   return fixed;

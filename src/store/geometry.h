@@ -20,6 +20,15 @@ inline constexpr std::uint32_t kMaxDevices = 3;
 /// Smallest log ring: four of the largest batches.
 inline constexpr std::uint64_t kMinLogBytes = 4ull << 20;
 
+inline constexpr std::uint32_t kSuperblockBlocks = 4;
+inline constexpr std::uint32_t kSuperblockBytes = kSuperblockBlocks * media::kBlockBytes;
+/// First blocks of superblocks A and B.
+inline constexpr std::array<std::uint64_t, 2> kSuperblockPlaces = {0, 4096};
+/// Blocks of the two places of the label, in group 0 of a device that is not the meta device.
+inline constexpr std::array<std::uint64_t, 2> kLabelPlaces = {0, 128};
+/// Where the regions of the meta device begin: the group after superblock B.
+inline constexpr std::uint64_t kFirstRegionBlock = 4096 + kGroupBlocks;
+
 /// A run of blocks of one device.
 struct Region {
   std::uint64_t first = 0;
@@ -42,6 +51,16 @@ struct Geometry {
   /// kOutOfRange with the reason when the devices are too small or too large.
   static Result<Geometry> plan(std::array<std::uint64_t, kMaxDevices> device_blocks, std::uint8_t wal_device,
                                std::uint8_t data_device, std::uint64_t log_bytes);
+  /// The same store on larger devices: as it is, but for the chunk table, page map and bitmap, whose sizes follow and
+  /// whose place is still to be chosen (`place_maps`). The log stays. kOutOfRange when a device is smaller than it was,
+  /// or too large for one store.
+  Result<Geometry> grown(std::array<std::uint64_t, kMaxDevices> new_blocks) const;
+  /// Puts chunk table, page map and bitmap at `first`, the beginning of a group.
+  void place_maps(std::uint64_t first);
+  /// Groups that these three take.
+  std::uint64_t map_groups() const;
+  /// They are not where `plan` puts them: what only builds that know of growth can read.
+  bool moved() const { return table.first != kFirstRegionBlock; }
   /// kCorrupt unless every region lies on its device and none overlaps another: asked of every superblock read.
   Result<> validate() const;
 
@@ -56,15 +75,6 @@ struct Geometry {
 
   friend bool operator==(const Geometry&, const Geometry&) = default;
 };
-
-inline constexpr std::uint32_t kSuperblockBlocks = 4;
-inline constexpr std::uint32_t kSuperblockBytes = kSuperblockBlocks * media::kBlockBytes;
-/// First blocks of superblocks A and B.
-inline constexpr std::array<std::uint64_t, 2> kSuperblockPlaces = {0, 4096};
-/// Blocks of the two places of the label, in group 0 of a device that is not the meta device.
-inline constexpr std::array<std::uint64_t, 2> kLabelPlaces = {0, 128};
-/// Where the regions of the meta device begin: the group after superblock B.
-inline constexpr std::uint64_t kFirstRegionBlock = 4096 + kGroupBlocks;
 
 static_assert(kSuperblockPlaces[1] % kGroupBlocks == 0);
 static_assert(kLabelPlaces[1] < kGroupBlocks);

@@ -22,6 +22,14 @@ class IndexSet {
   bool empty() const { return count_ == 0; }
   bool contains(std::uint64_t index) const { return (words_[index / 64] >> (index % 64) & 1) != 0; }
 
+  /// Makes room for more indices; none of the new ones is a member.
+  void grow(std::uint64_t limit) {
+    ASSERT(limit >= limit_);
+    limit_ = limit;
+    words_.resize((limit + 63) / 64);
+    summary_.resize((words_.size() + 63) / 64);
+  }
+
   /// Adding a member and removing a stranger are harmless.
   void add(std::uint64_t index) {
     ASSERT(index < limit_);
@@ -37,14 +45,15 @@ class IndexSet {
     if (words_[index / 64] == 0) summary_[index / 4096] &= ~bit(index / 64);
     --count_;
   }
-  /// Makes every index a member.
-  void add_all() {
-    for (std::uint64_t word = 0; word < words_.size(); ++word) {
-      const std::uint64_t rest = limit_ - word * 64;
-      words_[word] = rest >= 64 ? ~std::uint64_t{0} : bit(rest) - 1;
-      summary_[word / 64] |= bit(word);
+  /// Makes every index from `first` on a member.
+  void add_all(std::uint64_t first = 0) {
+    for (; first < limit_ && first % 64 != 0; ++first) add(first);
+    for (; first + 64 <= limit_; first += 64) {
+      count_ += 64 - static_cast<std::uint64_t>(std::popcount(words_[first / 64]));
+      words_[first / 64] = ~std::uint64_t{0};
+      summary_[first / 4096] |= bit(first / 64);
     }
-    count_ = limit_;
+    for (; first < limit_; ++first) add(first);
   }
   void set(std::uint64_t index, bool member) { member ? add(index) : remove(index); }
 

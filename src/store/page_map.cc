@@ -15,6 +15,14 @@ PageMap::PageMap(std::uint64_t page_limit)
   free_.remove(0);  // no page has this number
 }
 
+void PageMap::grow(std::uint64_t page_limit) {
+  const std::uint64_t before = free_.limit();
+  free_.grow(page_limit);
+  used_.grow(page_limit);
+  dirty_chunks_.grow((page_limit + kMapEntriesPerChunk - 1) / kMapEntriesPerChunk);
+  free_.add_all(before);
+}
+
 void PageMap::set_entry(std::uint64_t number, Entry entry) {
   if (number >= entries_.size()) entries_.resize(std::max(number + 1, entries_.size() * 2));
   entries_[number] = entry;

@@ -29,6 +29,9 @@ class PageMap {
   /// `page_limit`: one past the largest number the map has room for.
   explicit PageMap(std::uint64_t page_limit);
 
+  /// Makes room for numbers up to a larger limit. The chunks in between were never written.
+  void grow(std::uint64_t page_limit);
+
   /// Takes in the entries of a chunk that was read from the media, before any other use.
   void load_chunk(std::uint64_t chunk, ByteView bytes);
   /// The present contents of a chunk.
@@ -58,6 +61,15 @@ class PageMap {
     while (const auto chunk = dirty_chunks_.first()) {
       dirty_chunks_.remove(*chunk);
       take(*chunk);
+    }
+  }
+  /// The same for every chunk that may hold an entry, changed or not: for an image of the store in a new place.
+  template <typename Take>
+  void take_all_chunks(Take take) {
+    take_dirty_chunks([](std::uint64_t) {});
+    for (std::uint64_t chunk = 0; chunk < dirty_chunks_.limit() && chunk * kMapEntriesPerChunk < entries_.size();
+         ++chunk) {
+      take(chunk);
     }
   }
   /// visit(id, entry) for each page with an image.

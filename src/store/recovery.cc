@@ -37,7 +37,7 @@ Result<> check_roles(const Devices& devices, const Superblock& superblock) {
 
 Result<> check_size(const media::BlockDevice& device, std::uint64_t blocks) {
   if (device.block_count() >= blocks) return {};
-  return failf(Code::kCorrupt, "'{}' has {} blocks and had {} when it was formatted", device.name(),
+  return failf(Code::kCorrupt, "'{}' has {} blocks and the store uses {}: it was cut", device.name(),
                device.block_count(), blocks);
 }
 

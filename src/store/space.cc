@@ -301,6 +301,50 @@ void Space::make_slot_available(std::uint64_t slot) {
   make_available({media::BlockNo(group * kGroupBlocks + first), kPageBlocks});
 }
 
+std::optional<std::uint64_t> Space::free_run_of_groups(std::uint64_t groups) const {
+  std::uint64_t length = 0;
+  for (std::uint64_t group = 0; group < kinds_.size(); ++group) {
+    length = kinds_[group] == Kind::kFree ? length + 1 : 0;
+    if (length == groups) return group + 1 - groups;
+  }
+  return std::nullopt;
+}
+
+void Space::fix(std::uint64_t first_group, std::uint64_t groups) {
+  for (std::uint64_t group = first_group; group < first_group + groups; ++group) {
+    ASSERT(kinds_[group] == Kind::kFree);
+    forget(group);
+    kinds_[group] = Kind::kFixed;
+  }
+}
+
+void Space::grow(std::uint64_t device_blocks, const std::vector<Region>& fixed) {
+  const std::uint64_t groups = device_blocks / kGroupBlocks;
+  const std::uint64_t before = kinds_.size();
+  ASSERT(groups >= before);
+  persistent_.resize(groups);
+  unavailable_.resize(groups);
+  kinds_.resize(groups, Kind::kFixed);
+  free_.grow(groups);
+  meta_with_room_.grow(groups);
+  for (IndexSet& set : data_by_run_) set.grow(groups);
+  dirty_chunks_.grow((device_blocks + kBitsPerChunk - 1) / kBitsPerChunk);
+  const auto is_fixed = [&](std::uint64_t group) {
+    return std::ranges::any_of(fixed, [&](const Region& region) {
+      const std::uint64_t block = group * kGroupBlocks;
+      return block >= region.first && block < region.first + region.blocks;
+    });
+  };
+  for (std::uint64_t group = 0; group < groups; ++group) {
+    if (kinds_[group] != Kind::kFixed) {
+      ASSERT(!is_fixed(group));
+    } else if (!is_fixed(group)) {
+      ASSERT(persistent_[group].taken() == 0 && unavailable_[group].taken() == 0);
+      remember(group, Kind::kFree);
+    }
+  }
+}
+
 Bytes Space::chunk_bits(std::uint64_t chunk) const {
   Bytes bits(media::kBlockBytes);
   for (std::uint32_t i = 0; i < kGroupsPerChunk; ++i) {

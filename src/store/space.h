@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -64,6 +65,15 @@ class Space {
   void retire_slot(std::uint64_t slot);
   void make_slot_available(std::uint64_t slot);
 
+  // Growth.
+  /// `groups` free groups in a row, if there are.
+  std::optional<std::uint64_t> free_run_of_groups(std::uint64_t groups) const;
+  /// Takes free groups for a fixed region.
+  void fix(std::uint64_t first_group, std::uint64_t groups);
+  /// The device has grown, and what is fixed is now `fixed`: what was fixed and is not any more is free, like what is
+  /// new. What is fixed newly was so already or is new.
+  void grow(std::uint64_t device_blocks, const std::vector<Region>& fixed);
+
   // The bitmap in chunks, for checkpoints.
   std::uint64_t chunk_count() const { return dirty_chunks_.limit(); }
   /// Appends the dirty chunks and marks all clean.
@@ -72,6 +82,16 @@ class Space {
     while (const auto chunk = dirty_chunks_.first()) {
       dirty_chunks_.remove(*chunk);
       take(*chunk, chunk_bits(*chunk));
+    }
+  }
+
+  /// take(chunk, bits) for every chunk that is not all zeroes, and marks all clean.
+  template <typename Take>
+  void take_all_chunks(Take take) {
+    take_dirty_chunks([](std::uint64_t, const Bytes&) {});
+    for (std::uint64_t chunk = 0; chunk < chunk_count(); ++chunk) {
+      const Bytes bits = chunk_bits(chunk);
+      if (std::ranges::any_of(bits, [](std::byte b) { return b != std::byte{0}; })) take(chunk, bits);
     }
   }
 

@@ -129,6 +129,7 @@ SecretKey Store::derive_key(std::string_view label) const {
   ASSERT(sealed());
   return impl_->state().seal->derive(label);
 }
+Task<Result<>> Store::grow() { co_return co_await impl_->grow(); }
 StoreStatus Store::status() const { return impl_->status(); }
 Reactor& Store::reactor() { return impl_->state().reactor; }
 

@@ -41,7 +41,8 @@ Task<> StoreImpl::checkpoint_loop() {
 
 Task<Result<>> StoreImpl::write_checkpoint() {
   const std::uint64_t answers = checkpoints_begun_for_ = checkpoints_requested_;
-  Checkpoint checkpoint(state_);
+  const std::optional<Geometry> larger = place_growth();
+  Checkpoint checkpoint = larger ? Checkpoint(state_, *larger) : Checkpoint(state_);
   const std::uint64_t cut = log_->cut();
   checkpoint.freeze();
   state_.sync_allocator();
@@ -57,6 +58,8 @@ Task<Result<>> StoreImpl::write_checkpoint() {
   CO_CHECK_OK(co_await superblocks_.write(next));
   state_.superblock = next;
   checkpoint.finish();
+  // A checkpoint that another request brings before this one is answered has nothing to grow by.
+  if (larger) growth_->larger = state_.superblock.geometry;
   log_->release(cut, next.sequence);
   ++checkpoints_;
   checkpoints_done_for_ = answers;
@@ -66,6 +69,13 @@ Task<Result<>> StoreImpl::write_checkpoint() {
 
 Task<Result<>> StoreImpl::checkpoint() {
   CO_CHECK_OK(admit());
+  auto outcome = co_await wait_for_checkpoint();
+  leave();
+  co_return outcome;
+}
+
+/// Asks for a checkpoint that begins after now and waits until it is durable. The gate was entered.
+Task<Result<>> StoreImpl::wait_for_checkpoint() {
   Result<> outcome = usable();
   if (outcome && !log_) outcome = fail(Code::kPermissionDenied, "the store was opened read-only");
   const std::uint64_t ticket = ++checkpoints_requested_;
@@ -74,7 +84,6 @@ Task<Result<>> StoreImpl::checkpoint() {
     static_cast<void>(co_await room_.wait(Until::forever()));
     outcome = usable();
   }
-  leave();
   co_return outcome;
 }
 

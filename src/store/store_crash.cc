@@ -1,5 +1,6 @@
 #include "store_crash.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "cenote/base/format.h"
@@ -71,9 +72,43 @@ class CrashTest {
       cuts_.push_back({number, bench.crash_images(cut_random_), history_.effects.size(), history_.acknowledged});
     });
     Workload run(*bench.store, history_, workload(options_.steps));
-    bench.block_on(run.run());
+    blocks_before_ = bench.store->status().data_blocks_total;
+    bench.block_on(run_and_grow(&bench, &run));
+    blocks_after_ = bench.store->status().data_blocks_total;
     if (outcome_.problem.empty()) outcome_.problem = run.problem();
     bench.power_off();
+  }
+
+  Task<> run_and_grow(StoreBench* bench, Workload* run) {
+    Scope scope(bench->node);
+    if (options_.grow_mib > 0) scope.spawn(grow(bench));
+    co_await run->run();
+    co_await scope.drain();
+  }
+
+  Task<> grow(StoreBench* bench) {
+    co_await bench->node.sleep_for(std::chrono::microseconds(random_() % 8000));
+    for (const std::size_t i : bench->devices_with_space(random_() % 2 == 0)) {
+      bench->mediums[i]->grow(bench->mediums[i]->block_count() + options_.grow_mib * kGroupBlocks);
+    }
+    const auto grown = co_await bench->store->grow();
+    if (!grown) outcome_.problem = grown.error().to_string();
+  }
+
+  /// After a crash the store has the old size or the new one, whole; and growing brings the new one.
+  std::string check_size(StoreBench& bench, History& history) {
+    const std::uint64_t found = bench.store->status().data_blocks_total;
+    // What pages have taken does not count, so the sums of two moments differ by whole groups of pages.
+    const std::uint64_t slack = 16 * kGroupBlocks;
+    const auto is = [&](std::uint64_t blocks) { return found + slack >= blocks && found <= blocks + slack; };
+    if (!is(blocks_before_) && !is(blocks_after_)) return fmt::format("{} blocks after the crash", found);
+    const bool sized = std::ranges::any_of(
+        bench.devices_with_space(), [&](std::size_t i) { return bench.mediums[i]->block_count() > 64 * kGroupBlocks; });
+    const auto grown = bench.block_on(bench.store->grow());
+    if (!grown) return grown.error().to_string();
+    if (sized && bench.store->status().data_blocks_total + slack < blocks_after_)
+      return "growing again brought nothing";
+    return bench.block_on(verify_store(*bench.store, history));
   }
 
   History promised(const Cut& cut) const {
@@ -96,6 +131,7 @@ class CrashTest {
     // A third of the cuts crash again while they recover, up to three times.
     for (int again = 0; cut.write % 3 == 1 && again < 3; ++again) crash_in_recovery(bench);
     std::string problem = open_and_verify(bench, history);
+    if (problem.empty() && options_.grow_mib > 0) problem = check_size(bench, history);
     // Another third go on, crash at some write, and recover once more.
     if (problem.empty() && cut.write % 3 == 2) problem = work_and_crash(bench, history);
     return problem;
@@ -137,6 +173,7 @@ class CrashTest {
   std::mt19937_64 cut_random_{options_.seed};
   StoreBench::Layout layout_ = StoreBench::Layout::kOneDevice;
   History history_;
+  std::uint64_t blocks_before_ = 0, blocks_after_ = 0;
   std::vector<Cut> cuts_;
   NonceLedger ledger_;  // of all lives of the store: what one forgot another may not repeat
   CrashTestOutcome outcome_;

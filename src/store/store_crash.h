@@ -16,6 +16,7 @@ struct CrashTestOptions {
   std::uint32_t keys = 60;  ///< of each tree
   std::uint32_t cut_every = 1;
   bool sealed = false;
+  std::uint32_t grow_mib = 0;                ///< the devices become so much larger in the middle of it
   std::optional<StoreBench::Layout> layout;  ///< none: drawn from the seed
 };
 

@@ -44,6 +44,21 @@ INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfRoles,
                                                               Layout::kWalWithData),
                                             ::testing::Values<std::uint64_t>(21, 23, 24)));
 
+/// The devices become larger and the store takes them into use while the workload runs.
+class StoreCrashOfGrowth : public ::testing::TestWithParam<std::tuple<Layout, std::uint64_t>> {};
+
+TEST_P(StoreCrashOfGrowth, EveryCutLeavesTheOldOrTheNewSize) {
+  const auto [layout, seed] = GetParam();
+  const CrashTestOutcome outcome = run_crash_test({.seed = seed, .steps = 30, .grow_mib = 40, .layout = layout});
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_GT(outcome.cuts, 20u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfGrowth,
+                         ::testing::Combine(::testing::Values(Layout::kOneDevice, Layout::kThreeDevices,
+                                                              Layout::kOwnWal, Layout::kOwnData, Layout::kWalWithData),
+                                            ::testing::Values<std::uint64_t>(31, 33, 34)));
+
 TEST(StoreFormat, CutAtAnyWriteLeavesNoStoreOrTheNewOne) {
   StoreBench bench(5, 64);
   bench.format_store();  // what was there before

@@ -33,6 +33,7 @@ class StoreImpl final : private LogListener {
   Task<Result<>> durable(Lsn lsn);
   bool is_durable(Lsn lsn) const { return lsn <= durable_lsn(); }
   Task<Result<>> checkpoint();
+  Task<Result<>> grow();
 
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
   void cancel(Extent extent) { state_.allocator.cancel(extent); }
@@ -76,6 +77,10 @@ class StoreImpl final : private LogListener {
   bool checkpoint_due() const;
   Task<> checkpoint_loop();
   Task<Result<>> write_checkpoint();
+  Task<Result<>> wait_for_checkpoint();
+  Task<Result<std::optional<Geometry>>> measure_growth();
+  static Task<Result<std::uint64_t>> measure(media::BlockDevice* device);
+  std::optional<Geometry> place_growth();
   Task<> reclaim_loop();
   Task<Result<bool>> reclaim_slice(DroppedTree tree);
   Result<bool> try_reclaim_slice(DroppedTree tree);
@@ -98,6 +103,12 @@ class StoreImpl final : private LogListener {
   std::uint64_t checkpoints_begun_for_ = 0;
   std::uint64_t checkpoints_done_for_ = 0;
   bool checkpoint_running_ = false;
+  /// What the next checkpoint is to make of the store, and what came of it.
+  struct Growth {
+    Geometry larger;
+    std::optional<Error> failure;
+  };
+  std::optional<Growth> growth_;
   bool reclaiming_ = false;
   std::uint32_t pauses_ = 0;
 

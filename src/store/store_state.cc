@@ -72,6 +72,13 @@ Task<Result<>> StoreState::read_page(PageId id, MutableBytes into) {
   }
 }
 
+void StoreState::grow(ChunkStore maps) {
+  const Geometry& geometry = superblock.geometry;
+  chunks = std::move(maps);
+  map.grow(geometry.page_limit());
+  allocator.grow(geometry, page_reserve_of(geometry, dirty_limit_));
+}
+
 void StoreState::sync_allocator() {
   allocator.set_live_pages(map.live());
   allocator.set_dirty_pages(cache.frames_dirty());

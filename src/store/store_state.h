@@ -23,6 +23,8 @@ struct StoreState final : PageSource {
   PageId allocate_page() override { return map.allocate(); }
   void free_page(PageId id) override { map.release(id); }
 
+  /// The devices have grown to `superblock.geometry`, durably; `maps` is where the image of the store is now.
+  void grow(ChunkStore maps);
   /// Tells the allocator what the trees and the cache hold now.
   void sync_allocator();
   /// Most pages that may be dirty or frozen: the rest of the cache is for reading.

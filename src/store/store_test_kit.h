@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "cenote/media/sim_device.h"
 #include "cenote/store/store.h"
@@ -145,6 +146,13 @@ class StoreBench {
     media::BlockDevice* meta = drives[0].get();
     media::BlockDevice* wal = drives[1] ? drives[1].get() : meta;
     return {wal, meta, drives[2] ? drives[2].get() : layout == Layout::kWalWithData ? wal : meta};
+  }
+
+  /// Numbers of the devices that hold data and, unless `only_data`, pages.
+  std::vector<std::size_t> devices_with_space(bool only_data = false) const {
+    const std::size_t data = drives[2] ? 2 : layout == Layout::kWalWithData ? 1 : 0;
+    if (data == 0) return {0};
+    return only_data ? std::vector<std::size_t>{data} : std::vector<std::size_t>{0, data};
   }
 
   void format_store() {

@@ -206,6 +206,8 @@ Result<Superblock> decode_superblock(ByteView from) {
   // A newer version whose additions an old reader may ignore keeps them where this one has padding.
   if (load_le<std::uint16_t>(from.data() + 12) <= kFormatVersion) in.zeros(in.remaining());
   CHECK_OK(superblock.geometry.validate());
+  // Not the other way round: a later growth may find the first place free again.
+  in.require(!superblock.geometry.moved() || (superblock.incompatible & kMovedMaps) != 0);
   superblock.table = decode_table(from, superblock.geometry.table.blocks, in);
   if (in.bad()) return fail(Code::kCorrupt, "superblock: its checksum holds and its fields contradict each other");
   return superblock;

@@ -19,7 +19,9 @@ inline constexpr std::uint16_t kLabelVersion = 2;
 /// Feature bits this build understands; a superblock with others is treated as docs/formats/store.md says.
 inline constexpr std::uint64_t kReadOnlyFeatures = 0;
 inline constexpr std::uint64_t kSealedFeature = 1;
-inline constexpr std::uint64_t kIncompatibleFeatures = kSealedFeature;
+/// Chunk table, page map and bitmap lie elsewhere than `format` puts them: the store has grown.
+inline constexpr std::uint64_t kMovedMaps = 2;
+inline constexpr std::uint64_t kIncompatibleFeatures = kSealedFeature | kMovedMaps;
 
 /// Which of the two slots of a chunk or table block holds its present contents, and their checksum.
 struct LiveSlot {

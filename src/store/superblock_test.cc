@@ -54,11 +54,24 @@ TEST(Superblock, TellsNothingHereFromDamageFromNewer) {
   AlignedBuffer nothing(kSuperblockBytes);
   EXPECT_EQ(decode_superblock(nothing.span()).error().code(), Code::kNotFound);
   Superblock superblock = example();
-  superblock.incompatible = 2;
+  superblock.incompatible = 4;
   EXPECT_EQ(decode_superblock(encoded(superblock).span()).error().code(), Code::kNewerFormat);
   AlignedBuffer damaged = encoded(example());
   damaged.data()[100] ^= std::byte{1};
   EXPECT_EQ(decode_superblock(damaged.span()).error().code(), Code::kCorrupt);
+}
+
+TEST(Superblock, MapsElsewhereNeedTheirFeature) {
+  Superblock superblock = example();
+  superblock.incompatible = kMovedMaps;
+  EXPECT_TRUE(decode_superblock(encoded(superblock).span())) << "moved back to where they were";
+  superblock.geometry.place_maps(kGroupBlocks);
+  ASSERT_TRUE(superblock.geometry.validate());
+  const auto moved = decode_superblock(encoded(superblock).span());
+  ASSERT_TRUE(moved) << moved.error().to_string();
+  EXPECT_EQ(*moved, superblock);
+  superblock.incompatible = 0;
+  EXPECT_EQ(decode_superblock(encoded(superblock).span()).error().code(), Code::kCorrupt);
 }
 
 TEST(Label, ComesBackAndNoticesDamage) {

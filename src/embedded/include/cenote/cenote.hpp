@@ -141,6 +141,8 @@ class Client {
   static Result<Client> open(std::string directory, OpenOptions options = {});
 
   Result<SystemInfo> system(CallBounds bounds = {});
+  /// Takes into use what devices of targets have become larger by.
+  Result<SystemInfo> grow_targets(GrowTargets request, CallBounds bounds = {});
   Result<PoolInfo> create_pool(CreatePool request, CallBounds bounds = {});
   Result<std::vector<PoolInfo>> list_pools(CallBounds bounds = {});
   Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});

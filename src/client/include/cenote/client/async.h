@@ -106,6 +106,9 @@ class Client {
   Task<> close();
 
   Task<Result<SystemInfo>> system(Until until = {});
+  /// Takes into use what devices of targets have become larger by; durable when it returns. kOutOfRange: nothing is
+  /// made smaller. kNotFound: no such target.
+  Task<Result<SystemInfo>> grow_targets(GrowTargets request, Until until = {});
 
   // Pools and containers are named by label or by UUID in text form.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Until until = {});

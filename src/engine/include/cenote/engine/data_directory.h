@@ -42,6 +42,10 @@ class DataDirectory {
   /// Where a path of the identity leads.
   std::string path_of(const std::string& path) const;
 
+  /// Makes a file of the identity `bytes` large, durably, and reserves the space if `preallocate`. kInvalidArgument for
+  /// a block device, kOutOfRange when it is larger, kDeviceFull; then the file is as it was.
+  Result<> enlarge(const std::string& path, std::uint64_t bytes, bool preallocate) const;
+
   /// Every store is formatted, durably: makes the identity `ready`. Durable when it returns.
   Result<> commit();
   /// The creation failed: removes the files it made, so that a full disk does not stay full. Best effort.

@@ -38,6 +38,9 @@ class EngineHost {
 
   /// Opens a device of a store, by its path in the identity, for use on `reactor`, on which it is called.
   virtual Result<std::unique_ptr<media::BlockDevice>> open_device(Reactor& reactor, const std::string& path) = 0;
+  /// Makes the file of a store so large, durably. On the control reactor, which goes on meanwhile; one call at a time.
+  /// kInvalidArgument for a block device, kOutOfRange for a file that is larger, kDeviceFull; then nothing has changed.
+  virtual Task<Result<>> enlarge(std::string path, std::uint64_t bytes) = 0;
   /// Makes the buffers of `pool` cheap to use with `device`; both belong to `reactor`, on which it is called.
   virtual void register_buffers(Reactor& reactor, media::BlockDevice& device, media::BufferPool& pool) {
     (void)reactor;

@@ -69,6 +69,10 @@ class BlockDevice {
   virtual ~BlockDevice() = default;
 
   virtual std::uint64_t block_count() const = 0;
+  /// Asks how large the medium is now. One that has become larger is used to its new end from here on; of one that has
+  /// become smaller `block_count` stays, and what lies beyond fails. Returns the blocks found. Does not make the size
+  /// durable: a flush does.
+  virtual Result<std::uint64_t> measure() = 0;
   /// For messages: the path, or the simulated name.
   virtual const std::string& name() const = 0;
   /// True where a durable write costs little more than a plain one (write-through or FUA cache); otherwise one flush

@@ -92,6 +92,7 @@ class SimDevice final : public BlockDevice {
   ~SimDevice() override;
 
   std::uint64_t block_count() const override;
+  Result<std::uint64_t> measure() override { return block_count(); }
   const std::string& name() const override;
   bool prefers_durable_writes() const override;
   void submit(IoRequest& request) override;

@@ -37,6 +37,7 @@ class UringDevice final : public BlockDevice {
   ~UringDevice() override;
 
   std::uint64_t block_count() const override;
+  Result<std::uint64_t> measure() override;
   const std::string& name() const override;
   bool prefers_durable_writes() const override;
   void submit(IoRequest& request) override;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,6 +40,13 @@ struct SystemInfo {
   std::string data_address;
   std::string control_address;
   bool encrypted = false;  ///< what the control store writes: names and properties of pools and containers
+};
+
+/// Takes into use what the devices of targets have become larger by.
+struct GrowTargets {
+  std::optional<std::uint32_t> target;  ///< none: all
+  /// Makes the files that hold the data so large first; 0: leaves them as they are.
+  std::uint64_t size_bytes = 0;
 };
 
 struct PoolInfo {
@@ -82,6 +90,7 @@ Result<> validate_label(std::string_view what, std::string_view label);
 // JSON forms. Readers ignore members they do not know (later versions add some) and refuse missing or mistyped ones
 // (kMalformed, naming the member).
 std::string to_json(const SystemInfo& info);
+std::string to_json(const GrowTargets& request);
 std::string to_json(const PoolInfo& info);
 std::string to_json(const std::vector<PoolInfo>& pools);
 std::string to_json(const CreatePool& request);
@@ -95,6 +104,7 @@ std::string snapshot_request_to_json(std::string_view name);
 /// An object of strings: the body of a PATCH on a container.
 std::string to_json(const std::map<std::string, std::string>& properties);
 Result<SystemInfo> system_info_from_json(std::string_view json);
+Result<GrowTargets> grow_targets_from_json(std::string_view json);
 Result<PoolInfo> pool_info_from_json(std::string_view json);
 Result<std::vector<PoolInfo>> pools_from_json(std::string_view json);
 Result<CreatePool> create_pool_from_json(std::string_view json);

@@ -171,6 +171,10 @@ class Store {
   /// It does not change with the master key.
   bool sealed() const;
   SecretKey derive_key(std::string_view label) const;
+  /// Takes into use what the devices have become larger by, durably when it returns; nothing to do is no error. A crash
+  /// leaves the old or the new size. kOutOfRange when a device became smaller, or too large; kNoSpace when the larger
+  /// maps find no place on the meta device; kBusy while another call runs. Then nothing has changed.
+  Task<Result<>> grow();
 
   /// Writes a checkpoint now and returns when it is durable.
   Task<Result<>> checkpoint();
