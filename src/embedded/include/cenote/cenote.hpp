@@ -173,7 +173,7 @@ inline Result<Client> connect(std::string_view addresses, async::ConnectOptions 
   return Client::connect(addresses, std::move(options));
 }
 inline Result<Client> open(std::string directory, OpenOptions options = {}) {
-  return Client::open(std::move(directory), options);
+  return Client::open(std::move(directory), std::move(options));
 }
 
 }  // namespace cenote
