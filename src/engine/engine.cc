@@ -58,6 +58,8 @@ Result<> Engine::Impl::start() {
                                  .buffer_bytes = options.buffer_bytes,
                                  .request_bytes = options.request_bytes,
                                  .stop_grace = options.stop_grace,
+                                 .scrub_bytes_per_second = options.scrub_bytes_per_second,
+                                 .scrub_period = options.scrub_period,
                                  .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.

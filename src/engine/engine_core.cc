@@ -193,7 +193,9 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .identity = store,
                        .cache_bytes = options.cache_bytes,
                        .creating = identity.state == Identity::State::kCreating,
-                       .key = options.encryption_key};
+                       .key = options.encryption_key,
+                       .scrub_bytes_per_second = options.scrub_bytes_per_second,
+                       .scrub_period = options.scrub_period};
   CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }

@@ -14,6 +14,8 @@ namespace {
 constexpr std::uint32_t kDefaultTargetsMax = 4;
 constexpr std::uint32_t kDefaultReactorsMax = 16;
 constexpr std::uint64_t kDefaultLogBytes = 64ull << 20;
+constexpr std::uint64_t kMinScrubRate = 64ull << 10, kMaxScrubRate = 1ull << 40;
+constexpr Duration kMinScrubPeriod = std::chrono::minutes(1), kMaxScrubPeriod = std::chrono::hours(10 * 8760);
 
 Result<> check_range(std::string_view what, std::uint64_t value, std::uint64_t least, std::uint64_t most) {
   if (value < least || value > most) {
@@ -84,6 +86,12 @@ Result<> check(const EngineOptions& options) {
   if (options.log_bytes != 0) CHECK_OK(check_range("log_bytes", options.log_bytes, kMinLogBytes, kMaxLogBytes));
   CHECK_OK(check_range("buffer_bytes", options.buffer_bytes, 16ull << 20, 1ull << 40));
   CHECK_OK(check_range("request_bytes", options.request_bytes, 16ull << 20, 1ull << 40));
+  if (options.scrub_bytes_per_second != 0) {
+    CHECK_OK(check_range("scrub_bytes_per_second", options.scrub_bytes_per_second, kMinScrubRate, kMaxScrubRate));
+    if (options.scrub_period < kMinScrubPeriod || options.scrub_period > kMaxScrubPeriod) {
+      return fail(Code::kOutOfRange, "scrub_period must be from 1m to 87600h");
+    }
+  }
   if (options.target_bytes != 0 && options.wal_paths.empty() && options.log_bytes > options.target_bytes / 4) {
     return failf(Code::kOutOfRange, "log_bytes is {}: more than a quarter of the target's {} bytes", options.log_bytes,
                  options.target_bytes);

@@ -38,7 +38,21 @@ struct Target::Gauges {
         packed_bytes(metrics.counter("cenote_target_packed_bytes_total", "Data that compression made smaller", labels)),
         packed_stored(metrics.counter("cenote_target_packed_stored_bytes_total", "What that data takes", labels)),
         background_failures(metrics.counter("cenote_target_background_failures_total",
-                                            "Rounds of giving back space that ended in an error", labels)) {}
+                                            "Rounds of giving back space that ended in an error", labels)),
+        scrub_running(metrics.gauge("cenote_target_scrub_running", "1: a pass of the scrub is under way", labels)),
+        scrub_began(metrics.gauge("cenote_target_scrub_began_seconds", "When the last pass began, Unix time", labels)),
+        scrub_ended(metrics.gauge("cenote_target_scrub_ended_seconds", "When the last whole pass ended", labels)),
+        scrub_read(
+            metrics.counter("cenote_target_scrub_read_bytes_total", "Read from the devices to prove it", labels)),
+        scrub_entries(metrics.counter("cenote_target_scrub_entries_total", "Entries that were looked at", labels)),
+        bad_pages(damage_counter(metrics, labels, "page")),
+        bad_entries(damage_counter(metrics, labels, "entry")),
+        bad_data(damage_counter(metrics, labels, "data")) {}
+
+  static Counter& damage_counter(MetricRegistry& metrics, Labels labels, const char* kind) {
+    labels.emplace_back("kind", kind);
+    return metrics.counter("cenote_target_scrub_damages_total", "Damage that the scrub found", std::move(labels));
+  }
 
   Gauge& log_used;
   Gauge& log_size;
@@ -57,6 +71,14 @@ struct Target::Gauges {
   Counter& packed_bytes;
   Counter& packed_stored;
   Counter& background_failures;
+  Gauge& scrub_running;
+  Gauge& scrub_began;
+  Gauge& scrub_ended;
+  Counter& scrub_read;
+  Counter& scrub_entries;
+  Counter& bad_pages;
+  Counter& bad_entries;
+  Counter& bad_data;
 };
 
 void HeldFetch::add_to(rpc::Payload& payload) {
@@ -114,6 +136,7 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
                                 .key = std::exchange(options_.key, std::nullopt)};
   CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
+  start_scrubber();
   const store::StoreStatus status = store_->status();
   logger_.info("target is open", {{"device", devices_.name()},
                                   {"bytes", capacity_bytes()},
@@ -121,6 +144,27 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
                                   {"replayed_records", status.replayed_records},
                                   {"replay_time", status.replay_time}});
   co_return Result<>();
+}
+
+void Target::start_scrubber() {
+  if (options_.scrub_bytes_per_second == 0) return;
+  object::ScrubberOptions scrub;
+  scrub.period = options_.scrub_period;
+  scrub.bytes_per_second = options_.scrub_bytes_per_second;
+  scrub.found = [this](const object::TargetFinding& finding) { log_finding(finding); };
+  scrubber_ = std::make_unique<object::Scrubber>(*store_, *objects_, std::move(scrub));
+  scrubber_->start();
+}
+
+/// The message names object, keys and records.
+void Target::log_finding(const object::TargetFinding& finding) const {
+  const store::Finding& inner = finding.finding;
+  logger_.error("stored data is damaged",
+                {{"kind", store::finding_name(inner.kind)},
+                 {"container", finding.container ? finding.container->to_string() : std::string("none")},
+                 {"device", inner.device},
+                 {"block", inner.block ? std::to_string(*inner.block) : std::string("unknown")},
+                 {"what", inner.message}});
 }
 
 Task<Result<>> Target::format_if_new() {
@@ -139,6 +183,8 @@ Task<Result<>> Target::close() {
   Result<> outcome;
   co_await held_.close();
   idle_.clear();
+  if (scrubber_ != nullptr) co_await scrubber_->stop();
+  scrubber_.reset();
   if (objects_ != nullptr) keep_first(outcome, co_await objects_->close());
   objects_.reset();
   if (store_ != nullptr) keep_first(outcome, co_await store_->close());
@@ -197,6 +243,23 @@ void Target::refresh_metrics() {
   raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
   raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
   raise(gauges_->background_failures, objects_->counters().background_failures);
+  refresh_scrub_metrics();
+}
+
+void Target::refresh_scrub_metrics() {
+  if (scrubber_ == nullptr) return;
+  const object::ScrubberStatus scrub = scrubber_->status();
+  const auto seconds = [](WallTime time) {
+    return static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
+  };
+  gauges_->scrub_running.set(scrub.running ? 1 : 0);
+  gauges_->scrub_began.set(seconds(scrub.began));
+  gauges_->scrub_ended.set(seconds(scrub.ended));
+  raise(gauges_->scrub_read, scrub.read_bytes);
+  raise(gauges_->scrub_entries, scrub.entries);
+  raise(gauges_->bad_pages, scrub.bad_pages);
+  raise(gauges_->bad_entries, scrub.bad_entries);
+  raise(gauges_->bad_data, scrub.bad_data);
 }
 
 }  // namespace cenote::engine

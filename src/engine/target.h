@@ -11,6 +11,7 @@
 #include "cenote/media/block_device.h"
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/object_store.h"
+#include "cenote/object/scrubber.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/rpc/bulk.h"
 #include "cenote/runtime/sync.h"
@@ -28,6 +29,9 @@ struct TargetOptions {
   bool creating = false;
   /// The master key of its store; forgotten when that is open.
   std::optional<SecretKey> key = std::nullopt;
+  /// As of EngineOptions.
+  std::uint64_t scrub_bytes_per_second = 0;
+  Duration scrub_period{};
 };
 
 /// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made
@@ -89,6 +93,9 @@ class Target {
   Target(Reactor& reactor, StoreDevices devices, TargetOptions options, MetricRegistry& metrics, const Logger& logger);
   Task<Result<>> start(media::BufferPool& pool);
   Task<Result<>> format_if_new();
+  void start_scrubber();
+  void refresh_scrub_metrics();
+  void log_finding(const object::TargetFinding& finding) const;
 
   Reactor& reactor_;
   TargetOptions options_;
@@ -96,6 +103,7 @@ class Target {
   StoreDevices devices_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<object::ObjectStore> objects_;
+  std::unique_ptr<object::Scrubber> scrubber_;  // null: scrubbing is off
   CancelSource cancel_;
   Gate held_;
   std::vector<std::unique_ptr<HeldFetch>> idle_;  // ready for use

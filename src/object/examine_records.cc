@@ -166,7 +166,7 @@ Task<Result<>> show_object(store::Examination& examination, ShowObjectOptions op
       version.entry = *std::move(described);
       version.data = "none";
       if (entry->holds_data()) {
-        const ValueOutcome outcome = co_await check_value(examination, buffers, *entry);
+        const ValueOutcome outcome = co_await check_value(reading_of(examination, buffers), *entry);
         version.data = outcome.flaw                    ? "damaged: " + *outcome.flaw
                        : outcome.skipped_bytes > 0     ? "not read: perhaps overwritten since the checkpoint"
                        : outcome.unprotected_bytes > 0 ? "no checksum"

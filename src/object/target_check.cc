@@ -226,7 +226,7 @@ Task<> TargetCheck::read_worker(std::size_t* next) {
     const Pending& pending = pending_[(*next)++];  // the vector is left alone until all workers have ended
     const auto entry = decode_entry(pending.value);
     ASSERT(entry);
-    note_data(pending, co_await check_value(*examination_, buffers_, *entry));
+    note_data(pending, co_await check_value(reading_of(*examination_, buffers_), *entry));
   }
 }
 
@@ -238,18 +238,7 @@ void TargetCheck::note_data(const Pending& pending, const ValueOutcome& outcome)
   const auto entry = describe_entry(pending.key, pending.value);
   ASSERT(entry);
   TargetFinding finding = about(pending.tree, pending.page, pending.key, store::FindingKind::kData);
-  finding.dkey = entry->dkey;
-  finding.akey = entry->akey;
-  std::string range;
-  if (entry->first) {
-    finding.first = *entry->first + outcome.bad_from / entry->record_bytes;
-    finding.records = (outcome.bad_to - 1) / entry->record_bytes - outcome.bad_from / entry->record_bytes + 1;
-    range = fmt::format(", records {} to {}", *finding.first, *finding.first + *finding.records - 1);
-  }
-  finding.finding.block = outcome.bad_block;
-  finding.finding.blocks = outcome.bad_block ? 1 : 0;
-  finding.finding.message = fmt::format("object {}, dkey '{}', akey '{}'{}, epoch {}: {}", entry->object.to_string(),
-                                        *entry->dkey, *entry->akey, range, entry->epoch.value(), *outcome.flaw);
+  describe_flaw(*entry, outcome, finding);
   emit(finding);
 }
 

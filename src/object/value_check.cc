@@ -38,29 +38,29 @@ void check_chunks(const Entry& entry, std::uint64_t chunk, ByteView data, std::o
   }
 }
 
-Task<> check_extent(store::Examination& examination, media::Buffer& buffer, const Entry& entry, store::Extent extent,
+Task<> check_extent(const ValueReading& reading, media::Buffer& buffer, const Entry& entry, store::Extent extent,
                     std::uint64_t first_chunk, ValueOutcome& outcome) {
   const std::uint64_t from = first_chunk * kChecksumChunkBytes;
   const std::uint64_t bytes = std::min(entry.bytes - from, std::uint64_t{extent.blocks} * kChecksumChunkBytes);
   const MutableBytes into = buffer.span().first(std::size_t{extent.blocks} * media::kBlockBytes);
-  const auto read = co_await examination.data_device().read(extent.first, into, buffer.registered_index());
-  examination.progressed(into.size());
+  const auto read = co_await reading.device.read(extent.first, into, buffer.registered_index());
+  reading.progressed(into.size());
   if (!read) {
     if (!outcome.flaw) outcome.bad_block = extent.first.value();
     note_bad(outcome, from, from + bytes, read.error().message());
     co_return;
   }
-  check_chunks(entry, first_chunk, into.first(bytes), extent.first.value(), examination.maybe_newer(extent), outcome);
+  check_chunks(entry, first_chunk, into.first(bytes), extent.first.value(), reading.maybe_newer(extent), outcome);
 }
 
 /// Reads a unit of packed data into `into`; false: it cannot be read, and `outcome` says so.
-Task<bool> read_unit(store::Examination& examination, media::Buffer& into, const Extents& blocks, std::uint64_t from,
+Task<bool> read_unit(const ValueReading& reading, media::Buffer& into, const Extents& blocks, std::uint64_t from,
                      std::uint64_t to, ValueOutcome& outcome) {
   std::size_t offset = 0;
   for (const store::Extent& extent : blocks) {
     const MutableBytes part = into.span().subspan(offset, std::size_t{extent.blocks} * media::kBlockBytes);
-    const auto read = co_await examination.data_device().read(extent.first, part, into.registered_index());
-    examination.progressed(part.size());
+    const auto read = co_await reading.device.read(extent.first, part, into.registered_index());
+    reading.progressed(part.size());
     offset += part.size();
     if (read) continue;
     if (!outcome.flaw) outcome.bad_block = extent.first.value();
@@ -72,9 +72,8 @@ Task<bool> read_unit(store::Examination& examination, media::Buffer& into, const
 
 /// Compares packed data, as it is stored, with the checksums of its units. What they hold is not looked at: a reader
 /// compares that with the checksums of the chunks.
-Task<> check_units(store::Examination& examination, media::BufferPool& buffers, const Entry& entry,
-                   ValueOutcome& outcome) {
-  auto buffer = co_await buffers.allocate(kUnitBytes, Until::forever());
+Task<> check_units(const ValueReading& reading, const Entry& entry, ValueOutcome& outcome) {
+  auto buffer = co_await reading.buffers.allocate(kUnitBytes, Until::forever());
   if (!buffer) co_return note_bad(outcome, 0, entry.bytes, buffer.error().to_string());
   const Extents extents = entry.extents();
   std::uint64_t block = 0, offset = 0;
@@ -83,9 +82,9 @@ Task<> check_units(store::Examination& examination, media::BufferPool& buffers, 
     const std::uint64_t from = std::uint64_t{index} * kUnitBytes;
     const std::uint64_t to = from + unit_bytes(entry.bytes, index);
     const Extents blocks = entry.is_inline ? Extents() : blocks_of(extents.view(), block, block + unit.blocks());
-    const bool maybe_newer = std::ranges::any_of(
-        blocks, [&examination](const store::Extent& extent) { return examination.maybe_newer(extent); });
-    if (!co_await read_unit(examination, *buffer, blocks, from, to, outcome)) co_return;
+    const bool maybe_newer =
+        std::ranges::any_of(blocks, [&reading](const store::Extent& extent) { return reading.maybe_newer(extent); });
+    if (!co_await read_unit(reading, *buffer, blocks, from, to, outcome)) co_return;
     const ByteView stored =
         entry.is_inline ? entry.data.subspan(offset, unit.bytes) : ByteView(buffer->span()).first(unit.bytes);
     if (crc32c(stored) == unit.checksum) {
@@ -104,10 +103,10 @@ Task<> check_units(store::Examination& examination, media::BufferPool& buffers, 
 
 }  // namespace
 
-Task<ValueOutcome> check_value(store::Examination& examination, media::BufferPool& buffers, const Entry& entry) {
+Task<ValueOutcome> check_value(ValueReading reading, const Entry& entry) {
   ValueOutcome outcome;
   if (entry.is_packed) {
-    co_await check_units(examination, buffers, entry, outcome);
+    co_await check_units(reading, entry, outcome);
     co_return outcome;
   }
   if (entry.is_inline) {
@@ -116,15 +115,40 @@ Task<ValueOutcome> check_value(store::Examination& examination, media::BufferPoo
   }
   std::uint64_t chunk = 0;
   for (const store::Extent& extent : entry.extents()) {
-    auto buffer = co_await buffers.allocate(extent.blocks * media::kBlockBytes, Until::forever());
+    auto buffer = co_await reading.buffers.allocate(extent.blocks * media::kBlockBytes, Until::forever());
     if (!buffer) {
       note_bad(outcome, 0, entry.bytes, buffer.error().to_string());
       co_return outcome;
     }
-    co_await check_extent(examination, *buffer, entry, extent, chunk, outcome);
+    co_await check_extent(reading, *buffer, entry, extent, chunk, outcome);
     chunk += extent.blocks;
   }
   co_return outcome;
+}
+
+ValueReading reading_of(store::Examination& examination, media::BufferPool& buffers) {
+  return {.device = examination.data_device(),
+          .buffers = buffers,
+          .maybe_newer = [&examination](const store::Extent& extent) { return examination.maybe_newer(extent); },
+          .progressed = [&examination](std::uint64_t bytes) { examination.progressed(bytes); }};
+}
+
+void describe_flaw(const EntryDescription& entry, const ValueOutcome& outcome, TargetFinding& finding) {
+  finding.finding.kind = store::FindingKind::kData;
+  finding.object = entry.object;
+  finding.dkey = entry.dkey;
+  finding.akey = entry.akey;
+  finding.epoch = entry.epoch;
+  std::string range;
+  if (entry.first) {
+    finding.first = *entry.first + outcome.bad_from / entry.record_bytes;
+    finding.records = (outcome.bad_to - 1) / entry.record_bytes - outcome.bad_from / entry.record_bytes + 1;
+    range = fmt::format(", records {} to {}", *finding.first, *finding.first + *finding.records - 1);
+  }
+  finding.finding.block = outcome.bad_block;
+  finding.finding.blocks = outcome.bad_block ? 1 : 0;
+  finding.finding.message = fmt::format("object {}, dkey '{}', akey '{}'{}, epoch {}: {}", entry.object.to_string(),
+                                        *entry.dkey, *entry.akey, range, entry.epoch.value(), *outcome.flaw);
 }
 
 }  // namespace cenote::object

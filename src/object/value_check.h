@@ -1,9 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
-#include "cenote/store/examine.h"
+#include "cenote/object/examine.h"
 #include "values.h"
 
 namespace cenote::object {
@@ -19,7 +20,20 @@ struct ValueOutcome {
   std::optional<std::uint64_t> bad_block;
 };
 
+/// Where data is read from, and what is known of it. A value takes at most 1 MiB of `buffers` at a time.
+struct ValueReading {
+  media::BlockDevice& device;
+  media::BufferPool& buffers;
+  /// What lies there may be somebody else's by now, so that a difference proves nothing.
+  std::function<bool(const store::Extent&)> maybe_newer = [](const store::Extent&) { return false; };
+  std::function<void(std::uint64_t)> progressed = [](std::uint64_t) {};  ///< bytes that were read
+};
+ValueReading reading_of(store::Examination& examination, media::BufferPool& buffers);
+
 /// Reads all data of `entry` (whose bytes the caller keeps) and compares every chunk with its checksum.
-Task<ValueOutcome> check_value(store::Examination& examination, media::BufferPool& buffers, const Entry& entry);
+Task<ValueOutcome> check_value(ValueReading reading, const Entry& entry);
+
+/// Names in `finding` the data of `entry` that has the flaw of `outcome`.
+void describe_flaw(const EntryDescription& entry, const ValueOutcome& outcome, TargetFinding& finding);
 
 }  // namespace cenote::object

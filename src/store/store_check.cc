@@ -6,21 +6,16 @@
 #include "cenote/base/format.h"
 #include "cenote/store/inspect.h"
 #include "page.h"
+#include "store_checker.h"
 #include "store_impl.h"
 
 namespace cenote::store {
+namespace {
 
-class StoreChecker {
+class WholeCheck {
  public:
-  StoreChecker(Store& store, std::optional<std::vector<Extent>> owned)
-      : impl_(*store.impl_), state_(impl_.state()), owned_(std::move(owned)) {}
-
-  static std::vector<TreeReport> trees(const Store& store) {
-    std::vector<TreeReport> trees;
-    for (const auto& [id, entry] : store.impl_->state().catalog.trees()) trees.push_back({id, entry.name});
-    std::ranges::sort(trees, {}, &TreeReport::id);
-    return trees;
-  }
+  WholeCheck(Store& store, std::optional<std::vector<Extent>> owned)
+      : impl_(StoreChecker::inside(store)), state_(impl_.state()), owned_(std::move(owned)) {}
 
   Task<Result<CheckReport>> run() {
     co_await impl_.pause_background();
@@ -142,10 +137,17 @@ class StoreChecker {
   CheckReport report_;
 };
 
-std::vector<TreeReport> list_trees(const Store& store) { return StoreChecker::trees(store); }
+}  // namespace
+
+std::vector<TreeReport> list_trees(const Store& store) {
+  std::vector<TreeReport> trees;
+  for (const auto& [id, entry] : StoreChecker::inside(store).state().catalog.trees()) trees.push_back({id, entry.name});
+  std::ranges::sort(trees, {}, &TreeReport::id);
+  return trees;
+}
 
 Task<Result<CheckReport>> check_store(Store& store, std::optional<std::vector<Extent>> owned) {
-  StoreChecker checker(store, std::move(owned));
+  WholeCheck checker(store, std::move(owned));
   co_return co_await checker.run();
 }
 

@@ -24,6 +24,9 @@ struct EngineCoreOptions {
   std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
   std::uint64_t request_bytes = 64ull << 20;  ///< payloads of requests in flight, per reactor
   Duration stop_grace = std::chrono::seconds(10);
+  // As of EngineOptions.
+  std::uint64_t scrub_bytes_per_second = 32ull << 20;
+  Duration scrub_period = std::chrono::hours(7 * 24);
   /// The master key of all stores; forgotten when they are open.
   std::optional<SecretKey> encryption_key = std::nullopt;
 };

@@ -77,6 +77,9 @@ struct EngineOptions {
   std::uint64_t buffer_bytes = 64ull << 20;
   /// Payloads of requests that one reactor may have in flight.
   std::uint64_t request_bytes = 64ull << 20;
+  /// Everything that is stored is read again and proved once in each period, at this rate for each target; 0: never.
+  std::uint64_t scrub_bytes_per_second = 32ull << 20;
+  Duration scrub_period = std::chrono::hours(7 * 24);
   /// How long a stop waits for running requests before it cancels them.
   Duration stop_grace = std::chrono::seconds(10);
 };

@@ -1,0 +1,289 @@
+#include "cenote/object/scrub.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+#include "cenote/runtime/sync.h"
+#include "cenote/store/scrub.h"
+#include "keys.h"
+#include "records.h"
+#include "value_check.h"
+
+namespace cenote::object {
+namespace {
+
+/// A large extent and what its buffer is rounded up to.
+constexpr std::uint64_t kBufferBytes = 2ull << 20;
+/// Entries looked at in one turn of the reactor.
+constexpr std::uint32_t kEntriesPerTurn = 32;
+/// Number of the store's own tree of trees.
+constexpr store::TreeId kCatalog{0};
+
+/// Keeps what is read to a rate, and others running.
+class Pace {
+ public:
+  Pace(Reactor& reactor, const ScrubOptions& options) : reactor_(reactor), options_(options), due_(reactor.now()) {}
+
+  /// After `bytes` were read. kCancelled: give up.
+  Task<Result<>> keep(std::uint64_t bytes) {
+    if (options_.cancel != nullptr && options_.cancel->cancelled()) co_return fail(Code::kCancelled);
+    if (options_.bytes_per_second != 0) {
+      const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_second);
+      // Time that was not used is not made up for: a burst would be what the rate is there to prevent.
+      due_ = std::max(due_, reactor_.now()) + Duration(static_cast<Duration::rep>(seconds * 1e9));
+    }
+    if (due_ <= reactor_.now()) {
+      co_await reactor_.yield();
+    } else if (options_.cancel != nullptr) {
+      CO_CHECK_OK(co_await sleep_until(reactor_, due_, *options_.cancel));
+    } else {
+      co_await reactor_.sleep_until(due_);
+    }
+    co_return Result<>();
+  }
+
+ private:
+  Reactor& reactor_;
+  const ScrubOptions& options_;
+  Instant due_;
+};
+
+class Scrub {
+ public:
+  Scrub(store::Store& store, ScrubOptions options)
+      : store_(store),
+        options_(std::move(options)),
+        pace_(store.reactor(), options_),
+        buffers_(store.reactor(), media::BufferPoolOptions{.budget_bytes = kBufferBytes}) {}
+  Scrub(const Scrub&) = delete;
+  Scrub& operator=(const Scrub&) = delete;
+
+  Task<Result<>> container(Uuid container);
+  Task<Result<>> records();
+  const ScrubReport& report() const { return report_; }
+
+ private:
+  /// Of a container: its tree, or kContainerNotFound. As of the moment of the view.
+  Result<store::TreeId> find_tree(store::View& view) const;
+  Task<Result<>> entry(store::TreeScrub& walk, Bytes key, Bytes value);
+  Task<Result<>> stored_data(store::TreeScrub& walk, Bytes key);
+  Result<std::optional<Bytes>> current(store::View& view, ByteView key) const;
+  Task<Result<std::optional<Bytes>>> look_up(Bytes key);
+  void note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk);
+  void take_totals(const store::TreeScrub& walk);
+  Task<Result<>> end_slice();
+  template <typename Check>
+  Task<Result<>> tree_of_records(store::TreeId tree, std::string_view name, Check check);
+  void emit(TargetFinding finding);
+  void page_found(store::Finding finding);
+
+  store::Store& store_;
+  ScrubOptions options_;
+  Pace pace_;
+  media::BufferPool buffers_;
+  std::optional<Uuid> container_;
+  store::TreeId tree_;
+  std::string tree_name_;
+  ScrubReport report_;
+  std::uint64_t data_bytes_ = 0;                 // read so far, of data ...
+  std::uint64_t paced_bytes_ = 0;                // ... and of everything, as far as the pace knows
+  store::ScrubTotals pages_before_, pages_now_;  // of the trees that are done, and of the present one
+};
+
+void Scrub::emit(TargetFinding finding) {
+  ++report_.damages;
+  finding.container = container_;
+  options_.found(finding);
+}
+
+void Scrub::page_found(store::Finding finding) {
+  TargetFinding target;
+  target.finding = std::move(finding);
+  if (const auto& lost = target.finding.lost; lost && container_) {
+    target.finding.message += fmt::format("; lost are the entries from {} to {}", describe_key_prefix(lost->lower),
+                                          lost->upper ? describe_key_prefix(*lost->upper) : "the end");
+  }
+  emit(std::move(target));
+}
+
+void Scrub::take_totals(const store::TreeScrub& walk) {
+  pages_now_ = walk.totals();
+  report_.leaves = pages_before_.leaves + pages_now_.leaves;
+  report_.images = pages_before_.images + pages_now_.images;
+  report_.read_bytes = data_bytes_ + pages_before_.read_bytes + pages_now_.read_bytes;
+}
+
+Task<Result<>> Scrub::end_slice() {
+  const std::uint64_t bytes = report_.read_bytes - std::exchange(paced_bytes_, report_.read_bytes);
+  co_return co_await pace_.keep(bytes);
+}
+
+Result<store::TreeId> Scrub::find_tree(store::View& view) const {
+  const auto system = view.find_tree(kSystemTreeName);
+  if (!system) return fail(Code::kCorrupt, "the system tree of the target is missing");
+  TRY(const auto value, view.get(*system, container_key(RecordKind::kContainer, *container_)));
+  if (!value) return failf(Code::kContainerNotFound, "no container {} on this target", container_->to_string());
+  TRY(const ContainerRecord record, decode_container(*value));
+  return record.tree;
+}
+
+/// The value that stands at `key` now. The entries of a container outlive it for a while, and what they name is then
+/// given back already: so the container has to be there, too.
+Result<std::optional<Bytes>> Scrub::current(store::View& view, ByteView key) const {
+  TRY(const store::TreeId tree, find_tree(view));
+  if (tree != tree_) return failf(Code::kContainerNotFound, "container {} was made anew", container_->to_string());
+  TRY(const auto value, view.get(tree_, key));
+  return value ? std::optional(to_bytes(*value)) : std::nullopt;
+}
+
+Task<Result<std::optional<Bytes>>> Scrub::look_up(Bytes key) {
+  co_return co_await store_.run([this, &key](store::View& view) { return current(view, key); });
+}
+
+Task<Result<>> Scrub::container(Uuid container) {
+  container_ = container;
+  CO_TRY(tree_, co_await store_.run([this](store::View& view) { return find_tree(view); }));
+  tree_name_ = container_tree_name(tree_);
+  store::TreeScrub walk(
+      store_, tree_, [this](store::Finding finding) { page_found(std::move(finding)); }, options_.from);
+  for (;;) {
+    CO_TRY(const bool more, co_await walk.next());
+    if (!more) break;
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      CO_CHECK_OK(co_await entry(walk, to_bytes(walk.key(i)), to_bytes(walk.value(i))));
+      take_totals(walk);
+      if (i % kEntriesPerTurn == kEntriesPerTurn - 1 || report_.read_bytes != paced_bytes_)
+        CO_CHECK_OK(co_await end_slice());
+    }
+    take_totals(walk);
+    CO_CHECK_OK(co_await end_slice());
+    options_.progress(report_, walk.position());
+  }
+  take_totals(walk);
+  // A tree that went away under the walk looks like one that ends.
+  CO_CHECK_OK(co_await store_.run([this](store::View& view) { return find_tree(view); }));
+  co_return Result<>();
+}
+
+Task<Result<>> Scrub::entry(store::TreeScrub& walk, Bytes key, Bytes value) {
+  ++report_.entries;
+  const auto described = describe_entry(key, value);
+  if (!described) {
+    TargetFinding finding;
+    finding.finding.kind = store::FindingKind::kEntry;
+    finding.finding.message = described.error().message();
+    finding.finding.page = walk.page();
+    finding.finding.tree = tree_;
+    finding.finding.tree_name = tree_name_;
+    finding.finding.device = store_.data_device().name();
+    if (const auto parsed = parse_key(key)) finding.object = parsed->object;
+    emit(std::move(finding));
+    co_return Result<>();
+  }
+  if (!described->holds_data) co_return Result<>();
+  if (!described->is_inline) co_return co_await stored_data(walk, std::move(key));
+  const auto decoded = decode_entry(value);
+  ASSERT(decoded);
+  note(co_await check_value({.device = store_.data_device(), .buffers = buffers_}, *decoded), *described, walk);
+  co_return Result<>();
+}
+
+Task<Result<>> Scrub::stored_data(store::TreeScrub& walk, Bytes key) {
+  // Before the lookup: what it finds must still be there when it is read.
+  const store::ExtentGuard guard = store_.guard_extents();
+  CO_TRY(const auto value, co_await look_up(key));
+  if (!value) co_return Result<>();  // overwritten and merged, or taken back, since the leaf was looked at
+  const auto decoded = decode_entry(*value);
+  const auto described = describe_entry(key, *value);
+  // What changed since the leaf was looked at may be damaged memory, but then it is not the device's.
+  if (!decoded || !described || !decoded->holds_data() || decoded->is_inline) co_return Result<>();
+  const ValueReading reading{.device = store_.data_device(),
+                             .buffers = buffers_,
+                             .progressed = [this](std::uint64_t bytes) { data_bytes_ += bytes; }};
+  const ValueOutcome outcome = co_await check_value(reading, *decoded);
+  if (outcome.flaw) {
+    CO_TRY(const auto after, co_await look_up(key));
+    if (after != value) co_return Result<>();
+  }
+  note(outcome, *described, walk);
+  co_return Result<>();
+}
+
+void Scrub::note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk) {
+  report_.verified_bytes += outcome.verified_bytes;
+  report_.unprotected_bytes += outcome.unprotected_bytes;
+  if (!outcome.flaw) return;
+  TargetFinding finding;
+  finding.finding.page = walk.page();
+  finding.finding.tree = tree_;
+  finding.finding.tree_name = tree_name_;
+  finding.finding.device = store_.data_device().name();
+  describe_flaw(entry, outcome, finding);
+  emit(std::move(finding));
+}
+
+/// `check(key, value)`: whether that is a record of the tree.
+template <typename Check>
+Task<Result<>> Scrub::tree_of_records(store::TreeId tree, std::string_view name, Check check) {
+  pages_before_.leaves += pages_now_.leaves;
+  pages_before_.images += pages_now_.images;
+  pages_before_.read_bytes += pages_now_.read_bytes;
+  store::TreeScrub walk(store_, tree, [this](store::Finding finding) { page_found(std::move(finding)); });
+  for (;;) {
+    CO_TRY(const bool more, co_await walk.next());
+    if (!more) break;
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      ++report_.entries;
+      const Result<> valid = check(walk.key(i), walk.value(i));
+      if (valid) continue;
+      TargetFinding finding;
+      finding.finding.kind = store::FindingKind::kEntry;
+      finding.finding.message = valid.error().message();
+      finding.finding.page = walk.page();
+      finding.finding.tree = tree;
+      finding.finding.tree_name = name;
+      emit(std::move(finding));
+    }
+    take_totals(walk);
+    CO_CHECK_OK(co_await end_slice());
+    options_.progress(report_, {});
+  }
+  take_totals(walk);
+  co_return Result<>();
+}
+
+Task<Result<>> Scrub::records() {
+  CO_CHECK_OK(co_await tree_of_records(kCatalog, "catalog", [](ByteView, ByteView) { return Result<>(); }));
+  if (const auto system = store_.find_tree(kSystemTreeName)) {
+    const auto check = [](ByteView key, ByteView) -> Result<> {
+      CHECK_OK(parse_system_key(key));
+      return {};
+    };
+    CO_CHECK_OK(co_await tree_of_records(*system, kSystemTreeName, check));
+  }
+  if (const auto requests = store_.find_tree(kRequestTreeName)) {
+    const auto check = [](ByteView key, ByteView value) -> Result<> {
+      CHECK_OK(parse_request_key(key));
+      CHECK_OK(decode_request(value));
+      return {};
+    };
+    CO_CHECK_OK(co_await tree_of_records(*requests, kRequestTreeName, check));
+  }
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<ScrubReport>> scrub_container(store::Store& store, Uuid container, ScrubOptions options) {
+  Scrub scrub(store, std::move(options));
+  CO_CHECK_OK(co_await scrub.container(container));
+  co_return scrub.report();
+}
+
+Task<Result<ScrubReport>> scrub_records(store::Store& store, ScrubOptions options) {
+  Scrub scrub(store, std::move(options));
+  CO_CHECK_OK(co_await scrub.records());
+  co_return scrub.report();
+}
+
+}  // namespace cenote::object
