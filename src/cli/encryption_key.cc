@@ -16,8 +16,6 @@
 #include "cenote/base/format.h"
 #include "local_file.h"
 
-extern char** environ;
-
 namespace cenote::cli {
 namespace {
 

@@ -13,13 +13,19 @@ struct FieldOfSetting {
   std::string_view field;  ///< how errors of the engine begin
   std::string_view key;
 };
-constexpr std::array kFields = {
-    FieldOfSetting{"targets ", "server.targets"},       FieldOfSetting{"target_bytes ", "server.target-size"},
-    FieldOfSetting{"target path", "server.devices"},    FieldOfSetting{"wal path", "server.wal-devices"},
-    FieldOfSetting{"data path", "server.data-devices"}, FieldOfSetting{"the system name", "server.name"},
-    FieldOfSetting{"listen address", "server.listen"},  FieldOfSetting{"control address", "server.control"},
-    FieldOfSetting{"reactors ", "server.reactors"},     FieldOfSetting{"cache_bytes ", "server.cache"},
-    FieldOfSetting{"log_bytes ", "server.log-size"}};
+constexpr std::array kFields = {FieldOfSetting{"targets ", "server.targets"},
+                                FieldOfSetting{"target_bytes ", "server.target-size"},
+                                FieldOfSetting{"target path", "server.devices"},
+                                FieldOfSetting{"wal path", "server.wal-devices"},
+                                FieldOfSetting{"data path", "server.data-devices"},
+                                FieldOfSetting{"the system name", "server.name"},
+                                FieldOfSetting{"listen address", "server.listen"},
+                                FieldOfSetting{"control address", "server.control"},
+                                FieldOfSetting{"reactors ", "server.reactors"},
+                                FieldOfSetting{"cache_bytes ", "server.cache"},
+                                FieldOfSetting{"log_bytes ", "server.log-size"},
+                                FieldOfSetting{"scrub_bytes_per_second ", "server.scrub-rate"},
+                                FieldOfSetting{"scrub_period ", "server.scrub-period"}};
 
 std::vector<std::string> split_list(std::string_view text) {
   std::vector<std::string> items;
@@ -58,6 +64,8 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   TRY(options.log_bytes, settings.bytes("server.log-size"));
   TRY(options.pin_cpus, settings.flag("server.pin-cpus"));
   TRY(options.insecure, settings.flag("server.insecure"));
+  TRY(options.scrub_bytes_per_second, settings.bytes("server.scrub-rate"));
+  TRY(options.scrub_period, settings.duration("server.scrub-period"));
   TRY(options.stop_grace, settings.duration("server.stop-grace"));
   auto checked = engine::with_defaults(options, std::thread::hardware_concurrency());
   if (!checked) return fail(in_terms_of_settings(settings, checked.error()));

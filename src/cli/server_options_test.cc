@@ -41,6 +41,8 @@ TEST(EngineOptions, OfDefaultsAreThoseOfTheEngine) {
   EXPECT_EQ(options->control_address, engine.control_address);
   EXPECT_EQ(options->cache_bytes, engine.cache_bytes);
   EXPECT_EQ(options->stop_grace, engine.stop_grace);
+  EXPECT_EQ(options->scrub_bytes_per_second, engine.scrub_bytes_per_second);
+  EXPECT_EQ(options->scrub_period, engine.scrub_period);
 }
 
 TEST(EngineOptions, RefusalsNameSettingAndOrigin) {
@@ -57,7 +59,8 @@ TEST(EngineOptions, RefusalsNameSettingAndOrigin) {
         Case{"server.devices", "/dev/a,/dev/a", Code::kInvalidArgument},
         Case{"server.wal-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
         Case{"server.data-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
-        Case{"server.name", "a b", Code::kInvalidArgument},
+        Case{"server.name", "a b", Code::kInvalidArgument}, Case{"server.scrub-rate", "1K", Code::kOutOfRange},
+        Case{"server.scrub-period", "1s", Code::kOutOfRange},
         Case{"server.stop-grace", "soon", Code::kInvalidArgument}}) {
     Settings settings = defaults();
     settings.set_flag(wrong.key, wrong.value, "--the-flag");

@@ -12,7 +12,7 @@ Result<Client> Client::connect(std::string_view addresses, async::ConnectOptions
 }
 
 Result<Client> Client::open(std::string directory, OpenOptions options) {
-  TRY(auto connection, Connection::to_directory(std::move(directory), options));
+  TRY(auto connection, Connection::to_directory(std::move(directory), std::move(options)));
   return Client(std::move(connection));
 }
 

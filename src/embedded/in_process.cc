@@ -34,7 +34,7 @@ Result<std::unique_ptr<InProcess>> InProcess::start(std::string directory, OpenO
   if (missing) engine_options.targets = 1;
   engine_options.target_bytes = options.size_bytes;
   engine_options.cache_bytes = options.cache_bytes;
-  engine_options.encryption_key = options.encryption_key;
+  engine_options.encryption_key = std::move(options.encryption_key);
   // A library writes nothing to its program's standard error: failures are returned.
   TRY(impl->engine, engine::Engine::start(std::move(engine_options), impl->metrics, Logger()));
   return std::unique_ptr<InProcess>(new InProcess(std::move(impl)));
