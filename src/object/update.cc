@@ -92,7 +92,7 @@ class Update {
   Task<Result<>> pack_all(Until until);
   Task<Result<>> pack(Piece& piece, media::Buffer& room);
   Result<bool> seal_units(Packing& packing, MutableBytes room);
-  Packing pack_units(const Piece& piece, MutableBytes room);
+  Task<Packing> pack_units(const Piece& piece, MutableBytes room);
   void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
   Task<Result<>> write_copies(Until until);
   void encode(Piece& piece);
@@ -275,14 +275,12 @@ Task<Result<>> Update::pack_all(Until until) {
 
 /// Leaves a piece as it is where packing saves nothing.
 Task<Result<>> Update::pack(Piece& piece, media::Buffer& room) {
-  Packing packing = pack_units(piece, room.span());
+  Packing packing = co_await pack_units(piece, room.span());
   while (sealer_ && packing.inline_data.empty()) {
     CO_TRY(const bool sealed, seal_units(packing, room.span()));
     if (sealed) break;
-    packing = pack_units(piece, room.span());
+    packing = co_await pack_units(piece, room.span());
   }
-  // The units of a long piece took the time of many requests; now those have their turn.
-  if (piece.bytes > kUnitBytes) co_await core_.reactor.yield();
   if (packing.units.empty()) co_return Result<>();
   if (compression_ != Compression::kNone) {
     core_.counters.packed_bytes += piece.bytes;
@@ -300,11 +298,14 @@ Task<Result<>> Update::pack(Piece& piece, media::Buffer& room) {
 
 /// Puts a piece into `room`, compressed where that helps, each unit from the start of a block. No units: it is better
 /// stored as it is.
-Packing Update::pack_units(const Piece& piece, MutableBytes room) {
+Task<Packing> Update::pack_units(const Piece& piece, MutableBytes room) {
+  // Some hundred microseconds; then others have their turn.
+  constexpr std::uint32_t kUnitsPerTurn = 4;
   Packing packing;
   const ByteView data(payload_.data() + piece.offset, piece.bytes);
   std::size_t stored = 0, used = 0;
   for (std::uint32_t index = 0; index < unit_count(piece.bytes); ++index) {
+    if (index > 0 && index % kUnitsPerTurn == 0) co_await core_.reactor.yield();
     const ByteView plain = data.subspan(std::size_t{index} * kUnitBytes, unit_bytes(piece.bytes, index));
     // Worth it where it saves a block, or makes the data fit the entry.
     const std::size_t fewer = (chunk_count(plain.size()) - 1) * kChecksumChunkBytes;
@@ -324,14 +325,14 @@ Packing Update::pack_units(const Piece& piece, MutableBytes room) {
   }
   if (stored > std::min<std::size_t>(core_.options.inline_bytes, packed_inline_room(piece.bytes))) {
     if (packing.blocks() >= piece.blocks() && !sealer_) packing.units.clear();
-    return packing;
+    co_return packing;
   }
   const std::byte* at = room.data();
   for (const StoredUnit& unit : packing.units) {
     packing.inline_data.insert(packing.inline_data.end(), at, at + unit.bytes);
     at += std::size_t{unit.blocks()} * media::kBlockBytes;
   }
-  return packing;
+  co_return packing;
 }
 
 /// Encrypts what lies in `room`. An entry has room for one nonce only, so those of its units have to count on from the
