@@ -106,7 +106,7 @@ Task<Result<std::optional<Versioned<RollbackRecord>>>> ControlStore::rollback(Uu
   CO_TRY(const auto entry, co_await coordinator_.get(rollback_key(container)));
   if (!entry) co_return std::optional<Versioned<RollbackRecord>>();
   CO_TRY(auto record, decode_rollback(container, entry->value));
-  co_return std::optional(Versioned<RollbackRecord>{std::move(record), entry->modified});
+  co_return std::optional(Versioned<RollbackRecord>{record, entry->modified});
 }
 
 Task<Result<std::vector<RollbackRecord>>> ControlStore::rollbacks() {
@@ -115,7 +115,7 @@ Task<Result<std::vector<RollbackRecord>>> ControlStore::rollbacks() {
   for (const KeyValue& entry : entries) {
     CO_TRY(const Uuid id, id_of_key(entry.key));
     CO_TRY(auto record, decode_rollback(id, entry.value));
-    records.push_back(std::move(record));
+    records.push_back(record);
   }
   co_return records;
 }

@@ -30,7 +30,12 @@ Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
 struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
-      : host(h), identity(std::move(id)), options(o), metrics(m), logger(std::move(l)), callers(h.control()) {}
+      : host(h),
+        identity(std::move(id)),
+        options(std::move(o)),
+        metrics(m),
+        logger(std::move(l)),
+        callers(h.control()) {}
   ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
 
   // Start, step by step.
@@ -566,7 +571,7 @@ Task<> EngineCore::Impl::refresh_metrics() {
 
 EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics,
                        Logger logger)
-    : impl_(std::make_unique<Impl>(host, std::move(identity), options, metrics, std::move(logger))) {}
+    : impl_(std::make_unique<Impl>(host, std::move(identity), std::move(options), metrics, std::move(logger))) {}
 EngineCore::~EngineCore() = default;
 
 void EngineCore::set_control_address(std::string address) { impl_->control_address = std::move(address); }

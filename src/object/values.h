@@ -85,9 +85,9 @@ struct Entry {
   bool holds_data() const { return type == EntryType::kSingle || type == EntryType::kExtent; }
   std::uint32_t checksum(std::uint64_t chunk) const;
   StoredUnit unit(std::uint32_t index) const;
-  /// Stored blocks, or of packed data those of the units before `unit`.
+  /// Stored blocks; of packed data also those of the units before `end`.
   std::uint64_t blocks() const { return is_packed ? blocks_before(unit_count(bytes)) : chunk_count(bytes); }
-  std::uint64_t blocks_before(std::uint32_t unit) const;
+  std::uint64_t blocks_before(std::uint32_t end) const;
   /// The extents in the order of the data, which is also ascending on the device.
   Extents extents() const;
 };
