@@ -442,7 +442,10 @@ Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
 
 Task<Result<>> EngineCore::Impl::hold_answers() {
   answers_held = host.control().now();
-  co_return co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
+  const auto held = co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
+  // The others must not wait for somebody who gives up.
+  if (!held) static_cast<void>(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
+  co_return held;
 }
 
 Task<Result<>> EngineCore::Impl::release_answers() {

@@ -65,6 +65,7 @@ class Scrub {
  private:
   /// Of a container: its tree, or kContainerNotFound. As of the moment of the view.
   Result<store::TreeId> find_tree(store::View& view) const;
+  TargetFinding bad_entry(const store::TreeScrub& walk, const Error& error) const;
   Task<Result<>> entry(store::TreeScrub& walk, Bytes key, Bytes value);
   Task<Result<>> stored_data(store::TreeScrub& walk, Bytes key);
   Result<std::optional<Bytes>> current(store::View& view, ByteView key) const;
@@ -165,17 +166,22 @@ Task<Result<>> Scrub::container(Uuid container) {
   co_return Result<>();
 }
 
+TargetFinding Scrub::bad_entry(const store::TreeScrub& walk, const Error& error) const {
+  TargetFinding finding;
+  finding.finding.kind = store::FindingKind::kEntry;
+  finding.finding.message = error.message();
+  finding.finding.page = walk.page();
+  finding.finding.device = store_.data_device().name();
+  return finding;
+}
+
 Task<Result<>> Scrub::entry(store::TreeScrub& walk, Bytes key, Bytes value) {
   ++report_.entries;
   const auto described = describe_entry(key, value);
   if (!described) {
-    TargetFinding finding;
-    finding.finding.kind = store::FindingKind::kEntry;
-    finding.finding.message = described.error().message();
-    finding.finding.page = walk.page();
+    TargetFinding finding = bad_entry(walk, described.error());
     finding.finding.tree = tree_;
     finding.finding.tree_name = tree_name_;
-    finding.finding.device = store_.data_device().name();
     if (const auto parsed = parse_key(key)) finding.object = parsed->object;
     emit(std::move(finding));
     co_return Result<>();
@@ -236,10 +242,7 @@ Task<Result<>> Scrub::tree_of_records(store::TreeId tree, std::string_view name,
       ++report_.entries;
       const Result<> valid = check(walk.key(i), walk.value(i));
       if (valid) continue;
-      TargetFinding finding;
-      finding.finding.kind = store::FindingKind::kEntry;
-      finding.finding.message = valid.error().message();
-      finding.finding.page = walk.page();
+      TargetFinding finding = bad_entry(walk, valid.error());
       finding.finding.tree = tree;
       finding.finding.tree_name = name;
       emit(std::move(finding));
