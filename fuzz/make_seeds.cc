@@ -128,6 +128,8 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "query_request", 7, encoded(query));
   const QueryReply answer{.exists = true, .dkey = key("d"), .record_bytes = 8, .records = 99};
   seeds.add(kTarget, "query_reply", 8, encoded(answer));
+  seeds.add(kTarget, "commit_request", 9, encoded(commit_request()));
+  seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
 }
 
 void append_part(Bytes& out, ByteView part) {

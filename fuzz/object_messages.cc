@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "cenote/base/assert.h"
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
 #include "fuzz_input.h"
 
 namespace {
@@ -89,12 +89,26 @@ void check_query_request(ByteView input) {
 
 void check_query_reply(ByteView input) { static_cast<void>(decode_and_encode<QueryReply>(input, decode_query_reply)); }
 
+void check_commit_request(ByteView input) {
+  const auto request = decode_and_encode<CommitRequest>(input, decode_commit_request);
+  if (!request || !validate(*request)) return;
+  ASSERT(transaction_entries(*request) <= kMaxTransactionEntries);
+  ASSERT(payload_bytes(*request) <= kMaxPayloadBytes);
+  for (const UpdateRequest& update : request->updates)
+    for (const AkeyUpdate& akey : update.akeys)
+      if (akey.kind == ValueKind::kArray) check_pieces(akey);
+}
+
+void check_begin_request(ByteView input) {
+  static_cast<void>(decode_and_encode<BeginRequest>(input, decode_begin_request));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_update_request, check_update_reply,  check_fetch_request,
-                                  check_fetch_reply,    check_punch_request, check_list_request,
-                                  check_list_reply,     check_query_request, check_query_reply};
+  constexpr std::array kChecks = {check_update_request, check_update_reply,   check_fetch_request, check_fetch_reply,
+                                  check_punch_request,  check_list_request,   check_list_reply,    check_query_request,
+                                  check_query_reply,    check_commit_request, check_begin_request};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

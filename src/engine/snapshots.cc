@@ -73,7 +73,8 @@ Task<Result<Epoch>> Snapshots::choose_epoch(const ContainerRecord& container) {
   }
   CO_TRY(Epoch newest, co_await targets_.newest_epoch());
   for (const SnapshotRecord& other : others) newest = std::max(newest, other.epoch);
-  co_return Epoch(newest.value() + 1);
+  // Odd, as no transaction lies across it (docs/formats/object.md).
+  co_return Epoch((newest.value() + 1) | 1);
 }
 
 Task<Result<SnapshotRecord>> Snapshots::begin_create(Versioned<ContainerRecord> container, std::string name, Uuid id) {

@@ -60,6 +60,7 @@ Result<bool> destroy(Core& core, const Uuid& id, store::View& view) {
   TRY(core.containers_lsn, view.apply(core.batch));
   if (found->second.account) found->second.account->refund(found->second.logical_bytes);
   core.containers.erase(found);
+  core.watches.note_all(id);
   core.destroying.emplace(tree, Bytes());
   return true;
 }

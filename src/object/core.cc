@@ -10,14 +10,18 @@ namespace {
 // The limits of the protocol make every change fit one batch of the store.
 constexpr std::uint32_t kUpdateEntries = kMaxPiecesPerUpdate + kMaxAkeysPerRequest + Core::kStampEntries;
 constexpr std::uint32_t kPunchEntries = 3 * kMaxRangesPerPunch + 1 + Core::kStampEntries;
+constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + Core::kStampEntries;
+static_assert(kCommitEntries <= store::kMaxBatchEntries);
 static_assert(kUpdateEntries <= store::kMaxBatchEntries && kPunchEntries <= store::kMaxBatchEntries);
 static_assert(kMaxAkeysPerRequest + Core::kStampEntries <= store::kMaxBatchEntries);
 // Two bytes for every byte of an escaped key are already counted in the limits of keys.
 constexpr std::uint32_t kLongestKey = 16 + 1 + kMaxDkeyBytes + 2 + 1 + kMaxAkeyBytes + 2 + 1 + 8 + 8;
 static_assert(kLongestKey <= store::kMaxKeyBytes);
 // Fragmented values are bounded by what is claimed: a payload has at most 512 + pieces blocks.
-constexpr std::uint32_t kPayloadBlocks = kMaxPayloadBytes / media::kBlockBytes + kMaxPiecesPerUpdate;
-static_assert(kUpdateEntries * (kLongestKey + 64) + kMaxPiecesPerUpdate * kMaxInlineBytes + kPayloadBlocks * 32 <=
+constexpr std::uint32_t kPayloadBlocks = kMaxPayloadBytes / media::kBlockBytes + kMaxTransactionEntries;
+constexpr std::uint32_t kMostEntries = std::max(kUpdateEntries, kCommitEntries);
+constexpr std::uint32_t kMostPieces = std::max(kMaxPiecesPerUpdate, kMaxTransactionEntries);
+static_assert(kMostEntries * (kLongestKey + 64) + kMostPieces * kMaxInlineBytes + kPayloadBlocks * 32 <=
               store::kMaxBatchBytes);
 
 std::uint64_t fetch_budget(const media::BufferPool& buffers) {
@@ -101,6 +105,20 @@ void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
     clock.raised(*stamp.ceiling);
     ceiling_lsn = lsn;
   }
+}
+
+Result<store::Lsn> Core::apply_charged(Container& container, const Stamp& stamp, store::View& view) {
+  ASSERT(stamp.added_bytes >= 0);
+  const auto added = static_cast<std::uint64_t>(stamp.added_bytes);
+  // What adds nothing is never refused: it may be what makes room.
+  if (container.account && added > 0) CHECK_OK(container.account->charge(added));
+  auto lsn = view.apply(batch);
+  if (!lsn) {
+    if (container.account) container.account->refund(added);
+    return lsn;
+  }
+  stamped(container, stamp, *lsn);
+  return lsn;
 }
 
 Result<AkeyState> AkeyLookup::state() {

@@ -14,6 +14,7 @@
 #include "pack.h"
 #include "records.h"
 #include "sessions.h"
+#include "watches.h"
 
 namespace cenote::object {
 
@@ -45,6 +46,9 @@ struct Container {
   }
   /// Good until the attempt ends.
   Reader reader(store::View& view, Epoch epoch) const { return {view, tree, epoch, rolled_back}; }
+  /// What a reader at `epoch` looks from: of what is of one moment it sees all. Snapshots that older builds made may be
+  /// of an even epoch, and mean it.
+  Epoch looked_from(Epoch epoch) const { return is_snapshot(epoch) ? epoch : end_of_moment(epoch); }
   bool is_snapshot(Epoch epoch) const { return std::ranges::binary_search(snapshots, epoch); }
   /// A snapshot went: what only it needed waits for a pass, which must not be one that began before.
   void note_release(Epoch snapshot) {
@@ -87,6 +91,7 @@ struct Core {
   store::TreeId system_tree;
   store::TreeId request_tree;
   AkeyCache akeys;
+  Watches watches;
   Packer packer;
   store::Batch batch;
   /// Where data is copied that cannot be written from where it lies. Memory of its own: an update that holds its
@@ -104,6 +109,11 @@ struct Core {
   WallTime wall_now() const { return reactor.wall_now(); }
   /// kContainerNotFound; `seen` is raised so that the answer waits until the container's state is durable.
   Result<Container*> find_container(const Uuid& id, store::Lsn& seen);
+  /// As Container::looked_from, of a container that need not exist.
+  Epoch looked_from(const Uuid& container, Epoch epoch) const {
+    const auto found = containers.find(container);
+    return found == containers.end() ? epoch : found->second.looked_from(epoch);
+  }
   /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
   /// The first half of it, for those who hold the answers.
@@ -121,6 +131,8 @@ struct Core {
   void put_container(const Container& container, bool has_snapshots, bool has_rollbacks);
   void put_usage(const Container& container, std::int64_t added_bytes);
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
+  /// Applies the batch, charged to the container's account; takes the stamp into memory. Of no effect where it fails.
+  Result<store::Lsn> apply_charged(Container& container, const Stamp& stamp, store::View& view);
   /// Entries that `stamp` adds at most.
   static constexpr std::uint32_t kStampEntries = Sessions::kBatchEntries + 2;
 
@@ -179,6 +191,10 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
 Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
 Task<Result<UpdateReply>> punch(Core& core, const PunchRequest& request, Until until, store::Lsn& seen);
+Task<Result<BeginReply>> begin(Core& core, const BeginRequest& request, Until until, store::Lsn& seen);
+/// `payload` is whole blocks; its last one may be changed behind the payload.
+Task<Result<UpdateReply>> commit(Core& core, const CommitRequest& request, media::Buffer& payload,
+                                 std::uint64_t payload_bytes, Until until, store::Lsn& seen);
 Task<Result<ListReply>> list(Core& core, const ListRequest& request, Until until, store::Lsn& seen);
 Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until until, store::Lsn& seen);
 

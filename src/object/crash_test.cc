@@ -30,6 +30,8 @@ struct Image {
 };
 
 bool is_punch(std::uint64_t number) { return number % 5 == 4; }
+/// Punches the worker's dkey, writes it anew as an update does, and puts its number under another dkey.
+bool is_transaction(std::uint64_t number) { return number % 5 == 2; }
 
 // The three akeys of a worker's dkey, all written by each of its updates: inline, stored and in part copied, array.
 constexpr std::string_view kAkeys[] = {"inline", "stored", "array"};
@@ -71,7 +73,26 @@ PunchRequest punch_of(const TestTarget& target, std::uint32_t worker, std::uint6
           .id = id_of(target, worker, number)};
 }
 
+KeyBytes mirror_of(std::uint32_t worker) { return key_of(kWorkers + worker); }
+
+Task<Result<UpdateReply>> send_transaction(TestTarget& target, std::uint32_t worker, std::uint64_t number) {
+  Bytes payload;
+  CommitRequest request;
+  request.container = target.container;
+  request.id = id_of(target, worker, number);
+  request.punches.push_back(punch_of(target, worker, number));
+  request.updates.push_back(update_of(target, worker, number, payload));
+  Bytes mirrored(8);
+  store_le(mirrored.data(), number);
+  request.updates.push_back(target.single(kObject, mirror_of(worker), key_of("number"), mirrored));
+  payload.insert(payload.end(), mirrored.begin(), mirrored.end());
+  request.punches[0].id = request.updates[0].id = {};
+  media::Buffer buffer = target.buffer_of(payload);
+  co_return co_await target.objects->commit(std::move(request), std::move(buffer), payload.size(), Until::forever());
+}
+
 Task<Result<UpdateReply>> send(TestTarget& target, std::uint32_t worker, std::uint64_t number) {
+  if (is_transaction(number)) co_return co_await send_transaction(target, worker, number);
   if (is_punch(number)) co_return co_await target.objects->punch(punch_of(target, worker, number), Until::forever());
   Bytes payload;
   UpdateRequest request = update_of(target, worker, number, payload);
@@ -135,7 +156,7 @@ Task<> watch(TestTarget& target, std::uint32_t worker, Progress& progress) {
 /// Makes snapshots and removes them again, three at a time. What each shows is read when it was made and must stay.
 Task<> keep_snapshots(TestTarget& target, Progress& progress) {
   while (!progress.done) {
-    const Epoch epoch(target.objects->now().value() + 1);
+    const Epoch epoch(target.objects->now().value() + 2);  // odd, as the clock shows
     const Progress before = progress;
     progress.in_doubt = epoch.value();
     const auto added = co_await target.objects->add_snapshot(target.container, epoch);
@@ -177,6 +198,14 @@ std::optional<std::uint64_t> shown(TestTarget& target, std::uint32_t worker, con
   EXPECT_TRUE(fetched) << fetched.error().to_string();
   if (!fetched) return std::nullopt;
   return effect_in(*fetched, worker, progress.acknowledged[worker], progress.started[worker]);
+}
+
+/// The number of the last transaction that took effect, as far as its other dkey says.
+std::uint64_t mirrored(TestTarget& target, std::uint32_t worker) {
+  const auto fetched = target.fetch(target.fetch_single(kObject, mirror_of(worker), key_of("number")));
+  EXPECT_TRUE(fetched) << fetched.error().to_string();
+  if (!fetched || !fetched->reply.akeys[0].exists) return 0;
+  return load_le<std::uint64_t>(joined(*fetched).data());
 }
 
 /// What an offline check says of the medium as the crash left it. A superblock whose writing was cut is no more than a
@@ -233,6 +262,9 @@ void verify(Image& image, std::uint64_t seed) {
     const auto number = shown(target, worker, image.progress);
     ASSERT_TRUE(number) << "worker " << worker << " shows neither " << image.progress.acknowledged[worker] << " nor "
                         << image.progress.started[worker];
+    std::uint64_t transaction = *number;
+    while (transaction > 0 && !is_transaction(transaction)) --transaction;
+    ASSERT_EQ(mirrored(target, worker), transaction) << "half a transaction of worker " << worker;
     // The client did not hear of its last request and sends it again: it takes effect once.
     const std::uint64_t last = image.progress.started[worker];
     if (last == 0) continue;

@@ -7,6 +7,16 @@
 
 namespace cenote::object {
 
+/// A moment: two epochs that follow each other, the first one even. A reader at either sees what is of both. What a
+/// transaction punches as a whole is of the first, so that it hides nothing of the transaction; everything else, of
+/// whatever request, is of the second.
+struct EpochPair {
+  Epoch first, second;
+};
+
+/// The epoch that a reader at `epoch` looks from.
+constexpr Epoch end_of_moment(Epoch epoch) { return Epoch(epoch.value() | 1); }
+
 /// The hybrid clock of a target with a durable ceiling: no epoch above the ceiling that is on the media has ever been
 /// shown to anyone, so a clock that starts at the ceiling after a restart goes on where the last one stopped, whatever
 /// the wall clock did meanwhile.
@@ -24,7 +34,15 @@ class EpochClock {
     ceiling_ = ceiling;
     clock_.observe(ceiling);
   }
-  Epoch next(WallTime now) { return clock_.next(now); }
+  /// For a request that needs the second epoch of its moment only.
+  Epoch next(WallTime now) { return next_pair(now).second; }
+  EpochPair next_pair(WallTime now) {
+    const std::uint64_t next = clock_.next(now).value();
+    const std::uint64_t even = next + (next & 1);
+    const EpochPair pair{Epoch(even), Epoch(even + 1)};
+    clock_.observe(pair.second);
+    return pair;
+  }
   void observe(Epoch seen) { clock_.observe(seen); }
   Epoch last() const { return clock_.last(); }
   Epoch ceiling() const { return ceiling_; }

@@ -137,6 +137,7 @@ Result<bool> object_exists(const Reader& reader, KeyPath& path) { return exists_
 Result<bool> dkey_exists(const Reader& reader, KeyPath& path) { return exists_below(reader, path.dkey_prefix()); }
 
 void Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry) {
+  newest_ = std::max(newest_, epoch);
   overlay_.add(first, end, epoch, static_cast<std::uint32_t>(versions_.size()));
   versions_.push_back({first, entry});
 }

@@ -3,6 +3,8 @@
 // What one reader at one epoch sees of objects, dkeys and akeys: plain functions over cached pages, for use inside an
 // attempt of Store::run.
 
+#include <algorithm>
+
 #include "cenote/store/view.h"
 #include "keys.h"
 #include "overlay.h"
@@ -78,17 +80,22 @@ class Versions {
   void clear() {
     versions_.clear();
     overlay_.clear();
+    newest_ = kEpochZero;
   }
   void add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry);
   void add_hole(std::uint64_t first, std::uint64_t end, Epoch epoch) {
+    newest_ = std::max(newest_, epoch);
     overlay_.add(first, end, epoch, Overlay::kHole);
   }
+  /// Of those added; zero: none.
+  Epoch newest() const { return newest_; }
   Overlay& overlay() { return overlay_; }
   const Version& operator[](std::uint32_t index) const { return versions_[index]; }
 
  private:
   SmallVector<Version, 2> versions_;
   Overlay overlay_;
+  Epoch newest_;
 };
 
 /// Adds all versions that cover records of `range`, which lies inside one window of the array.

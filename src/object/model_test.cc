@@ -87,6 +87,8 @@ class ModelRun {
       case 5:
         if (below(4) == 0) return aggregate();
         return fetch();
+      case 7:
+        return commit();
       case 6:
         if (below(3) == 0) return add_snapshot();
         if (below(3) == 0) return remove_snapshot();
@@ -97,7 +99,6 @@ class ModelRun {
           check_snapshots();
         }
         return;
-      case 7:
       case 8:
       case 9:
       case 10:
@@ -132,8 +133,7 @@ class ModelRun {
       const bool exists = seen.is != Seen::Is::kAbsent;
       const bool condition_holds =
           update.condition == Precondition::kNone || exists == (update.condition == Precondition::kPresent);
-      const bool type_fits =
-          !exists || ((seen.is == Seen::Is::kArray) == array && (!array || seen.record_bytes == update.record_bytes));
+      const bool type_fits = fits(seen, update);
       // The first akey that fails decides the answer.
       if (!condition_fails && !type_fails) {
         condition_fails = !condition_holds;
@@ -276,13 +276,84 @@ class ModelRun {
       return;
     }
     ASSERT_TRUE(punched) << punched.error().to_string();
-    const std::uint64_t epoch = note(punched->epoch);
-    Model::Object& o = model_.objects[object];
-    if (request.level == PunchLevel::kObject) return o.punches.push_back(epoch);
-    Model::Dkey& d = o.dkeys[to_bytes(request.dkey)];
-    if (request.level == PunchLevel::kDkey) return d.punches.push_back(epoch);
-    d.akeys[to_bytes(request.akeys[0])].changes.push_back(
-        {.what = Change::What::kPunch, .epoch = epoch, .range = {}, .bytes = {}});
+    apply(model_, request, note(punched->epoch));
+  }
+
+  static void apply(Model& model, const PunchRequest& request, std::uint64_t epoch) {
+    Model::Object& object = model.objects[request.object];
+    if (request.level == PunchLevel::kObject) return object.punches.push_back(epoch);
+    Model::Dkey& dkey = object.dkeys[to_bytes(request.dkey)];
+    if (request.level == PunchLevel::kDkey) return dkey.punches.push_back(epoch);
+    const Bytes akey = to_bytes(request.akeys[0]);
+    if (request.level == PunchLevel::kAkey) {
+      dkey.akeys[akey].changes.push_back({.what = Change::What::kPunch, .epoch = epoch, .range = {}, .bytes = {}});
+    } else if (model.see(request.object, to_bytes(request.dkey), akey, epoch).is == Seen::Is::kArray) {
+      dkey.akeys[akey].changes.push_back({Change::What::kHole, epoch, request.ranges[0], {}, 0});
+    }
+  }
+
+  /// A punch of anything, and updates that see it, at one moment.
+  void commit() {
+    CommitRequest request;
+    request.container = target_.container;
+    PunchRequest& punch = request.punches.emplace_back();
+    punch.container = target_.container;
+    punch.level = static_cast<PunchLevel>(1 + below(4));
+    punch.object = pick(objects_);
+    if (punch.level != PunchLevel::kObject) punch.dkey = random_key(punch.object.dkey_flavour());
+    if (punch.level >= PunchLevel::kAkey) punch.akeys = {random_key(punch.object.akey_flavour())};
+    if (punch.level == PunchLevel::kRange) punch.ranges = {random_range()};
+    bool type_fails =
+        punch.level == PunchLevel::kRange &&
+        model_.see(punch.object, to_bytes(punch.dkey), to_bytes(punch.akeys[0]), UINT64_MAX).is == Seen::Is::kSingle;
+    Model punched = model_;
+    apply(punched, punch, UINT64_MAX - 1);
+    std::vector<Bytes> payloads;
+    for (std::uint64_t count = 1 + below(3); count > 0; --count) {
+      UpdateRequest update{.container = target_.container, .object = pick(objects_), .dkey = {}, .akeys = {}, .id = {}};
+      update.dkey = random_key(update.object.dkey_flavour());
+      const auto same = [&](const UpdateRequest& other) {
+        return other.object == update.object && other.dkey == update.dkey;
+      };
+      if (std::ranges::any_of(request.updates, same)) continue;
+      Bytes payload;
+      const KeyBytes akey = random_key(update.object.akey_flavour());
+      const Seen seen = punched.see(update.object, to_bytes(update.dkey), to_bytes(akey), UINT64_MAX);
+      const bool array = seen.is == Seen::Is::kAbsent || below(30) == 0 ? below(2) == 0 : seen.is == Seen::Is::kArray;
+      update.akeys = {array ? random_write(akey, seen, payload) : random_value(akey, payload)};
+      if (cross(punch, update)) continue;
+      type_fails = type_fails || !fits(seen, update.akeys[0]);
+      request.updates.push_back(std::move(update));
+      payloads.push_back(std::move(payload));
+    }
+    Bytes payload;
+    for (const Bytes& bytes : payloads) payload.insert(payload.end(), bytes.begin(), bytes.end());
+    const auto committed = target_.block_on(
+        target_.objects->commit(request, target_.buffer_of(payload), payload.size(), Until::forever()));
+    if (type_fails) {
+      ASSERT_FALSE(committed);
+      ASSERT_TRUE(committed.error() == Code::kTypeMismatch) << committed.error().to_string();
+      return;
+    }
+    ASSERT_TRUE(committed) << committed.error().to_string();
+    const std::uint64_t epoch = note(committed->epoch);
+    apply(model_, punch, punch.level == PunchLevel::kRange ? epoch : epoch - 1);
+    for (std::size_t i = 0; i < payloads.size(); ++i) apply(request.updates[i], payloads[i], epoch);
+  }
+  /// Whether a record is both punched and written.
+  static bool cross(const PunchRequest& punch, const UpdateRequest& update) {
+    if (punch.level != PunchLevel::kRange || punch.object != update.object || punch.dkey != update.dkey ||
+        punch.akeys[0] != update.akeys[0].akey)
+      return false;
+    const RecordRange& hole = punch.ranges[0];
+    return update.akeys[0].ranges.empty() || std::ranges::any_of(update.akeys[0].ranges, [&](const RecordRange& range) {
+             return range.first < hole.first + hole.count && hole.first < range.first + range.count;
+           });
+  }
+  static bool fits(const Seen& seen, const AkeyUpdate& update) {
+    if (seen.is == Seen::Is::kAbsent) return true;
+    const bool array = update.kind == ValueKind::kArray;
+    return (seen.is == Seen::Is::kArray) == array && (!array || seen.record_bytes == update.record_bytes);
   }
 
   void punch_ranges() {
@@ -479,9 +550,10 @@ class ModelRun {
     ASSERT_TRUE(merged) << merged.error().to_string();
     bound_ = std::max(bound_, bound);
     if (bound_ > 0) {
-      FetchRequest request = target_.fetch_single(objects_[0], key_of("a"), key_of("a"), Epoch(bound_ - 1));
+      const std::uint64_t before = (bound_ - 2) | 1;  // the moment before
+      FetchRequest request = target_.fetch_single(objects_[0], key_of("a"), key_of("a"), Epoch(before));
       const auto fetched = target_.fetch(request);
-      if (!snapshots_.contains(bound_ - 1)) {
+      if (!snapshots_.contains(before)) {
         ASSERT_FALSE(fetched);
         ASSERT_TRUE(fetched.error() == Code::kEpochTooOld) << fetched.error().to_string();
       }

@@ -158,6 +158,7 @@ Task<Result<Fetched>> ObjectStore::fetch(FetchRequest request, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
+  request.epoch = core_->looked_from(request.container, request.epoch);
   auto result = co_await object::fetch(*core_, request, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
@@ -172,10 +173,30 @@ Task<Result<UpdateReply>> ObjectStore::punch(PunchRequest request, Until until) 
   co_return result;
 }
 
+Task<Result<BeginReply>> ObjectStore::begin(BeginRequest request, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::begin(*core_, request, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<UpdateReply>> ObjectStore::commit(CommitRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+                                              Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::commit(*core_, request, payload, payload_bytes, until, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
 Task<Result<ListReply>> ObjectStore::list(ListRequest request, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
+  request.epoch = core_->looked_from(request.container, request.epoch);
   auto result = co_await object::list(*core_, request, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
@@ -185,6 +206,7 @@ Task<Result<QueryReply>> ObjectStore::query(QueryRequest request, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
+  request.epoch = core_->looked_from(request.container, request.epoch);
   auto result = co_await object::query(*core_, request, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;

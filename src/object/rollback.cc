@@ -30,6 +30,7 @@ Result<> roll_back(Core& core, const Uuid& id, Epoch to, const Uuid& request, st
   TRY(Container * container, core.find_container(id, seen));
   seen = std::max(seen, container->lsn);
   if (container->last_rollback == request) return {};
+  if (to < core.clock.last()) to = container->looked_from(to);
   CHECK_OK(check_rollback(*container, to, core.clock.last()));
   const Epoch now = core.clock.next(core.wall_now());
   RollbackRecord record{.request = request, .ranges = with_rollback(container->rolled_back, {to, now})};
@@ -51,6 +52,7 @@ Result<> roll_back(Core& core, const Uuid& id, Epoch to, const Uuid& request, st
   }
   container->bound = now;
   container->note_rollback(request, std::move(record.ranges));
+  core.watches.note_all(id);
   seen = std::max(seen, container->lsn);
   return {};
 }

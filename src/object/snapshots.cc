@@ -9,12 +9,15 @@ namespace {
 /// Far beyond any clock, and near enough to zero that sums with durations do not overflow.
 constexpr Epoch kLastSnapshotEpoch{INT64_MAX};
 
-Result<> check_addition(const Container& container, Epoch epoch) {
+Result<> check_addition(const Core& core, const Container& container, Epoch epoch) {
   if (epoch == kEpochZero || epoch > kLastSnapshotEpoch)
     return failf(Code::kInvalidArgument, "a snapshot cannot be of epoch {}", epoch.value());
   if (epoch < container.bound)
     return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged", epoch.value(),
                  container.bound.value());
+  // It could show half of a transaction.
+  if (epoch != end_of_moment(epoch) && epoch < core.clock.last())
+    return failf(Code::kInvalidArgument, "a snapshot of the past cannot be of epoch {}, which is even", epoch.value());
   if (container.snapshots.size() >= kMaxSnapshots)
     return failf(Code::kQuotaExceeded, "the container has {} snapshots, the most that are possible: destroy some",
                  container.snapshots.size());
@@ -26,7 +29,7 @@ Result<> add(Core& core, const Uuid& id, Epoch epoch, store::View& view, store::
   seen = std::max(seen, container->lsn);
   // Added already, by this request's first arrival.
   if (container->is_snapshot(epoch)) return {};
-  CHECK_OK(check_addition(*container, epoch));
+  CHECK_OK(check_addition(core, *container, epoch));
   // Later updates must be newer, also after a restart.
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   core.batch.clear();

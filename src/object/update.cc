@@ -1,32 +1,13 @@
+#include "update.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "cenote/base/format.h"
-#include "core.h"
 #include "io_group.h"
 
 namespace cenote::object {
 namespace {
-
-/// What becomes one entry: a single value, or the part of a range inside one window.
-struct Piece {
-  std::uint32_t akey = 0;
-  std::uint64_t first = 0;  ///< record
-  std::uint64_t records = 0;
-  std::uint64_t offset = 0;  ///< in the payload
-  std::uint64_t bytes = 0;
-  std::uint32_t checksum = 0;                       ///< index of its first one
-  std::uint32_t value_offset = 0, value_bytes = 0;  ///< its encoded entry
-  bool stored = false;                              ///< in extents, not inline
-  bool direct = false;                              ///< stored, and written from where it lies in the payload
-  std::uint32_t packing = 0;                        ///< number of its packing, from 1 on; 0: stored as it is
-  Extents extents;
-
-  std::uint32_t blocks() const { return static_cast<std::uint32_t>(chunk_count(bytes)); }
-  std::size_t stored_bytes() const { return std::size_t{blocks()} * media::kBlockBytes; }
-  /// Stored, and as it is.
-  bool is_plain() const { return stored && packing == 0; }
-};
 
 /// The rest of the last block must not show what lay there.
 MutableBytes padded(const Piece& piece, MutableBytes blocks) {
@@ -34,103 +15,19 @@ MutableBytes padded(const Piece& piece, MutableBytes blocks) {
   return blocks;
 }
 
-/// How a piece that became smaller is stored.
-struct Packing {
-  SmallVector<StoredUnit, 4> units;
-  std::array<std::byte, kSealNonceBytes> nonce{};  ///< of the first unit, if they are sealed
-  Bytes inline_data;                               ///< what goes into the entry, if all of it is short enough
-  std::uint32_t blocks() const {
-    std::uint32_t blocks = 0;
-    for (const StoredUnit& unit : units) blocks += unit.blocks();
-    return blocks;
-  }
-};
-
-/// What the attempt found out about an akey and its entry needs.
-struct AkeyPlan {
-  AkeyState before;
-  bool put_array = false;
-  ArrayFlags flags;
-
-  bool born() const { return !before.exists(); }  ///< this update is its birth
-  /// What the akey is like once the update is applied.
-  AkeyState after(const AkeyUpdate& akey, Epoch epoch) const {
-    AkeyState after = before;
-    after.is = akey.kind == ValueKind::kArray ? AkeyState::Is::kArray : AkeyState::Is::kSingle;
-    if (after.is == AkeyState::Is::kSingle) return after;
-    after.flags = flags;
-    after.record_bytes = akey.record_bytes;
-    if (!born()) return after;
-    after.born = epoch;
-    after.hidden = Epoch(epoch.value() - 1);
-    return after;
-  }
-};
-
-class Update {
- public:
-  Update(Core& core, const UpdateRequest& request, media::Buffer& payload, std::uint64_t payload_bytes)
-      : core_(core), request_(request), payload_(payload), payload_bytes_(payload_bytes) {}
-  Update(const Update&) = delete;
-  Update& operator=(const Update&) = delete;
-  // Extents that no batch claimed go back, whatever the reason.
-  ~Update() {
-    if (applied_) return;
-    for (const Piece& piece : pieces_)
-      for (const store::Extent& extent : piece.extents) core_.store.cancel(extent);
-  }
-
-  Result<> prepare(const Container& container);
-  Task<Result<>> write(Until until);
-  Result<UpdateReply> attempt(store::View& view, store::Lsn& seen);
-
- private:
-  Result<> check_payload();
-  Result<> verify_checksums(bool keep);
-  void cut();
-  Result<> reserve(Piece& piece, std::uint32_t blocks);
-  Task<Result<>> pack_all(Until until);
-  Task<Result<>> pack(Piece& piece, media::Buffer& room);
-  Result<bool> seal_units(Packing& packing, MutableBytes room);
-  Task<Packing> pack_units(const Piece& piece, MutableBytes room);
-  void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
-  Task<Result<>> write_copies(Until until);
-  void encode(Piece& piece);
-
-  Result<> check_dkey(const Reader& reader, KeyPath& path) const;
-  Result<AkeyPlan> plan_akey(AkeyLookup& akeys, std::uint32_t index) const;
-  void remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans,
-                store::Lsn lsn);
-  void put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans);
-  std::string describe_akey(std::uint32_t index) const {
-    return describe(request_.object, request_.dkey, request_.akeys[index].akey);
-  }
-
-  Core& core_;
-  const UpdateRequest& request_;
-  media::Buffer& payload_;
-  std::uint64_t payload_bytes_;
-  SmallVector<Piece, 1> pieces_;
-  Checksums checksums_;  // empty: not kept
-  Compression compression_ = Compression::kNone;
-  std::shared_ptr<Sealer> sealer_;  // of an encrypted container
-  std::vector<Packing> packings_;
-  ValueBytes values_;
-  bool applied_ = false;
-};
-
-Result<> Update::check_payload() {
+/// That the bytes are as many as the akeys want.
+Result<> check_payload(const UpdateRequest& request, const media::Buffer& payload, std::uint64_t payload_bytes) {
   std::uint64_t bytes = 0;
-  for (const AkeyUpdate& akey : request_.akeys) bytes += akey.bytes;
-  if (bytes != payload_bytes_ || payload_.size() < payload_bytes_)
-    return failf(Code::kInvalidArgument, "payload: {} bytes, the akeys hold {}", payload_bytes_, bytes);
-  return {};
+  for (const AkeyUpdate& akey : request.akeys) bytes += akey.bytes;
+  if (bytes == payload_bytes && payload.size() >= payload_bytes) return {};
+  return failf(Code::kInvalidArgument, "payload: {} bytes, the akeys hold {}", payload_bytes, bytes);
 }
+
+}  // namespace
 
 Result<> Update::prepare(const Container& container) {
   compression_ = container.properties.compression;
   sealer_ = container.sealer;
-  CHECK_OK(check_payload());
   CHECK_OK(verify_checksums(container.properties.checksums));
   cut();
   return {};
@@ -140,7 +37,7 @@ Result<> Update::verify_checksums(bool keep) {
   std::uint64_t offset = 0;
   for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
     const AkeyUpdate& akey = request_.akeys[i];
-    const ByteView data(payload_.data() + offset, akey.bytes);
+    const ByteView data(payload_.data + offset, akey.bytes);
     offset += akey.bytes;
     if (!keep && akey.checksums.empty()) continue;
     const std::size_t at = checksums_.size();
@@ -155,6 +52,7 @@ Result<> Update::verify_checksums(bool keep) {
 }
 
 void Update::cut() {
+  const auto base = reinterpret_cast<std::uintptr_t>(payload_.data);  // only its place within a block counts
   std::uint64_t offset = 0;
   std::uint32_t checksum = 0;
   const auto add = [&](std::uint32_t akey, RecordRange range, std::uint64_t bytes) {
@@ -167,8 +65,10 @@ void Update::cut() {
     piece.checksum = checksum;
     piece.stored = bytes > core_.options.inline_bytes;
     // The rest of the last block must be zero; it can be made so in place only where no other piece begins in it.
-    const bool alone_in_block = (offset + bytes) % media::kBlockBytes == 0 || offset + bytes == payload_bytes_;
-    piece.direct = piece.stored && offset % media::kBlockBytes == 0 && alone_in_block;
+    const std::uint64_t begin = base + offset, end = begin + bytes;
+    const bool alone_in_block =
+        end % media::kBlockBytes == 0 || (offset + bytes == payload_.bytes && payload_.owns_last_block);
+    piece.direct = piece.stored && begin % media::kBlockBytes == 0 && alone_in_block;
     offset += bytes;
     checksum += static_cast<std::uint32_t>(chunk_count(bytes));
   };
@@ -228,8 +128,8 @@ Task<Result<>> Update::write(Until until) {
   }
   for (const Piece& piece : pieces_)
     if (piece.is_plain() && piece.direct)
-      add_writes(piece, padded(piece, {payload_.data() + piece.offset, piece.stored_bytes()}),
-                 payload_.registered_index(), group);
+      add_writes(piece, padded(piece, {payload_.data + piece.offset, piece.stored_bytes()}), payload_.registered_index,
+                 group);
   CO_CHECK_OK(co_await group.run());
   if (copies) CO_CHECK_OK(co_await write_copies(until));
   for (Piece& piece : pieces_) encode(piece);
@@ -251,7 +151,7 @@ Task<Result<>> Update::write_copies(Until until) {
       if (!piece.is_plain() || piece.direct) continue;
       const std::size_t bytes = piece.stored_bytes();
       if (bytes > room.size()) break;
-      std::memcpy(room.data(), payload_.data() + piece.offset, piece.bytes);
+      std::memcpy(room.data(), payload_.data + piece.offset, piece.bytes);
       core_.counters.copied_bytes += piece.bytes;
       add_writes(piece, padded(piece, room.first(bytes)), buffer.registered_index(), group);
       room = room.subspan(bytes);
@@ -302,7 +202,7 @@ Task<Packing> Update::pack_units(const Piece& piece, MutableBytes room) {
   // Some hundred microseconds; then others have their turn.
   constexpr std::uint32_t kUnitsPerTurn = 4;
   Packing packing;
-  const ByteView data(payload_.data() + piece.offset, piece.bytes);
+  const ByteView data(payload_.data + piece.offset, piece.bytes);
   std::size_t stored = 0, used = 0;
   for (std::uint32_t index = 0; index < unit_count(piece.bytes); ++index) {
     if (index > 0 && index % kUnitsPerTurn == 0) co_await core_.reactor.yield();
@@ -377,105 +277,118 @@ void Update::encode(Piece& piece) {
   } else if (piece.stored) {
     append_stored(header, piece.extents.view(), values_);
   } else {
-    append_inline(header, {payload_.data() + piece.offset, piece.bytes}, values_);
+    append_inline(header, {payload_.data + piece.offset, piece.bytes}, values_);
   }
   piece.value_bytes = static_cast<std::uint32_t>(values_.size()) - piece.value_offset;
 }
 
-Result<> Update::check_dkey(const Reader& reader, KeyPath& path) const {
+Result<> Update::check_dkey(const Reader& reader) {
   if (request_.dkey_condition == Precondition::kNone) return {};
-  TRY(const bool exists, dkey_exists(reader, path));
+  TRY(const bool exists, dkey_exists(reader, path_));
   if (exists == (request_.dkey_condition == Precondition::kPresent)) return {};
   return failf(Code::kConditionFailed, "object {}, dkey '{}': {}", request_.object.to_string(),
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
-Result<AkeyPlan> Update::plan_akey(AkeyLookup& akeys, std::uint32_t index) const {
+/// Of the path's akey, as the update meets it.
+Result<AkeyState> Update::state_before(AkeyLookup& akeys, const TransactionPunches* punched) {
+  if (punched == nullptr) return akeys.state();
+  for (const ByteView prefix : {path_.object_prefix(), path_.dkey_prefix(), path_.akey_prefix()})
+    if (punched->hides(prefix)) return AkeyState{};
+  TRY(AkeyState state, akeys.state());
+  if (const auto flags = punched->flags(path_.akey_prefix())) state.flags = *flags;
+  return state;
+}
+
+Result<AkeyPlan> Update::plan_akey(const AkeyState& before, std::uint32_t index) const {
   const AkeyUpdate& akey = request_.akeys[index];
-  TRY(const AkeyState state, akeys.state());
-  if (akey.condition != Precondition::kNone && state.exists() != (akey.condition == Precondition::kPresent))
-    return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), state.exists() ? "exists" : "does not exist");
+  if (akey.condition != Precondition::kNone && before.exists() != (akey.condition == Precondition::kPresent))
+    return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), before.exists() ? "exists" : "does not exist");
   const bool array = akey.kind == ValueKind::kArray;
-  if (state.exists() && (state.is == AkeyState::Is::kArray) != array)
+  if (before.exists() && (before.is == AkeyState::Is::kArray) != array)
     return failf(Code::kTypeMismatch, "{}: is {}", describe_akey(index), array ? "a single value" : "an array");
-  AkeyPlan plan{.before = state, .flags = state.flags};
+  AkeyPlan plan{.before = before, .flags = before.flags};
   if (!array) return plan;
-  if (state.exists() && state.record_bytes != akey.record_bytes)
-    return failf(Code::kTypeMismatch, "{}: its records have {} bytes, not {}", describe_akey(index), state.record_bytes,
-                 akey.record_bytes);
+  if (before.exists() && before.record_bytes != akey.record_bytes)
+    return failf(Code::kTypeMismatch, "{}: its records have {} bytes, not {}", describe_akey(index),
+                 before.record_bytes, akey.record_bytes);
   for (const Piece& piece : pieces_)
     if (piece.akey == index) plan.flags.add_class(extent_class(piece.bytes));
-  plan.put_array = plan.born() || plan.flags != state.flags;
+  plan.put_array = plan.born() || plan.flags != before.flags;
   return plan;
 }
 
-void Update::put_all(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans) {
+Result<> Update::plan(const Container& container, const Reader& reader, const TransactionPunches* punched,
+                      store::Lsn& seen) {
+  CHECK_OK(check_dkey(reader));
+  AkeyLookup akeys(core_, container, reader, path_, seen);
+  plans_.clear();
+  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
+    path_.set_akey(request_.akeys[i].akey);
+    TRY(const AkeyState before, state_before(akeys, punched));
+    TRY(const AkeyPlan plan, plan_akey(before, i));
+    plans_.push_back(plan);
+  }
+  return {};
+}
+
+void Update::put(const Container& container, Epoch epoch) {
   store::Batch& batch = core_.batch;
-  batch.clear();
   std::uint32_t akey = UINT32_MAX;
   for (const Piece& piece : pieces_) {
     const AkeyUpdate& update = request_.akeys[piece.akey];
     if (piece.akey != akey) {
       akey = piece.akey;
-      path.set_akey(update.akey);
-      const AkeyPlan& plan = plans[akey];
+      path_.set_akey(update.akey);
+      const AkeyPlan& plan = plans_[akey];
       if (plan.put_array) {
         ValueBytes value;
         append_array(update.record_bytes, plan.flags, value);
-        batch.put(container.tree, path.akey_entry(plan.born() ? epoch : plan.before.born), value);
+        batch.put(container.tree, path_.akey_entry(plan.born() ? epoch : plan.before.born), value);
       }
     }
-    const ByteView key = update.kind == ValueKind::kSingle ? path.single(epoch)
-                                                           : path.extent(extent_class(piece.bytes), piece.first, epoch);
+    const ByteView key = update.kind == ValueKind::kSingle
+                             ? path_.single(epoch)
+                             : path_.extent(extent_class(piece.bytes), piece.first, epoch);
     batch.put(container.tree, key, {values_.data() + piece.value_offset, piece.value_bytes});
     for (const store::Extent& extent : piece.extents) batch.claim(extent);
   }
 }
 
-/// Tells the cache of akeys what the applied batch made of them.
-void Update::remember(const Container& container, KeyPath& path, Epoch epoch, std::span<const AkeyPlan> plans,
-                      store::Lsn lsn) {
-  for (std::uint32_t i = 0; i < plans.size(); ++i) {
-    if (!plans[i].born() && !plans[i].put_array) continue;
-    path.set_akey(request_.akeys[i].akey);
-    core_.akeys.put(container.tree, container.punches, path.akey_prefix(), plans[i].after(request_.akeys[i], epoch),
+/// Also tells the cache of akeys what the batch made of them.
+void Update::applied(const Container& container, Epoch epoch, store::Lsn lsn) {
+  applied_ = true;
+  for (std::uint32_t i = 0; i < plans_.size(); ++i) {
+    if (!plans_[i].born() && !plans_[i].put_array) continue;
+    path_.set_akey(request_.akeys[i].akey);
+    core_.akeys.put(container.tree, container.punches, path_.akey_prefix(), plans_[i].after(request_.akeys[i], epoch),
                     lsn);
   }
 }
 
-Result<UpdateReply> Update::attempt(store::View& view, store::Lsn& seen) {
-  TRY(Container * container, core_.find_container(request_.container, seen));
-  TRY(const auto known, core_.sessions.check(request_.id, core_.wall_now()));
+namespace {
+
+Result<UpdateReply> attempt(Core& core, const UpdateRequest& request, Update& update, store::View& view,
+                            store::Lsn& seen) {
+  TRY(Container * container, core.find_container(request.container, seen));
+  TRY(const auto known, core.sessions.check(request.id, core.wall_now()));
   if (known) {
-    ++core_.counters.repeated;
+    ++core.counters.repeated;
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  const Reader reader = container->reader(view, kEpochLatest);
-  KeyPath path(request_.object, request_.dkey);
-  CHECK_OK(check_dkey(reader, path));
-  AkeyLookup akeys(core_, *container, reader, path, seen);
-  SmallVector<AkeyPlan, 1> plans;
-  for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
-    path.set_akey(request_.akeys[i].akey);
-    TRY(const AkeyPlan plan, plan_akey(akeys, i));
-    plans.push_back(plan);
-  }
-  Core::Stamp stamp{.request = request_.id, .epoch = core_.clock.next(core_.wall_now()), .ceiling = {}};
-  for (const Piece& piece : pieces_) stamp.added_bytes += static_cast<std::int64_t>(piece.bytes);
-  put_all(*container, path, stamp.epoch, plans.view());
-  core_.stamp(*container, stamp);
-  const auto added = static_cast<std::uint64_t>(stamp.added_bytes);
-  if (container->account) CHECK_OK(container->account->charge(added));
-  const auto lsn = view.apply(core_.batch);
-  if (!lsn) {
-    if (container->account) container->account->refund(added);
-    return fail(lsn.error());
-  }
-  applied_ = true;
-  core_.stamped(*container, stamp, *lsn);
-  remember(*container, path, stamp.epoch, plans.view(), *lsn);
-  seen = std::max(seen, *lsn);
+  CHECK_OK(update.plan(*container, container->reader(view, kEpochLatest), nullptr, seen));
+  Core::Stamp stamp{.request = request.id,
+                    .epoch = core.clock.next(core.wall_now()),
+                    .added_bytes = update.added_bytes(),
+                    .ceiling = {}};
+  core.batch.clear();
+  update.put(*container, stamp.epoch);
+  core.stamp(*container, stamp);
+  TRY(const store::Lsn lsn, core.apply_charged(*container, stamp, view));
+  update.applied(*container, stamp.epoch, lsn);
+  core.watches.note(container->id, request.object);
+  seen = std::max(seen, lsn);
   return UpdateReply{stamp.epoch};
 }
 
@@ -494,13 +407,15 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
   }
   // Again when it is applied, exactly; here before data is written that would have no place.
   if (container->account) CO_CHECK_OK(container->account->check_room(payload_bytes));
-  Update operation(core, request, payload, payload_bytes);
+  CO_CHECK_OK(check_payload(request, payload, payload_bytes));
+  Update operation(core, request,
+                   {.data = payload.data(), .bytes = payload_bytes, .registered_index = payload.registered_index()});
   CO_CHECK_OK(operation.prepare(*container));
   CO_CHECK_OK(co_await operation.write(until));
   ++core.counters.updates;
   co_return co_await core.store.run(
-      [&operation, &seen](store::View& view) {
-        auto result = operation.attempt(view, seen);
+      [&](store::View& view) {
+        auto result = attempt(core, request, operation, view, seen);
         seen = std::max(seen, view.seen());
         return result;
       },

@@ -54,7 +54,10 @@ std::vector<Message> all_messages() {
           message("list request", list_request(), decode_list_request),
           message("list reply", list_reply(), decode_list_reply),
           message("query request", query, decode_query_request),
-          message("query reply", query_reply, decode_query_reply)};
+          message("query reply", query_reply, decode_query_reply),
+          message("begin request", BeginRequest{kContainer}, decode_begin_request),
+          message("begin reply", BeginReply{Epoch(9)}, decode_begin_reply),
+          message("commit request", commit_request(), decode_commit_request)};
 }
 
 TEST(Codec, RoundTrip) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
 
 /// Messages with something in every field, for the tests of the codecs and the seeds of their fuzz targets. The fetch
 /// reply answers the fetch request with 15 bytes of payload.
@@ -61,6 +61,40 @@ inline PunchRequest punch_request() {
           .akeys = {key("a")},
           .ranges = {{0, 1}, {9, UINT64_MAX - 9}},
           .id = {.session = 1, .sequence = 2, .expiry = WallTime(Duration(3)), .acknowledged = 1}};
+}
+
+inline CommitRequest commit_request() {
+  CommitRequest request;
+  request.container = kContainer;
+  request.snapshot = Epoch(77);
+  request.id = {.session = 9, .sequence = 10, .expiry = WallTime(Duration(11)), .acknowledged = 8};
+  request.reads.push_back({.object = kObject, .dkey = key("d"), .akey = key("value"), .ranges = {}});
+  request.reads.push_back({.object = kObject, .dkey = key("d"), .akey = key("array"), .ranges = {{1, 2}, {9, 9}}});
+  ListRequest list{.container = kContainer, .object = kObject, .dkey = {}, .akey = {}, .anchor = {}, .prefix = {}};
+  request.lists.push_back({.request = list, .digest = 0x1234});
+  request.queries.push_back(
+      {.request = {.container = kContainer, .object = kObject, .dkey = key("d"), .akey = key("array")},
+       .reply = {.exists = true, .dkey = key("d"), .record_bytes = 8, .records = 99}});
+  PunchRequest punch{.container = kContainer,
+                     .object = kObject,
+                     .level = PunchLevel::kRange,
+                     .dkey = key("directory"),
+                     .akeys = {key("array")},
+                     .ranges = {{1, 4}, {7, 100}},
+                     .id = {}};
+  request.punches.push_back(punch);
+  punch.level = PunchLevel::kAkey;
+  punch.akeys = {key("a"), key("b")};
+  punch.ranges = {};
+  request.punches.push_back(punch);
+  UpdateRequest update = update_request();
+  update.id = {};
+  update.dkey_condition = Precondition::kNone;
+  for (AkeyUpdate& akey : update.akeys) akey.condition = Precondition::kNone;
+  request.updates.push_back(update);
+  update.dkey = key("another directory");
+  request.updates.push_back(update);
+  return request;
 }
 
 inline ListReply list_reply() {

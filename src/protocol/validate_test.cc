@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
+#include "example_messages.h"
 
 namespace cenote {
 namespace {
@@ -156,6 +157,78 @@ TEST(ValidateQuery, TheGreatestDkeyNeedsNumbers) {
   EXPECT_EQ(code_of(request), Code::kTypeMismatch);
   request.object = kNumbered;
   EXPECT_EQ(code_of(request), Code::kOk);
+}
+
+TEST(ValidateCommit, ChangesInNormalForm) {
+  using protocol_examples::commit_request;
+  const CommitRequest good = commit_request();
+  EXPECT_EQ(code_of(good), Code::kOk);
+  const auto code_with = [&](auto change) {
+    CommitRequest changed = good;
+    change(changed);
+    return code_of(changed);
+  };
+  using Request = CommitRequest;
+  EXPECT_EQ(code_with([](Request& r) { r.punches[0].ranges[1].first = 6; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[0].ranges = {{131073, 1}}; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[0].ranges = {{131074, 1}}; }), Code::kOk);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[0].akeys[0] = key("a single value whose key is long"); }),
+            Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[1].akeys[0] = key("array"); }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[0] = r.punches[1]; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.updates[1].dkey = r.updates[0].dkey; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.updates[1].dkey_condition = Precondition::kPresent; }),
+            Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.updates[1].container = Uuid::from_random(1, 1); }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.updates[1].id.sequence = 1; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[1].condition = Precondition::kPresent; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.lists[0].request.epoch = Epoch(5); }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.snapshot = kEpochZero; }), Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches.clear(), r.updates.clear(); }), Code::kInvalidArgument);
+  const auto punch_dkey = [](Request& r) {
+    r.punches.erase(r.punches.begin());
+    r.punches[0].level = PunchLevel::kDkey;
+    r.punches[0].akeys = {};
+  };
+  EXPECT_EQ(code_with(punch_dkey), Code::kOk);
+  EXPECT_EQ(code_with([&](Request& r) {
+              punch_dkey(r);
+              r.punches.push_back(r.punches[0]);
+              r.punches[1].level = PunchLevel::kObject;
+              r.punches[1].dkey = {};
+            }),
+            Code::kInvalidArgument);
+  EXPECT_EQ(code_with([](Request& r) { r.punches[1].level = PunchLevel::kDkey, r.punches[1].akeys = {}; }),
+            Code::kInvalidArgument);
+}
+
+TEST(ValidateCommit, Limits) {
+  using protocol_examples::commit_request;
+  CommitRequest request = commit_request();
+  request.punches.clear();
+  request.updates.resize(1);
+  // Its single value; what is known of the array, and its pieces in three windows.
+  EXPECT_EQ(transaction_entries(request), 1u + 1 + 4);
+  const AkeyRead read = request.reads[0];
+  request.reads.assign(kMaxTransactionReads - 2, read);
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.reads.push_back(read);
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.reads.clear();
+  UpdateRequest update = request.updates[0];
+  update.akeys = {{.akey = key("a"), .ranges = {}, .bytes = 100, .checksums = {}}};
+  request.updates.clear();
+  for (std::uint32_t i = 0; i < kMaxTransactionEntries; ++i) {
+    update.dkey = key("dkey " + std::to_string(i));
+    request.updates.push_back(update);
+  }
+  EXPECT_EQ(code_of(request), Code::kOk);
+  request.updates.push_back(update);
+  request.updates.back().dkey = key("one more");
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
+  request.updates.resize(3);
+  for (UpdateRequest& each : request.updates) each.akeys[0].bytes = kMaxSingleValueBytes;
+  EXPECT_EQ(code_of(request), Code::kOutOfRange);
 }
 
 }  // namespace

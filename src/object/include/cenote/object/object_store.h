@@ -6,7 +6,7 @@
 
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/compression.h"
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/store/store.h"
 
@@ -46,6 +46,8 @@ struct ContainerUsage {
 /// What the store has done since it opened, for metrics, tools and tests.
 struct ObjectStoreCounters {
   std::uint64_t updates = 0, fetches = 0, punches = 0;
+  std::uint64_t commits = 0;              ///< transactions that took effect ...
+  std::uint64_t restarts = 0;             ///< ... and that met a conflict
   std::uint64_t repeated = 0;             ///< retries answered with the kept result
   std::uint64_t copied_bytes = 0;         ///< payload copied because it could not be written from where it lay
   std::uint64_t packed_bytes = 0;         ///< of data that was stored packed ...
@@ -116,6 +118,13 @@ class ObjectStore {
   /// Data is verified against the stored checksums; kCorrupt names object, key and range.
   Task<Result<Fetched>> fetch(FetchRequest request, Until until);
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until);
+  /// Where a transaction reads: what was applied is in it, and nothing will be that is applied later.
+  Task<Result<BeginReply>> begin(BeginRequest request, Until until);
+  /// Applies all changes of a transaction at one moment, if what it read at its snapshot is still the same then: so
+  /// transactions are serialisable, in the order of their commits. `payload` as of an update. kTxRestart: something
+  /// that was read has changed, or is too old to tell.
+  Task<Result<UpdateReply>> commit(CommitRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+                                   Until until);
   Task<Result<ListReply>> list(ListRequest request, Until until);
   Task<Result<QueryReply>> query(QueryRequest request, Until until);
 
