@@ -10,6 +10,8 @@ constexpr std::array kWorkloads{
              run_registers},
     Workload{"posix", "a tree of files against a model, operations cut short: atomic, nothing leaks", run_posix},
     Workload{"kv", "a shared map against std::map: values, conditions, pages of listings", run_kv},
+    Workload{"transactions", "transactions over shared keys and a log: serialisable, whole, none lost",
+             run_transactions},
     Workload{"admin", "pools and containers against a model: atomic, and space comes back", run_admin},
     Workload{"trouble", "full and slow devices, garbage on connections: refused clearly, nothing lost", run_trouble},
 };

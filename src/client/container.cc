@@ -5,6 +5,7 @@
 #include "cenote/protocol/opcodes.h"
 #include "impl.h"
 #include "payload.h"
+#include "transaction.h"
 
 namespace cenote::async {
 namespace {
@@ -75,6 +76,7 @@ Client& Container::client() const { return *state_->client; }
 
 Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
+  if (state->transaction) co_return co_await state->transaction->update(std::move(request), std::move(payload), until);
   CO_CHECK_OK(check_writable());
   request.container = state->info.id;
   const Scattered<const std::byte> data{std::span<const ByteView>(payload)};
@@ -99,6 +101,7 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
 
 Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<MutableBytes> into, Until until) {
   const auto state = state_;
+  if (state->transaction) co_return co_await state->transaction->fetch(std::move(request), std::move(into), until);
   request.container = state->info.id;
   request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
@@ -132,6 +135,9 @@ Task<> Container::fetch_many(std::span<FetchItem> items, Until until) {
 Task<Result<ObjectId>> Container::allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                                   Until until) {
   const auto state = state_;
+  if (state->transaction) {
+    co_return co_await state->transaction->allocate_object(object_class, dkeys, akeys, until);
+  }
   CO_CHECK_OK(check_writable());
   if (state->objects_left == 0) {
     CO_CHECK_OK(co_await state->lease->acquire(1, state->impl->bounded(until)));

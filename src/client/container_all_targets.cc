@@ -7,6 +7,7 @@
 #include "cenote/protocol/opcodes.h"
 #include "impl.h"
 #include "merge_pages.h"
+#include "transaction.h"
 
 namespace cenote::async {
 namespace {
@@ -26,6 +27,7 @@ std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object
 
 Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   const auto state = state_;
+  if (state->transaction) co_return co_await state->transaction->punch(std::move(request), until);
   CO_CHECK_OK(check_writable());
   request.container = state->info.id;
   CO_CHECK_OK(validate(request));
@@ -54,6 +56,7 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
 
 Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
   const auto state = state_;
+  if (state->transaction) co_return co_await state->transaction->list(std::move(request), until);
   request.container = state->info.id;
   request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
@@ -75,6 +78,7 @@ Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
 
 Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
   const auto state = state_;
+  if (state->transaction) co_return co_await state->transaction->query(std::move(request), until);
   request.container = state->info.id;
   request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));

@@ -47,6 +47,8 @@ struct Container::State {
   /// Of a view: what it shows. Latest and nullopt otherwise.
   Epoch epoch = kEpochLatest;
   std::optional<SnapshotInfo> snapshot;
+  /// Of a view that is a transaction's: where its calls go. Null otherwise.
+  std::shared_ptr<Transaction> transaction;
   // Object ids leased from the server and not handed out yet. One lease request at a time.
   std::uint64_t next_object = 0;
   std::uint64_t objects_left = 0;

@@ -19,9 +19,19 @@ bool listed_before(KeyFlavour flavour, ByteView a, ByteView b) {
 
 }  // namespace
 
+bool listed_before(const ListRequest& request, ByteView a, ByteView b) {
+  switch (request.level) {
+    case ListLevel::kDkeys:
+      return listed_before(request.object.dkey_flavour(), a, b);
+    case ListLevel::kAkeys:
+      return listed_before(request.object.akey_flavour(), a, b);
+    default:
+      return compare(a, b) < 0;
+  }
+}
+
 ListReply merge_pages(std::vector<ListReply> pages, const ListRequest& request) {
-  const KeyFlavour flavour = request.level == ListLevel::kDkeys ? request.object.dkey_flavour() : KeyFlavour::kLexical;
-  const auto before = [flavour](ByteView a, ByteView b) { return listed_before(flavour, a, b); };
+  const auto before = [&request](ByteView a, ByteView b) { return listed_before(request, a, b); };
 
   // The listing is certain only up to the smallest anchor: beyond, the target that gave it may have more.
   KeyBytes certain;

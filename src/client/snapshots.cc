@@ -19,6 +19,7 @@ std::string Container::snapshots_path() const {
 
 Task<Result<SnapshotInfo>> Container::create_snapshot(std::string name, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_no_transaction("a snapshot"));
   CO_CHECK_OK(check_writable());
   CO_CHECK_OK(validate_label("snapshot", name));
   CO_TRY(const std::string json,
@@ -34,6 +35,7 @@ Task<Result<std::vector<SnapshotInfo>>> Container::snapshots(Until until) {
 
 Task<Result<>> Container::destroy_snapshot(std::string name, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_no_transaction("destroying a snapshot"));
   CO_CHECK_OK(check_writable());
   CO_CHECK_OK(validate_label("snapshot", name));
   CO_CHECK_OK(co_await state->impl->admin(AdminMethod::kDelete, snapshots_path() + "/" + name, "", until));
@@ -42,6 +44,7 @@ Task<Result<>> Container::destroy_snapshot(std::string name, Until until) {
 
 Task<Result<SnapshotInfo>> Container::roll_back(std::string snapshot, bool force, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_no_transaction("a rollback"));
   CO_CHECK_OK(check_writable());
   CO_CHECK_OK(validate_label("snapshot", snapshot));
   const std::string path = fmt::format("{}/{}/rollback?force={}", snapshots_path(), snapshot, force);
@@ -51,6 +54,7 @@ Task<Result<SnapshotInfo>> Container::roll_back(std::string snapshot, bool force
 
 Task<Result<Container>> Container::at_snapshot(std::string name, Until until) {
   const auto state = state_;
+  CO_CHECK_OK(check_no_transaction("opening a snapshot"));
   // A name of another form is none that could exist, and must not become a part of the path.
   CO_CHECK_OK(validate_label("snapshot", name));
   CO_TRY(const std::string json,

@@ -128,6 +128,31 @@ Result<ObjectId> Container::allocate_object(ObjectClass object_class, KeyFlavour
   });
 }
 
+namespace {
+
+Task<Until> as_it_is(Until until) { co_return until; }
+
+}  // namespace
+
+Result<> Container::transact(const std::function<Result<>(Container&)>& body, CallBounds bounds) {
+  // Over all attempts.
+  const Until whole = connection_->call(bounds, [](async::Client&, Until until) { return as_it_is(until); });
+  for (std::uint32_t attempts = 1;; ++attempts) {
+    Container view(connection_, container_.begin_transaction());
+    Result<> outcome = body(view);
+    if (outcome) {
+      outcome = connection_->call(bounds, [&](async::Client&, Until until) {
+        return view.container_.commit_transaction(until.no_later_than(whole.deadline));
+      });
+    }
+    if (outcome || outcome.error() != Code::kTxRestart) return outcome;
+    const Result<> paused = connection_->call(bounds, [&](async::Client&, Until until) {
+      return container_.pause_before_retry(attempts, until.no_later_than(whole.deadline));
+    });
+    if (!paused) return paused.error() == Code::kDeadlineExceeded ? outcome : paused;
+  }
+}
+
 Result<SnapshotInfo> Container::create_snapshot(std::string name, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client&, Until until) { return container_.create_snapshot(name, until); });

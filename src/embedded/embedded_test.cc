@@ -277,6 +277,50 @@ TEST_F(AStore, RefusesCallsWithoutTimeLeft) {
   EXPECT_TRUE(kv.put("later", "x"));
 }
 
+TEST_F(AStore, RunsTransactions) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Container container = open_new_container(*client);
+  auto kv = container.kv();
+  ASSERT_TRUE(kv.put("a", std::string_view("100")));
+  ASSERT_TRUE(kv.put("b", std::string_view("0")));
+  // Another thread's transactions over the same keys: money moves and none is made.
+  const auto move_some = [](Container& view) -> Result<> {
+    const auto number = [](const Bytes& value) { return std::stoi(std::string(as_text(value))); };
+    TRY(const auto a, view.kv().get("a"));
+    TRY(const auto b, view.kv().get("b"));
+    CHECK_OK(view.kv().put("a", std::string_view(std::to_string(number(*a) - 1))));
+    CHECK_OK(view.kv().put("b", std::string_view(std::to_string(number(*b) + 1))));
+    TRY(const auto again, view.kv().get("b"));
+    if (number(*again) != number(*b) + 1) return fail(Code::kCorrupt, "does not see what it wrote");
+    return {};
+  };
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < 4; ++i)
+    threads.emplace_back([&] {
+      for (int moves = 0; moves < 10; ++moves) EXPECT_TRUE(container.transact(move_some));
+    });
+  threads.clear();
+  EXPECT_EQ(as_text(**kv.get("a")), "60");
+  EXPECT_EQ(as_text(**kv.get("b")), "40");
+  // What its function refuses has no effect.
+  const auto refused = container.transact([](Container& view) -> Result<> {
+    CHECK_OK(view.kv().put("a", std::string_view("gone")));
+    return fail(Code::kNotEmpty, "never mind");
+  });
+  EXPECT_EQ(refused.error().code(), Code::kNotEmpty);
+  EXPECT_EQ(as_text(**kv.get("a")), "60");
+  // Nor has what is done with its view afterwards.
+  std::optional<Container> kept;
+  ASSERT_TRUE(container.transact([&](Container& view) -> Result<> {
+    kept = view;
+    return view.kv().put("c", std::string_view("1"));
+  }));
+  EXPECT_EQ(kept->kv().put("c", std::string_view("2")).error().code(), Code::kStopped);
+  EXPECT_EQ(kept->create_snapshot("s").error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(as_text(**kv.get("c")), "1");
+}
+
 TEST_F(AStore, ServesSeveralThreadsAtOnce) {
   auto client = open(directory_, kSmall);
   ASSERT_TRUE(client) << client.error().message();

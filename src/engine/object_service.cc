@@ -44,6 +44,10 @@ Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
       return list(request);
     case Opcode::kQuery:
       return query(request);
+    case Opcode::kBegin:
+      return begin(request);
+    case Opcode::kCommit:
+      return commit(request);
     case Opcode::kAdmin:
       return admin(request);
     case Opcode::kOidRange:
@@ -57,6 +61,7 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kFetch:
     case Opcode::kList:
     case Opcode::kQuery:
+    case Opcode::kBegin:
       return true;
     default:
       return false;

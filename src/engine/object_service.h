@@ -4,7 +4,7 @@
 
 #include "cenote/base/log.h"
 #include "cenote/protocol/object_id.h"
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/service.h"
 #include "container_cache.h"
 #include "engine_services.h"
@@ -39,6 +39,8 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> punch(rpc::Request& request);
   Task<rpc::Response> list(rpc::Request& request);
   Task<rpc::Response> query(rpc::Request& request);
+  Task<rpc::Response> begin(rpc::Request& request);
+  Task<rpc::Response> commit(rpc::Request& request);
   Task<rpc::Response> admin(rpc::Request& request);
   Task<rpc::Response> oid_range(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
@@ -48,6 +50,8 @@ class ObjectService final : public rpc::Service {
   Task<Result<UpdateReply>> run_punch(rpc::Request& request);
   Task<Result<ListReply>> run_list(rpc::Request& request);
   Task<Result<QueryReply>> run_query(rpc::Request& request);
+  Task<Result<BeginReply>> run_begin(rpc::Request& request);
+  Task<Result<UpdateReply>> run_commit(rpc::Request& request, OpTimer& timer);
   Task<Result<std::string>> run_admin(rpc::Request& request);
   Task<Result<OidLease>> run_oid_range(rpc::Request& request);
 
@@ -55,6 +59,12 @@ class ObjectService final : public rpc::Service {
   Result<Target*> steer(const rpc::Request& request) const;
   /// kInvalidArgument when the dkey's home is another target: what was stored here would never be found.
   Result<> check_home(const Target& target, const ObjectId& object, ByteView dkey) const;
+  Result<> check_home(const Target& target, const CommitRequest& commit) const;
+  /// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another
+  /// reactor gets a view of its memory, which `keeper` holds until the request has ended.
+  static media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
+    return same_reactor ? std::move(keeper) : media::Buffer::borrow(keeper.span());
+  }
   /// The moment at which the request's expiry passes, for waits of this process.
   Instant deadline(const rpc::Request& request) const;
   /// Identity of the request for the durable table of results.

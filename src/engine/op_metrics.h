@@ -10,8 +10,19 @@
 namespace cenote::engine {
 
 /// Kinds of requests that are counted apart.
-enum class OpKind : std::uint8_t { kUpdate, kFetch, kPunch, kList, kQuery, kAdmin, kOidRange, kUnknown };
-inline constexpr std::size_t kOpKinds = 8;
+enum class OpKind : std::uint8_t {
+  kUpdate,
+  kFetch,
+  kPunch,
+  kList,
+  kQuery,
+  kBegin,
+  kCommit,
+  kAdmin,
+  kOidRange,
+  kUnknown
+};
+inline constexpr std::size_t kOpKinds = 10;
 
 /// Counters and latencies of the requests that one data reactor handled; written by that reactor only.
 class OpMetrics {

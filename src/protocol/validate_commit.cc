@@ -129,11 +129,13 @@ Result<> check_reads(const CommitRequest& request) {
 }
 
 Result<> check_updates(const CommitRequest& request) {
-  std::set<Path> dkeys;
+  std::set<Path> akeys;
   for (const UpdateRequest& update : request.updates) {
     CHECK_OK(check_part(request, update.container, &update.id));
     CHECK_OK(validate(update));
-    if (!dkeys.insert(path_of(update.object, update.dkey)).second) return not_normal(update.object, update.dkey);
+    for (const AkeyUpdate& akey : update.akeys)
+      if (!akeys.insert(path_of(update.object, update.dkey, akey.akey)).second)
+        return not_normal(update.object, update.dkey);
     const auto conditional = [](const AkeyUpdate& akey) { return akey.condition != Precondition::kNone; };
     if (update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, conditional))
       return fail(Code::kInvalidArgument, "condition: changes of a transaction have none");

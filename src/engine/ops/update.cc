@@ -3,16 +3,6 @@
 #include "object_service.h"
 
 namespace cenote::engine {
-namespace {
-
-// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another reactor
-// gets a view of its memory, which `keeper` holds until the update has ended.
-media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
-  return same_reactor ? std::move(keeper) : media::Buffer::borrow(keeper.span());
-}
-
-}  // namespace
-
 Task<rpc::Response> ObjectService::update(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -95,6 +96,10 @@ class Container {
   void fetch_many(std::span<async::FetchItem> items, CallBounds bounds = {});
   Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                    CallBounds bounds = {});
+
+  /// Runs `body`, in the calling thread, as a transaction; see async::Container::transact. What `body` is given, and the
+  /// maps and arrays of that, belong to the transaction; it may call them from several threads, and joins those.
+  Result<> transact(const std::function<Result<>(Container&)>& body, CallBounds bounds = {});
 
   // Snapshots; see async::Container.
   Result<SnapshotInfo> create_snapshot(std::string name, CallBounds bounds = {});

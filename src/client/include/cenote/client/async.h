@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -7,7 +8,7 @@
 #include <vector>
 
 #include "cenote/protocol/control_requests.h"
-#include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/address.h"
 #include "cenote/rpc/link.h"
 #include "cenote/runtime/cancel.h"
@@ -18,6 +19,7 @@
 namespace cenote::async {
 
 class Client;
+class Transaction;
 
 struct ConnectOptions {
   /// How long to try to reach the system at all; later losses of the connection are retried within each call's
@@ -61,6 +63,29 @@ class Container {
   Task<> update_many(std::span<UpdateItem> items, Until until = {});
   Task<> fetch_many(std::span<FetchItem> items, Until until = {});
 
+  /// Runs `body` as a transaction: everything it does through the view it is given, and through what is made of that (a
+  /// Kv, an Array), happens at one moment or, when `body` or the commit fails, not at all. What it reads is of one
+  /// moment and has what it wrote itself. Transactions are serialisable, with everything else that is done to the
+  /// container.
+  ///
+  /// `body` runs again, from the start, when something that it read is changed by others before the commit, until
+  /// `until`, after which that is told (kTxRestart). So it has no other effects than through the view; what it returns
+  /// goes into variables of its own that each run sets anew. It ends all its calls before it ends itself. Whatever
+  /// error it returns ends the transaction. A transaction that only reads never runs again, unless it takes too long.
+  ///
+  /// kUnsupported: it reads and changes dkeys of more than one target. kOutOfRange: more than kMaxTransactionEntries
+  /// changes, kMaxTransactionReads reads, or kMaxPayloadBytes. kDeadlineExceeded: it may have happened.
+  using Body = std::function<Task<Result<>>(Container&)>;
+  Task<Result<>> transact(Body body, Until until = {});
+
+  // The same by hand, for callers that have no function to give.
+  /// A view that is a transaction's. Dropped, it has done nothing. Not of a view of a transaction.
+  Container begin_transaction() const;
+  /// Of such a view, once: whatever is done with it afterwards is kStopped. kTxRestart: begin anew, after a pause.
+  Task<Result<>> commit_transaction(Until until = {});
+  /// Waits a short drawn time, longer after more attempts. kDeadlineExceeded, at once, if that is not before `until`.
+  Task<Result<>> pause_before_retry(std::uint32_t attempts, Until until);
+
   /// An object id nobody else has in this container; taken from a range the client leased.
   Task<Result<ObjectId>> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                          Until until = {});
@@ -87,10 +112,15 @@ class Container {
 
  private:
   friend class Client;
+  friend class Transaction;
   struct State;
   explicit Container(std::shared_ptr<State> state);
   Task<Result<>> lease_objects(Until until);
   Result<> check_writable() const;
+  // Parts of a transaction.
+  Result<> check_no_transaction(std::string_view what) const;
+  Task<Result<Epoch>> begin(const ObjectId& object, ByteView dkey, Until until);
+  Task<Result<UpdateReply>> commit(CommitRequest request, std::vector<ByteView> payload, Until until);
   std::string snapshots_path() const;
   std::shared_ptr<State> state_;
 };

@@ -13,6 +13,8 @@ enum class Opcode : std::uint16_t {
   kPunch = 34,
   kList = 35,
   kQuery = 36,
+  kBegin = 37,   ///< where a transaction reads
+  kCommit = 38,  ///< all changes of a transaction
 };
 
 }  // namespace cenote

@@ -45,7 +45,7 @@ struct CommitRequest {
   std::vector<ListRead> lists;
   std::vector<QueryRead> queries;
   std::vector<PunchRequest> punches;
-  /// One for each dkey. Their payloads follow each other.
+  /// Their payloads follow each other.
   std::vector<UpdateRequest> updates;
   RequestId id;
 

@@ -1,0 +1,143 @@
+// Transactions: views of a container, the requests behind them, and the loop that runs them again.
+
+#include <algorithm>
+#include <set>
+
+#include "cenote/base/format.h"
+#include "cenote/protocol/opcodes.h"
+#include "impl.h"
+#include "payload.h"
+#include "transaction.h"
+
+namespace cenote::async {
+namespace {
+
+constexpr Duration kPauseMin = std::chrono::microseconds(200);
+constexpr Duration kPauseMax = std::chrono::milliseconds(100);
+
+/// The targets that answer for what a transaction read and changed.
+std::set<std::uint32_t> targets_of(const CommitRequest& request, std::uint32_t targets) {
+  std::set<std::uint32_t> result;
+  const auto add = [&](const ObjectId& object, ByteView dkey) { result.insert(target_of(object, dkey, targets)); };
+  const auto add_whole = [&](const ObjectId& object, bool spread) {
+    if (!spread) return add(object, {});
+    for (std::uint32_t target = 0; target < targets; ++target) result.insert(target);
+  };
+  const auto is_spread = [](const ObjectId& object) { return object.object_class() != ObjectClass::kS1; };
+  for (const AkeyRead& read : request.reads) add(read.object, read.dkey);
+  for (const ListRead& list : request.lists) {
+    if (list.request.level >= ListLevel::kAkeys)
+      add(list.request.object, list.request.dkey);
+    else
+      add_whole(list.request.object, list.request.level == ListLevel::kObjects || is_spread(list.request.object));
+  }
+  for (const QueryRead& query : request.queries) {
+    if (query.request.dkey.empty())
+      add_whole(query.request.object, is_spread(query.request.object));
+    else
+      add(query.request.object, query.request.dkey);
+  }
+  for (const PunchRequest& punch : request.punches) {
+    if (punch.level == PunchLevel::kObject)
+      add_whole(punch.object, is_spread(punch.object));
+    else
+      add(punch.object, punch.dkey);
+  }
+  for (const UpdateRequest& update : request.updates) add(update.object, update.dkey);
+  return result;
+}
+
+}  // namespace
+
+Container Container::begin_transaction() const {
+  ASSERT(!state_->transaction);
+  auto view = std::make_shared<State>();
+  view->client = state_->client;
+  view->impl = state_->impl;
+  view->info = state_->info;
+  view->checksums = state_->checksums;
+  view->transaction = std::make_shared<Transaction>(*this);
+  return Container(std::move(view));
+}
+
+Task<Result<>> Container::commit_transaction(Until until) {
+  const auto state = state_;
+  if (!state->transaction) co_return fail(Code::kInvalidArgument, "no transaction: nothing to commit");
+  co_return co_await state->transaction->commit(state->impl->bounded(until));
+}
+
+Result<> Container::check_no_transaction(std::string_view what) const {
+  if (!state_->transaction) return {};
+  return failf(Code::kInvalidArgument, "{} cannot be a part of a transaction", what);
+}
+
+Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Until until) {
+  const auto state = state_;
+  if (state->snapshot) co_return state->epoch;
+  Bytes body;
+  encode(BeginRequest{state->info.id}, body);
+  const std::uint32_t target = target_of(object, dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
+  CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kBegin, body, {}, {}, target, until));
+  CO_TRY(const BeginReply begun, decode_begin_reply(reply.body));
+  co_return begun.snapshot;
+}
+
+Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload, Until until) {
+  const auto state = state_;
+  CO_CHECK_OK(check_writable());
+  const auto targets = targets_of(request, static_cast<std::uint32_t>(state->impl->system.targets.size()));
+  if (targets.size() > 1)
+    co_return failf(Code::kUnsupported,
+                    "the transaction spans {} targets, {} and {} for instance: for now it has to stay on one. All of "
+                    "an object of class S1 lies on one",
+                    targets.size(), *targets.begin(), *targets.rbegin());
+  std::size_t next = 0;
+  for (UpdateRequest& update : request.updates) {
+    // Each update has its own part of the payload.
+    std::uint64_t bytes = 0;
+    for (const AkeyUpdate& akey : update.akeys) bytes += akey.bytes;
+    const std::size_t first = next;
+    for (std::uint64_t left = bytes; left > 0; ++next) left -= payload[next].size();
+    const Scattered<const std::byte> data{std::span<const ByteView>(payload).subspan(first, next - first)};
+    if (state->checksums) fill_checksums(update, data);
+  }
+  CO_CHECK_OK(validate(request));
+  Bytes body;
+  encode(request, body);
+  CO_TRY(const rpc::Reply reply,
+         co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
+                                    *targets.begin(), until));
+  co_return decode_update_reply(reply.body);
+}
+
+Task<Result<>> Container::pause_before_retry(std::uint32_t attempts, Until until) {
+  Client::Impl& impl = *state_->impl;
+  const Duration longest = std::min(kPauseMin * (1u << std::min(attempts, 16u)), kPauseMax);
+  // Drawn, so that two that met do not meet again.
+  const Instant end =
+      impl.reactor.now() +
+      Duration(static_cast<std::int64_t>(impl.reactor.random() % static_cast<std::uint64_t>(longest.count())));
+  if (end >= until.deadline) co_return fail(Code::kDeadlineExceeded, "no time is left for another attempt");
+  const Result<> waited = co_await impl.closing.wait(until.no_later_than(end));
+  if (waited) co_return fail(Code::kStopped, "the client is closing");
+  if (waited.error() != Code::kDeadlineExceeded) co_return waited;
+  co_return Result<>();
+}
+
+Task<Result<>> Container::transact(Body body, Until until) {
+  Container self = *this;
+  CO_CHECK_OK(self.check_no_transaction("another transaction"));
+  until = self.state_->impl->bounded(until);
+  for (std::uint32_t attempts = 1;; ++attempts) {
+    Container view = self.begin_transaction();
+    auto outcome = co_await body(view);
+    if (outcome) outcome = co_await view.commit_transaction(until);
+    view.state_->transaction->end();
+    if (outcome || outcome.error() != Code::kTxRestart) co_return outcome;
+    const auto paused = co_await self.pause_before_retry(attempts, until);
+    // That the time is over says less than what kept it from ending.
+    if (!paused) co_return paused.error() == Code::kDeadlineExceeded ? outcome : paused;
+  }
+}
+
+}  // namespace cenote::async

@@ -1,0 +1,82 @@
+#include "cenote/base/format.h"
+#include "cenote/runtime/cross_core.h"
+#include "object_service.h"
+
+namespace cenote::engine {
+
+Task<rpc::Response> ObjectService::begin(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kBegin, reactor_);
+  auto outcome = co_await run_begin(request);
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
+  co_return answered(*outcome);
+}
+
+Task<Result<BeginReply>> ObjectService::run_begin(rpc::Request& request) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(const BeginRequest begin, decode_begin_request(request.body()));
+  if (!containers_.contains(begin.container)) CO_CHECK_OK(co_await containers_.look_up(begin.container));
+  const Instant deadline = this->deadline(request);
+  co_return co_await call_on(reactor_, target->reactor(),
+                             [&] { return target->objects().begin(begin, Until{deadline, &target->cancel_source()}); });
+}
+
+Task<rpc::Response> ObjectService::commit(rpc::Request& request) {
+  OpTimer timer(metrics_, OpKind::kCommit, reactor_);
+  auto outcome = co_await run_commit(request, timer);
+  if (!outcome) co_return failed(request, timer, std::move(outcome).error());
+  co_return answered(*outcome);
+}
+
+/// What the target answers for alone: a list of a spread object, for instance, would show only its own part.
+Result<> ObjectService::check_home(const Target& target, const CommitRequest& commit) const {
+  const bool alone = targets_.size() == 1;
+  const auto check_whole = [&](const ObjectId& object) -> Result<> {
+    if (alone || object.object_class() == ObjectClass::kS1) return check_home(target, object, {});
+    return failf(Code::kUnsupported, "object {} is spread over all targets: a transaction has to stay on one",
+                 object.to_string());
+  };
+  for (const AkeyRead& read : commit.reads) CHECK_OK(check_home(target, read.object, read.dkey));
+  for (const ListRead& list : commit.lists) {
+    if (list.request.level >= ListLevel::kAkeys) {
+      CHECK_OK(check_home(target, list.request.object, list.request.dkey));
+    } else if (list.request.level == ListLevel::kDkeys) {
+      CHECK_OK(check_whole(list.request.object));
+    } else if (!alone) {
+      return fail(Code::kUnsupported, "objects are spread over all targets: a transaction has to stay on one");
+    }
+  }
+  for (const QueryRead& query : commit.queries)
+    CHECK_OK(query.request.dkey.empty() ? check_whole(query.request.object)
+                                        : check_home(target, query.request.object, query.request.dkey));
+  for (const PunchRequest& punch : commit.punches)
+    CHECK_OK(punch.level == PunchLevel::kObject ? check_whole(punch.object)
+                                                : check_home(target, punch.object, punch.dkey));
+  for (const UpdateRequest& update : commit.updates) CHECK_OK(check_home(target, update.object, update.dkey));
+  return {};
+}
+
+Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTimer& timer) {
+  CO_TRY(Target* const target, steer(request));
+  CO_TRY(CommitRequest commit, decode_commit_request(request.body()));
+  CO_CHECK_OK(check_home(*target, commit));
+  commit.id = request_id(request);
+  const std::uint32_t bytes = request.bulk_bytes();
+  if (bytes > kMaxPayloadBytes)
+    co_return failf(Code::kOutOfRange, "{} bytes of payload: one transaction carries at most {}", bytes,
+                    kMaxPayloadBytes);
+  if (!containers_.contains(commit.container)) CO_CHECK_OK(co_await containers_.look_up(commit.container));
+  const Instant deadline = this->deadline(request);
+  media::Buffer payload;
+  if (bytes != 0) {
+    CO_TRY(rpc::PulledBulk pulled, co_await request.pull(Until{deadline, &request.cancel_source()}));
+    timer.received(pulled.bytes());
+    payload = pulled.take(0);
+  }
+  const bool same_reactor = &target->reactor() == &reactor_;
+  co_return co_await call_on(reactor_, target->reactor(), [&] {
+    return target->objects().commit(std::move(commit), lend(payload, same_reactor), bytes,
+                                    Until{deadline, &target->cancel_source()});
+  });
+}
+
+}  // namespace cenote::engine
