@@ -1,5 +1,7 @@
 #include "store_listing.h"
 
+#include <fmt/chrono.h>
+
 #include <algorithm>
 
 #include "cenote/base/bytes.h"
@@ -351,6 +353,59 @@ Result<Json> list_object(StoreListing& store, const ObjectListing& listing) {
   store.out.line(fmt::format("{}  {}", store.member.name, store.member.path));
   store.out.table({"DKEY", "AKEY", "TYPE", "EPOCH", "RECORDS", "BYTES", "BLOCKS", "DATA"}, rows);
   return Json{{"name", store.member.name}, {"path", store.member.path}, {"versions", std::move(versions)}};
+}
+
+namespace {
+
+Task<Result<>> walk_requests(store::Examination& examination, object::ShowRequestsOptions options) {
+  co_return co_await object::show_requests(examination, std::move(options));
+}
+
+std::string time_text(WallTime time) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time.time_since_epoch());
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}Z", fmt::gmtime(std::time_t{seconds.count()}));
+}
+
+std::string request_text(const object::KeptRequest& request) {
+  if (request.flaw) return "damaged: " + *request.flaw;
+  return fmt::format("session {:016x}  request {}  applied at epoch {}  expires {}{}", request.session,
+                     request.sequence, request.epoch.value(), time_text(request.expiry),
+                     request.acknowledged ? "  acknowledged" : "");
+}
+
+Json request_json(const object::KeptRequest& request) {
+  if (request.flaw) return {{"flaw", *request.flaw}};
+  return {{"session", fmt::format("{:016x}", request.session)},
+          {"sequence", request.sequence},
+          {"epoch", request.epoch.value()},
+          {"expiry_ns", request.expiry.time_since_epoch().count()},
+          {"acknowledged", request.acknowledged}};
+}
+
+}  // namespace
+
+Result<Json> list_requests(StoreListing& store, const RequestListing& listing) {
+  Json requests = Json::array();
+  std::uint64_t count = 0;
+  object::ShowRequestsOptions options;
+  options.session = listing.session;
+  options.found = [&](const object::KeptRequest& request) {
+    if (request.flaw) ++store.damages;
+    if (++count > listing.limit) return;
+    store.out.line("  " + request_text(request));
+    requests.push_back(request_json(request));
+  };
+  store.out.line(fmt::format("{}  {}", store.member.name, store.member.path));
+  CHECK_OK(with_examination(
+      store, [&](store::Examination& examination) { return walk_requests(examination, std::move(options)); }));
+  store.out.line(fmt::format("  {} results are kept{}; nothing is undecided", count,
+                             count > listing.limit ? fmt::format(", {} not shown", count - listing.limit) : ""));
+  // Within one target a transaction is one batch: it is applied, or it was never there.
+  return Json{{"name", store.member.name},
+              {"path", store.member.path},
+              {"requests", std::move(requests)},
+              {"kept", count},
+              {"undecided", 0}};
 }
 
 }  // namespace cenote::cli

@@ -42,6 +42,12 @@ struct ObjectListing {
 };
 Result<Json> list_object(StoreListing& store, const ObjectListing& listing);
 
+struct RequestListing {
+  std::optional<std::uint64_t> session;
+  std::uint64_t limit = 0;
+};
+Result<Json> list_requests(StoreListing& store, const RequestListing& listing);
+
 /// The bytes that `--from` names. kInvalidArgument.
 Result<Bytes> parse_key_argument(const std::string& text, bool container_tree);
 /// Free runs by length: "1: 12, 2-3: 4 (blocks: how many)".

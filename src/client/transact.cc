@@ -88,7 +88,7 @@ Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<B
   const auto targets = targets_of(request, static_cast<std::uint32_t>(state->impl->system.targets.size()));
   if (targets.size() > 1)
     co_return failf(Code::kUnsupported,
-                    "the transaction spans {} targets, {} and {} for instance: for now it has to stay on one. All of "
+                    "the transaction spans {} targets, {} and {} for instance: it has to stay on one. All of "
                     "an object of class S1 lies on one",
                     targets.size(), *targets.begin(), *targets.rbegin());
   std::size_t next = 0;

@@ -115,7 +115,7 @@ bool create_and_crash(std::uint32_t target, std::uint64_t write) {
   run.expect_all(listed[0].epoch, 1);
   run.expect_all(kEpochLatest, 2);
   // Nothing that the crash may have left beside it is kept.
-  run.expect_none(Epoch(listed[0].epoch.value() - 1));
+  run.expect_none(Epoch(listed[0].epoch.value() - 2));
   return crashed;
 }
 

@@ -132,6 +132,57 @@ Task<std::vector<ContainerSpace>> container_space(store::Examination& examinatio
   co_return spaces;
 }
 
+namespace {
+
+KeptRequest describe_request(ByteView key, ByteView value) {
+  KeptRequest request;
+  const auto parsed = parse_request_key(key);
+  const auto record = decode_request(value);
+  if (!parsed || !record) {
+    request.flaw = (parsed ? record.error() : parsed.error()).message();
+    return request;
+  }
+  request.session = parsed->session;
+  request.sequence = parsed->sequence;
+  request.epoch = record->epoch;
+  request.expiry = record->expiry;
+  return request;
+}
+
+/// The highest sequence that each session has acknowledged.
+Task<std::unordered_map<std::uint64_t, std::uint64_t>> acknowledged(store::Examination& examination,
+                                                                    store::TreeId tree) {
+  std::unordered_map<std::uint64_t, std::uint64_t> sessions;
+  store::TreeWalk walk(examination, tree, store::TreeWalk::Purpose::kAgain);
+  while (co_await walk.next()) {
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      const auto key = parse_request_key(walk.key(i));
+      const auto record = decode_request(walk.value(i));
+      if (key && record) sessions[key->session] = std::max(sessions[key->session], record->acknowledged);
+    }
+  }
+  co_return sessions;
+}
+
+}  // namespace
+
+Task<Result<>> show_requests(store::Examination& examination, ShowRequestsOptions options) {
+  const auto tree = examination.find_tree(kRequestTreeName);
+  if (!tree) co_return fail(Code::kNotFound, "this is not the store of a target: it keeps no results of requests");
+  const auto sessions = co_await acknowledged(examination, *tree);
+  store::TreeWalk walk(examination, *tree, store::TreeWalk::Purpose::kShow);
+  while (co_await walk.next()) {
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      KeptRequest request = describe_request(walk.key(i), walk.value(i));
+      if (options.session && *options.session != request.session) continue;
+      const auto session = sessions.find(request.session);
+      request.acknowledged = session != sessions.end() && request.sequence <= session->second;
+      options.found(request);
+    }
+  }
+  co_return Result<>();
+}
+
 Task<Result<>> show_object(store::Examination& examination, ShowObjectOptions options) {
   std::optional<store::TreeId> tree;
   const auto trees = co_await container_trees(examination);

@@ -91,6 +91,22 @@ class Inspection(SystemTest):
         versions = self.looks(CORRUPT, "object", path, container, entry["object"], "--dkey", entry["dkey"])
         self.assertTrue(versions[0]["versions"][0]["data"].startswith("damaged"))
 
+    def test_kept_results_are_shown(self):
+        server = self.stopped()
+        kept = [store for store in self.looks(OK, "dtx", server.data)]
+        self.assertEqual([store["name"] for store in kept], ["target 0", "target 1"])
+        self.assertEqual([store["undecided"] for store in kept], [0, 0])
+        requests = [request for store in kept for request in store["requests"]]
+        self.assertGreater(len(requests), 0)
+        self.assertEqual(len(requests), sum(store["kept"] for store in kept))
+        session = requests[0]["session"]
+        only = [request for store in self.looks(OK, "dtx", server.data, "--session", session)
+                for request in store["requests"]]
+        self.assertEqual(only, [request for request in requests if request["session"] == session])
+        limited = self.looks(OK, "dtx", server.data, "--limit", "1")
+        self.assertLessEqual(max(len(store["requests"]) for store in limited), 1)
+        self.assert_fails(cenote("debug", "dtx", server.data, "--session", "xyz"), USAGE, "xyz")
+
     def test_a_damaged_page_does_not_hide_the_rest(self):
         server = self.stopped()
         path, container, _ = self.stored_version(server)

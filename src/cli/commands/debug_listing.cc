@@ -1,5 +1,7 @@
 #include "debug_listing.h"
 
+#include <charconv>
+
 #include "cenote/base/format.h"
 #include "encryption_key.h"
 #include "store_listing.h"
@@ -12,6 +14,7 @@ struct Arguments {
   TreeListing tree{.limit = 100};
   LogGroupsListing log{.limit = 1000};
   ObjectListing object;
+  RequestListing requests{.limit = 1000};
   SettingFlags flags;
 };
 
@@ -122,6 +125,37 @@ void add_object_verb(CLI::App& debug, Context& context) {
   });
 }
 
+void add_dtx_verb(CLI::App& debug, Context& context) {
+  const auto arguments = std::make_shared<Arguments>();
+  const auto session = std::make_shared<std::string>();
+  CLI::App* verb = add_verb(
+      debug, "dtx",
+      "Show the kept results of updates, punches and transactions that may be sent again; changes nothing",
+      "  cenote debug dtx /var/lib/cenote/targets/0\n"
+      "  cenote debug dtx /dev/nvme0n1 --session 3f1c9a5577e0b2d4 --json\n"
+      "A result is kept until its client has seen it or may no longer ask, so that nothing takes effect twice.\n"
+      "A transaction lies within one target and is one batch of its log: none is ever undecided.");
+  add_common(*verb, *arguments);
+  CLI::Option* only = verb->add_option("--session", *session, "only of this session, in hexadecimal");
+  verb->add_option("--limit", arguments->requests.limit, "most results to show; all are counted")
+      ->capture_default_str();
+  verb->callback([=, &context] {
+    context.action = [=, &context]() -> Result<> {
+      if (only->count() > 0) {
+        std::uint64_t number = 0;
+        const char* const end = session->data() + session->size();
+        const auto parsed = std::from_chars(session->data(), end, number, 16);
+        if (parsed.ec != std::errc() || parsed.ptr != end)
+          return failf(Code::kInvalidArgument, "--session: '{}' is no hexadecimal number of at most 16 digits",
+                       *session);
+        arguments->requests.session = number;
+      }
+      return list_stores(context, *arguments,
+                         [&](StoreListing& store) { return list_requests(store, arguments->requests); });
+    };
+  });
+}
+
 }  // namespace
 
 void add_debug_listings(CLI::App& debug, Context& context) {
@@ -129,6 +163,7 @@ void add_debug_listings(CLI::App& debug, Context& context) {
   add_log_verb(debug, context);
   add_space_verb(debug, context);
   add_object_verb(debug, context);
+  add_dtx_verb(debug, context);
 }
 
 }  // namespace cenote::cli

@@ -97,8 +97,8 @@ class Container {
   Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                    CallBounds bounds = {});
 
-  /// Runs `body`, in the calling thread, as a transaction; see async::Container::transact. What `body` is given, and the
-  /// maps and arrays of that, belong to the transaction; it may call them from several threads, and joins those.
+  /// Runs `body`, in the calling thread, as a transaction; see async::Container::transact. What `body` is given, and
+  /// the maps and arrays of that, belong to the transaction; it may call them from several threads, and joins those.
   Result<> transact(const std::function<Result<>(Container&)>& body, CallBounds bounds = {});
 
   // Snapshots; see async::Container.

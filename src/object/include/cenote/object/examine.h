@@ -101,4 +101,19 @@ struct ShowObjectOptions {
 /// Every version of one object that is stored, newest first at each place. kContainerNotFound, kNotFound.
 Task<Result<>> show_object(store::Examination& examination, ShowObjectOptions options);
 
+/// The kept result of a request that may be resent: what makes an update, a punch or a transaction take effect once.
+struct KeptRequest {
+  std::uint64_t session = 0, sequence = 0;
+  Epoch epoch;                      ///< of what it changed
+  WallTime expiry{};                ///< it is not executed after this
+  bool acknowledged = false;        ///< its client has seen the answer, as far as the store knows
+  std::optional<std::string> flaw;  ///< set: it cannot be read, and this is why
+};
+struct ShowRequestsOptions {
+  std::optional<std::uint64_t> session;  ///< only this one
+  std::function<void(const KeptRequest&)> found = [](const KeptRequest&) {};
+};
+/// All of them, by session and sequence. kNotFound: the store is no target's.
+Task<Result<>> show_requests(store::Examination& examination, ShowRequestsOptions options);
+
 }  // namespace cenote::object
