@@ -13,7 +13,6 @@ bool is_engine_trouble(Code code) {
     case Code::kDeviceDead:
     case Code::kDeviceFull:
     case Code::kCorrupt:
-    case Code::kFenced:
     case Code::kInternal:
       return true;
     default:

@@ -115,6 +115,39 @@ TEST_P(SimEngineTest, AnEncryptedEngineShowsNothingOfSmallValuesOnItsMedia) {
   }
 }
 
+TEST_P(SimEngineTest, ATargetThatCannotBeWrittenIsReadAndTheOthersGoOn) {
+  const Uuid container = set_up();
+  for (std::uint64_t number = 0; number < 20; ++number)
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(number), value_of(number, 3000))).has_value());
+  engine_->device(0)->options().write_error_ppm = 1'000'000;
+  std::uint64_t refused = 0, taken = 0;
+  for (std::uint64_t number = 100; number < 140; ++number) {
+    const auto put = wait(client_->put(container, kObject, std::to_string(number), value_of(number, 3000)));
+    (put ? taken : refused) += 1;
+    if (put) continue;
+    EXPECT_TRUE(put.error() == Code::kIoError || put.error() == Code::kFenced) << put.error().to_string();
+  }
+  EXPECT_GT(refused, 0u);
+  if (options_.targets > 1) EXPECT_GT(taken, 0u);
+  for (std::uint64_t number = 0; number < 20; ++number)
+    EXPECT_EQ(wait(client_->get(container, kObject, std::to_string(number))), value_of(number, 3000)) << number;
+  const auto system = wait(client_->admin(AdminMethod::kGet, "/v1/system"));
+  ASSERT_TRUE(system) << system.error().to_string();
+  const auto info = system_info_from_json(*system);
+  ASSERT_TRUE(info);
+  for (const TargetInfo& target : info->targets) {
+    EXPECT_EQ(target.state.starts_with("read-only: "), target.index == 0) << target.state;
+    EXPECT_EQ(target.state == "up", target.index != 0);
+  }
+  // On a device that works again, after a restart, everything goes on.
+  crash();
+  start();
+  for (std::uint64_t number = 0; number < 20; ++number)
+    EXPECT_EQ(wait(client_->get(container, kObject, std::to_string(number))), value_of(number, 3000)) << number;
+  EXPECT_TRUE(wait(client_->put(container, kObject, "again", value_of(1, 3000))).has_value());
+  EXPECT_TRUE(wait(client_->put(container, kObject, "once more", value_of(2, 3000))).has_value());
+}
+
 TEST_P(SimEngineTest, WhatIsAcknowledgedSurvivesAStopAndACrash) {
   const Uuid container = set_up();
   for (std::uint64_t number = 0; number < 20; ++number) {

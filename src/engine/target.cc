@@ -26,7 +26,7 @@ struct Target::Gauges {
         cache(metrics.gauge("cenote_target_cache_bytes", "Pages in memory", labels)),
         data_size(metrics.gauge("cenote_target_data_bytes", "Space for data and metadata", labels)),
         data_free(metrics.gauge("cenote_target_free_bytes", "Unused part of it", labels)),
-        fenced(metrics.gauge("cenote_target_fenced", "1: a log write failed, the target refuses everything", labels)),
+        fenced(metrics.gauge("cenote_target_fenced", "1: a write failed; the target is read-only", labels)),
         checkpoints(metrics.counter("cenote_target_checkpoints_total", "Checkpoints completed", labels)),
         batches(metrics.counter("cenote_target_batches_total", "Batches applied", labels)),
         log_writes(
@@ -133,6 +133,7 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
   const store::OpenOptions open{.system = options_.system,
                                 .target = options_.identity.id,
                                 .cache_bytes = options_.cache_bytes,
+                                .fenced = [this](const Error& reason) { log_fenced(reason); },
                                 .key = std::exchange(options_.key, std::nullopt)};
   CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
@@ -144,6 +145,10 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
                                   {"replayed_records", status.replayed_records},
                                   {"replay_time", status.replay_time}});
   co_return Result<>();
+}
+
+void Target::log_fenced(const Error& reason) const {
+  logger_.error("target is read-only", {{"device", devices_.name()}, {"reason", reason}});
 }
 
 void Target::start_scrubber() {
@@ -218,7 +223,7 @@ TargetInfo Target::info() const {
           .id = options_.identity.id,
           .total_bytes = status.data_blocks_total * media::kBlockBytes,
           .free_bytes = status.data_blocks_free * media::kBlockBytes,
-          .state = status.fenced ? "fenced: a write to its log failed; restart the engine" : "up",
+          .state = status.fenced ? "read-only: " + status.fenced_by : "up",
           .encrypted = status.sealed};
 }
 

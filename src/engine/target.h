@@ -93,6 +93,7 @@ class Target {
   Target(Reactor& reactor, StoreDevices devices, TargetOptions options, MetricRegistry& metrics, const Logger& logger);
   Task<Result<>> start(media::BufferPool& pool);
   Task<Result<>> format_if_new();
+  void log_fenced(const Error& reason) const;
   void start_scrubber();
   void refresh_scrub_metrics();
   void log_finding(const object::TargetFinding& finding) const;

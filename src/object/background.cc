@@ -107,6 +107,8 @@ Task<> run_background(Core& core) {
       const auto slept = co_await sleep_for(core.reactor, kInterval, core.background.cancel_source());
       if (!slept) break;
     }
+    // Nothing can be removed or given back any more.
+    if (core.store.status().fenced) break;
     const auto result = co_await run_once(core);
     // The next round tries again; what keeps failing shows in the counter and fails requests, too.
     if (!result && !(result.error() == Code::kStopped)) ++core.counters.background_failures;

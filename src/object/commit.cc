@@ -207,7 +207,7 @@ Task<Result<UpdateReply>> run_commit(Core& core, const CommitRequest& request, m
   if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room(bytes));
   Commit commit(core, request);
   CO_CHECK_OK(commit.prepare(*container, payload));
-  CO_CHECK_OK(co_await commit.write(until));
+  CO_CHECK_OK(core.data_written(co_await commit.write(until)));
   CO_CHECK_OK(co_await commit.check_reads(until, seen));
   co_return co_await core.store.run(
       [&commit, &seen](store::View& view) {

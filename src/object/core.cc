@@ -71,6 +71,12 @@ Task<Result<>> Core::make_durable(store::Lsn seen) {
   co_return co_await store.durable(seen);
 }
 
+Result<> Core::data_written(Result<> outcome) {
+  if (!outcome && (outcome.error() == Code::kIoError || outcome.error() == Code::kDeviceDead))
+    store.refuse_changes(outcome.error().with_context("writing data failed"));
+  return outcome;
+}
+
 Task<Result<>> Core::settle(store::Lsn seen) {
   if (!store.is_durable(seen)) CO_CHECK_OK(co_await store.durable(seen));
   while (!answers_released.is_set() && reactor.now() < held_until)

@@ -116,6 +116,8 @@ struct Core {
   }
   /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
+  /// Passes on what came of writing data. A target whose device could not be written takes no more changes.
+  Result<> data_written(Result<> outcome);
   /// The first half of it, for those who hold the answers.
   Task<Result<>> make_durable(store::Lsn seen);
 

@@ -411,7 +411,7 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
   Update operation(core, request,
                    {.data = payload.data(), .bytes = payload_bytes, .registered_index = payload.registered_index()});
   CO_CHECK_OK(operation.prepare(*container));
-  CO_CHECK_OK(co_await operation.write(until));
+  CO_CHECK_OK(core.data_written(co_await operation.write(until)));
   ++core.counters.updates;
   co_return co_await core.store.run(
       [&](store::View& view) {

@@ -223,7 +223,7 @@ Task<Result<>> LogWriter::wait_durable(Lsn lsn, Until until) {
   ASSERT(lsn.value() <= head_);
   CO_CHECK_OK(co_await Wait{*this, Waiter(reactor_, until, lsn.value())});
   if (lsn.value() <= durable_) co_return Result<>{};
-  co_return fail(Code::kFenced, failure_->to_string());
+  co_return fail(*failure_);
 }
 
 void LogWriter::release(std::uint64_t position, std::uint64_t superblock) {
@@ -232,11 +232,17 @@ void LogWriter::release(std::uint64_t position, std::uint64_t superblock) {
   options_.superblock = superblock;
 }
 
-void LogWriter::fence(Error cause) {
+Error fenced_by(const Error& cause) {
+  return Error(Code::kFenced, fmt::format("no change is taken any more, since {}. What was durable is there and can be "
+                                          "read: see to the device, then restart the engine",
+                                          cause.to_string()));
+}
+
+void LogWriter::fence(const Error& cause) {
   if (failure_) return;
-  failure_ = std::move(cause);
+  failure_ = fenced_by(cause);
   wake_waiters();
-  listener_.log_failed(*failure_);
+  listener_.log_failed(cause);
 }
 
 Task<> LogWriter::close() {

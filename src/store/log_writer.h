@@ -42,6 +42,9 @@ struct LogWriterOptions {
   std::uint64_t pending_bytes_max = 8ull << 20;
 };
 
+/// What everybody is told who wants a change, or depends on one that may never be durable, after `cause`.
+Error fenced_by(const Error& cause);
+
 /// The log's writing side: group commit into frames (docs/formats/store.md, "Log"). `append` is a plain call that fixes
 /// the record's position at once; frames go out by themselves, several at a time, and become durable strictly in order.
 ///
@@ -79,7 +82,7 @@ class LogWriter {
   /// Waits for the writes in flight; what is queued behind them is written too unless a write failed.
   Task<> close();
   /// Fails the log from outside: nothing queued goes out any more.
-  void fence(Error cause);
+  void fence(const Error& cause);
 
   const std::optional<Error>& failure() const { return failure_; }
   std::uint64_t head() const { return head_; }

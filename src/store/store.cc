@@ -29,7 +29,6 @@ struct Attempts::Waits {
     }
     give_back();
     const auto acquired = co_await store.pin_units().acquire(wanted, until);
-    CO_CHECK_OK(store.usable());
     if (acquired) units = wanted;
     co_return acquired;
   }
@@ -48,7 +47,7 @@ Attempts::~Attempts() {
 
 Result<> Attempts::admitted() const {
   if (!entered_) return fail(Code::kStopped, "the store is closed");
-  return store_.usable();
+  return {};
 }
 
 View Attempts::view() { return store_.view(); }
@@ -61,15 +60,13 @@ bool Attempts::again(const Error& error, const View& view) {
 
 Task<Result<>> Attempts::resolve(Error reason, Until until) {
   const PageId missing = store_.state().trees.fault();
-  CO_CHECK_OK(store_.usable());
   if (!waits_) waits_ = std::make_unique<Waits>(store_);
   if (reason == Code::kMustWait) {
     waits_->give_back();
     co_return co_await store_.wait_for_room(until);
   }
   CO_CHECK_OK(co_await waits_->allow_pin(until));
-  CO_CHECK_OK(co_await waits_->pins.fetch(missing, until));
-  co_return store_.usable();
+  co_return co_await waits_->pins.fetch(missing, until);
 }
 
 ExtentGuard::~ExtentGuard() {
@@ -123,6 +120,7 @@ Result<Extent> Store::reserve(std::uint32_t blocks, SpaceClass space_class) {
 void Store::cancel(Extent extent) { impl_->cancel(extent); }
 ExtentGuard Store::guard_extents() { return impl_->guard_extents(); }
 media::BlockDevice& Store::data_device() { return *impl_->state().devices.data; }
+void Store::refuse_changes(const Error& cause) { impl_->fence(cause); }
 Task<Result<>> Store::checkpoint() { co_return co_await impl_->checkpoint(); }
 bool Store::sealed() const { return impl_->state().seal != nullptr; }
 SecretKey Store::derive_key(std::string_view label) const {

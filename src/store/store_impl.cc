@@ -78,7 +78,7 @@ Result<> StoreImpl::admit() {
 }
 
 Result<> StoreImpl::usable() const {
-  if (fenced_) return fail(Code::kFenced, fenced_->to_string());
+  if (fenced_) return fail(*fenced_);
   return {};
 }
 
@@ -89,14 +89,15 @@ void StoreImpl::log_advanced() {
 
 void StoreImpl::log_failed(const Error& cause) { fence(cause); }
 
-/// What is in memory can never become durable: stop taking work, and let everybody who waits know.
+/// What is in memory may never become durable: take no more changes, and let everybody who waits know. Reading goes on:
+/// whoever has seen what is not durable never gets to answer (I4), and all else is as good as before.
 void StoreImpl::fence(const Error& cause) {
   if (fenced_) return;
-  fenced_ = cause;
+  fenced_ = fenced_by(cause);
   if (log_) log_->fence(cause);
-  pin_units_.close();
   room_.notify_all();
   work_.notify_all();
+  if (state_.options.fenced) state_.options.fenced(*fenced_);
 }
 
 std::unexpected<Error> StoreImpl::must_wait(Lack lack) {
@@ -105,6 +106,7 @@ std::unexpected<Error> StoreImpl::must_wait(Lack lack) {
 }
 
 Task<Result<>> StoreImpl::wait_for_room(Until until) {
+  CO_CHECK_OK(usable());
   if (lack_ != Lack::kLogWrites) {
     if (checkpoints_requested_ == checkpoints_begun_for_) ++checkpoints_requested_;
     work_.notify_all();
@@ -216,6 +218,7 @@ StoreStatus StoreImpl::status() const {
   status.replayed_records = replayed_records_;
   status.replay_time = replay_time_;
   status.fenced = fenced_.has_value();
+  if (fenced_) status.fenced_by = fenced_->message();
   status.sealed = state_.seal != nullptr;
   return status;
 }

@@ -55,6 +55,7 @@ class StoreImpl final : private LogListener {
   /// Waits for what the last kMustWait was about.
   Task<Result<>> wait_for_room(Until until);
   void room_changed() { room_.notify_all(); }
+  void fence(const Error& cause);
   /// Until `resume_background` no checkpoint and no reclaiming runs; returns when what runs has ended.
   Task<> pause_background();
   void resume_background();
@@ -65,7 +66,6 @@ class StoreImpl final : private LogListener {
 
   void log_advanced() override;
   void log_failed(const Error& cause) override;
-  void fence(const Error& cause);
 
   /// Pages that running operations may have pinned.
   std::uint64_t pins_granted() const { return pin_limit_ - pin_units_.available(); }

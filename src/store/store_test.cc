@@ -9,7 +9,9 @@ namespace {
 
 class StoreTest : public ::testing::Test, public StoreBench {
  protected:
-  StoreTest() : StoreBench(7) {}
+  StoreTest() : StoreBench(7) {
+    options.fenced = [this](const Error& reason) { fenced_by = reason; };
+  }
   void SetUp() override {
     format_store();
     open();
@@ -20,6 +22,8 @@ class StoreTest : public ::testing::Test, public StoreBench {
     batch.put(tree, as_bytes(key), as_bytes(value));
     return batch;
   }
+
+  std::optional<Error> fenced_by;
 };
 
 TEST_F(StoreTest, KeepsWhatWasCommittedOverReopenAndCrash) {
@@ -144,9 +148,34 @@ TEST_F(StoreTest, AFailedLogWriteFencesTheStore) {
   device->set_full(true);
   EXPECT_EQ(commit(put(tree, "a", "1")).error().code(), Code::kFenced);
   EXPECT_TRUE(store->status().fenced);
+  ASSERT_TRUE(fenced_by);
+  EXPECT_NE(fenced_by->message().find("log write failed"), std::string::npos) << fenced_by->message();
   EXPECT_EQ(commit(put(tree, "a", "1")).error().code(), Code::kFenced);
   EXPECT_EQ(block_on(store->checkpoint()).error().code(), Code::kFenced);
   EXPECT_EQ(block_on(store->close()).error().code(), Code::kFenced);
+}
+
+TEST_F(StoreTest, AFencedStoreShowsWhatIsDurableAndNothingElse) {
+  const TreeId durable = make_tree("durable"), lost = make_tree("lost");
+  ASSERT_TRUE(commit(put(durable, "a", "1")));
+  ASSERT_TRUE(commit(put(lost, "a", "1")));
+  device->set_full(true);
+  EXPECT_EQ(commit(put(lost, "a", "2")).error().code(), Code::kFenced);
+  const auto seen = [&](TreeId tree) {
+    return *block_on(store->run([&](View& view) -> Result<Lsn> {
+      CHECK_OK(view.get(tree, as_bytes("a")));
+      return view.seen();
+    }));
+  };
+  EXPECT_TRUE(block_on(store->durable(seen(durable))));
+  EXPECT_EQ(block_on(store->durable(seen(lost))).error().code(), Code::kFenced);
+  device->set_full(false);
+  EXPECT_EQ(commit(put(durable, "a", "2")).error().code(), Code::kFenced);
+  EXPECT_FALSE(block_on(store->close()));
+  crash();
+  open();
+  EXPECT_EQ(get(durable, "a"), "1");
+  EXPECT_EQ(get(lost, "a"), "1");
 }
 
 TEST_F(StoreTest, ACheckpointEmptiesTheLog) {

@@ -37,7 +37,7 @@ enum class Code : std::uint16_t {
   // 300-399 store
   kNoSpace = 300,        ///< No free block for the write; deletes and aggregation still work.
   kCorrupt = 301,        ///< Stored bytes are damaged; the message names what was lost.
-  kFenced = 302,         ///< The store stopped acknowledging after a failed log write; reopen it.
+  kFenced = 302,         ///< The store takes no changes since a write or flush failed; reopen it.
   kKeyTooLarge = 303,    ///< Key longer than the limit.
   kValueTooLarge = 304,  ///< Value longer than the limit.
   kPageFault = 305,      ///< Internal to `store`: a page is not cached; `Store::run` fetches it and runs again.

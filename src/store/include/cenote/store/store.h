@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -45,6 +46,8 @@ struct OpenOptions {
   double checkpoint_dirty = 0.4;            ///< ... or this part of the cache is dirty.
   std::uint32_t log_writes_in_flight = 4;
   bool read_only = false;  ///< Inspection: replays in memory, writes nothing.
+  /// Called when the store fences itself, with the reason.
+  std::function<void(const Error&)> fenced = nullptr;
   /// The master key. An encrypted store opens with its own only; one that is not becomes encrypted: what is written
   /// from now on, not what it holds.
   std::optional<SecretKey> key = std::nullopt;
@@ -67,8 +70,9 @@ struct StoreStatus {
   std::uint64_t data_blocks_total = 0, data_blocks_free = 0, meta_blocks_used = 0;
   std::uint64_t replayed_records = 0;
   Duration replay_time{};
-  bool fenced = false;
-  bool sealed = false;  ///< what is written is encrypted
+  bool fenced = false;    ///< it takes no changes any more ...
+  std::string fenced_by;  ///< ... for this reason
+  bool sealed = false;    ///< what is written is encrypted
 };
 
 /// Keeps blocks that were readable when it was taken from being reused, while extents found by a lookup are read. Taken
@@ -99,7 +103,7 @@ class Attempts {
   Attempts& operator=(const Attempts&) = delete;
   ~Attempts();
 
-  /// kStopped once `close` has begun, kFenced after a failed log write.
+  /// kStopped once `close` has begun.
   Result<> admitted() const;
   View view();
   /// Whether an attempt that ended with this error is to be made again; it must not have changed anything.
@@ -117,6 +121,10 @@ class Attempts {
 /// The metadata engine of one target: an ordered map from byte strings to byte strings in many named trees, with atomic
 /// batches over any of them, durable through a write-ahead log, plus the allocator of data extents. Larger than memory:
 /// pages live in a cache with a fixed budget. One reactor only.
+///
+/// A failed write or flush *fences* it: it takes no changes from then on (kFenced), and acknowledges none that was not
+/// durable. What is durable can still be read; whoever meets a page with changes that are not gets kFenced from
+/// `durable`. Only opening it again, on media that work, ends that.
 class Store {
  public:
   /// Writes an empty store. Destroys what the devices held; kExists when that is a store and `overwrite` is not set.
@@ -142,7 +150,7 @@ class Store {
   template <typename Attempt>
   auto run(Attempt attempt, Until until = Until::forever()) -> Task<std::invoke_result_t<Attempt&, View&>>;
 
-  /// Returns when everything up to `lsn` would survive a crash; kFenced when it never will.
+  /// Returns when everything up to `lsn` would survive a crash; kFenced when it may never.
   Task<Result<>> durable(Lsn lsn);
   /// True without waiting, for the fast path.
   bool is_durable(Lsn lsn) const;
@@ -175,6 +183,9 @@ class Store {
   /// leaves the old or the new size. kOutOfRange when a device became smaller, or too large; kNoSpace when the larger
   /// maps find no place on the meta device; kBusy while another call runs. Then nothing has changed.
   Task<Result<>> grow();
+
+  /// Fences the store, for a failure on its devices that a caller has met: of the data role.
+  void refuse_changes(const Error& cause);
 
   /// Writes a checkpoint now and returns when it is durable.
   Task<Result<>> checkpoint();
