@@ -31,6 +31,7 @@ class MemoryDevice final : public media::BlockDevice, private Timer {
   const std::string& name() const override { return name_; }
   bool prefers_durable_writes() const override { return true; }
   media::DeviceCounters counters() const override { return counters_; }
+  media::DeviceHealth& health() override { return health_; }
   Task<> close() override { co_return; }
 
   void submit(media::IoRequest& request) override {
@@ -61,6 +62,7 @@ class MemoryDevice final : public media::BlockDevice, private Timer {
   std::string name_ = "memory";
   std::byte* memory_ = nullptr;
   media::DeviceCounters counters_;
+  media::DeviceHealth health_;  // told of nothing: this one is always well
   std::vector<media::IoRequest*> pending_, completing_;
 };
 

@@ -192,7 +192,7 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
   auto devices = co_await StoreDevices::open(host, reactor, store);
   if (!devices) co_return fail(devices.error().with_context(fmt::format("target {}", index)));
   media::BufferPool& pool = reactors[index % reactors.size()]->pool();
-  devices->for_each([&](media::BlockDevice& device) { host.register_buffers(reactor, device, pool); });
+  devices->for_each([&](const char*, media::BlockDevice& device) { host.register_buffers(reactor, device, pool); });
   TargetOptions wanted{.index = static_cast<std::uint32_t>(index),
                        .system = identity.system,
                        .identity = store,

@@ -122,6 +122,7 @@ class SimEngine::Host::Device final : public media::BlockDevice {
   bool prefers_durable_writes() const override { return device_->prefers_durable_writes(); }
   void submit(media::IoRequest& request) override { device_->submit(request); }
   media::DeviceCounters counters() const override { return device_->counters(); }
+  media::DeviceHealth& health() override { return device_->health(); }
   Task<> close() override { return device_->close(); }
 
  private:

@@ -148,6 +148,24 @@ TEST_P(SimEngineTest, ATargetThatCannotBeWrittenIsReadAndTheOthersGoOn) {
   EXPECT_TRUE(wait(client_->put(container, kObject, "once more", value_of(2, 3000))).has_value());
 }
 
+TEST_P(SimEngineTest, ASlowDeviceIsTold) {
+  const Uuid container = set_up();
+  const auto state_of = [&](std::uint32_t target) {
+    const auto system = wait(client_->admin(AdminMethod::kGet, "/v1/system"));
+    EXPECT_TRUE(system.has_value());
+    return system_info_from_json(*system)->targets[target].state;
+  };
+  ASSERT_TRUE(wait(client_->put(container, kObject, "a", value_of(1, 3000))).has_value());
+  EXPECT_EQ(state_of(0), "up");
+  engine_->device(0)->set_slowdown(30'000);
+  for (std::uint64_t number = 0; number < 12; ++number)
+    static_cast<void>(wait(client_->put(container, kObject, std::to_string(number), value_of(number, 3000))));
+  EXPECT_TRUE(state_of(0).starts_with("slow: ")) << state_of(0);
+  engine_->device(0)->set_slowdown(1);
+  world_.run_until([] { return false; }, std::chrono::minutes(2));
+  EXPECT_EQ(state_of(0), "up");
+}
+
 TEST_P(SimEngineTest, WhatIsAcknowledgedSurvivesAStopAndACrash) {
   const Uuid container = set_up();
   for (std::uint64_t number = 0; number < 20; ++number) {

@@ -3,6 +3,9 @@
 #include "cenote/base/format.h"
 
 namespace cenote::engine {
+
+using namespace std::chrono_literals;
+
 namespace {
 
 Task<Result<std::unique_ptr<media::BlockDevice>>> open_when_free(EngineHost& host, Reactor& reactor, std::string path) {
@@ -51,8 +54,25 @@ std::string StoreDevices::name() const {
 
 media::DeviceCounters StoreDevices::counters() const {
   media::DeviceCounters sum;
-  for_each([&sum](const media::BlockDevice& device) { sum += device.counters(); });
+  for_each([&sum](const char*, const media::BlockDevice& device) { sum += device.counters(); });
   return sum;
+}
+
+std::string StoreDevices::trouble(Instant now) const {
+  using State = media::DeviceHealth::State;
+  State worst = State::kOk;
+  std::string text;
+  for_each([&](const char* role, media::BlockDevice& device) {
+    const State state = device.health().state(now);
+    if (state <= worst) return;
+    worst = state;
+    const auto silence = std::chrono::duration_cast<std::chrono::seconds>(device.health().silence(now)).count();
+    text = state == State::kSlow ? fmt::format("slow: operations of its {} device '{}' take more than {} ms", role,
+                                               device.name(), media::DeviceHealth::kSlowOperation / 1ms)
+                                 : fmt::format("not answering: its {} device '{}' has completed nothing for {} s", role,
+                                               device.name(), silence);
+  });
+  return text;
 }
 
 }  // namespace cenote::engine

@@ -28,13 +28,15 @@ struct StoreDevices {
   std::string name() const;
   /// Of all devices together.
   media::DeviceCounters counters() const;
-  /// use(device) for each.
+  /// use(role, device) for each.
   template <typename Use>
   void for_each(Use use) const {
-    for (const auto* device : {&meta, &wal, &data}) {
-      if (*device != nullptr) use(**device);
-    }
+    if (meta) use("meta", *meta);
+    if (wal) use("wal", *wal);
+    if (data) use("data", *data);
   }
+  /// How the worst of them answers at this moment, in words for `TargetInfo::state`; empty: as they should.
+  std::string trouble(Instant now) const;
 };
 
 }  // namespace cenote::engine

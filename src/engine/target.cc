@@ -1,6 +1,7 @@
 #include "target.h"
 
 #include <algorithm>
+#include <array>
 
 #include "cenote/base/format.h"
 
@@ -35,6 +36,13 @@ struct Target::Gauges {
         read_bytes(metrics.counter("cenote_target_device_read_bytes_total", "Read from the device", labels)),
         written_bytes(metrics.counter("cenote_target_device_written_bytes_total", "Written to the device", labels)),
         device_errors(metrics.counter("cenote_target_device_errors_total", "Failed device operations", labels)),
+        read_errors(errors_of(metrics, labels, "read")),
+        write_errors(errors_of(metrics, labels, "write")),
+        flush_errors(errors_of(metrics, labels, "flush")),
+        slow_operations(metrics.counter("cenote_target_slow_device_operations_total",
+                                        "Device operations that took longer than half a second", labels)),
+        device_silence(metrics.gauge("cenote_target_device_silence_seconds",
+                                     "For how long a device that has work has completed none", labels)),
         packed_bytes(metrics.counter("cenote_target_packed_bytes_total", "Data that compression made smaller", labels)),
         packed_stored(metrics.counter("cenote_target_packed_stored_bytes_total", "What that data takes", labels)),
         background_failures(metrics.counter("cenote_target_background_failures_total",
@@ -49,6 +57,11 @@ struct Target::Gauges {
         bad_entries(damage_counter(metrics, labels, "entry")),
         bad_data(damage_counter(metrics, labels, "data")) {}
 
+  static Counter& errors_of(MetricRegistry& metrics, Labels labels, const char* op) {
+    labels.emplace_back("op", op);
+    return metrics.counter("cenote_target_device_operation_errors_total", "Failed device operations, by what they were",
+                           std::move(labels));
+  }
   static Counter& damage_counter(MetricRegistry& metrics, Labels labels, const char* kind) {
     labels.emplace_back("kind", kind);
     return metrics.counter("cenote_target_scrub_damages_total", "Damage that the scrub found", std::move(labels));
@@ -68,6 +81,11 @@ struct Target::Gauges {
   Counter& read_bytes;
   Counter& written_bytes;
   Counter& device_errors;
+  Counter& read_errors;
+  Counter& write_errors;
+  Counter& flush_errors;
+  Counter& slow_operations;
+  Gauge& device_silence;
   Counter& packed_bytes;
   Counter& packed_stored;
   Counter& background_failures;
@@ -112,8 +130,11 @@ Target::Target(Reactor& reactor, StoreDevices devices, TargetOptions options, Me
       options_(std::move(options)),
       logger_(logger.with({"target", options_.index})),
       devices_(std::move(devices)),
+      watch_(reactor),
       held_(reactor),
-      gauges_(std::make_unique<Gauges>(metrics, Labels{{"target", std::to_string(options_.index)}})) {}
+      gauges_(std::make_unique<Gauges>(metrics, Labels{{"target", std::to_string(options_.index)}})) {
+  record_latencies(metrics);
+}
 
 Target::~Target() { ASSERT(!devices_.is_open()); }
 
@@ -138,6 +159,7 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
   CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
   start_scrubber();
+  watch_.spawn(watch_devices());
   const store::StoreStatus status = store_->status();
   logger_.info("target is open", {{"device", devices_.name()},
                                   {"bytes", capacity_bytes()},
@@ -145,6 +167,39 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
                                   {"replayed_records", status.replayed_records},
                                   {"replay_time", status.replay_time}});
   co_return Result<>();
+}
+
+void Target::record_latencies(MetricRegistry& metrics) {
+  constexpr std::array<std::pair<media::IoKind, const char*>, 3> kKinds = {
+      {{media::IoKind::kRead, "read"}, {media::IoKind::kWrite, "write"}, {media::IoKind::kFlush, "flush"}}};
+  devices_.for_each([&](const char* role, media::BlockDevice& device) {
+    for (const auto& [kind, name] : kKinds) {
+      const Labels labels{{"target", std::to_string(options_.index)}, {"role", role}, {"op", name}};
+      device.health().record_into(
+          kind, &metrics.histogram("cenote_target_device_seconds", "Time that operations of a device take", labels));
+    }
+  });
+}
+
+Task<> Target::watch_devices() {
+  constexpr Duration kInterval = std::chrono::seconds(2);
+  std::string told;
+  while (!watch_.stopping()) {
+    {
+      const auto slept = co_await sleep_for(reactor_, kInterval, watch_.cancel_source());
+      if (!slept) break;
+    }
+    const std::string trouble = devices_.trouble(reactor_.now());
+    // What it does is in the first words; how long a silence lasts already is nothing new.
+    const std::string what = trouble.substr(0, trouble.find(" has completed"));
+    if (what == told) continue;
+    told = what;
+    if (trouble.empty()) {
+      logger_.info("devices answer as they should", {{"device", devices_.name()}});
+    } else {
+      logger_.warn("target is " + what.substr(0, what.find(':')), {{"what", trouble}});
+    }
+  }
 }
 
 void Target::log_fenced(const Error& reason) const {
@@ -188,6 +243,7 @@ Task<Result<>> Target::close() {
   Result<> outcome;
   co_await held_.close();
   idle_.clear();
+  co_await watch_.stop();
   if (scrubber_ != nullptr) co_await scrubber_->stop();
   scrubber_.reset();
   if (objects_ != nullptr) keep_first(outcome, co_await objects_->close());
@@ -219,11 +275,14 @@ std::uint64_t Target::capacity_bytes() const { return store_->status().data_bloc
 
 TargetInfo Target::info() const {
   const store::StoreStatus status = store_->status();
+  const std::string trouble = devices_.trouble(reactor_.now());
   return {.index = options_.index,
           .id = options_.identity.id,
           .total_bytes = status.data_blocks_total * media::kBlockBytes,
           .free_bytes = status.data_blocks_free * media::kBlockBytes,
-          .state = status.fenced ? "read-only: " + status.fenced_by : "up",
+          .state = status.fenced     ? "read-only: " + status.fenced_by
+                   : trouble.empty() ? "up"
+                                     : trouble,
           .encrypted = status.sealed};
 }
 
@@ -245,10 +304,29 @@ void Target::refresh_metrics() {
   raise(gauges_->read_bytes, device.read_bytes);
   raise(gauges_->written_bytes, device.written_bytes);
   raise(gauges_->device_errors, device.errors);
+  refresh_health_metrics();
   raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
   raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
   raise(gauges_->background_failures, objects_->counters().background_failures);
   refresh_scrub_metrics();
+}
+
+void Target::refresh_health_metrics() {
+  std::uint64_t reads = 0, writes = 0, flushes = 0, slow = 0;
+  Duration silence{};
+  devices_.for_each([&](const char*, media::BlockDevice& device) {
+    const media::DeviceHealth& health = device.health();
+    reads += health.errors(media::IoKind::kRead);
+    writes += health.errors(media::IoKind::kWrite);
+    flushes += health.errors(media::IoKind::kFlush);
+    slow += health.slow_operations();
+    silence = std::max(silence, health.silence(reactor_.now()));
+  });
+  raise(gauges_->read_errors, reads);
+  raise(gauges_->write_errors, writes);
+  raise(gauges_->flush_errors, flushes);
+  raise(gauges_->slow_operations, slow);
+  gauges_->device_silence.set(silence);
 }
 
 void Target::refresh_scrub_metrics() {

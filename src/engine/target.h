@@ -14,6 +14,7 @@
 #include "cenote/object/scrubber.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/rpc/bulk.h"
+#include "cenote/runtime/scope.h"
 #include "cenote/runtime/sync.h"
 #include "cenote/store/store.h"
 #include "store_devices.h"
@@ -94,7 +95,11 @@ class Target {
   Task<Result<>> start(media::BufferPool& pool);
   Task<Result<>> format_if_new();
   void log_fenced(const Error& reason) const;
+  void record_latencies(MetricRegistry& metrics);
+  /// Tells when devices begin to be slow or silent, and when they are well again.
+  Task<> watch_devices();
   void start_scrubber();
+  void refresh_health_metrics();
   void refresh_scrub_metrics();
   void log_finding(const object::TargetFinding& finding) const;
 
@@ -106,6 +111,7 @@ class Target {
   std::unique_ptr<object::ObjectStore> objects_;
   std::unique_ptr<object::Scrubber> scrubber_;  // null: scrubbing is off
   CancelSource cancel_;
+  Scope watch_;
   Gate held_;
   std::vector<std::unique_ptr<HeldFetch>> idle_;  // ready for use
   std::unique_ptr<Gauges> gauges_;

@@ -68,6 +68,7 @@ struct SimDevice::Impl {
   SimWriteCache cache;
   Condition idle;
   DeviceCounters counters;
+  DeviceHealth health;
   IntrusiveList<Operation> pending;
   IntrusiveList<Operation> unused;
   std::vector<std::unique_ptr<Operation>> operations;
@@ -89,6 +90,8 @@ SimDevice::Impl::Operation& SimDevice::Impl::take_operation() {
 void SimDevice::Impl::submit(IoRequest& request) {
   Operation& operation = take_operation();
   operation.request = &request;
+  request.begun = world.now();
+  health.begun(request.begun);
   pending.push_back(operation);
   if (dead || closed) {
     operation.error = error(Code::kDeviceDead, request, dead ? "the device is dead" : "the device is closed");
@@ -119,6 +122,7 @@ void SimDevice::Impl::start(Operation& operation) {
       break;
     case IoKind::kFlush:
       ++counters.flushes;
+      if (odds(options.flush_error_ppm)) operation.error = error(Code::kIoError, request, "simulated flush error");
       operation.covered = cache.completed();
       break;
     case IoKind::kDiscard:
@@ -232,6 +236,7 @@ void SimDevice::Impl::answer(Operation& operation) {
     result = fail(*std::move(operation.error));
   }
   IoRequest& request = *operation.request;
+  health.ended(request.kind, world.now() - request.begun, !result, world.now());
   operation.unlink();
   operation.request = nullptr;
   operation.order = 0;
@@ -269,6 +274,7 @@ const std::string& SimDevice::name() const { return impl_->name; }
 bool SimDevice::prefers_durable_writes() const { return impl_->options.prefers_durable_writes; }
 void SimDevice::submit(IoRequest& request) { impl_->submit(request); }
 DeviceCounters SimDevice::counters() const { return impl_->counters; }
+DeviceHealth& SimDevice::health() { return impl_->health; }
 
 Task<> SimDevice::close() {
   impl_->closed = true;

@@ -116,6 +116,7 @@ struct UringDevice::Impl {
   OpenedFile file;
   Condition idle;
   DeviceCounters counters;
+  DeviceHealth health;
   std::vector<std::unique_ptr<Slot>> slots;
   std::vector<Slot*> free_slots;
   IntrusiveList<Slot, DoneTag> done;
@@ -141,6 +142,8 @@ UringDevice::Impl::Slot& UringDevice::Impl::take_slot() {
 void UringDevice::Impl::submit(IoRequest& request) {
   Slot& slot = take_slot();
   slot.request = &request;
+  request.begun = reactor.now();
+  health.begun(request.begun);
   ++in_flight;
   if (closed) {
     slot.error = Error(Code::kDeviceDead, fmt::format("{}: the device is closed", describe(request, path)));
@@ -307,6 +310,8 @@ Result<> UringDevice::Impl::outcome(Slot& slot, std::int32_t result) {
 void UringDevice::Impl::answer(Slot& slot, Result<> result) {
   if (!result) ++counters.errors;
   IoRequest& request = *slot.request;
+  const Instant now = reactor.now();
+  health.ended(request.kind, now - request.begun, !result, now);
   slot.request = nullptr;
   slot.done_bytes = 0;
   slot.repeats = 0;
@@ -351,6 +356,7 @@ const std::string& UringDevice::name() const { return impl_->path; }
 bool UringDevice::prefers_durable_writes() const { return impl_->file.prefers_durable_writes; }
 void UringDevice::submit(IoRequest& request) { impl_->submit(request); }
 DeviceCounters UringDevice::counters() const { return impl_->counters; }
+DeviceHealth& UringDevice::health() { return impl_->health; }
 bool UringDevice::direct() const { return impl_->file.direct; }
 
 Task<> UringDevice::close() {

@@ -9,14 +9,13 @@
 #include "cenote/base/error.h"
 #include "cenote/base/strong.h"
 #include "cenote/media/buffer_pool.h"
+#include "cenote/media/device_health.h"
 #include "cenote/runtime/task.h"
 
 namespace cenote::media {
 
 /// Number of a 4 KiB block on one device, from 0.
 using BlockNo = Strong<struct BlockNoTag>;
-
-enum class IoKind : std::uint8_t { kRead, kWrite, kFlush, kDiscard };
 
 enum class Durability : std::uint8_t {
   kCached,   ///< Durable after a later flush that was submitted when this write had completed.
@@ -32,6 +31,7 @@ class IoRequest {
   std::byte* data = nullptr;  ///< block-aligned; whole blocks; null for flush and discard
   std::uint64_t bytes = 0;    ///< multiple of kBlockBytes
   int registered_index = -1;
+  Instant begun{};  ///< set by the device
 
   /// kIoError, kDeviceDead, kDeviceFull, kMisaligned or kOutOfRange, with device and range in the message.
   virtual void complete(Result<> result) = 0;
@@ -81,6 +81,7 @@ class BlockDevice {
   /// Starts the operation; `request` must live until its `complete`. Never completes inside this call.
   virtual void submit(IoRequest& request) = 0;
   virtual DeviceCounters counters() const = 0;
+  virtual DeviceHealth& health() = 0;
   /// Waits for what is in flight, then releases the device. Later operations fail with kDeviceDead.
   virtual Task<> close() = 0;
 

@@ -58,6 +58,7 @@ struct SimDeviceOptions {
   std::uint32_t read_error_ppm = 0;
   /// The write fails; half of these leave the new contents behind, the others the old.
   std::uint32_t write_error_ppm = 0;
+  std::uint32_t flush_error_ppm = 0;
   /// Acknowledged, never reaches the medium; reads find the old contents at once.
   std::uint32_t lost_write_ppm = 0;
   /// Lands at another block of the device.
@@ -97,6 +98,7 @@ class SimDevice final : public BlockDevice {
   bool prefers_durable_writes() const override;
   void submit(IoRequest& request) override;
   DeviceCounters counters() const override;
+  DeviceHealth& health() override;
   Task<> close() override;
 
   /// Cuts the device off: the volatile cache is resolved onto the medium as `options` say, and every operation that is

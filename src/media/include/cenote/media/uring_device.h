@@ -42,6 +42,7 @@ class UringDevice final : public BlockDevice {
   bool prefers_durable_writes() const override;
   void submit(IoRequest& request) override;
   DeviceCounters counters() const override;
+  DeviceHealth& health() override;
   Task<> close() override;
   /// Registers the pool's slabs, now and as they are made, with the ring of the reactor, so that I/O on its buffers by
   /// any device of that ring skips page pinning. Optional: what the kernel refuses (RLIMIT_MEMLOCK) does ordinary I/O.
