@@ -62,6 +62,7 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   TRY(options.reactors, settings.number("server.reactors"));
   TRY(options.cache_bytes, settings.bytes("server.cache"));
   TRY(options.log_bytes, settings.bytes("server.log-size"));
+  TRY(options.discard, settings.flag("server.discard"));
   TRY(options.pin_cpus, settings.flag("server.pin-cpus"));
   TRY(options.insecure, settings.flag("server.insecure"));
   TRY(options.scrub_bytes_per_second, settings.bytes("server.scrub-rate"));

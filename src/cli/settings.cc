@@ -39,6 +39,8 @@ const std::vector<SettingSpec>& setting_specs() {
        "only"},
       {"server.encryption-key-command", "CENOTE_ENCRYPTION_KEY_COMMAND", "",
        "shell command that prints that key instead, within 30 seconds"},
+      {"server.discard", "CENOTE_DISCARD", "false",
+       "give freed space back to files and block devices (holes, TRIM), in the background"},
       {"server.pin-cpus", "CENOTE_PIN_CPUS", "false", "pin each reactor to a core"},
       {"server.insecure", "CENOTE_INSECURE", "false",
        "allow listening beyond this machine although there is no authentication"},

@@ -57,6 +57,7 @@ Result<> Engine::Impl::start() {
   const EngineCoreOptions wanted{.cache_bytes = options.cache_bytes,
                                  .buffer_bytes = options.buffer_bytes,
                                  .request_bytes = options.request_bytes,
+                                 .discard = options.discard,
                                  .stop_grace = options.stop_grace,
                                  .scrub_bytes_per_second = options.scrub_bytes_per_second,
                                  .scrub_period = options.scrub_period,

@@ -197,6 +197,7 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .system = identity.system,
                        .identity = store,
                        .cache_bytes = options.cache_bytes,
+                       .discard = options.discard,
                        .creating = identity.state == Identity::State::kCreating,
                        .key = options.encryption_key,
                        .scrub_bytes_per_second = options.scrub_bytes_per_second,

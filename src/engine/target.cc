@@ -45,6 +45,8 @@ struct Target::Gauges {
                                      "For how long a device that has work has completed none", labels)),
         packed_bytes(metrics.counter("cenote_target_packed_bytes_total", "Data that compression made smaller", labels)),
         packed_stored(metrics.counter("cenote_target_packed_stored_bytes_total", "What that data takes", labels)),
+        discarded_bytes(
+            metrics.counter("cenote_target_discarded_bytes_total", "Freed space that the device was told of", labels)),
         background_failures(metrics.counter("cenote_target_background_failures_total",
                                             "Rounds of giving back space that ended in an error", labels)),
         scrub_running(metrics.gauge("cenote_target_scrub_running", "1: a pass of the scrub is under way", labels)),
@@ -88,6 +90,7 @@ struct Target::Gauges {
   Gauge& device_silence;
   Counter& packed_bytes;
   Counter& packed_stored;
+  Counter& discarded_bytes;
   Counter& background_failures;
   Gauge& scrub_running;
   Gauge& scrub_began;
@@ -154,6 +157,7 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
   const store::OpenOptions open{.system = options_.system,
                                 .target = options_.identity.id,
                                 .cache_bytes = options_.cache_bytes,
+                                .discard = options_.discard,
                                 .fenced = [this](const Error& reason) { log_fenced(reason); },
                                 .key = std::exchange(options_.key, std::nullopt)};
   CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
@@ -195,9 +199,9 @@ Task<> Target::watch_devices() {
     if (what == told) continue;
     told = what;
     if (trouble.empty()) {
-      logger_.info("devices answer as they should", {{"device", devices_.name()}});
+      logger_.info("devices answer as they should again", {{"device", devices_.name()}});
     } else {
-      logger_.warn("target is " + what.substr(0, what.find(':')), {{"what", trouble}});
+      logger_.warn("a device does not answer as it should", {{"target_is", trouble}});
     }
   }
 }
@@ -307,6 +311,7 @@ void Target::refresh_metrics() {
   refresh_health_metrics();
   raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
   raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
+  raise(gauges_->discarded_bytes, status.discarded_blocks * media::kBlockBytes);
   raise(gauges_->background_failures, objects_->counters().background_failures);
   refresh_scrub_metrics();
 }

@@ -26,6 +26,7 @@ struct TargetOptions {
   Uuid system;
   StoreIdentity identity;
   std::uint64_t cache_bytes = 0;
+  bool discard = false;
   /// The store may have to be formatted first: its system is being created.
   bool creating = false;
   /// The master key of its store; forgotten when that is open.

@@ -11,6 +11,8 @@ namespace {
 constexpr std::uint64_t kDataReserveShare = 64;
 /// ... but no more than this.
 constexpr std::uint64_t kMaxDataReserveBlocks = (256ull << 20) / media::kBlockBytes;
+/// Freed extents that may wait for their discard; beyond, the oldest are handed out as they are.
+constexpr std::size_t kMaxFreed = 1u << 16;
 
 std::uint64_t data_reserve_of(const Space& data) {
   return std::min(data.groups() * kGroupBlocks / kDataReserveShare, kMaxDataReserveBlocks);
@@ -92,6 +94,7 @@ Result<Extent> Allocator::reserve(std::uint32_t blocks, SpaceClass space_class) 
     if (auto extent = data_space().reserve(wanted, convertible > 0)) return *extent;
     if (auto extent = data_space().reserve_shorter(wanted)) return *extent;
   }
+  if (give_up_freed()) return reserve(blocks, space_class);
   return failf(Code::kNoSpace, "no space for {} blocks of data: delete something or add media", blocks);
 }
 
@@ -103,9 +106,49 @@ void Allocator::release(Extent extent, Lsn lsn) {
 void Allocator::reclaim(Lsn durable) {
   while (!pending_.empty() && pending_.front().lsn <= durable &&
          (guards_.empty() || first_guard_ >= pending_.front().guards)) {
-    data_space().make_available(pending_.front().extent);
+    const Extent extent = pending_.front().extent;
     pending_.pop_front();
+    if (keeps_freed_) {
+      freed_.push_back(extent);
+      freed_blocks_ += extent.blocks;
+    } else {
+      data_space().make_available(extent);
+    }
   }
+  while (freed_.size() > kMaxFreed) data_space().make_available(pop_freed());
+}
+
+Extent Allocator::pop_freed() {
+  const Extent extent = freed_.front();
+  freed_.pop_front();
+  freed_blocks_ -= extent.blocks;
+  return extent;
+}
+
+std::vector<Extent> Allocator::take_freed_run(std::uint64_t most_blocks) {
+  if (freed_.empty()) return {};
+  std::vector<Extent> run = {pop_freed()};
+  std::uint64_t first = run[0].first.value();
+  std::uint64_t end = first + run[0].blocks;
+  while (!freed_.empty() && end - first + freed_.front().blocks <= most_blocks) {
+    const std::uint64_t next = freed_.front().first.value();
+    const std::uint64_t next_end = next + freed_.front().blocks;
+    if (next != end && next_end != first) break;
+    first = std::min(first, next);
+    end = std::max(end, next_end);
+    run.push_back(pop_freed());
+  }
+  return run;
+}
+
+void Allocator::give_back(const std::vector<Extent>& extents) {
+  for (const Extent& extent : extents) data_space().make_available(extent);
+}
+
+bool Allocator::give_up_freed() {
+  if (freed_.empty()) return false;
+  while (!freed_.empty()) data_space().make_available(pop_freed());
+  return true;
 }
 
 std::uint64_t Allocator::open_guard() {
@@ -134,7 +177,7 @@ std::uint64_t Allocator::data_blocks_total() const {
 }
 
 std::uint64_t Allocator::data_blocks_free() const {
-  return data().data_blocks_available() + convertible_groups(SpaceClass::kForeground) * kGroupBlocks;
+  return data().data_blocks_available() + freed_blocks_ + convertible_groups(SpaceClass::kForeground) * kGroupBlocks;
 }
 
 Result<std::uint64_t> Allocator::take_map_groups(std::uint64_t groups, std::uint64_t beyond) {
@@ -165,6 +208,7 @@ void Allocator::grow(const Geometry& geometry, std::uint64_t page_reserve) {
 
 void Allocator::check_invariants() const {
   for (const Space& space : spaces_) space.check_invariants();
+  for (const Extent& extent : freed_) ASSERT(!data().is_owned(extent) && !data().is_reserved(extent));
   ASSERT(meta().slots_available() >= dirty_pages_);
   ASSERT(guards_.empty() || guards_.front());
   for (std::size_t i = 1; i < pending_.size(); ++i) {

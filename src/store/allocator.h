@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <optional>
+#include <vector>
 
 #include "cenote/base/error.h"
 #include "cenote/store/batch.h"
@@ -42,6 +43,15 @@ class Allocator {
   void release(Extent extent, Lsn lsn);
   /// Makes released extents reusable as far as the log is durable and no guard from before is left.
   void reclaim(Lsn durable);
+  /// From now on what `reclaim` frees waits, for its contents to be discarded: unavailable, first come first served.
+  void keep_freed() { keeps_freed_ = true; }
+  bool has_freed() const { return !freed_.empty(); }
+  /// The oldest that waits, with those after it that lie beside it, `most_blocks` at most (but one at least). They stay
+  /// unavailable until `give_back`.
+  std::vector<Extent> take_freed_run(std::uint64_t most_blocks);
+  void give_back(const std::vector<Extent>& extents);
+  /// Makes all that waits available as it is, since space is wanted now. False: nothing waited.
+  bool give_up_freed();
   std::uint64_t open_guard();
   void close_guard(std::uint64_t ticket);
 
@@ -112,6 +122,10 @@ class Allocator {
   std::uint64_t live_pages_ = 0;
   std::uint64_t dirty_pages_ = 0;
   std::deque<Pending> pending_;
+  bool keeps_freed_ = false;
+  std::deque<Extent> freed_;
+  std::uint64_t freed_blocks_ = 0;  // sum over freed_
+  Extent pop_freed();
   std::deque<bool> guards_;  // whether the guard with ticket first_guard_ + i is open; the first one always is
   std::uint64_t first_guard_ = 0;
 };

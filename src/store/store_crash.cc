@@ -63,6 +63,7 @@ class CrashTest {
     if (options_.layout) layout_ = *options_.layout;
     StoreBench bench(options_.seed, 64, layout_);
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    bench.options.discard = options_.discard;
     seal(bench);
     bench.format_store();
     bench.open();
@@ -75,6 +76,7 @@ class CrashTest {
     blocks_before_ = bench.store->status().data_blocks_total;
     bench.block_on(run_and_grow(&bench, &run));
     blocks_after_ = bench.store->status().data_blocks_total;
+    outcome_.discarded_blocks = bench.store->status().discarded_blocks;
     if (outcome_.problem.empty()) outcome_.problem = run.problem();
     bench.power_off();
   }
@@ -126,6 +128,7 @@ class CrashTest {
       if (cut.images[i]) bench.mediums[i] = cut.images[i]->clone();
     }
     bench.device_options.prefers_durable_writes = random_() % 2 == 0;
+    bench.options.discard = options_.discard;
     seal(bench);
     History history = promised(cut);
     // A third of the cuts crash again while they recover, up to three times.

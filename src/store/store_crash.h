@@ -16,12 +16,14 @@ struct CrashTestOptions {
   std::uint32_t keys = 60;  ///< of each tree
   std::uint32_t cut_every = 1;
   bool sealed = false;
+  bool discard = false;                      ///< freed extents are discarded
   std::uint32_t grow_mib = 0;                ///< the devices become so much larger in the middle of it
   std::optional<StoreBench::Layout> layout;  ///< none: drawn from the seed
 };
 
 struct CrashTestOutcome {
-  std::string problem;  ///< empty: nothing was wrong
+  std::uint64_t discarded_blocks = 0;  ///< in the run that was cut
+  std::string problem;                 ///< empty: nothing was wrong
   std::uint64_t writes = 0;
   std::uint64_t cuts = 0;
   std::uint64_t crashes = 0;   ///< of all kinds: the cuts, and those in recovery and in the work after it

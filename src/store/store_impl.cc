@@ -55,6 +55,10 @@ Task<Result<>> StoreImpl::start() {
   log_.emplace(state_.reactor, static_cast<LogListener&>(*this), log);
   scope_.spawn(checkpoint_loop());
   scope_.spawn(reclaim_loop());
+  if (state_.options.discard) {
+    state_.allocator.keep_freed();
+    scope_.spawn(discard_loop());
+  }
   co_return Result<>{};
 }
 
@@ -85,6 +89,7 @@ Result<> StoreImpl::usable() const {
 void StoreImpl::log_advanced() {
   state_.allocator.reclaim(log_->durable());
   room_.notify_all();
+  if (state_.allocator.has_freed()) work_.notify_all();
 }
 
 void StoreImpl::log_failed(const Error& cause) { fence(cause); }
@@ -141,7 +146,10 @@ Result<> StoreImpl::check_page_room(BatchApply::Need need, SpaceClass space_clas
   state_.sync_allocator();
   // A page that is clean and pinned becomes dirty without taking a frame.
   const std::uint64_t touched = need.frames + pins_granted();
-  switch (state_.allocator.page_room(need.created, touched, dirty, space_class)) {
+  const auto room = [&] { return state_.allocator.page_room(need.created, touched, dirty, space_class); };
+  auto found = room();
+  if (found != Allocator::PageRoom::kYes && state_.allocator.give_up_freed()) found = room();
+  switch (found) {
     case Allocator::PageRoom::kYes:
       return {};
     case Allocator::PageRoom::kAfterCheckpoint:
@@ -193,6 +201,7 @@ Result<Extent> StoreImpl::reserve(std::uint32_t blocks, SpaceClass space_class) 
 void StoreImpl::close_guard(std::uint64_t ticket) {
   state_.allocator.close_guard(ticket);
   state_.allocator.reclaim(durable_lsn());
+  if (state_.allocator.has_freed()) work_.notify_all();
 }
 
 StoreStatus StoreImpl::status() const {
@@ -202,6 +211,8 @@ StoreStatus StoreImpl::status() const {
   status.checkpoint = state_.superblock.checkpoint;
   status.checkpoints = checkpoints_;
   status.batches = batches_;
+  status.discarded_blocks = discarded_blocks_;
+  status.discard_failures = discard_failures_;
   if (log_) {
     status.log_writes = log_->writes();
     status.log_blocks = log_->blocks_written();

@@ -81,6 +81,8 @@ class StoreImpl final : private LogListener {
   Task<Result<std::optional<Geometry>>> measure_growth();
   static Task<Result<std::uint64_t>> measure(media::BlockDevice* device);
   std::optional<Geometry> place_growth();
+  Task<> discard_loop();
+  Task<> discard(const std::vector<Extent>* run);
   Task<> reclaim_loop();
   Task<Result<bool>> reclaim_slice(DroppedTree tree);
   Result<bool> try_reclaim_slice(DroppedTree tree);
@@ -114,6 +116,8 @@ class StoreImpl final : private LogListener {
 
   std::uint64_t checkpoints_ = 0;
   std::uint64_t batches_ = 0;
+  std::uint64_t discarded_blocks_ = 0;
+  std::uint64_t discard_failures_ = 0;
   std::uint64_t replayed_records_ = 0;
   Duration replay_time_{};
   Scope scope_;

@@ -23,6 +23,7 @@ struct EngineCoreOptions {
   std::uint64_t cache_bytes = 64ull << 20;    ///< page cache of each target
   std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
   std::uint64_t request_bytes = 64ull << 20;  ///< payloads of requests in flight, per reactor
+  bool discard = false;                       ///< freed space is given back to devices
   Duration stop_grace = std::chrono::seconds(10);
   // As of EngineOptions.
   std::uint64_t scrub_bytes_per_second = 32ull << 20;

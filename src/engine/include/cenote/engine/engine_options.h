@@ -55,6 +55,9 @@ struct EngineOptions {
   std::uint64_t target_bytes = 0;
   /// Reserves the disk space of target files at creation, so that a disk filled by others never stops the engine.
   bool preallocate = true;
+  /// Gives space that was freed back to files and block devices (holes, TRIM), in the background. What was preallocated
+  /// then does not stay so.
+  bool discard = false;
   /// At creation: paths above that hold data of another kind may be overwritten.
   bool overwrite_devices = false;
 

@@ -45,6 +45,9 @@ struct OpenOptions {
   double checkpoint_log_fill = 0.5;         ///< A checkpoint starts when this part of the log is used ...
   double checkpoint_dirty = 0.4;            ///< ... or this part of the cache is dirty.
   std::uint32_t log_writes_in_flight = 4;
+  /// Tells the data device which blocks freed extents took: in the background, in slices, only while nothing refers to
+  /// them. Best effort: what waits at a crash, or is needed again at once, is not discarded.
+  bool discard = false;
   bool read_only = false;  ///< Inspection: replays in memory, writes nothing.
   /// Called when the store fences itself, with the reason.
   std::function<void(const Error&)> fenced = nullptr;
@@ -68,6 +71,7 @@ struct StoreStatus {
   std::uint64_t page_reads = 0, page_writes = 0, page_hits = 0, page_misses = 0;
   std::uint64_t cache_bytes = 0, dirty_bytes = 0;
   std::uint64_t data_blocks_total = 0, data_blocks_free = 0, meta_blocks_used = 0;
+  std::uint64_t discarded_blocks = 0, discard_failures = 0;
   std::uint64_t replayed_records = 0;
   Duration replay_time{};
   bool fenced = false;    ///< it takes no changes any more ...
