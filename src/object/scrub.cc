@@ -22,16 +22,14 @@ constexpr store::TreeId kCatalog{0};
 /// Keeps what is read to a rate, and others running.
 class Pace {
  public:
-  Pace(Reactor& reactor, const ScrubOptions& options) : reactor_(reactor), options_(options), due_(reactor.now()) {}
+  Pace(Reactor& reactor, const ScrubOptions& options)
+      : reactor_(reactor), options_(options), due_(reactor.now()), began_(due_), requests_(options.requests()) {}
 
   /// After `bytes` were read. kCancelled: give up.
   Task<Result<>> keep(std::uint64_t bytes) {
     if (options_.cancel != nullptr && options_.cancel->cancelled()) co_return fail(Code::kCancelled);
-    if (options_.bytes_per_second != 0) {
-      const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_second);
-      // Time that was not used is not made up for: a burst would be what the rate is there to prevent.
-      due_ = std::max(due_, reactor_.now()) + Duration(static_cast<Duration::rep>(seconds * 1e9));
-    }
+    // Time that was not used is not made up for: a burst would be what the rate is there to prevent.
+    due_ = std::max(due_, reactor_.now()) + time_for(bytes);
     if (due_ <= reactor_.now()) {
       co_await reactor_.yield();
     } else if (options_.cancel != nullptr) {
@@ -39,13 +37,28 @@ class Pace {
     } else {
       co_await reactor_.sleep_until(due_);
     }
+    began_ = reactor_.now();
     co_return Result<>();
   }
 
  private:
+  /// How long the next slice waits for what the last one read.
+  Duration time_for(std::uint64_t bytes) {
+    if (options_.bytes_per_second != 0) {
+      const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_second);
+      return Duration(static_cast<Duration::rep>(seconds * 1e9));
+    }
+    const bool used = options_.requests() != requests_;
+    requests_ = options_.requests();
+    return used ? kGiveWay * (reactor_.now() - began_) : Duration::zero();
+  }
+  /// Without a rate, of each slice's time while others use the target.
+  static constexpr int kGiveWay = 3;
+
   Reactor& reactor_;
   const ScrubOptions& options_;
-  Instant due_;
+  Instant due_, began_;
+  std::uint64_t requests_;
 };
 
 class Scrub {
@@ -147,18 +160,22 @@ Task<Result<>> Scrub::container(Uuid container) {
   tree_name_ = container_tree_name(tree_);
   store::TreeScrub walk(
       store_, tree_, [this](store::Finding finding) { page_found(std::move(finding)); }, options_.from);
+  Bytes position = options_.from;
   for (;;) {
     CO_TRY(const bool more, co_await walk.next());
     if (!more) break;
     for (std::uint32_t i = 0; i < walk.count(); ++i) {
       CO_CHECK_OK(co_await entry(walk, to_bytes(walk.key(i)), to_bytes(walk.value(i))));
       take_totals(walk);
-      if (i % kEntriesPerTurn == kEntriesPerTurn - 1 || report_.read_bytes != paced_bytes_)
-        CO_CHECK_OK(co_await end_slice());
+      if (i % kEntriesPerTurn != kEntriesPerTurn - 1 && report_.read_bytes == paced_bytes_) continue;
+      CO_CHECK_OK(co_await end_slice());
+      // A leaf of long values takes its time, and is gone through again if it is interrupted.
+      options_.progress(report_, position);
     }
     take_totals(walk);
     CO_CHECK_OK(co_await end_slice());
-    options_.progress(report_, walk.position());
+    position = to_bytes(walk.position());
+    options_.progress(report_, position);
   }
   take_totals(walk);
   // A tree that went away under the walk looks like one that ends.

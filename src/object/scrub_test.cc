@@ -178,6 +178,21 @@ TEST_P(ScrubbedTarget, IsWhole) {
   EXPECT_GT(rest.report->entries, 3u);
 }
 
+TEST_P(ScrubbedTarget, GivesWayToRequestsWhereItHasNoRate) {
+  const auto time_with = [this](std::uint64_t requests) {
+    Outcome outcome;
+    ScrubOptions wanted = options_for(outcome);
+    std::uint64_t served = 0;
+    wanted.requests = [&served, requests] { return served += requests; };
+    const Instant before = node.now();
+    EXPECT_TRUE(block_on(scrub_container(*store, container, std::move(wanted))));
+    return node.now() - before;
+  };
+  const Duration alone = time_with(0);
+  EXPECT_GT(time_with(1), 2 * alone);
+  EXPECT_LT(time_with(0), 2 * alone);
+}
+
 TEST_P(ScrubbedTarget, NamesDamagedDataAndNothingElse) {
   std::uint64_t number = 0;
   for (const EntryDescription& entry : stored()) {
@@ -283,10 +298,10 @@ TEST_P(ScrubbedTarget, GoesOnWhereItWas) {
   std::uint64_t entries_before = 0, leaves = 0;
   half.cancel = &cancel;
   half.progress = [&](const ScrubReport& report, ByteView at) {
-    if (++leaves != 2) return;
+    if (equal(at, position)) return;  // in the middle of a leaf
     position = to_bytes(at);
     entries_before = report.entries;
-    cancel.cancel();
+    if (++leaves == 2) cancel.cancel();
   };
   EXPECT_EQ(code_of(block_on(scrub_container(*store, container, std::move(half)))), Code::kCancelled);
   reopen();

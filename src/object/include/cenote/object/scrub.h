@@ -22,10 +22,14 @@ struct ScrubReport {
 };
 
 struct ScrubOptions {
-  /// What is read from the devices, on average; 0: as much as they give.
+  /// What is read from the devices, on average; 0: as much as they give, and a quarter of that while others use the
+  /// target.
   std::uint64_t bytes_per_second = 32ull << 20;
+  /// How many requests the target has served: whether others use it.
+  std::function<std::uint64_t()> requests = [] { return std::uint64_t{0}; };
   std::function<void(const TargetFinding&)> found = [](const TargetFinding&) {};
-  /// After each leaf, with what was gone through so far and the key where another scrub would go on.
+  /// Now and then, after each leaf at least, with what was gone through so far and the key where another scrub would
+  /// go on.
   std::function<void(const ScrubReport&, ByteView position)> progress = [](const ScrubReport&, ByteView) {};
   /// Ends the scrub between two reads.
   CancelSource* cancel = nullptr;
