@@ -84,6 +84,8 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 3) co_return co_await containers(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 4) co_return co_await container(std::move(route), std::move(request), until);
+  if (in_containers && route.depth() == 5 && segments[4] == "check")
+    co_return co_await check(std::move(route), std::move(request), until);
   const bool in_snapshots = in_containers && route.depth() > 4 && segments[4] == "snapshots";
   if (in_snapshots && route.depth() == 5) co_return co_await snapshots(std::move(route), std::move(request), until);
   if (in_snapshots && route.depth() == 6) co_return co_await snapshot(std::move(route), std::move(request), until);
@@ -136,6 +138,24 @@ Task<Result<std::string>> AdminApi::container(Route route, AdminRequest request,
       break;
   }
   co_return wrong_method(request.path, "GET, PATCH and DELETE");
+}
+
+Task<Result<std::string>> AdminApi::check(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  const std::string container = route.segments[3];
+  switch (request.method) {
+    case AdminMethod::kGet:
+      co_return answer(co_await control_.query_check(pool, container));
+    case AdminMethod::kPost: {
+      CO_TRY(const BeginCheck wanted, begin_check_from_json(request.body.empty() ? "{}" : request.body));
+      co_return answer(co_await control_.begin_check(pool, container, wanted, request.new_id));
+    }
+    case AdminMethod::kDelete:
+      co_return answer(co_await control_.cancel_check(pool, container, until));
+    case AdminMethod::kPatch:
+      break;
+  }
+  co_return wrong_method(request.path, "GET, POST and DELETE");
 }
 
 Task<Result<std::string>> AdminApi::snapshots(Route route, AdminRequest request, Until until) {

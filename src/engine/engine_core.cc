@@ -74,6 +74,10 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> hold_answers() override;
   Task<Result<>> release_answers() override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
+  std::size_t target_count() const override { return targets.size(); }
+  Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
+  Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
+  Task<> cancel(ContainerScrub& scrub) override;
   bool encrypted() const override { return control_encrypted; }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
@@ -321,6 +325,8 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 
 Task<Result<>> EngineCore::Impl::close_all() {
   co_await callers.close();
+  // What runs at the targets ends before they do.
+  if (control != nullptr) co_await control->stop();
   api.reset();
   control.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
@@ -403,6 +409,30 @@ Task<Result<>> measure_at(Target& target, Uuid container, std::uint64_t& bytes) 
   co_return Result<>();
 }
 
+Task<Result<>> scrub_at(Target& target, const ContainerScrub& scrub, ContainerScrub::Part& part) {
+  object::ScrubOptions options;
+  options.bytes_per_second = scrub.bytes_per_second;
+  options.cancel = &part.cancel;
+  options.requests = [&target] { return target.objects().counters().requests(); };
+  options.progress = [&part](const object::ScrubReport& report, ByteView) { part.progress.report = report; };
+  options.found = [&part](const object::TargetFinding& finding) {
+    ++part.progress.found;
+    if (part.progress.findings.size() < kMaxDamagesTold) part.progress.findings.push_back(finding);
+  };
+  CO_TRY(part.progress.report, co_await object::scrub_container(target.store(), scrub.container, std::move(options)));
+  co_return Result<>();
+}
+
+Task<Result<>> read_progress_at(const ContainerScrub::Part& part, ContainerScrub::Progress& progress) {
+  progress = part.progress;
+  co_return Result<>();
+}
+
+Task<Result<>> cancel_at(ContainerScrub::Part& part) {
+  part.cancel.cancel();
+  co_return Result<>();
+}
+
 Task<Result<>> describe_at(Target& target, TargetInfo& info) {
   info = target.info();
   co_return Result<>();
@@ -473,6 +503,22 @@ Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {
   std::uint64_t sum = 0;
   for (const std::uint64_t bytes : used) sum += bytes;
   co_return sum;
+}
+
+Task<std::vector<Result<>>> EngineCore::Impl::scrub(ContainerScrub& scrub) {
+  co_return co_await on_target_reactors(
+      [&](std::size_t index) { return scrub_at(*targets[index], scrub, scrub.parts[index]); });
+}
+
+Task<std::vector<ContainerScrub::Progress>> EngineCore::Impl::progress_of(ContainerScrub& scrub) {
+  std::vector<ContainerScrub::Progress> progress(targets.size());
+  static_cast<void>(co_await on_target_reactors(
+      [&](std::size_t index) { return read_progress_at(scrub.parts[index], progress[index]); }));
+  co_return progress;
+}
+
+Task<> EngineCore::Impl::cancel(ContainerScrub& scrub) {
+  static_cast<void>(co_await on_target_reactors([&](std::size_t index) { return cancel_at(scrub.parts[index]); }));
 }
 
 Task<SystemInfo> EngineCore::Impl::describe() {

@@ -8,6 +8,7 @@
 
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/scrub_info.h"
 #include "cenote/rpc/address.h"
 #include "cenote/rpc/link.h"
 #include "cenote/runtime/cancel.h"
@@ -122,6 +123,15 @@ class Client {
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until = {});
   Task<Result<>> set_property(std::string pool, std::string container, std::string key, std::string value,
                               Until until = {});
+
+  /// Begins to read and prove all that the system stores of a container; `query_check` tells how it goes. kExists
+  /// while one runs.
+  Task<Result<ContainerCheck>> begin_check(std::string pool, std::string container, BeginCheck request,
+                                           Until until = {});
+  /// The check that runs, or the last one. kNotFound: none since the engine started.
+  Task<Result<ContainerCheck>> query_check(std::string pool, std::string container, Until until = {});
+  /// Ends it where it is and tells what it came to.
+  Task<Result<ContainerCheck>> cancel_check(std::string pool, std::string container, Until until = {});
 
   Task<Result<Container>> open_container(std::string pool, std::string container, Until until = {});
 

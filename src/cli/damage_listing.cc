@@ -1,0 +1,31 @@
+#include "damage_listing.h"
+
+#include "cenote/base/format.h"
+
+namespace cenote::cli {
+namespace {
+
+std::string place_of(const DamageInfo& damage) {
+  std::string text = fmt::format("target {}", damage.target);
+  if (damage.block && damage.blocks.value_or(1) > 1) {
+    text += fmt::format(", blocks {}-{}", *damage.block, *damage.block + *damage.blocks - 1);
+  } else if (damage.block) {
+    text += fmt::format(", block {}", *damage.block);
+  }
+  if (!damage.device.empty()) text += " of " + damage.device;
+  return text;
+}
+
+}  // namespace
+
+void show_damages(const Output& out, const std::vector<DamageInfo>& damages, std::uint64_t omitted) {
+  for (const DamageInfo& damage : damages) {
+    out.line(fmt::format("damaged {} ({})", damage.kind, place_of(damage)));
+    if (damage.container) out.line(fmt::format("  container   {}", damage.container->to_string()));
+    out.line("  what        " + damage.message);
+    out.line("  what to do  " + damage.advice);
+  }
+  if (omitted > 0) out.line(fmt::format("and {} more, not listed", omitted));
+}
+
+}  // namespace cenote::cli
