@@ -55,6 +55,8 @@ class StoreImpl final : private LogListener {
   /// Waits for what the last kMustWait was about.
   Task<Result<>> wait_for_room(Until until);
   void room_changed() { room_.notify_all(); }
+  /// Makes the clean page of `frame` one that the next checkpoint, which is asked for, writes anew. kMustWait.
+  Result<> rewrite(Frame& frame);
   /// Until `resume_background` no checkpoint and no reclaiming runs; returns when what runs has ended.
   Task<> pause_background();
   void resume_background();
