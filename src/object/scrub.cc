@@ -86,6 +86,7 @@ class Scrub {
   void note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk);
   void take_totals(const store::TreeScrub& walk);
   Task<Result<>> end_slice();
+  Task<Result<>> finish_repairs();
   template <typename Check>
   Task<Result<>> tree_of_records(store::TreeId tree, std::string_view name, Check check);
   void emit(TargetFinding finding);
@@ -105,7 +106,11 @@ class Scrub {
 };
 
 void Scrub::emit(TargetFinding finding) {
-  ++report_.damages;
+  if (finding.finding.repaired) {
+    ++report_.repaired;
+  } else {
+    ++report_.damages;
+  }
   finding.container = container_;
   options_.found(finding);
 }
@@ -160,7 +165,6 @@ Task<Result<>> Scrub::container(Uuid container) {
   tree_name_ = container_tree_name(tree_);
   store::TreeScrub walk(
       store_, tree_, [this](store::Finding finding) { page_found(std::move(finding)); }, options_.from);
-  Bytes position = options_.from;
   for (;;) {
     CO_TRY(const bool more, co_await walk.next());
     if (!more) break;
@@ -169,17 +173,23 @@ Task<Result<>> Scrub::container(Uuid container) {
       take_totals(walk);
       if (i % kEntriesPerTurn != kEntriesPerTurn - 1 && report_.read_bytes == paced_bytes_) continue;
       CO_CHECK_OK(co_await end_slice());
-      // A leaf of long values takes its time, and is gone through again if it is interrupted.
-      options_.progress(report_, position);
+      // A leaf of long values takes its time.
+      if (i + 1 < walk.count()) options_.progress(report_, walk.key(i + 1));
     }
     take_totals(walk);
     CO_CHECK_OK(co_await end_slice());
-    position = to_bytes(walk.position());
-    options_.progress(report_, position);
+    options_.progress(report_, walk.position());
   }
   take_totals(walk);
+  CO_CHECK_OK(co_await finish_repairs());
   // A tree that went away under the walk looks like one that ends.
   CO_CHECK_OK(co_await store_.run([this](store::View& view) { return find_tree(view); }));
+  co_return Result<>();
+}
+
+/// What is told to be repaired has to be.
+Task<Result<>> Scrub::finish_repairs() {
+  if (report_.repaired > 0) CO_CHECK_OK(co_await store_.checkpoint());
   co_return Result<>();
 }
 
@@ -275,11 +285,7 @@ Task<Result<>> Scrub::tree_of_records(store::TreeId tree, std::string_view name,
 Task<Result<>> Scrub::records() {
   CO_CHECK_OK(co_await tree_of_records(kCatalog, "catalog", [](ByteView, ByteView) { return Result<>(); }));
   if (const auto system = store_.find_tree(kSystemTreeName)) {
-    const auto check = [](ByteView key, ByteView) -> Result<> {
-      CHECK_OK(parse_system_key(key));
-      return {};
-    };
-    CO_CHECK_OK(co_await tree_of_records(*system, kSystemTreeName, check));
+    CO_CHECK_OK(co_await tree_of_records(*system, kSystemTreeName, check_system_record));
   }
   if (const auto requests = store_.find_tree(kRequestTreeName)) {
     const auto check = [](ByteView key, ByteView value) -> Result<> {
@@ -289,7 +295,7 @@ Task<Result<>> Scrub::records() {
     };
     CO_CHECK_OK(co_await tree_of_records(*requests, kRequestTreeName, check));
   }
-  co_return Result<>();
+  co_return co_await finish_repairs();
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct ScrubReport {
   std::uint64_t verified_bytes = 0;     ///< of data that equals its checksums
   std::uint64_t unprotected_bytes = 0;  ///< of data without checksums, which was read
   std::uint64_t damages = 0;
+  std::uint64_t repaired = 0;  ///< pages whose image was damaged and that memory had whole; no damages
 };
 
 struct ScrubOptions {
@@ -44,6 +45,8 @@ struct ScrubOptions {
 /// Never a false alarm: data is read under a guard that keeps its blocks from being reused, from before its entry was
 /// looked up, and reported only if the entry still stands. What moves to an earlier key meanwhile (aggregation cuts
 /// extents) may be missed.
+///
+/// Pages that only memory has whole are written anew, and the scrub ends with a checkpoint then.
 ///
 /// Memory: 2 MiB for data and a page for each level of the tree. kContainerNotFound, also when the container is
 /// destroyed meanwhile; kStopped; kCancelled; kFenced.
