@@ -36,6 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view text = as_text(fuzz::Input(data, size).rest());
   check_reader<SystemInfo>(text, system_info_from_json);
   check_reader<ContainerCheck>(text, container_check_from_json);
+  check_reader<SystemScrub>(text, system_scrub_from_json);
+  check_reader<ControlScrub>(text, control_scrub_from_json);
   check_reader<BeginCheck>(text, begin_check_from_json);
   check_reader<PoolInfo>(text, pool_info_from_json);
   check_reader<std::vector<PoolInfo>>(text, pools_from_json);

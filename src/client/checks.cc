@@ -12,6 +12,17 @@ Result<std::string> check_path(std::string_view pool, std::string_view container
 
 }  // namespace
 
+Task<Result<SystemScrub>> Client::scrub(Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kGet, "/v1/system/scrub", "", until));
+  co_return system_scrub_from_json(json);
+}
+
+Task<Result<SystemScrub>> Client::control_scrub(ControlScrub request, Until until) {
+  CO_TRY(const std::string json,
+         co_await impl_->admin(AdminMethod::kPost, "/v1/system/scrub", to_json(request), until));
+  co_return system_scrub_from_json(json);
+}
+
 Task<Result<ContainerCheck>> Client::begin_check(std::string pool, std::string container, BeginCheck request,
                                                  Until until) {
   CO_TRY(std::string path, check_path(pool, container));

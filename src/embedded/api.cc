@@ -29,6 +29,15 @@ Result<SystemInfo> Client::grow_targets(GrowTargets request, CallBounds bounds) 
                            [&](async::Client& client, Until until) { return client.grow_targets(request, until); });
 }
 
+Result<SystemScrub> Client::scrub(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.scrub(until); });
+}
+
+Result<SystemScrub> Client::control_scrub(ControlScrub request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.control_scrub(request, until); });
+}
+
 Result<ContainerCheck> Client::begin_check(std::string pool, std::string container, BeginCheck request,
                                            CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client& client, Until until) {

@@ -78,6 +78,9 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (segments.size() == 2 && segments[0] == "system" && segments[1] == "grow") {
     co_return co_await grow(std::move(request));
   }
+  if (segments.size() == 2 && segments[0] == "system" && segments[1] == "scrub") {
+    co_return co_await scrub(std::move(request));
+  }
   const bool in_pools = !segments.empty() && segments[0] == "pools";
   const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
   if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
@@ -99,6 +102,16 @@ Task<Result<std::string>> AdminApi::grow(AdminRequest request) {
   CO_TRY(const GrowTargets wanted, grow_targets_from_json(request.body.empty() ? "{}" : request.body));
   CO_CHECK_OK(co_await system_.grow(wanted));
   co_return to_json(co_await system_.describe());
+}
+
+Task<Result<std::string>> AdminApi::scrub(AdminRequest request) {
+  if (request.method == AdminMethod::kPost) {
+    CO_TRY(const ControlScrub wanted, control_scrub_from_json(request.body));
+    CO_CHECK_OK(co_await system_.control_scrub(wanted));
+  } else if (request.method != AdminMethod::kGet) {
+    co_return wrong_method(request.path, "GET and POST");
+  }
+  co_return to_json(co_await system_.describe_scrub());
 }
 
 Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until until) {

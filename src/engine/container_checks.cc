@@ -19,6 +19,7 @@ struct ContainerChecks::Check {
 namespace {
 
 std::string advice_for(const object::TargetFinding& finding) {
+  if (finding.finding.repaired) return "nothing is lost; look for the cause on the disk, which will do it again";
   switch (finding.finding.kind) {
     case store::FindingKind::kData:
       return "these records cannot be read: write them again from where they came, and look for the cause on the disk";
@@ -41,7 +42,8 @@ CheckedTarget checked(std::uint32_t index, const ContainerScrub::Progress& progr
           .read_bytes = report.read_bytes,
           .verified_bytes = report.verified_bytes,
           .unprotected_bytes = report.unprotected_bytes,
-          .damages = progress.found,
+          .damages = progress.damages,
+          .repaired = report.repaired,
           .error = {}};
 }
 
@@ -85,6 +87,7 @@ DamageInfo damage_info(std::uint32_t index, const object::TargetFinding& finding
   if (finding.epoch) damage.epoch = finding.epoch->value();
   damage.first = finding.first;
   damage.records = finding.records;
+  damage.repaired = inner.repaired;
   return damage;
 }
 

@@ -53,6 +53,7 @@ class ContainerChecksTest : public testing::Test {
     for (std::uint64_t i = 0; i < times && progress.findings.size() < kMaxDamagesTold; ++i)
       progress.findings.push_back(finding);
     progress.found += times;
+    progress.damages += times;
   }
 
   SimWorld world_{1};

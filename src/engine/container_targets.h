@@ -20,7 +20,8 @@ struct ContainerScrub {
   struct Progress {
     object::ScrubReport report;
     std::vector<object::TargetFinding> findings;  ///< the first ones ...
-    std::uint64_t found = 0;                      ///< ... of so many
+    std::uint64_t found = 0;                      ///< ... of so many ...
+    std::uint64_t damages = 0;                    ///< ... of which so many are not repaired
   };
   /// While the scrub runs it is its target's reactor that uses it.
   struct Part {

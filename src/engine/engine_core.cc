@@ -10,6 +10,7 @@
 #include "control_service.h"
 #include "data_reactor.h"
 #include "gather.h"
+#include "scrub_calls.h"
 #include "target.h"
 
 namespace cenote::engine {
@@ -83,6 +84,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
   Task<SystemInfo> describe() override;
+  Task<SystemScrub> describe_scrub() override;
+  Task<Result<>> control_scrub(ControlScrub request) override;
   Task<Result<>> grow(GrowTargets request) override;
   Task<Result<>> grow_targets(GrowTargets request);
   Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
@@ -95,6 +98,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
 
   Task<> refresh_metrics();
 
+  /// kNotFound: there is none of this number.
+  Result<> check_target(std::optional<std::uint32_t> target) const {
+    if (target.value_or(0) < targets.size()) return {};
+    return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *target, targets.size() - 1);
+  }
   Reactor& reactor_of(std::size_t target) { return *host.data()[target % host.data().size()]; }
   /// Calls `make_task(index)` for the index of each target, on its reactor, all at the same time.
   template <typename MakeTask>
@@ -409,30 +417,6 @@ Task<Result<>> measure_at(Target& target, Uuid container, std::uint64_t& bytes) 
   co_return Result<>();
 }
 
-Task<Result<>> scrub_at(Target& target, const ContainerScrub& scrub, ContainerScrub::Part& part) {
-  object::ScrubOptions options;
-  options.bytes_per_second = scrub.bytes_per_second;
-  options.cancel = &part.cancel;
-  options.requests = [&target] { return target.objects().counters().requests(); };
-  options.progress = [&part](const object::ScrubReport& report, ByteView) { part.progress.report = report; };
-  options.found = [&part](const object::TargetFinding& finding) {
-    ++part.progress.found;
-    if (part.progress.findings.size() < kMaxDamagesTold) part.progress.findings.push_back(finding);
-  };
-  CO_TRY(part.progress.report, co_await object::scrub_container(target.store(), scrub.container, std::move(options)));
-  co_return Result<>();
-}
-
-Task<Result<>> read_progress_at(const ContainerScrub::Part& part, ContainerScrub::Progress& progress) {
-  progress = part.progress;
-  co_return Result<>();
-}
-
-Task<Result<>> cancel_at(ContainerScrub::Part& part) {
-  part.cancel.cancel();
-  co_return Result<>();
-}
-
 Task<Result<>> describe_at(Target& target, TargetInfo& info) {
   info = target.info();
   co_return Result<>();
@@ -536,6 +520,27 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   co_return info;
 }
 
+Task<SystemScrub> EngineCore::Impl::describe_scrub() {
+  SystemScrub scrub;
+  scrub.targets.resize(targets.size());
+  std::vector<std::vector<object::KeptFinding>> findings(targets.size());
+  static_cast<void>(co_await on_all_targets([&](Target& target) {
+    return describe_scrub_at(target, scrub.targets[target.index()], findings[target.index()]);
+  }));
+  for (std::uint32_t index = 0; index < targets.size(); ++index) {
+    scrub.findings_omitted += scrub.targets[index].damages - findings[index].size();
+    scrub.findings_omitted += append_damages(scrub.findings, damages_of(index, findings[index]));
+  }
+  co_return scrub;
+}
+
+Task<Result<>> EngineCore::Impl::control_scrub(ControlScrub request) {
+  CO_CHECK_OK(check_target(request.target));
+  co_return co_await on_all_targets([=](Target& target) {
+    return control_scrub_at(target, request.target.value_or(target.index()) == target.index(), request.action);
+  });
+}
+
 // One at a time: of two that make one file larger, the second would cut what the store has taken into use since.
 Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
   if (growing) co_return fail(Code::kBusy, "the targets are growing already: try again when that has ended");
@@ -546,9 +551,7 @@ Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
 }
 
 Task<Result<>> EngineCore::Impl::grow_targets(GrowTargets request) {
-  if (request.target && *request.target >= targets.size()) {
-    co_return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *request.target, targets.size() - 1);
-  }
+  CO_CHECK_OK(check_target(request.target));
   Result<> outcome;
   for (std::size_t index = 0; index < targets.size() && outcome; ++index) {
     if (!request.target || *request.target == index) outcome = co_await grow_target(index, request.size_bytes);

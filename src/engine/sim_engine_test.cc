@@ -398,6 +398,41 @@ TEST_P(SimEngineTest, ACheckThatTakesLongIsEndedByItsUserAndByTheStop) {
   EXPECT_LT(world_.now() - before, std::chrono::seconds(5));
 }
 
+TEST_P(SimEngineTest, TheScrubIsStartedPausedAndKnowsDamageThroughACrash) {
+  const Uuid container = set_up();
+  for (std::uint64_t i = 0; i < 20; ++i)
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(i), value_of(i, 20000))));
+  const auto [target, block] = block_of(*engine_, options_.targets, value_of(3, 20000));
+  engine_->medium(target).write_block(block, Bytes(media::kBlockBytes));
+  const auto ask = [&](AdminMethod method, std::string body = "") {
+    const auto told = wait(client_->admin(method, "/v1/system/scrub", std::move(body)));
+    EXPECT_TRUE(told) << told.error().to_string();
+    return system_scrub_from_json(told.value_or("")).value_or(SystemScrub());
+  };
+  EXPECT_EQ(ask(AdminMethod::kGet).targets.at(0).state, kScrubWaiting);
+  EXPECT_EQ(ask(AdminMethod::kPost, R"({"action":"pause","target":0})").targets[0].state, kScrubPaused);
+  EXPECT_EQ(ask(AdminMethod::kGet).targets[1].state, kScrubWaiting);
+  SystemScrub scrub = ask(AdminMethod::kPost, R"({"action":"start"})");
+  const auto busy = [&] {
+    return std::ranges::any_of(scrub.targets, [](const TargetScrub& one) { return one.ended_s == 0; });
+  };
+  for (int turn = 0; turn < 100'000 && busy(); ++turn) scrub = ask(AdminMethod::kGet);
+  ASSERT_FALSE(busy());
+  EXPECT_EQ(scrub.targets[target].damages, 1u);
+  EXPECT_EQ(scrub.targets[1 - target].damages, 0u);
+  ASSERT_EQ(scrub.findings.size(), 1u);
+  EXPECT_EQ(scrub.findings[0].block, block.value());
+  EXPECT_EQ(scrub.findings[0].container, container);
+  ASSERT_TRUE(scrub.findings[0].found_s);
+  crash();
+  start();
+  const SystemScrub after = ask(AdminMethod::kGet);
+  ASSERT_EQ(after.findings.size(), 1u);
+  EXPECT_EQ(after.findings[0].message, scrub.findings[0].message);
+  EXPECT_EQ(after.findings[0].found_s, scrub.findings[0].found_s);
+  EXPECT_EQ(after.targets[0].ended_s, scrub.targets[0].ended_s);
+}
+
 TEST_P(SimEngineTest, OneGrowthAtATime) {
   start();
   Scope calls(client_node_);

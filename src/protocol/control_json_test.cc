@@ -110,6 +110,31 @@ TEST(ControlJson, ACheckSurvivesItsText) {
   EXPECT_FALSE(begin_check_from_json(R"({"bytes_per_second":-1})"));
 }
 
+TEST(ControlJson, TheScrubSurvivesItsText) {
+  SystemScrub scrub;
+  scrub.targets.push_back({.index = 1, .state = kScrubPaused, .bytes_per_second = 2, .container = kId, .left_s = 3});
+  scrub.targets.push_back({.index = 2, .state = kScrubOff});
+  DamageInfo& damage = scrub.findings.emplace_back();
+  damage.repaired = true;
+  damage.found_s = 4;
+  damage.seen_s = 5;
+  scrub.findings_omitted = 6;
+  const std::string text = to_json(scrub);
+  const auto read = system_scrub_from_json(text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(to_json(*read), text);
+  EXPECT_EQ(read->targets[0].container, kId);
+  EXPECT_EQ(read->targets[0].left_s, 3u);
+  EXPECT_EQ(read->targets[1].left_s, std::nullopt);
+  EXPECT_TRUE(read->findings[0].repaired);
+  EXPECT_EQ(read->findings[0].seen_s, 5u);
+  for (const ScrubAction action : {ScrubAction::kStart, ScrubAction::kPause, ScrubAction::kResume})
+    EXPECT_EQ(control_scrub_from_json(to_json(ControlScrub{action, 7}))->action, action);
+  EXPECT_EQ(control_scrub_from_json(R"({"action":"start"})")->target, std::nullopt);
+  EXPECT_FALSE(control_scrub_from_json("{}"));
+  EXPECT_FALSE(control_scrub_from_json(R"({"action":"stop"})"));
+}
+
 TEST(ControlJson, AnAnswerNamesOnlySoMuchDamage) {
   std::vector<DamageInfo> told;
   EXPECT_EQ(append_damages(told, std::vector<DamageInfo>(kMaxDamagesTold + 3)), 3u);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <utility>
+
 #include "cenote/protocol/scrub_info.h"
 #include "json_members.h"
 
@@ -27,6 +30,9 @@ Json json_of(const DamageInfo& damage) {
   put(json, "epoch", damage.epoch);
   put(json, "first", damage.first);
   put(json, "records", damage.records);
+  if (damage.repaired) json["repaired"] = true;
+  put(json, "found_s", damage.found_s);
+  put(json, "seen_s", damage.seen_s);
   return json;
 }
 
@@ -48,6 +54,9 @@ Result<DamageInfo> damage_from(const Json& json) {
   damage.epoch = members.number_if("epoch");
   damage.first = members.number_if("first");
   damage.records = members.number_if("records");
+  damage.repaired = members.flag_or("repaired", false);
+  damage.found_s = members.number_if("found_s");
+  damage.seen_s = members.number_if("seen_s");
   CHECK_OK(members.finish());
   return damage;
 }
@@ -61,7 +70,8 @@ Json json_of(const CheckedTarget& target) {
                {"read_bytes", target.read_bytes},
                {"verified_bytes", target.verified_bytes},
                {"unprotected_bytes", target.unprotected_bytes},
-               {"damages", target.damages}};
+               {"damages", target.damages},
+               {"repaired", target.repaired}};
   if (!target.error.empty()) json["error"] = target.error;
   return json;
 }
@@ -78,10 +88,49 @@ Result<CheckedTarget> checked_target_from(const Json& json) {
   target.verified_bytes = members.number("verified_bytes");
   target.unprotected_bytes = members.number("unprotected_bytes");
   target.damages = members.number("damages");
+  target.repaired = members.number_or("repaired", 0);
   target.error = members.text_or("error", "");
   CHECK_OK(members.finish());
   return target;
 }
+
+Json json_of(const TargetScrub& target) {
+  Json json = {{"index", target.index},
+               {"state", target.state},
+               {"bytes_per_second", target.bytes_per_second},
+               {"period_s", target.period_s},
+               {"began_s", target.began_s},
+               {"ended_s", target.ended_s},
+               {"pass_bytes", target.pass_bytes},
+               {"used_bytes", target.used_bytes},
+               {"damages", target.damages},
+               {"repaired", target.repaired}};
+  if (target.container) json["container"] = target.container->to_string();
+  put(json, "left_s", target.left_s);
+  return json;
+}
+
+Result<TargetScrub> target_scrub_from(const Json& json) {
+  Members members("target", json);
+  TargetScrub target;
+  target.index = members.small("index");
+  target.state = members.text("state");
+  target.bytes_per_second = members.number("bytes_per_second");
+  target.period_s = members.number("period_s");
+  target.began_s = members.number("began_s");
+  target.ended_s = members.number("ended_s");
+  target.pass_bytes = members.number("pass_bytes");
+  target.used_bytes = members.number("used_bytes");
+  target.damages = members.number("damages");
+  target.repaired = members.number("repaired");
+  if (members.text_if("container")) target.container = members.uuid("container");
+  target.left_s = members.number_if("left_s");
+  CHECK_OK(members.finish());
+  return target;
+}
+
+constexpr std::pair<ScrubAction, std::string_view> kActions[] = {
+    {ScrubAction::kStart, "start"}, {ScrubAction::kPause, "pause"}, {ScrubAction::kResume, "resume"}};
 
 template <typename T>
 Json array_of(const std::vector<T>& list) {
@@ -148,6 +197,48 @@ std::string to_json(const ContainerCheck& check) {
                {"targets", array_of(check.targets)},
                {"findings", array_of(check.findings)},
                {"findings_omitted", check.findings_omitted}});
+}
+
+std::string to_json(const SystemScrub& scrub) {
+  return dump({{"targets", array_of(scrub.targets)},
+               {"findings", array_of(scrub.findings)},
+               {"findings_omitted", scrub.findings_omitted}});
+}
+
+Result<SystemScrub> system_scrub_from_json(std::string_view json) {
+  TRY(const Json document, parse("scrub", json));
+  Members members("scrub", document);
+  SystemScrub scrub;
+  scrub.findings_omitted = members.number("findings_omitted");
+  TRY(scrub.targets, read_array(members, "targets", target_scrub_from));
+  TRY(scrub.findings, read_array(members, "findings", damage_from));
+  CHECK_OK(members.finish());
+  return scrub;
+}
+
+std::string to_json(const ControlScrub& request) {
+  Json json = Json::object();
+  for (const auto& [action, name] : kActions) {
+    if (action == request.action) json["action"] = name;
+  }
+  put(json, "target", request.target);
+  return dump(json);
+}
+
+Result<ControlScrub> control_scrub_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
+  ControlScrub request;
+  const std::string wanted = members.text("action");
+  const auto known = std::ranges::find(kActions, wanted, &std::pair<ScrubAction, std::string_view>::second);
+  if (known == std::end(kActions)) {
+    members.note("member 'action' is none of start, pause and resume");
+  } else {
+    request.action = known->first;
+  }
+  if (document.is_object() && document.contains("target")) request.target = members.small("target");
+  CHECK_OK(members.finish());
+  return request;
 }
 
 std::string to_json(const BeginCheck& request) { return dump({{"bytes_per_second", request.bytes_per_second}}); }

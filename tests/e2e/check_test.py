@@ -77,6 +77,41 @@ class Check(SystemTest):
             if key != "key-7":
                 self.assertTrue(self.succeeds(server, "kv", "get", things, key) == value, key)
 
+    def test_the_scrub_is_asked_for_its_findings(self):
+        server, things, values = self.filled()
+        self.assertEqual([target["state"] for target in self.json_of(server, "engine", "scrub")["targets"]],
+                         ["waiting", "waiting"])
+        self.assertEqual(server.stop(), OK, server.text_of_log())
+        target = self.flip_in(server, values["key-3"])
+        server.start()
+        scrub = self.scrub_all(server)
+        [finding] = scrub["findings"]
+        self.assertEqual((finding["target"], finding["kind"], finding["dkey"]), (target, "data", "key-3"))
+        # It is known after a crash, too, until a pass finds it whole or gone.
+        server.kill()
+        server.start()
+        done = self.cenote(server, "engine", "scrub", "--target", target)
+        self.assertEqual(done.returncode, CORRUPT, done.stderr)
+        for words in (b"key-3", b"what to do"):
+            self.assertIn(words, done.stdout)
+        self.succeeds(server, "engine", "scrub", "--target", 1 - target)
+        self.succeeds(server, "container", "destroy", things)
+        self.assertEqual(self.scrub_all(server)["findings"], [])
+        self.assertIn(b"paused", self.succeeds(server, "engine", "scrub", "--pause"))
+        self.assertIn(b"waiting", self.succeeds(server, "engine", "scrub", "--resume"))
+        self.fails(server, NOT_FOUND, "engine", "scrub", "--start", "--target", 9, says=("9",))
+
+    def scrub_all(self, server):
+        """Makes a pass over everything, and returns what is known then."""
+        before = [target["began_s"] for target in self.json_of(server, "engine", "scrub", "--start")["targets"]]
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            scrub = json.loads(self.cenote(server, "engine", "scrub", "--json").stdout)
+            if all(target["state"] == "waiting" and target["began_s"] >= began
+                   for target, began in zip(scrub["targets"], before)):
+                return scrub
+            self.assertLess(time.monotonic(), give_up, "the pass does not end")
+
     def state_of(self, server):
         url = f"http://{server.control}/v1/pools/pool/containers/things/check"
         try:

@@ -45,19 +45,26 @@ void show_targets(Context& context, const ContainerCheck& check) {
     rows.push_back({std::to_string(target.index), target.state, human_bytes(target.read_bytes),
                     human_bytes(target.verified_bytes), human_bytes(target.unprotected_bytes),
                     std::to_string(target.leaves), std::to_string(target.pages), std::to_string(target.entries),
-                    std::to_string(target.damages)});
+                    std::to_string(target.repaired), std::to_string(target.damages)});
   }
-  context.out.table({"TARGET", "STATE", "READ", "VERIFIED", "UNPROTECTED", "LEAVES", "PAGES", "ENTRIES", "DAMAGES"},
-                    rows);
+  context.out.table(
+      {"TARGET", "STATE", "READ", "VERIFIED", "UNPROTECTED", "LEAVES", "PAGES", "ENTRIES", "REPAIRED", "DAMAGES"},
+      rows);
   for (const CheckedTarget& target : check.targets) {
     if (!target.error.empty()) context.out.line(fmt::format("target {}: {}", target.index, target.error));
   }
 }
 
 std::string result_text(const ContainerCheck& check, const std::string& name) {
-  std::uint64_t damages = 0;
-  for (const CheckedTarget& target : check.targets) damages += target.damages;
+  std::uint64_t damages = 0, repaired = 0;
+  for (const CheckedTarget& target : check.targets) {
+    damages += target.damages;
+    repaired += target.repaired;
+  }
   const std::string time = fmt::format("{:.1f} s", static_cast<double>(check.elapsed_ms) / 1000);
+  if (check.state == kCheckWhole && repaired > 0) {
+    return fmt::format("'{}' is whole again: {} pages were damaged on the disk and are written anew", name, repaired);
+  }
   if (check.state == kCheckWhole) return fmt::format("'{}' is whole: everything was read and proved in {}", name, time);
   if (check.state == kCheckCancelled) return fmt::format("the check of '{}' was ended after {}", name, time);
   if (check.state == kCheckFailed) return fmt::format("the check of '{}' could not go on", name);

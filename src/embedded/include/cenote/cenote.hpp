@@ -143,6 +143,9 @@ class Client {
   Result<SystemInfo> system(CallBounds bounds = {});
   /// Takes into use what devices of targets have become larger by.
   Result<SystemInfo> grow_targets(GrowTargets request, CallBounds bounds = {});
+  /// What the scrub of each target does, and all damage that it knows; starts a pass, pauses or resumes.
+  Result<SystemScrub> scrub(CallBounds bounds = {});
+  Result<SystemScrub> control_scrub(ControlScrub request, CallBounds bounds = {});
   /// Begins to read and prove all that the system stores of a container; `query_check` tells how it goes until it has
   /// ended, `cancel_check` ends it earlier.
   Result<ContainerCheck> begin_check(std::string pool, std::string container, BeginCheck request = {},

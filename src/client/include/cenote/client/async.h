@@ -111,6 +111,11 @@ class Client {
   /// made smaller. kNotFound: no such target.
   Task<Result<SystemInfo>> grow_targets(GrowTargets request, Until until = {});
 
+  /// What the scrub of each target does, and all damage that it knows.
+  Task<Result<SystemScrub>> scrub(Until until = {});
+  /// Starts a pass, pauses or resumes; what it does then. kNotFound: no such target. kUnsupported: scrubbing is off.
+  Task<Result<SystemScrub>> control_scrub(ControlScrub request, Until until = {});
+
   // Pools and containers are named by label or by UUID in text form.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Until until = {});
   Task<Result<std::vector<PoolInfo>>> list_pools(Until until = {});
