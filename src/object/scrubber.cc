@@ -16,6 +16,8 @@ constexpr Duration kSaveInterval = std::chrono::seconds(10);
 /// After a pass that could not go on, and the longest sleep between two: clocks are set and periods are long.
 constexpr Duration kRetryInterval = std::chrono::minutes(1);
 constexpr Duration kLongestSleep = std::chrono::hours(1);
+/// Seconds, about 30 years: what is more says nothing, and would not fit.
+constexpr double kLongestLeft = 1e9;
 
 Bytes place_key() { return Bytes{std::byte{1}}; }
 
@@ -85,7 +87,8 @@ ScrubberStatus Scrubber::status() const {
   const std::uint64_t read = place_.read_bytes - std::min(resumed_bytes_, place_.read_bytes);
   if (cancel_ != nullptr && seconds > 1 && read > 0) rate = static_cast<double>(read) / seconds;
   const std::uint64_t left = status.used_bytes - std::min(place_.read_bytes, status.used_bytes);
-  status.left = Duration(static_cast<Duration::rep>(static_cast<double>(left) / rate * 1e9));
+  const double seconds_left = std::min(static_cast<double>(left) / std::max(rate, 1.0), kLongestLeft);
+  status.left = Duration(static_cast<Duration::rep>(seconds_left * 1e9));
   return status;
 }
 
@@ -196,6 +199,7 @@ void Scrubber::end_pass() {
   place_.ended = std::max(store_.reactor().wall_now(), place_.began);
   place_.container = Uuid();
   place_.position.clear();
+  unsaved_ = true;
   ++status_.passes;
 }
 

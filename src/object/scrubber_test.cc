@@ -309,6 +309,42 @@ TEST_F(ScrubberTest, KeepsItsPlaceThroughACrashAtEveryWrite) {
   }
 }
 
+/// The same with damage: a place behind it is never there without it, so no crash makes a pass forget it.
+TEST_F(ScrubberTest, ForgetsNoFindingThroughACrashAtEveryWrite) {
+  rate = 40'000;
+  damage();
+  start();
+  std::vector<std::unique_ptr<media::SimMedium>> images;
+  device->set_write_hook([this, &images](std::uint64_t, const media::IoRequest&) {
+    images.push_back(device->crash_image({.keep_random = images.size() % 2 == 0}));
+  });
+  pass_time(kDelay);
+  pass_time_until([this] { return scrubber->status().passes == 1; });
+  scrubber->begin_pass();
+  pass_time_until([this] { return scrubber->status().passes == 2; });
+  device->set_write_hook({});
+  stop();
+  ASSERT_GT(images.size(), 2u);
+  std::size_t known = 0;
+  for (auto& image : images) {
+    power_off();
+    medium = std::move(image);
+    open();
+    start();
+    pass_time(std::chrono::seconds(1));
+    known += scrubber->findings().size();
+    if (scrubber->status().ended != WallTime()) EXPECT_EQ(scrubber->findings().size(), 1u);
+    // What is left of the pass, or a whole one.
+    pass_time(kDelay);
+    pass_time_until([this] { return scrubber->status().ended != WallTime(); });
+    EXPECT_EQ(scrubber->findings().size(), 1u);
+    check();
+    stop();
+    if (HasFailure()) return;
+  }
+  EXPECT_GT(known, 0u);
+}
+
 TEST_F(ScrubberTest, LeavesAStoreThatIsWholeForAnExamination) {
   start();
   pass_time(kDelay + std::chrono::minutes(1));
