@@ -5,6 +5,7 @@
 #include "cenote/base/assert.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_id.h"
+#include "cenote/protocol/scrub_info.h"
 #include "fuzz_input.h"
 
 namespace {
@@ -34,6 +35,10 @@ void check_names(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view text = as_text(fuzz::Input(data, size).rest());
   check_reader<SystemInfo>(text, system_info_from_json);
+  check_reader<ContainerCheck>(text, container_check_from_json);
+  check_reader<SystemScrub>(text, system_scrub_from_json);
+  check_reader<ControlScrub>(text, control_scrub_from_json);
+  check_reader<BeginCheck>(text, begin_check_from_json);
   check_reader<PoolInfo>(text, pool_info_from_json);
   check_reader<std::vector<PoolInfo>>(text, pools_from_json);
   check_reader<CreatePool>(text, create_pool_from_json);

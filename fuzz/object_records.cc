@@ -1,5 +1,5 @@
 // What the object store of a target keeps in its trees: keys and values of a container's tree, the records of the
-// system tree and of the tree of request results. The first byte of an input says which.
+// system tree and of the tree of request results, the findings of the scrub. The first byte of an input says which.
 
 #include <array>
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include "fuzz_input.h"
 #include "keys.h"
 #include "records.h"
+#include "scrub_findings.h"
 #include "values.h"
 
 namespace {
@@ -138,11 +139,23 @@ void check_request_value(ByteView input) {
   if (const auto record = decode_request(input)) ASSERT(equal(encode_request(*record), input));
 }
 
+// Texts are cut and ids spelled one way when they are written, so what is read need not be what would be written.
+void check_finding(ByteView input) {
+  const auto kept = decode_finding(input);
+  if (!kept) {
+    ASSERT(kept.error() == Code::kMalformed || kept.error() == Code::kCorrupt);
+    return;
+  }
+  const Bytes written = encode_finding(*kept);
+  const auto again = decode_finding(written);
+  ASSERT(again.has_value() && encode_finding(*again) == written);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_key,          check_value,       check_system_key,
-                                  check_system_value, check_request_key, check_request_value};
+  constexpr std::array kChecks = {check_key,         check_value,         check_system_key, check_system_value,
+                                  check_request_key, check_request_value, check_finding};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

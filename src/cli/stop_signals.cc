@@ -19,6 +19,12 @@ void StopSignals::wait() {
   }
 }
 
+bool StopSignals::wait_for(Duration most) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(most);
+  const timespec time{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};
+  return sigtimedwait(&signals_, nullptr, &time) > 0;
+}
+
 void StopSignals::let_the_next_one_kill() {
   const auto end = [](int) { _exit(static_cast<int>(ExitCode::kInterrupted)); };
   std::signal(SIGTERM, end);

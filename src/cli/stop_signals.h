@@ -2,6 +2,8 @@
 
 #include <csignal>
 
+#include "cenote/base/time.h"
+
 namespace cenote::cli {
 
 /// SIGTERM and SIGINT: blocked in every thread that is started while this lives, and taken by `wait` alone. Made before
@@ -14,6 +16,8 @@ class StopSignals {
 
   /// Blocks until one of them comes, or came already.
   void wait();
+  /// The same for so long at most. False: none came.
+  bool wait_for(Duration most);
   /// From now on another one ends the process at once, with exit code 130; what is acknowledged is durable all the
   /// same.
   void let_the_next_one_kill();

@@ -20,12 +20,6 @@ rpc::PeerOptions peer_options(std::vector<rpc::Address> addresses, const Connect
   return peer;
 }
 
-/// Labels and UUIDs hold no character that a path would have to escape; anything else is no name of ours.
-Result<> check_name(std::string_view what, std::string_view name) {
-  if (Uuid::parse(name)) return {};
-  return validate_label(what, name);
-}
-
 constexpr Duration kPauseMin = std::chrono::milliseconds(20);
 constexpr Duration kPauseMax = std::chrono::seconds(1);
 
@@ -47,11 +41,17 @@ bool is_passing(const Error& error, const rpc::ReplyInfo& info) {
 
 std::string pool_path(std::string_view pool) { return fmt::format("/v1/pools/{}", pool); }
 std::string containers_path(std::string_view pool) { return fmt::format("/v1/pools/{}/containers", pool); }
+
+}  // namespace
+
+Result<> check_name(std::string_view what, std::string_view name) {
+  if (Uuid::parse(name)) return {};
+  return validate_label(what, name);
+}
+
 std::string container_path(std::string_view pool, std::string_view container) {
   return fmt::format("/v1/pools/{}/containers/{}", pool, container);
 }
-
-}  // namespace
 
 Client::Impl::Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<rpc::Address> addresses,
                    ConnectOptions options_in)

@@ -38,6 +38,10 @@ struct Client::Impl {
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Until until);
 };
 
+/// Labels and UUIDs hold no character that a path would have to escape; anything else is no name of ours.
+Result<> check_name(std::string_view what, std::string_view name);
+std::string container_path(std::string_view pool, std::string_view container);
+
 /// What all copies of an open container share.
 struct Container::State {
   Client* client = nullptr;

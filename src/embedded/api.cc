@@ -29,6 +29,34 @@ Result<SystemInfo> Client::grow_targets(GrowTargets request, CallBounds bounds) 
                            [&](async::Client& client, Until until) { return client.grow_targets(request, until); });
 }
 
+Result<SystemScrub> Client::scrub(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.scrub(until); });
+}
+
+Result<SystemScrub> Client::control_scrub(ControlScrub request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.control_scrub(request, until); });
+}
+
+Result<ContainerCheck> Client::begin_check(std::string pool, std::string container, BeginCheck request,
+                                           CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) {
+    return client.begin_check(std::move(pool), std::move(container), request, until);
+  });
+}
+
+Result<ContainerCheck> Client::query_check(std::string pool, std::string container, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) {
+    return client.query_check(std::move(pool), std::move(container), until);
+  });
+}
+
+Result<ContainerCheck> Client::cancel_check(std::string pool, std::string container, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) {
+    return client.cancel_check(std::move(pool), std::move(container), until);
+  });
+}
+
 Result<PoolInfo> Client::create_pool(CreatePool request, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.create_pool(request, until); });

@@ -78,12 +78,17 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (segments.size() == 2 && segments[0] == "system" && segments[1] == "grow") {
     co_return co_await grow(std::move(request));
   }
+  if (segments.size() == 2 && segments[0] == "system" && segments[1] == "scrub") {
+    co_return co_await scrub(std::move(request));
+  }
   const bool in_pools = !segments.empty() && segments[0] == "pools";
   const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
   if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
   if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 3) co_return co_await containers(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 4) co_return co_await container(std::move(route), std::move(request), until);
+  if (in_containers && route.depth() == 5 && segments[4] == "check")
+    co_return co_await check(std::move(route), std::move(request), until);
   const bool in_snapshots = in_containers && route.depth() > 4 && segments[4] == "snapshots";
   if (in_snapshots && route.depth() == 5) co_return co_await snapshots(std::move(route), std::move(request), until);
   if (in_snapshots && route.depth() == 6) co_return co_await snapshot(std::move(route), std::move(request), until);
@@ -97,6 +102,16 @@ Task<Result<std::string>> AdminApi::grow(AdminRequest request) {
   CO_TRY(const GrowTargets wanted, grow_targets_from_json(request.body.empty() ? "{}" : request.body));
   CO_CHECK_OK(co_await system_.grow(wanted));
   co_return to_json(co_await system_.describe());
+}
+
+Task<Result<std::string>> AdminApi::scrub(AdminRequest request) {
+  if (request.method == AdminMethod::kPost) {
+    CO_TRY(const ControlScrub wanted, control_scrub_from_json(request.body));
+    CO_CHECK_OK(co_await system_.control_scrub(wanted));
+  } else if (request.method != AdminMethod::kGet) {
+    co_return wrong_method(request.path, "GET and POST");
+  }
+  co_return to_json(co_await system_.describe_scrub());
 }
 
 Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until until) {
@@ -136,6 +151,24 @@ Task<Result<std::string>> AdminApi::container(Route route, AdminRequest request,
       break;
   }
   co_return wrong_method(request.path, "GET, PATCH and DELETE");
+}
+
+Task<Result<std::string>> AdminApi::check(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  const std::string container = route.segments[3];
+  switch (request.method) {
+    case AdminMethod::kGet:
+      co_return answer(co_await control_.query_check(pool, container));
+    case AdminMethod::kPost: {
+      CO_TRY(const BeginCheck wanted, begin_check_from_json(request.body.empty() ? "{}" : request.body));
+      co_return answer(co_await control_.begin_check(pool, container, wanted, request.new_id));
+    }
+    case AdminMethod::kDelete:
+      co_return answer(co_await control_.cancel_check(pool, container, until));
+    case AdminMethod::kPatch:
+      break;
+  }
+  co_return wrong_method(request.path, "GET, POST and DELETE");
 }
 
 Task<Result<std::string>> AdminApi::snapshots(Route route, AdminRequest request, Until until) {

@@ -5,6 +5,7 @@
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/scrub_info.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 
@@ -28,6 +29,9 @@ struct AdminRequest {
 class SystemView {
  public:
   virtual Task<SystemInfo> describe() = 0;
+  virtual Task<SystemScrub> describe_scrub() = 0;
+  /// kNotFound, kUnsupported where scrubbing is off.
+  virtual Task<Result<>> control_scrub(ControlScrub request) = 0;
   /// Durable when it returns. The first target that cannot ends it; those before have grown.
   virtual Task<Result<>> grow(GrowTargets request) = 0;
 
@@ -47,10 +51,12 @@ class AdminApi {
  private:
   struct Route;
   Task<Result<std::string>> grow(AdminRequest request);
+  Task<Result<std::string>> scrub(AdminRequest request);
   Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> pool(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> containers(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> container(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> check(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshots(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshot(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> rollback(Route route, AdminRequest request, Until until);

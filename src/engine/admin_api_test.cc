@@ -25,7 +25,18 @@ class FakeSystem final : public SystemView {
     grown.push_back(request);
     co_return Result<>();
   }
+  Task<SystemScrub> describe_scrub() override {
+    SystemScrub scrub;
+    scrub.targets.resize(2);
+    co_return scrub;
+  }
+  Task<Result<>> control_scrub(ControlScrub request) override {
+    if (request.target.value_or(0) > 1) co_return fail(Code::kNotFound, "no such target");
+    scrubbed.push_back(request.action);
+    co_return Result<>();
+  }
   std::vector<GrowTargets> grown;
+  std::vector<ScrubAction> scrubbed;
 };
 
 class AdminApiTest : public testing::Test {
@@ -101,9 +112,41 @@ TEST_F(AdminApiTest, LifeOfASnapshot) {
   EXPECT_EQ(snapshots_from_json(*call(kGet, all))->size(), 0u);
 }
 
+TEST_F(AdminApiTest, LifeOfACheck) {
+  ASSERT_TRUE(call(kPost, "/v1/pools", R"({"label":"p"})"));
+  ASSERT_TRUE(call(kPost, "/v1/pools/p/containers", R"({"label":"c"})"));
+  const std::string path = "/v1/pools/p/containers/c/check";
+  EXPECT_EQ(refusal(kGet, path), Code::kNotFound);
+  EXPECT_EQ(refusal(kDelete, path), Code::kNotFound);
+  EXPECT_EQ(refusal(kPost, path, R"({"bytes_per_second":"fast"})"), Code::kMalformed);
+  const auto begun = call(kPost, path);
+  ASSERT_TRUE(begun) << begun.error().to_string();
+  const auto check = container_check_from_json(*begun);
+  ASSERT_TRUE(check) << check.error().to_string();
+  EXPECT_EQ(check->targets.size(), 2u);
+  EXPECT_EQ(container_check_from_json(*call(kDelete, path))->state, kCheckWhole);
+  EXPECT_EQ(container_check_from_json(*call(kGet, path))->id, check->id);
+  EXPECT_EQ(container_check_from_json(*call(kPost, path, R"({"bytes_per_second":7})"))->bytes_per_second, 7u);
+  EXPECT_EQ(refusal(kPatch, path), Code::kUnsupported);
+  EXPECT_EQ(refusal(kGet, path + "/x"), Code::kNotFound);
+  EXPECT_EQ(refusal(kPost, "/v1/pools/p/containers/d/check"), Code::kContainerNotFound);
+  world_.block_on(node_, control_.stop());
+}
+
 TEST_F(AdminApiTest, DescribesTheSystem) {
   EXPECT_EQ(system_info_from_json(*call(kGet, "/v1/system"))->targets.size(), 2U);
   EXPECT_EQ(refusal(kPost, "/v1/system"), Code::kUnsupported);
+}
+
+TEST_F(AdminApiTest, ShowsAndControlsTheScrub) {
+  const std::string path = "/v1/system/scrub";
+  EXPECT_EQ(system_scrub_from_json(*call(kGet, path))->targets.size(), 2U);
+  EXPECT_EQ(system_scrub_from_json(*call(kPost, path, R"({"action":"pause"})"))->targets.size(), 2U);
+  EXPECT_EQ(refusal(kPost, path, R"({"action":"resume","target":1})"), Code::kOk);
+  EXPECT_EQ(system_.scrubbed, (std::vector{ScrubAction::kPause, ScrubAction::kResume}));
+  EXPECT_EQ(refusal(kPost, path, R"({"action":"start","target":2})"), Code::kNotFound);
+  EXPECT_EQ(refusal(kPost, path), Code::kMalformed);
+  EXPECT_EQ(refusal(kDelete, path), Code::kUnsupported);
 }
 
 TEST_F(AdminApiTest, GrowsTargets) {

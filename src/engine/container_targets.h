@@ -2,14 +2,36 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 #include "cenote/object/object_store.h"
+#include "cenote/object/scrub.h"
 #include "cenote/object/space_account.h"
 #include "cenote/runtime/task.h"
 
 namespace cenote::engine {
+
+/// One container that is being read and proved on all targets.
+struct ContainerScrub {
+  explicit ContainerScrub(std::size_t targets) : parts(targets) {}
+
+  struct Progress {
+    object::ScrubReport report;
+    std::vector<object::TargetFinding> findings;  ///< the first ones ...
+    std::uint64_t found = 0;                      ///< ... of so many ...
+    std::uint64_t damages = 0;                    ///< ... of which so many are not repaired
+  };
+  /// While the scrub runs it is its target's reactor that uses it.
+  struct Part {
+    Progress progress;
+    CancelSource cancel;
+  };
+  Uuid container;
+  std::uint64_t bytes_per_second = 0;  ///< of each target; 0: what the devices give
+  std::vector<Part> parts;
+};
 
 /// What the control state needs of the targets, all of them together. Called on the control reactor.
 class ContainerTargets {
@@ -39,6 +61,14 @@ class ContainerTargets {
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
   /// Bytes stored in the container, over all targets.
   virtual Task<Result<std::uint64_t>> used_bytes(Uuid container) = 0;
+  virtual std::size_t target_count() const = 0;
+  /// Proves all that is stored of the container, and returns what came of it on each target when all have ended.
+  /// kCancelled; otherwise as of object::scrub_container. `scrub` stays where it is until then.
+  virtual Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) = 0;
+  /// How far each target has come.
+  virtual Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) = 0;
+  /// The scrub ends soon, on all targets.
+  virtual Task<> cancel(ContainerScrub& scrub) = 0;
   /// Whether the stores are encrypted, so that containers can be.
   virtual bool encrypted() const = 0;
   /// What pools may promise in all.

@@ -85,6 +85,22 @@ Task<Result<SnapshotInfo>> ControlService::roll_back(std::string pool, std::stri
   co_return co_await snapshots_.roll_back(std::move(pool), std::move(container), std::move(name), force, id);
 }
 
+Task<Result<ContainerCheck>> ControlService::begin_check(std::string pool, std::string container, BeginCheck request,
+                                                         Uuid id) {
+  CO_TRY(ContainerInfo found, co_await query_container(std::move(pool), std::move(container)));
+  co_return co_await checks_.begin(std::move(found), request, id);
+}
+
+Task<Result<ContainerCheck>> ControlService::query_check(std::string pool, std::string container) {
+  CO_TRY(ContainerInfo found, co_await query_container(std::move(pool), std::move(container)));
+  co_return co_await checks_.query(std::move(found));
+}
+
+Task<Result<ContainerCheck>> ControlService::cancel_check(std::string pool, std::string container, Until until) {
+  CO_TRY(ContainerInfo found, co_await query_container(std::move(pool), std::move(container)));
+  co_return co_await checks_.cancel(std::move(found), until);
+}
+
 Task<Result<>> ControlService::check() {
   CO_CHECK_OK(co_await snapshots_.check());
   CO_TRY(const auto pools, co_await store_.pools());

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cenote/runtime/sync.h"
+#include "container_checks.h"
 #include "containers.h"
 #include "control_store.h"
 #include "pools.h"
@@ -22,10 +23,13 @@ class ControlService {
         containers_(store_, targets, accounts_),
         snapshots_(store_, targets),
         pools_(store_, containers_, targets, accounts_),
+        checks_(reactor, targets),
         turn_(reactor, 1) {}
 
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
+  /// Ends what goes on in the background; awaited before destruction.
+  Task<> stop() { return checks_.stop(); }
 
   // See Pools and Containers. A change that `until` ends while it waits for its turn has had no effect.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Uuid id, Until until);
@@ -55,6 +59,10 @@ class ControlService {
   Task<Result<SnapshotInfo>> query_snapshot(std::string pool, std::string container, std::string name) {
     return snapshots_.query(std::move(pool), std::move(container), std::move(name));
   }
+  // See ContainerChecks.
+  Task<Result<ContainerCheck>> begin_check(std::string pool, std::string container, BeginCheck request, Uuid id);
+  Task<Result<ContainerCheck>> query_check(std::string pool, std::string container);
+  Task<Result<ContainerCheck>> cancel_check(std::string pool, std::string container, Until until);
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
   /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.
@@ -66,6 +74,7 @@ class ControlService {
   Containers containers_;
   Snapshots snapshots_;
   Pools pools_;
+  ContainerChecks checks_;
   Semaphore turn_;
 };
 

@@ -10,6 +10,7 @@
 #include "control_service.h"
 #include "data_reactor.h"
 #include "gather.h"
+#include "scrub_calls.h"
 #include "target.h"
 
 namespace cenote::engine {
@@ -74,11 +75,17 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> hold_answers() override;
   Task<Result<>> release_answers() override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
+  std::size_t target_count() const override { return targets.size(); }
+  Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
+  Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
+  Task<> cancel(ContainerScrub& scrub) override;
   bool encrypted() const override { return control_encrypted; }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
   Task<SystemInfo> describe() override;
+  Task<SystemScrub> describe_scrub() override;
+  Task<Result<>> control_scrub(ControlScrub request) override;
   Task<Result<>> grow(GrowTargets request) override;
   Task<Result<>> grow_targets(GrowTargets request);
   Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
@@ -91,6 +98,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
 
   Task<> refresh_metrics();
 
+  /// kNotFound: there is none of this number.
+  Result<> check_target(std::optional<std::uint32_t> target) const {
+    if (target.value_or(0) < targets.size()) return {};
+    return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *target, targets.size() - 1);
+  }
   Reactor& reactor_of(std::size_t target) { return *host.data()[target % host.data().size()]; }
   /// Calls `make_task(index)` for the index of each target, on its reactor, all at the same time.
   template <typename MakeTask>
@@ -322,6 +334,8 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 
 Task<Result<>> EngineCore::Impl::close_all() {
   co_await callers.close();
+  // What runs at the targets ends before they do.
+  if (control != nullptr) co_await control->stop();
   api.reset();
   control.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
@@ -476,6 +490,22 @@ Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {
   co_return sum;
 }
 
+Task<std::vector<Result<>>> EngineCore::Impl::scrub(ContainerScrub& scrub) {
+  co_return co_await on_target_reactors(
+      [&](std::size_t index) { return scrub_at(*targets[index], scrub, scrub.parts[index]); });
+}
+
+Task<std::vector<ContainerScrub::Progress>> EngineCore::Impl::progress_of(ContainerScrub& scrub) {
+  std::vector<ContainerScrub::Progress> progress(targets.size());
+  static_cast<void>(co_await on_target_reactors(
+      [&](std::size_t index) { return read_progress_at(scrub.parts[index], progress[index]); }));
+  co_return progress;
+}
+
+Task<> EngineCore::Impl::cancel(ContainerScrub& scrub) {
+  static_cast<void>(co_await on_target_reactors([&](std::size_t index) { return cancel_at(scrub.parts[index]); }));
+}
+
 Task<SystemInfo> EngineCore::Impl::describe() {
   SystemInfo info;
   info.system = identity.system;
@@ -491,6 +521,27 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   co_return info;
 }
 
+Task<SystemScrub> EngineCore::Impl::describe_scrub() {
+  SystemScrub scrub;
+  scrub.targets.resize(targets.size());
+  std::vector<std::vector<object::KeptFinding>> findings(targets.size());
+  static_cast<void>(co_await on_all_targets([&](Target& target) {
+    return describe_scrub_at(target, scrub.targets[target.index()], findings[target.index()]);
+  }));
+  for (std::uint32_t index = 0; index < targets.size(); ++index) {
+    scrub.findings_omitted += scrub.targets[index].damages - findings[index].size();
+    scrub.findings_omitted += append_damages(scrub.findings, damages_of(index, findings[index]));
+  }
+  co_return scrub;
+}
+
+Task<Result<>> EngineCore::Impl::control_scrub(ControlScrub request) {
+  CO_CHECK_OK(check_target(request.target));
+  co_return co_await on_all_targets([=](Target& target) {
+    return control_scrub_at(target, request.target.value_or(target.index()) == target.index(), request.action);
+  });
+}
+
 // One at a time: of two that make one file larger, the second would cut what the store has taken into use since.
 Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
   if (growing) co_return fail(Code::kBusy, "the targets are growing already: try again when that has ended");
@@ -501,9 +552,7 @@ Task<Result<>> EngineCore::Impl::grow(GrowTargets request) {
 }
 
 Task<Result<>> EngineCore::Impl::grow_targets(GrowTargets request) {
-  if (request.target && *request.target >= targets.size()) {
-    co_return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *request.target, targets.size() - 1);
-  }
+  CO_CHECK_OK(check_target(request.target));
   Result<> outcome;
   for (std::size_t index = 0; index < targets.size() && outcome; ++index) {
     if (!request.target || *request.target == index) outcome = co_await grow_target(index, request.size_bytes);

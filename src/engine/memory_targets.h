@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "cenote/runtime/sync.h"
 #include "container_targets.h"
 
 namespace cenote::engine {
@@ -88,6 +89,27 @@ class MemoryTargets final : public ContainerTargets {
   }
   Task<Result<std::uint64_t>> used_bytes(Uuid container) override {
     co_return containers.front().contains(container) ? used : 0;
+  }
+  /// What a scrub of each target came to; it ends when `scrubbed` says so, or when it is cancelled.
+  std::vector<ContainerScrub::Progress> scrub_finds;
+  Event* scrubbed = nullptr;
+  std::size_t scrubs = 0;
+  std::size_t target_count() const override { return containers.size(); }
+  Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override {
+    ++scrubs;
+    Result<> outcome;
+    if (scrubbed != nullptr) outcome = co_await scrubbed->wait({kNoDeadline, &scrub.parts.front().cancel});
+    for (std::size_t i = 0; i < scrub_finds.size(); ++i) scrub.parts[i].progress = scrub_finds[i];
+    co_return std::vector<Result<>>(containers.size(), outcome);
+  }
+  Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override {
+    std::vector<ContainerScrub::Progress> progress;
+    for (const ContainerScrub::Part& part : scrub.parts) progress.push_back(part.progress);
+    co_return progress;
+  }
+  Task<> cancel(ContainerScrub& scrub) override {
+    for (ContainerScrub::Part& part : scrub.parts) part.cancel.cancel();
+    co_return;
   }
   bool encrypted() const override { return are_encrypted; }
   std::uint64_t capacity_bytes() const override { return capacity; }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cenote/base/format.h"
+#include "cenote/protocol/scrub_info.h"
 #include "cenote/runtime/cross_core.h"
 #include "cenote/runtime/scope.h"
 #include "test_client.h"
@@ -377,6 +378,110 @@ TEST_P(SimEngineTest, GrowsWhileRequestsRunAndThroughACrash) {
   for (const std::uint64_t number : done) {
     EXPECT_EQ(wait(client_->get(container, kObject, std::to_string(number))), value_of(number, 20000)) << number;
   }
+}
+
+/// The block of one of the targets that holds these bytes, from its beginning on.
+std::pair<std::uint32_t, media::BlockNo> block_of(SimEngine& engine, std::uint32_t targets, ByteView bytes) {
+  Bytes block(media::kBlockBytes);
+  for (std::uint32_t target = 0; target < targets; ++target) {
+    media::SimMedium& medium = engine.medium(target);
+    for (std::uint64_t number = 0; number < medium.block_count(); ++number) {
+      medium.read_block(media::BlockNo(number), block);
+      if (equal(block, bytes.first(media::kBlockBytes))) return {target, media::BlockNo(number)};
+    }
+  }
+  ADD_FAILURE() << "no block holds these bytes";
+  return {};
+}
+
+constexpr std::string_view kCheckPath = "/v1/pools/p/containers/c/check";
+
+TEST_P(SimEngineTest, ACheckProvesAContainerOrNamesItsDamage) {
+  const Uuid container = set_up();
+  for (std::uint64_t i = 0; i < 20; ++i)
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(i), value_of(i, 20000))));
+  const auto check = [&] {
+    EXPECT_TRUE(wait(client_->admin(AdminMethod::kPost, std::string(kCheckPath))));
+    for (;;) {
+      const auto told = wait(client_->admin(AdminMethod::kGet, std::string(kCheckPath)));
+      EXPECT_TRUE(told) << told.error().to_string();
+      auto now = container_check_from_json(told.value_or("{}")).value_or(ContainerCheck());
+      if (now.state != kCheckRunning) return now;
+    }
+  };
+  const ContainerCheck whole = check();
+  EXPECT_EQ(whole.state, kCheckWhole);
+  EXPECT_EQ(whole.container, container);
+  EXPECT_EQ(whole.proved_bytes(), 20u * 20000);
+  EXPECT_EQ(whole.total_bytes, 20u * 20000);
+  ASSERT_EQ(whole.targets.size(), 2u);
+  EXPECT_EQ(whole.targets[0].entries + whole.targets[1].entries, 20u);
+
+  const auto [target, block] = block_of(*engine_, options_.targets, value_of(7, 20000));
+  engine_->medium(target).write_block(block, Bytes(media::kBlockBytes));
+  const ContainerCheck damaged = check();
+  EXPECT_EQ(damaged.state, kCheckDamaged);
+  EXPECT_EQ(damaged.targets[target].state, kCheckDamaged);
+  EXPECT_EQ(damaged.targets[1 - target].state, kCheckWhole);
+  ASSERT_EQ(damaged.findings.size(), 1u);
+  EXPECT_EQ(damaged.findings[0].target, target);
+  EXPECT_EQ(damaged.findings[0].kind, "data");
+  EXPECT_EQ(damaged.findings[0].block, block.value());
+  EXPECT_EQ(damaged.findings[0].object, kObject.to_string());
+  EXPECT_EQ(damaged.findings[0].dkey, "7");
+  EXPECT_NE(damaged.findings[0].advice, "");
+}
+
+TEST_P(SimEngineTest, ACheckThatTakesLongIsEndedByItsUserAndByTheStop) {
+  const Uuid container = set_up();
+  for (std::uint64_t i = 0; i < 20; ++i)
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(i), value_of(i, 20000))));
+  const std::string slow = R"({"bytes_per_second":100})";
+  ASSERT_TRUE(wait(client_->admin(AdminMethod::kPost, std::string(kCheckPath), slow)));
+  EXPECT_EQ(wait(client_->admin(AdminMethod::kPost, std::string(kCheckPath), slow)).error(), Code::kExists);
+  const auto ended = wait(client_->admin(AdminMethod::kDelete, std::string(kCheckPath)));
+  ASSERT_TRUE(ended) << ended.error().to_string();
+  EXPECT_EQ(container_check_from_json(*ended)->state, kCheckCancelled);
+  EXPECT_LT(container_check_from_json(*ended)->proved_bytes(), 20u * 20000);
+  ASSERT_TRUE(wait(client_->admin(AdminMethod::kPost, std::string(kCheckPath), slow)));
+  const Instant before = world_.now();
+  stop();
+  EXPECT_LT(world_.now() - before, std::chrono::seconds(5));
+}
+
+TEST_P(SimEngineTest, TheScrubIsStartedPausedAndKnowsDamageThroughACrash) {
+  const Uuid container = set_up();
+  for (std::uint64_t i = 0; i < 20; ++i)
+    ASSERT_TRUE(wait(client_->put(container, kObject, std::to_string(i), value_of(i, 20000))));
+  const auto [target, block] = block_of(*engine_, options_.targets, value_of(3, 20000));
+  engine_->medium(target).write_block(block, Bytes(media::kBlockBytes));
+  const auto ask = [&](AdminMethod method, std::string body = "") {
+    const auto told = wait(client_->admin(method, "/v1/system/scrub", std::move(body)));
+    EXPECT_TRUE(told) << told.error().to_string();
+    return system_scrub_from_json(told.value_or("")).value_or(SystemScrub());
+  };
+  EXPECT_EQ(ask(AdminMethod::kGet).targets.at(0).state, kScrubWaiting);
+  EXPECT_EQ(ask(AdminMethod::kPost, R"({"action":"pause","target":0})").targets[0].state, kScrubPaused);
+  EXPECT_EQ(ask(AdminMethod::kGet).targets[1].state, kScrubWaiting);
+  SystemScrub scrub = ask(AdminMethod::kPost, R"({"action":"start"})");
+  const auto busy = [&] {
+    return std::ranges::any_of(scrub.targets, [](const TargetScrub& one) { return one.ended_s == 0; });
+  };
+  for (int turn = 0; turn < 100'000 && busy(); ++turn) scrub = ask(AdminMethod::kGet);
+  ASSERT_FALSE(busy());
+  EXPECT_EQ(scrub.targets[target].damages, 1u);
+  EXPECT_EQ(scrub.targets[1 - target].damages, 0u);
+  ASSERT_EQ(scrub.findings.size(), 1u);
+  EXPECT_EQ(scrub.findings[0].block, block.value());
+  EXPECT_EQ(scrub.findings[0].container, container);
+  ASSERT_TRUE(scrub.findings[0].found_s);
+  crash();
+  start();
+  const SystemScrub after = ask(AdminMethod::kGet);
+  ASSERT_EQ(after.findings.size(), 1u);
+  EXPECT_EQ(after.findings[0].message, scrub.findings[0].message);
+  EXPECT_EQ(after.findings[0].found_s, scrub.findings[0].found_s);
+  EXPECT_EQ(after.targets[0].ended_s, scrub.targets[0].ended_s);
 }
 
 TEST_P(SimEngineTest, OneGrowthAtATime) {

@@ -12,6 +12,10 @@ void raise(Counter& counter, std::uint64_t value) {
   if (value > counter.value()) counter.add(value - counter.value());
 }
 
+std::uint64_t seconds_of(Duration duration) {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
+}
+
 /// Remembers the first failure of several steps that are all to be made.
 void keep_first(Result<>& first, Result<> next) {
   if (first && !next) first = std::move(next);
@@ -57,7 +61,10 @@ struct Target::Gauges {
         scrub_entries(metrics.counter("cenote_target_scrub_entries_total", "Entries that were looked at", labels)),
         bad_pages(damage_counter(metrics, labels, "page")),
         bad_entries(damage_counter(metrics, labels, "entry")),
-        bad_data(damage_counter(metrics, labels, "data")) {}
+        bad_data(damage_counter(metrics, labels, "data")),
+        scrub_findings(metrics.gauge("cenote_target_scrub_findings", "Damage that the scrub knows now", labels)),
+        scrub_repaired(metrics.counter("cenote_target_scrub_repaired_total",
+                                       "Damaged pages that memory had whole and that were written anew", labels)) {}
 
   static Counter& errors_of(MetricRegistry& metrics, Labels labels, const char* op) {
     labels.emplace_back("op", op);
@@ -100,6 +107,8 @@ struct Target::Gauges {
   Counter& bad_pages;
   Counter& bad_entries;
   Counter& bad_data;
+  Gauge& scrub_findings;
+  Counter& scrub_repaired;
 };
 
 void HeldFetch::add_to(rpc::Payload& payload) {
@@ -223,12 +232,18 @@ void Target::start_scrubber() {
 /// The message names object, keys and records.
 void Target::log_finding(const object::TargetFinding& finding) const {
   const store::Finding& inner = finding.finding;
-  logger_.error("stored data is damaged",
-                {{"kind", store::finding_name(inner.kind)},
-                 {"container", finding.container ? finding.container->to_string() : std::string("none")},
-                 {"device", inner.device},
-                 {"block", inner.block ? std::to_string(*inner.block) : std::string("unknown")},
-                 {"what", inner.message}});
+  const std::string container = finding.container ? finding.container->to_string() : "none";
+  const std::string block = inner.block ? std::to_string(*inner.block) : "unknown";
+  if (inner.repaired) {
+    logger_.warn("stored data was damaged, and is written anew",
+                 {{"container", container}, {"device", inner.device}, {"block", block}, {"what", inner.message}});
+    return;
+  }
+  logger_.error("stored data is damaged", {{"kind", store::finding_name(inner.kind)},
+                                           {"container", container},
+                                           {"device", inner.device},
+                                           {"block", block},
+                                           {"what", inner.message}});
 }
 
 Task<Result<>> Target::format_if_new() {
@@ -290,6 +305,49 @@ TargetInfo Target::info() const {
           .encrypted = status.sealed};
 }
 
+TargetScrub Target::scrub_info() const {
+  TargetScrub info;
+  info.index = options_.index;
+  info.state = kScrubOff;
+  if (scrubber_ == nullptr) return info;
+  const object::ScrubberStatus scrub = scrubber_->status();
+  const auto waiting = scrub.running ? kScrubRunning : kScrubWaiting;
+  info.state = scrub.paused ? kScrubPaused : waiting;
+  info.bytes_per_second = options_.scrub_bytes_per_second;
+  info.period_s = seconds_of(options_.scrub_period);
+  info.began_s = seconds_of(scrub.began.time_since_epoch());
+  info.ended_s = seconds_of(scrub.ended.time_since_epoch());
+  info.pass_bytes = scrub.pass_bytes;
+  info.used_bytes = scrub.used_bytes;
+  if (!scrub.container.is_null()) info.container = scrub.container;
+  if (scrub.left) info.left_s = seconds_of(*scrub.left);
+  info.damages = scrub.findings + scrub.unlisted;
+  info.repaired = scrub.repaired;
+  return info;
+}
+
+std::vector<object::KeptFinding> Target::findings() const {
+  return scrubber_ == nullptr ? std::vector<object::KeptFinding>() : scrubber_->findings();
+}
+
+Result<> Target::control_scrub(ScrubAction action) {
+  if (scrubber_ == nullptr) {
+    return failf(Code::kUnsupported, "target {} is not scrubbed: 'scrub-rate' of the server is 0", options_.index);
+  }
+  switch (action) {
+    case ScrubAction::kStart:
+      scrubber_->begin_pass();
+      break;
+    case ScrubAction::kPause:
+      scrubber_->pause();
+      break;
+    case ScrubAction::kResume:
+      scrubber_->resume();
+      break;
+  }
+  return {};
+}
+
 void Target::refresh_metrics() {
   const store::StoreStatus status = store_->status();
   const media::DeviceCounters device = devices_.counters();
@@ -337,9 +395,7 @@ void Target::refresh_health_metrics() {
 void Target::refresh_scrub_metrics() {
   if (scrubber_ == nullptr) return;
   const object::ScrubberStatus scrub = scrubber_->status();
-  const auto seconds = [](WallTime time) {
-    return static_cast<std::int64_t>(std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
-  };
+  const auto seconds = [](WallTime time) { return static_cast<std::int64_t>(seconds_of(time.time_since_epoch())); };
   gauges_->scrub_running.set(scrub.running ? 1 : 0);
   gauges_->scrub_began.set(seconds(scrub.began));
   gauges_->scrub_ended.set(seconds(scrub.ended));
@@ -348,6 +404,8 @@ void Target::refresh_scrub_metrics() {
   raise(gauges_->bad_pages, scrub.bad_pages);
   raise(gauges_->bad_entries, scrub.bad_entries);
   raise(gauges_->bad_data, scrub.bad_data);
+  gauges_->scrub_findings.set(static_cast<std::int64_t>(scrub.findings + scrub.unlisted));
+  raise(gauges_->scrub_repaired, scrub.repaired);
 }
 
 }  // namespace cenote::engine

@@ -13,6 +13,7 @@
 #include "cenote/object/object_store.h"
 #include "cenote/object/scrubber.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/scrub_info.h"
 #include "cenote/rpc/bulk.h"
 #include "cenote/runtime/scope.h"
 #include "cenote/runtime/sync.h"
@@ -86,6 +87,11 @@ class Target {
   /// Bytes that pools may promise.
   std::uint64_t capacity_bytes() const;
   TargetInfo info() const;
+  TargetScrub scrub_info() const;
+  /// What its scrub knows to be damaged.
+  std::vector<object::KeptFinding> findings() const;
+  /// kUnsupported: scrubbing is off.
+  Result<> control_scrub(ScrubAction action);
   void refresh_metrics();
 
  private:

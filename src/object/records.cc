@@ -260,4 +260,27 @@ Result<RequestKey> parse_request_key(ByteView key) {
   return RequestKey{load_be<std::uint64_t>(key.data()), load_be<std::uint64_t>(key.data() + 8)};
 }
 
+Result<> check_system_record(ByteView key_bytes, ByteView value) {
+  TRY(const SystemKey key, parse_system_key(key_bytes));
+  switch (key.kind) {
+    case RecordKind::kCeiling:
+    case RecordKind::kUsage:
+    case RecordKind::kBound:
+      CHECK_OK(decode_number(value));
+      return {};
+    case RecordKind::kContainer:
+      CHECK_OK(decode_container(value));
+      return {};
+    case RecordKind::kSnapshot:
+      return decode_snapshot(value);
+    case RecordKind::kRollback:
+      CHECK_OK(decode_rollback(value));
+      return {};
+    case RecordKind::kDestroying:
+      CHECK_OK(decode_destroying(value));
+      return {};
+  }
+  return fail(Code::kInternal);
+}
+
 }  // namespace cenote::object

@@ -50,6 +50,10 @@ struct SystemKey {
 };
 Result<SystemKey> parse_system_key(ByteView key);
 
+/// kCorrupt, kNewerFormat: no entry of the system tree, or not one that this build reads. Each by itself: whether the
+/// entries fit each other only an examination of the whole tree tells.
+Result<> check_system_record(ByteView key, ByteView value);
+
 /// The key of a container, sealed under a key of its store's.
 struct SealedKey {
   std::array<std::byte, kEnvelopeBytes> envelope{};

@@ -22,16 +22,14 @@ constexpr store::TreeId kCatalog{0};
 /// Keeps what is read to a rate, and others running.
 class Pace {
  public:
-  Pace(Reactor& reactor, const ScrubOptions& options) : reactor_(reactor), options_(options), due_(reactor.now()) {}
+  Pace(Reactor& reactor, const ScrubOptions& options)
+      : reactor_(reactor), options_(options), due_(reactor.now()), began_(due_), requests_(options.requests()) {}
 
   /// After `bytes` were read. kCancelled: give up.
   Task<Result<>> keep(std::uint64_t bytes) {
     if (options_.cancel != nullptr && options_.cancel->cancelled()) co_return fail(Code::kCancelled);
-    if (options_.bytes_per_second != 0) {
-      const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_second);
-      // Time that was not used is not made up for: a burst would be what the rate is there to prevent.
-      due_ = std::max(due_, reactor_.now()) + Duration(static_cast<Duration::rep>(seconds * 1e9));
-    }
+    // Time that was not used is not made up for: a burst would be what the rate is there to prevent.
+    due_ = std::max(due_, reactor_.now()) + time_for(bytes);
     if (due_ <= reactor_.now()) {
       co_await reactor_.yield();
     } else if (options_.cancel != nullptr) {
@@ -39,13 +37,28 @@ class Pace {
     } else {
       co_await reactor_.sleep_until(due_);
     }
+    began_ = reactor_.now();
     co_return Result<>();
   }
 
  private:
+  /// How long the next slice waits for what the last one read.
+  Duration time_for(std::uint64_t bytes) {
+    if (options_.bytes_per_second != 0) {
+      const double seconds = static_cast<double>(bytes) / static_cast<double>(options_.bytes_per_second);
+      return Duration(static_cast<Duration::rep>(seconds * 1e9));
+    }
+    const bool used = options_.requests() != requests_;
+    requests_ = options_.requests();
+    return used ? kGiveWay * (reactor_.now() - began_) : Duration::zero();
+  }
+  /// Without a rate, of each slice's time while others use the target.
+  static constexpr int kGiveWay = 3;
+
   Reactor& reactor_;
   const ScrubOptions& options_;
-  Instant due_;
+  Instant due_, began_;
+  std::uint64_t requests_;
 };
 
 class Scrub {
@@ -73,6 +86,7 @@ class Scrub {
   void note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk);
   void take_totals(const store::TreeScrub& walk);
   Task<Result<>> end_slice();
+  Task<Result<>> finish_repairs();
   template <typename Check>
   Task<Result<>> tree_of_records(store::TreeId tree, std::string_view name, Check check);
   void emit(TargetFinding finding);
@@ -92,7 +106,11 @@ class Scrub {
 };
 
 void Scrub::emit(TargetFinding finding) {
-  ++report_.damages;
+  if (finding.finding.repaired) {
+    ++report_.repaired;
+  } else {
+    ++report_.damages;
+  }
   finding.container = container_;
   options_.found(finding);
 }
@@ -153,16 +171,25 @@ Task<Result<>> Scrub::container(Uuid container) {
     for (std::uint32_t i = 0; i < walk.count(); ++i) {
       CO_CHECK_OK(co_await entry(walk, to_bytes(walk.key(i)), to_bytes(walk.value(i))));
       take_totals(walk);
-      if (i % kEntriesPerTurn == kEntriesPerTurn - 1 || report_.read_bytes != paced_bytes_)
-        CO_CHECK_OK(co_await end_slice());
+      if (i % kEntriesPerTurn != kEntriesPerTurn - 1 && report_.read_bytes == paced_bytes_) continue;
+      CO_CHECK_OK(co_await end_slice());
+      // A leaf of long values takes its time.
+      if (i + 1 < walk.count()) options_.progress(report_, walk.key(i + 1));
     }
     take_totals(walk);
     CO_CHECK_OK(co_await end_slice());
     options_.progress(report_, walk.position());
   }
   take_totals(walk);
+  CO_CHECK_OK(co_await finish_repairs());
   // A tree that went away under the walk looks like one that ends.
   CO_CHECK_OK(co_await store_.run([this](store::View& view) { return find_tree(view); }));
+  co_return Result<>();
+}
+
+/// What is told to be repaired has to be.
+Task<Result<>> Scrub::finish_repairs() {
+  if (report_.repaired > 0) CO_CHECK_OK(co_await store_.checkpoint());
   co_return Result<>();
 }
 
@@ -258,11 +285,7 @@ Task<Result<>> Scrub::tree_of_records(store::TreeId tree, std::string_view name,
 Task<Result<>> Scrub::records() {
   CO_CHECK_OK(co_await tree_of_records(kCatalog, "catalog", [](ByteView, ByteView) { return Result<>(); }));
   if (const auto system = store_.find_tree(kSystemTreeName)) {
-    const auto check = [](ByteView key, ByteView) -> Result<> {
-      CHECK_OK(parse_system_key(key));
-      return {};
-    };
-    CO_CHECK_OK(co_await tree_of_records(*system, kSystemTreeName, check));
+    CO_CHECK_OK(co_await tree_of_records(*system, kSystemTreeName, check_system_record));
   }
   if (const auto requests = store_.find_tree(kRequestTreeName)) {
     const auto check = [](ByteView key, ByteView value) -> Result<> {
@@ -272,7 +295,7 @@ Task<Result<>> Scrub::records() {
     };
     CO_CHECK_OK(co_await tree_of_records(*requests, kRequestTreeName, check));
   }
-  co_return Result<>();
+  co_return co_await finish_repairs();
 }
 
 }  // namespace

@@ -178,6 +178,21 @@ TEST_P(ScrubbedTarget, IsWhole) {
   EXPECT_GT(rest.report->entries, 3u);
 }
 
+TEST_P(ScrubbedTarget, GivesWayToRequestsWhereItHasNoRate) {
+  const auto time_with = [this](std::uint64_t requests) {
+    Outcome outcome;
+    ScrubOptions wanted = options_for(outcome);
+    std::uint64_t served = 0;
+    wanted.requests = [&served, requests] { return served += requests; };
+    const Instant before = node.now();
+    EXPECT_TRUE(block_on(scrub_container(*store, container, std::move(wanted))));
+    return node.now() - before;
+  };
+  const Duration alone = time_with(0);
+  EXPECT_GT(time_with(1), 2 * alone);
+  EXPECT_LT(time_with(0), 2 * alone);
+}
+
 TEST_P(ScrubbedTarget, NamesDamagedDataAndNothingElse) {
   std::uint64_t number = 0;
   for (const EntryDescription& entry : stored()) {
@@ -255,6 +270,25 @@ TEST_P(ScrubbedTarget, NamesAnEntryThatIsNone) {
   EXPECT_EQ(outcome.findings[0].container, container);
 }
 
+TEST_P(ScrubbedTarget, NamesRecordsWhoseValuesAreNone) {
+  const store::TreeId system = *store->find_tree(kSystemTreeName);
+  const store::TreeId requests = *store->find_tree(kRequestTreeName);
+  const Uuid other = Uuid::from_random(5, 5);
+  store::Batch batch;
+  batch.put(system, container_key(RecordKind::kUsage, other), Bytes(3));
+  batch.put(system, container_key(RecordKind::kBound, other), Bytes(20, std::byte{1}));
+  batch.put(system, snapshot_key(other, Epoch(4)), Bytes(4, std::byte{9}));
+  batch.put(system, container_key(RecordKind::kRollback, other), Bytes(1, std::byte{1}));
+  batch.put(requests, request_key(4, 5), Bytes(7, std::byte{1}));
+  ASSERT_TRUE(block_on(store->commit(std::move(batch))));
+  const Outcome outcome = scrub_rest();
+  ASSERT_TRUE(outcome.report);
+  EXPECT_EQ(outcome.findings.size(), 5u);
+  EXPECT_EQ(outcome.report->damages, 5u);
+  for (const TargetFinding& found : outcome.findings)
+    EXPECT_EQ(found.finding.kind, store::FindingKind::kEntry) << found.finding.message;
+}
+
 TEST_P(ScrubbedTarget, KeepsToItsRate) {
   Outcome outcome;
   ScrubOptions paced = options_for(outcome);
@@ -275,27 +309,30 @@ TEST_P(ScrubbedTarget, EndsWhenItIsTold) {
   EXPECT_EQ(code_of(block_on(scrub_container(*store, container, std::move(stopped)))), Code::kCancelled);
 }
 
+/// Within a leaf and between two.
 TEST_P(ScrubbedTarget, GoesOnWhereItWas) {
-  Outcome outcome;
-  CancelSource cancel;
-  ScrubOptions half = options_for(outcome);
-  Bytes position;
-  std::uint64_t entries_before = 0, leaves = 0;
-  half.cancel = &cancel;
-  half.progress = [&](const ScrubReport& report, ByteView at) {
-    if (++leaves != 2) return;
-    position = to_bytes(at);
-    entries_before = report.entries;
-    cancel.cancel();
-  };
-  EXPECT_EQ(code_of(block_on(scrub_container(*store, container, std::move(half)))), Code::kCancelled);
-  reopen();
-  ScrubOptions rest = options_for(outcome);
-  rest.from = position;
-  const auto report = block_on(scrub_container(*store, container, std::move(rest)));
-  ASSERT_TRUE(report);
-  EXPECT_GT(entries_before, 0u);
-  EXPECT_EQ(entries_before + report->entries, entries());
+  for (const std::uint64_t cut : {1, 2, 5, 20}) {
+    Outcome outcome;
+    CancelSource cancel;
+    ScrubOptions half = options_for(outcome);
+    Bytes position;
+    std::uint64_t entries_before = 0, parts = 0;
+    half.cancel = &cancel;
+    half.progress = [&](const ScrubReport& report, ByteView at) {
+      if (++parts != cut) return;
+      position = to_bytes(at);
+      entries_before = report.entries;
+      cancel.cancel();
+    };
+    EXPECT_EQ(code_of(block_on(scrub_container(*store, container, std::move(half)))), Code::kCancelled);
+    reopen();
+    ScrubOptions rest = options_for(outcome);
+    rest.from = position;
+    const auto report = block_on(scrub_container(*store, container, std::move(rest)));
+    ASSERT_TRUE(report);
+    EXPECT_GT(entries_before, 0u);
+    EXPECT_EQ(entries_before + report->entries, entries()) << cut;
+  }
 }
 
 TEST_P(ScrubbedTarget, SaysThatTheContainerIsGone) {

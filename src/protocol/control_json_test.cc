@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/scrub_info.h"
 
 namespace cenote {
 namespace {
@@ -70,6 +71,81 @@ TEST(ControlJson, SnapshotsSurviveTheirText) {
   EXPECT_EQ(snapshot_request_from_json(snapshot_request_to_json("s")), "s");
   EXPECT_FALSE(snapshot_info_from_json(R"({"name":"s","epoch":-1})"));
   EXPECT_FALSE(snapshot_request_from_json(R"({"label":"s"})"));
+}
+
+TEST(ControlJson, ACheckSurvivesItsText) {
+  ContainerCheck check{.id = kId, .container = kId, .state = kCheckDamaged, .bytes_per_second = 5, .elapsed_ms = 6};
+  check.total_bytes = 7;
+  check.findings_omitted = 8;
+  check.targets.push_back({.index = 2,
+                           .state = kCheckFailed,
+                           .leaves = 1,
+                           .pages = 2,
+                           .entries = 3,
+                           .read_bytes = 4,
+                           .verified_bytes = 5,
+                           .unprotected_bytes = 6,
+                           .damages = 7,
+                           .error = "gone"});
+  DamageInfo& damage = check.findings.emplace_back();
+  damage.target = 2;
+  damage.kind = "data";
+  damage.message = "\"it\" is\xff bad";
+  damage.block = 0;
+  damage.container = kId;
+  damage.dkey = "";
+  damage.records = UINT64_MAX;
+  const std::string text = to_json(check);
+  const auto read = container_check_from_json(text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->proved_bytes(), 11u);
+  EXPECT_EQ(read->targets.at(0).error, "gone");
+  EXPECT_EQ(read->findings.at(0).block, 0u);
+  EXPECT_EQ(read->findings.at(0).dkey, "");
+  EXPECT_EQ(read->findings.at(0).akey, std::nullopt);
+  EXPECT_EQ(read->findings.at(0).records, UINT64_MAX);
+  EXPECT_EQ(to_json(*read), text);
+  EXPECT_EQ(begin_check_from_json(to_json(BeginCheck{.bytes_per_second = 9}))->bytes_per_second, 9u);
+  EXPECT_EQ(begin_check_from_json("{}")->bytes_per_second, 0u);
+  EXPECT_FALSE(begin_check_from_json(R"({"bytes_per_second":-1})"));
+}
+
+TEST(ControlJson, TheScrubSurvivesItsText) {
+  SystemScrub scrub;
+  scrub.targets.push_back({.index = 1, .state = kScrubPaused, .bytes_per_second = 2, .container = kId, .left_s = 3});
+  scrub.targets.push_back({.index = 2, .state = kScrubOff});
+  DamageInfo& damage = scrub.findings.emplace_back();
+  damage.repaired = true;
+  damage.found_s = 4;
+  damage.seen_s = 5;
+  scrub.findings_omitted = 6;
+  const std::string text = to_json(scrub);
+  const auto read = system_scrub_from_json(text);
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(to_json(*read), text);
+  EXPECT_EQ(read->targets[0].container, kId);
+  EXPECT_EQ(read->targets[0].left_s, 3u);
+  EXPECT_EQ(read->targets[1].left_s, std::nullopt);
+  EXPECT_TRUE(read->findings[0].repaired);
+  EXPECT_EQ(read->findings[0].seen_s, 5u);
+  for (const ScrubAction action : {ScrubAction::kStart, ScrubAction::kPause, ScrubAction::kResume})
+    EXPECT_EQ(control_scrub_from_json(to_json(ControlScrub{action, 7}))->action, action);
+  EXPECT_EQ(control_scrub_from_json(R"({"action":"start"})")->target, std::nullopt);
+  EXPECT_FALSE(control_scrub_from_json("{}"));
+  EXPECT_FALSE(control_scrub_from_json(R"({"action":"stop"})"));
+}
+
+TEST(ControlJson, AnAnswerNamesOnlySoMuchDamage) {
+  std::vector<DamageInfo> told;
+  EXPECT_EQ(append_damages(told, std::vector<DamageInfo>(kMaxDamagesTold + 3)), 3u);
+  EXPECT_EQ(told.size(), kMaxDamagesTold);
+  DamageInfo long_one;
+  long_one.message.assign(kMaxDamageBytesTold / 8, '\x01');
+  std::vector<DamageInfo> long_ones;
+  EXPECT_GT(append_damages(long_ones, std::vector<DamageInfo>(10, long_one)), 5u);
+  ContainerCheck check;
+  check.findings = long_ones;
+  EXPECT_LT(to_json(check).size(), 1u << 20) << "an answer has to fit into a message";
 }
 
 }  // namespace

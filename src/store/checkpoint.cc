@@ -75,13 +75,12 @@ Task<Result<>> Checkpoint::write_page(PageWrite page, const std::function<void()
   const PageId id = page.frame->id;
   AlignedBuffer sealed;
   ByteView image(page.frame->data, kPageBytes);
+  Page(page.frame->data).stamp();
   if (state_.seal) {
     // Aside, since the page may be read while it is on its way.
     sealed = take_image();
     CO_CHECK_OK(seal_page(page.frame->data, sealed.span(), state_.seal->sealer()));
     image = sealed.span();
-  } else {
-    Page(page.frame->data).stamp();
   }
   const auto crc = load_le<std::uint32_t>(image.data());
   const media::BlockNo block(std::uint64_t{page.slot} * kPageBlocks);

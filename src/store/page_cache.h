@@ -50,7 +50,8 @@ struct Frame {
 ///
 /// A page is *clean* (as the last checkpoint has it, or as it was read), *dirty*, or *frozen* (dirty when the running
 /// checkpoint began, unchanged since). A frozen page that is changed or discarded leaves its frame to the checkpoint
-/// until `written`; one that is pinned and discarded leaves it to the pins.
+/// until `written`; one that is pinned and discarded leaves it to the pins. The checksum in the header of a clean page
+/// is that of the page as it is in memory: `PageSource::read_page` and whoever calls `written` see to that.
 ///
 /// Invariants: at most one frame is current for a PageId, and the table finds exactly the current frames; a dirty,
 /// frozen or pinned frame is never evicted; frames in use, those being read and those left to a checkpoint or to pins

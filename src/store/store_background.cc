@@ -144,6 +144,25 @@ Task<Result<bool>> StoreImpl::reclaim_slice(DroppedTree tree) {
   co_return outcome;
 }
 
+// Not logged, since the contents stay: a crash goes back to the image that is there now.
+Result<> StoreImpl::rewrite(Frame& frame) {
+  CHECK_OK(usable());
+  if (!log_) return fail(Code::kPermissionDenied, "the store was opened read-only");
+  ASSERT(frame.current && !frame.dirty && !frame.frozen);
+  const PageCache& cache = state_.cache;
+  const std::uint64_t occupied = cache.frames_dirty() + cache.frames_frozen();
+  const std::uint64_t dirty_after = cache.frames_dirty() + 1 + pins_granted();
+  if (occupied + 1 > state_.dirty_limit() || cache.frames_to_modify(frame) > cache.writable_frames() ||
+      dirty_after > state_.allocator.meta().slots_available()) {
+    return must_wait(Lack::kCheckpoint);
+  }
+  state_.cache.modify(frame, frame.modified);
+  state_.sync_allocator();
+  if (checkpoints_requested_ == checkpoints_begun_for_) ++checkpoints_requested_;
+  work_.notify_all();
+  return {};
+}
+
 /// Not logged: it changes no contents, and a crash goes back to the tree as the last checkpoint has it, dropped and
 /// whole.
 Result<bool> StoreImpl::try_reclaim_slice(DroppedTree tree) {

@@ -33,4 +33,14 @@ struct CrashTestOutcome {
 
 CrashTestOutcome run_crash_test(CrashTestOptions options);
 
+/// Images of pages that memory has whole are damaged, a scrub repairs them, and the power is cut at every device write
+/// of that: each cut leaves the store as it was, but for images that are repaired already.
+struct RepairCrashOutcome {
+  std::string problem;         ///< empty: nothing was wrong
+  std::uint64_t damaged = 0;   ///< images
+  std::uint64_t before = 0;    ///< cuts that left some of them damaged ...
+  std::uint64_t repaired = 0;  ///< ... and none
+};
+RepairCrashOutcome run_repair_crash_test(CrashTestOptions options);
+
 }  // namespace cenote::store

@@ -77,6 +77,22 @@ INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfDiscards,
                                                               Layout::kWalWithData),
                                             ::testing::Values<std::uint64_t>(41, 42)));
 
+class StoreCrashOfRepair : public ::testing::TestWithParam<std::tuple<Layout, std::uint64_t>> {};
+
+TEST_P(StoreCrashOfRepair, EveryCutLeavesTheStoreAsItWasOrRepaired) {
+  const auto [layout, seed] = GetParam();
+  const RepairCrashOutcome outcome =
+      run_repair_crash_test({.seed = seed, .steps = 200, .keys = 300, .sealed = seed % 2 == 0, .layout = layout});
+  EXPECT_EQ(outcome.problem, "");
+  EXPECT_GT(outcome.damaged, 3u);
+  EXPECT_GT(outcome.before, 5u);
+  EXPECT_GT(outcome.repaired, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layouts, StoreCrashOfRepair,
+                         ::testing::Combine(::testing::Values(Layout::kOneDevice, Layout::kThreeDevices),
+                                            ::testing::Values<std::uint64_t>(41, 42, 43)));
+
 TEST(StoreFormat, CutAtAnyWriteLeavesNoStoreOrTheNewOne) {
   StoreBench bench(5, 64);
   bench.format_store();  // what was there before

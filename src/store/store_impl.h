@@ -56,6 +56,8 @@ class StoreImpl final : private LogListener {
   Task<Result<>> wait_for_room(Until until);
   void room_changed() { room_.notify_all(); }
   void fence(const Error& cause);
+  /// Makes the clean page of `frame` one that the next checkpoint, which is asked for, writes anew. kMustWait.
+  Result<> rewrite(Frame& frame);
   /// Until `resume_background` no checkpoint and no reclaiming runs; returns when what runs has ended.
   Task<> pause_background();
   void resume_background();

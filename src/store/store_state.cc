@@ -53,6 +53,8 @@ Task<Result<>> StoreState::read_image(PageId id, PageMap::Entry entry, MutableBy
   if (valid && load_le<std::uint32_t>(into.data()) != entry.crc) {
     valid = failf(Code::kCorrupt, "page {}: not the image that the page map names", id.value());
   }
+  // Of a sealed page the checksum was that of the image. From now on it proves the page in memory.
+  if (valid && seal) Page(into.data()).stamp();
   if (!valid) {
     co_return fail(valid.error().with_context(fmt::format("page {} (blocks {}-{} of '{}')", id.value(), block.value(),
                                                           block.value() + kPageBlocks - 1, devices.meta->name())));

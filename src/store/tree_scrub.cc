@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "aligned_buffer.h"
+#include "cenote/base/codec.h"
 #include "cenote/base/format.h"
 #include "cenote/store/scrub.h"
 #include "store_checker.h"
@@ -64,7 +65,17 @@ class TreeScrub::Impl {
   }
   Task<> read_wanted();
   void keep(PageMap::Entry entry);
-  void failed(PageMap::Entry entry, const Error& error);
+  Task<> failed(PageMap::Entry entry, Error error);
+  /// What became of a page whose image is damaged for sure.
+  enum class Rescue : std::uint8_t {
+    kLost,      ///< memory does not have it, or not whole
+    kKept,      ///< memory has it, and there is no room to write it
+    kRepaired,  ///< it is written anew
+    kLater,     ///< when there is room: the image is to be looked at again
+  };
+  Rescue rescue(PageMap::Entry entry);
+  bool is_whole(const Frame& frame, PageMap::Entry entry) const;
+  Finding finding_of(const ExpectedPage& expected, std::string message) const;
   void report(const ExpectedPage& expected, std::string message, bool lost);
 
   StoreImpl& store_;
@@ -79,6 +90,7 @@ class TreeScrub::Impl {
   // Image whose last read failed, if no other was read since.
   PageId suspect_ = kNoPage;
   PageMap::Entry suspect_entry_;
+  unsigned waits_ = 0;  // for room to repair that page
   AlignedBuffer leaf_;
   std::uint32_t first_ = 0, end_ = 0;
   KeyBuffer key_{};
@@ -162,7 +174,10 @@ bool TreeScrub::Impl::is_proved(PageId id, std::uint32_t level) const {
 Task<> TreeScrub::Impl::read_wanted() {
   const PageId id = wanted_.id;
   const PageMap::Entry entry = state_.map.find(id);
-  if (suspect_ != id) suspect_ = kNoPage;
+  if (suspect_ != id) {
+    suspect_ = kNoPage;
+    waits_ = 0;
+  }
   if (room_.size() == 0) room_ = AlignedBuffer(kPageBytes);
   ++totals_.images;
   totals_.read_bytes += kPageBytes;
@@ -173,8 +188,7 @@ Task<> TreeScrub::Impl::read_wanted() {
   if (outcome) {
     keep(entry);
   } else {
-    failed(entry, outcome.error());
-    co_await state_.reactor.yield();
+    co_await failed(entry, outcome.error());
   }
 }
 
@@ -185,23 +199,57 @@ void TreeScrub::Impl::keep(PageMap::Entry entry) {
   std::swap(image.bytes, room_);
 }
 
-void TreeScrub::Impl::failed(PageMap::Entry entry, const Error& error) {
+/// What the cache and the page map say is as it was when the image was read: nobody else ran since.
+Task<> TreeScrub::Impl::failed(PageMap::Entry entry, Error error) {
   const bool again = suspect_ == wanted_.id && suspect_entry_.slot == entry.slot && suspect_entry_.crc == entry.crc;
   suspect_ = wanted_.id;
   suspect_entry_ = entry;
-  if (!again) return;
-  const Frame* frame = state_.cache.peek(wanted_.id);
-  if (frame == nullptr) {
-    report(wanted_, error.message(), true);
-    static_cast<void>(leave(wanted_.upper));
-    return;
+  const Rescue rescued = again ? rescue(entry) : Rescue::kLater;
+  switch (rescued) {
+    case Rescue::kLater:
+      break;
+    case Rescue::kLost: {
+      const bool in_memory = state_.cache.peek(wanted_.id) != nullptr;
+      report(wanted_, error.message() + (in_memory ? "; what memory has of the page is damaged, too" : ""), true);
+      static_cast<void>(leave(wanted_.upper));
+      break;
+    }
+    case Rescue::kKept:
+      report(wanted_, error.message() + "; memory has the page, and what it holds can still be read and copied", false);
+      std::memcpy(room_.data(), state_.cache.peek(wanted_.id)->data, kPageBytes);
+      keep(entry);
+      break;
+    case Rescue::kRepaired: {
+      Finding finding = finding_of(wanted_, error.message() + "; memory had the page whole, and it is written anew");
+      finding.severity = Severity::kWarning;
+      finding.repaired = true;
+      found_(std::move(finding));
+      ++totals_.repaired;
+      break;
+    }
   }
-  report(wanted_, error.message() + "; memory has the page, and what it holds can still be read and copied", false);
-  std::memcpy(room_.data(), frame->data, kPageBytes);
-  keep(entry);
+  // An error ends the walk by itself: the next descent is refused, or finds the store as it is.
+  if (again && rescued == Rescue::kLater) static_cast<void>(co_await store_.wait_for_room(Until::forever()));
+  co_await state_.reactor.yield();
 }
 
-void TreeScrub::Impl::report(const ExpectedPage& expected, std::string message, bool lost) {
+TreeScrub::Impl::Rescue TreeScrub::Impl::rescue(PageMap::Entry entry) {
+  constexpr unsigned kMostWaits = 3;
+  Frame* frame = state_.cache.peek(wanted_.id);
+  if (frame == nullptr || !is_whole(*frame, entry)) return Rescue::kLost;
+  const auto begun = store_.rewrite(*frame);
+  if (begun) return Rescue::kRepaired;
+  return begun.error() == Code::kMustWait && ++waits_ <= kMostWaits ? Rescue::kLater : Rescue::kKept;
+}
+
+/// Whether memory has what was written or read: damage there must not become the page.
+bool TreeScrub::Impl::is_whole(const Frame& frame, PageMap::Entry entry) const {
+  const ByteView page(frame.data, kPageBytes);
+  // A sealed image has another checksum than its page.
+  return verify(page, frame.id) && (state_.seal || load_le<std::uint32_t>(page.data()) == entry.crc);
+}
+
+Finding TreeScrub::Impl::finding_of(const ExpectedPage& expected, std::string message) const {
   Finding finding;
   finding.kind = FindingKind::kPage;
   finding.message = std::move(message);
@@ -215,6 +263,11 @@ void TreeScrub::Impl::report(const ExpectedPage& expected, std::string message, 
     finding.block = slot * kPageBlocks;
     finding.blocks = kPageBlocks;
   }
+  return finding;
+}
+
+void TreeScrub::Impl::report(const ExpectedPage& expected, std::string message, bool lost) {
+  Finding finding = finding_of(expected, std::move(message));
   if (lost) finding.lost = KeyRange{expected.lower, expected.upper};
   found_(std::move(finding));
 }

@@ -3,6 +3,7 @@
 #include "aligned_buffer.h"
 #include "cenote/base/codec.h"
 #include "cenote/store/scrub.h"
+#include "cenote/store/store_check.h"
 #include "store_checker.h"
 #include "store_impl.h"
 #include "store_test_kit.h"
@@ -129,15 +130,67 @@ TEST_P(ScrubbedStore, NamesEveryDamagedImageAndGoesOnBehindIt) {
   }
 }
 
-TEST_P(ScrubbedStore, FindsTheDamagedImageOfAPageInMemory) {
+TEST_P(ScrubbedStore, WritesThePagesAnewThatOnlyMemoryHasWhole) {
   const auto all = images();  // reads every page in
+  const PageId root = *StoreChecker::inside(*store).state().trees.root(numbers);
+  std::map<std::uint64_t, std::uint64_t> damaged;
+  for (const auto& [page, block] : all) {
+    if (page % 9 == 0 || page == root.value()) damaged[page] = block;
+  }
+  for (const auto& [page, block] : damaged) flip(block + page % kPageBlocks);
+  const Seen seen = scrub(numbers);
+  ASSERT_EQ(seen.findings.size(), damaged.size());
+  for (const Finding& found : seen.findings) {
+    ASSERT_TRUE(damaged.contains(*found.page));
+    EXPECT_EQ(found.block, damaged[*found.page]);
+    EXPECT_TRUE(found.repaired);
+    EXPECT_EQ(found.severity, Severity::kWarning);
+    EXPECT_FALSE(found.lost);
+  }
+  EXPECT_EQ(seen.totals.repaired, damaged.size());
+  expect_all_but(seen, std::nullopt);
+  ASSERT_TRUE(block_on(store->checkpoint()));
+  const auto now = images();
+  for (const auto& [page, block] : damaged) EXPECT_NE(now.at(page), block) << "written where it lay";
+  // Nobody needs what is damaged any more, and all blocks are accounted for.
+  EXPECT_TRUE(block_on(check_store(*store, std::nullopt)));
+  reopen();
+  const Seen after = scrub(numbers);
+  EXPECT_TRUE(after.findings.empty());
+  expect_all_but(after, std::nullopt);
+}
+
+TEST_P(ScrubbedStore, NeverWritesAPageThatIsDamagedInMemory) {
+  const auto all = images();
   const auto [page, block] = *std::next(all.begin(), 5);
   flip(block);
+  Frame* frame = StoreChecker::inside(*store).state().cache.peek(PageId(page));
+  ASSERT_NE(frame, nullptr);
+  frame->data[kPageBytes - 5] ^= std::byte{1};
   const Seen seen = scrub(numbers);
   ASSERT_EQ(seen.findings.size(), 1u);
-  EXPECT_EQ(seen.findings[0].page, page);
-  EXPECT_FALSE(seen.findings[0].lost);
-  expect_all_but(seen, std::nullopt);
+  EXPECT_FALSE(seen.findings[0].repaired);
+  EXPECT_TRUE(seen.findings[0].lost);
+  EXPECT_FALSE(frame->dirty);
+  EXPECT_EQ(seen.totals.repaired, 0u);
+  expect_all_but(seen, seen.findings[0].lost);
+}
+
+/// What proves a page in memory is there whether it was read or written.
+TEST_P(ScrubbedStore, ChecksumsOfCleanPagesAreThoseOfThePages) {
+  images();
+  for (std::uint32_t i = 0; i < kNumbers / 3; i += 100) put(i, i + 100, 9);
+  ASSERT_TRUE(block_on(store->checkpoint()));
+  StoreState& state = StoreChecker::inside(*store).state();
+  std::uint64_t clean = 0;
+  for (const auto& [page, block] : images()) {
+    const Frame* frame = state.cache.peek(PageId(page));
+    if (frame == nullptr) continue;
+    EXPECT_FALSE(frame->dirty);
+    EXPECT_TRUE(verify({frame->data, kPageBytes}, frame->id)) << page;
+    ++clean;
+  }
+  EXPECT_GT(clean, 100u);
 }
 
 TEST_P(ScrubbedStore, SaysNothingOfAnImageThatIsToBeReplaced) {

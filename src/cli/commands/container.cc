@@ -191,6 +191,7 @@ void add_container(CLI::App& app, Context& context) {
     context.action = [=, &context] { return get_property(context, arguments->name, arguments->key); };
   });
 
+  add_container_check(*container, context);
   add_snapshot(*container, context);
 }
 

@@ -1,8 +1,10 @@
+#include <algorithm>
 #include <charconv>
 
 #include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
+#include "damage_listing.h"
 
 namespace cenote::cli {
 namespace {
@@ -24,21 +26,23 @@ Result<> list(Context& context) {
   return {};
 }
 
+/// Of "": none.
+Result<std::optional<std::uint32_t>> parse_target(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  std::uint32_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  if (error == std::errc() && stop == end) return number;
+  return failf(Code::kInvalidArgument, "'{}' is no number of a target: see 'cenote engine list'", text);
+}
+
 struct GrowArguments {
   std::string target, size;
 };
 
 Result<> grow(Context& context, const GrowArguments& arguments) {
   GrowTargets request;
-  if (!arguments.target.empty()) {
-    std::uint32_t number = 0;
-    const char* end = arguments.target.data() + arguments.target.size();
-    const auto [stop, error] = std::from_chars(arguments.target.data(), end, number);
-    if (error != std::errc() || stop != end) {
-      return failf(Code::kInvalidArgument, "'{}' is no number of a target: see 'cenote engine list'", arguments.target);
-    }
-    request.target = number;
-  }
+  TRY(request.target, parse_target(arguments.target));
   if (!arguments.size.empty()) {
     TRY(request.size_bytes, parse_bytes(arguments.size));
   }
@@ -46,6 +50,76 @@ Result<> grow(Context& context, const GrowArguments& arguments) {
   TRY(const SystemInfo system, client->grow_targets(request, context.bounds()));
   show_targets(context, system);
   return {};
+}
+
+struct ScrubArguments {
+  std::string target;
+  bool start = false, pause = false, resume = false;
+};
+
+std::string left_of(const TargetScrub& target) {
+  if (!target.left_s) return "-";
+  const std::uint64_t minutes = *target.left_s / 60;
+  return minutes < 60 ? fmt::format("{} min", minutes + 1) : fmt::format("{} h {} min", minutes / 60, minutes % 60);
+}
+
+std::string rate_of(const TargetScrub& target) {
+  return target.state == kScrubOff ? "-" : human_bytes(target.bytes_per_second) + "/s";
+}
+
+void show_scrub(Context& context, const SystemScrub& scrub) {
+  std::vector<std::vector<std::string>> rows;
+  for (const TargetScrub& target : scrub.targets) {
+    rows.push_back({std::to_string(target.index), target.state,
+                    fmt::format("{} of {}", human_bytes(target.pass_bytes), human_bytes(target.used_bytes)),
+                    rate_of(target), left_of(target), local_time_text(target.began_s), local_time_text(target.ended_s),
+                    std::to_string(target.repaired), std::to_string(target.damages)});
+  }
+  context.out.table({"TARGET", "STATE", "READ", "RATE", "LEFT", "BEGAN", "ENDED", "REPAIRED", "DAMAGES"}, rows);
+  show_damages(context.out, scrub.findings, scrub.findings_omitted);
+  context.out.document(Json::parse(to_json(scrub)));
+  const bool damaged = std::ranges::any_of(scrub.targets, [](const TargetScrub& target) { return target.damages > 0; });
+  if (damaged) context.exit = ExitCode::kCorrupt;
+}
+
+Result<> scrub(Context& context, const ScrubArguments& arguments) {
+  ControlScrub request;
+  TRY(request.target, parse_target(arguments.target));
+  TRY(Client * client, context.client());
+  if (!arguments.start && !arguments.pause && !arguments.resume) {
+    TRY(SystemScrub scrub, client->scrub(context.bounds()));
+    std::erase_if(scrub.targets,
+                  [&](const auto& target) { return request.target.value_or(target.index) != target.index; });
+    std::erase_if(scrub.findings,
+                  [&](const auto& found) { return request.target.value_or(found.target) != found.target; });
+    show_scrub(context, scrub);
+    return {};
+  }
+  request.action = arguments.start ? ScrubAction::kStart : arguments.pause ? ScrubAction::kPause : ScrubAction::kResume;
+  TRY(const SystemScrub scrub, client->control_scrub(request, context.bounds()));
+  show_scrub(context, scrub);
+  // What was asked for has happened.
+  context.exit = ExitCode::kOk;
+  return {};
+}
+
+void add_scrub(CLI::App& engine, Context& context) {
+  const auto arguments = std::make_shared<ScrubArguments>();
+  CLI::App* verb = add_verb(engine, "scrub", "Show what the scrub of each target does, and all damage that it found",
+                            "  cenote engine scrub\n"
+                            "  cenote engine scrub --json\n"
+                            "  cenote engine scrub --start             # a pass over everything begins now\n"
+                            "  cenote engine scrub --pause --target 1   # until --resume or a restart\n"
+                            "Exit code 7: some damage is known. What is damaged stays listed until a later pass finds "
+                            "it whole or gone: write it again, then --start.");
+  verb->add_option("--target", arguments->target, "number of one target; all when left out");
+  CLI::Option* start =
+      verb->add_flag("--start", arguments->start, "begin a pass now, or go on with the one that waits");
+  CLI::Option* pause = verb->add_flag("--pause", arguments->pause, "read nothing until --resume or a restart");
+  CLI::Option* resume = verb->add_flag("--resume", arguments->resume, "end the pause");
+  start->excludes(pause)->excludes(resume);
+  pause->excludes(resume);
+  verb->callback([=, &context] { context.action = [=, &context] { return scrub(context, *arguments); }; });
 }
 
 }  // namespace
@@ -56,6 +130,8 @@ void add_engine(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(*engine, "list", "List the targets: size, free space, state",
                             "  cenote engine list\n  cenote engine list --json");
   verb->callback([&context] { context.action = [&context] { return list(context); }; });
+
+  add_scrub(*engine, context);
 
   const auto arguments = std::make_shared<GrowArguments>();
   verb = add_verb(*engine, "grow", "Use devices and files that became larger, at once and without a restart",

@@ -1,7 +1,6 @@
-#include <ctime>
-
 #include "cenote/base/format.h"
 #include "context.h"
+#include "damage_listing.h"
 
 namespace cenote::cli {
 namespace {
@@ -12,14 +11,7 @@ struct Arguments {
 };
 
 /// Epochs count nearly in nanoseconds since 1970.
-std::string time_text(Epoch epoch) {
-  const auto seconds = static_cast<std::time_t>(epoch.value() / 1'000'000'000);
-  std::tm broken_down{};
-  localtime_r(&seconds, &broken_down);
-  char text[32];
-  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &broken_down);
-  return {text, length};
-}
+std::string time_text(Epoch epoch) { return local_time_text(epoch.value() / 1'000'000'000); }
 
 Json json_of(const SnapshotInfo& snapshot) { return Json::parse(to_json(snapshot)); }
 

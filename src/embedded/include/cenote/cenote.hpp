@@ -148,6 +148,15 @@ class Client {
   Result<SystemInfo> system(CallBounds bounds = {});
   /// Takes into use what devices of targets have become larger by.
   Result<SystemInfo> grow_targets(GrowTargets request, CallBounds bounds = {});
+  /// What the scrub of each target does, and all damage that it knows; starts a pass, pauses or resumes.
+  Result<SystemScrub> scrub(CallBounds bounds = {});
+  Result<SystemScrub> control_scrub(ControlScrub request, CallBounds bounds = {});
+  /// Begins to read and prove all that the system stores of a container; `query_check` tells how it goes until it has
+  /// ended, `cancel_check` ends it earlier.
+  Result<ContainerCheck> begin_check(std::string pool, std::string container, BeginCheck request = {},
+                                     CallBounds bounds = {});
+  Result<ContainerCheck> query_check(std::string pool, std::string container, CallBounds bounds = {});
+  Result<ContainerCheck> cancel_check(std::string pool, std::string container, CallBounds bounds = {});
   Result<PoolInfo> create_pool(CreatePool request, CallBounds bounds = {});
   Result<std::vector<PoolInfo>> list_pools(CallBounds bounds = {});
   Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});

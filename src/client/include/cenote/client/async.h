@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/scrub_info.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/address.h"
 #include "cenote/rpc/link.h"
@@ -140,6 +141,11 @@ class Client {
   /// made smaller. kNotFound: no such target.
   Task<Result<SystemInfo>> grow_targets(GrowTargets request, Until until = {});
 
+  /// What the scrub of each target does, and all damage that it knows.
+  Task<Result<SystemScrub>> scrub(Until until = {});
+  /// Starts a pass, pauses or resumes; what it does then. kNotFound: no such target. kUnsupported: scrubbing is off.
+  Task<Result<SystemScrub>> control_scrub(ControlScrub request, Until until = {});
+
   // Pools and containers are named by label or by UUID in text form.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Until until = {});
   Task<Result<std::vector<PoolInfo>>> list_pools(Until until = {});
@@ -152,6 +158,15 @@ class Client {
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until = {});
   Task<Result<>> set_property(std::string pool, std::string container, std::string key, std::string value,
                               Until until = {});
+
+  /// Begins to read and prove all that the system stores of a container; `query_check` tells how it goes. kExists
+  /// while one runs.
+  Task<Result<ContainerCheck>> begin_check(std::string pool, std::string container, BeginCheck request,
+                                           Until until = {});
+  /// The check that runs, or the last one. kNotFound: none since the engine started.
+  Task<Result<ContainerCheck>> query_check(std::string pool, std::string container, Until until = {});
+  /// Ends it where it is and tells what it came to.
+  Task<Result<ContainerCheck>> cancel_check(std::string pool, std::string container, Until until = {});
 
   Task<Result<Container>> open_container(std::string pool, std::string container, Until until = {});
 

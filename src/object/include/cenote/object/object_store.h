@@ -55,6 +55,8 @@ struct ObjectStoreCounters {
   std::uint64_t merged_entries = 0;       ///< removed by aggregation
   std::uint64_t reclaimed_blocks = 0;     ///< given back by aggregation and destroyed containers
   std::uint64_t background_failures = 0;  ///< slices that ended in an error; they are tried again
+
+  std::uint64_t requests() const { return updates + fetches + punches + repeated; }
 };
 
 /// A piece of a fetch's payload, in payload order. `data` points into one of Fetched::buffers, into

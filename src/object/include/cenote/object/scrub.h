@@ -19,13 +19,18 @@ struct ScrubReport {
   std::uint64_t verified_bytes = 0;     ///< of data that equals its checksums
   std::uint64_t unprotected_bytes = 0;  ///< of data without checksums, which was read
   std::uint64_t damages = 0;
+  std::uint64_t repaired = 0;  ///< pages whose image was damaged and that memory had whole; no damages
 };
 
 struct ScrubOptions {
-  /// What is read from the devices, on average; 0: as much as they give.
+  /// What is read from the devices, on average; 0: as much as they give, and a quarter of that while others use the
+  /// target.
   std::uint64_t bytes_per_second = 32ull << 20;
+  /// How many requests the target has served: whether others use it.
+  std::function<std::uint64_t()> requests = [] { return std::uint64_t{0}; };
   std::function<void(const TargetFinding&)> found = [](const TargetFinding&) {};
-  /// After each leaf, with what was gone through so far and the key where another scrub would go on.
+  /// Now and then, after each leaf at least, with what was gone through so far and the key where another scrub would
+  /// go on.
   std::function<void(const ScrubReport&, ByteView position)> progress = [](const ScrubReport&, ByteView) {};
   /// Ends the scrub between two reads.
   CancelSource* cancel = nullptr;
@@ -40,6 +45,8 @@ struct ScrubOptions {
 /// Never a false alarm: data is read under a guard that keeps its blocks from being reused, from before its entry was
 /// looked up, and reported only if the entry still stands. What moves to an earlier key meanwhile (aggregation cuts
 /// extents) may be missed.
+///
+/// Pages that only memory has whole are written anew, and the scrub ends with a checkpoint then.
 ///
 /// Memory: 2 MiB for data and a page for each level of the tree. kContainerNotFound, also when the container is
 /// destroyed meanwhile; kStopped; kCancelled; kFenced.

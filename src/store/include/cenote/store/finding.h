@@ -49,6 +49,7 @@ struct Finding {
   std::optional<TreeId> tree;
   std::string tree_name;
   std::optional<KeyRange> lost;  ///< entries that cannot be reached because of it
+  bool repaired = false;         ///< it was, and the next checkpoint makes it good
 };
 using FindingSink = std::function<void(Finding)>;
 

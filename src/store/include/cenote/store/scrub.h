@@ -12,12 +12,16 @@ struct ScrubTotals {
   std::uint64_t leaves = 0;
   std::uint64_t images = 0;      ///< page images read from the device
   std::uint64_t read_bytes = 0;  ///< of them
+  std::uint64_t repaired = 0;    ///< damaged images of pages that were whole in memory
 };
 
 /// Walks one tree of an open store, a leaf at a time, while others change it, and proves its pages as the *device* has
 /// them: each image is read past the cache and checked (checksum, own number, order and bounds of keys, its place in
 /// the tree). Images that the next checkpoint replaces anyway are left alone. What cannot be read is reported and left
 /// out, and the walk goes on behind it.
+///
+/// A page whose image is damaged and which the cache has whole is made dirty, so that the next checkpoint, which is
+/// asked for, writes it to another place. Until then a crash leaves the damaged image.
 ///
 /// Never a false alarm: an image is reported only if it was read twice, was damaged both times, and was before and
 /// after each read what the page map names for a page that no change has overtaken.
