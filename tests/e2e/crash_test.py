@@ -25,10 +25,10 @@ WRITERS = 3
 class Writer:
     """One process that overwrites its keys with rising versions and reports each one that was acknowledged."""
 
-    def __init__(self, server, container, number, path):
+    def __init__(self, server, container, number, path, does="write"):
         self.path = path
         with open(path, "ab") as out:
-            self.process = subprocess.Popen([KV_LOAD, "write", server.address, container, f"writer-{number}"], stdout=out,
+            self.process = subprocess.Popen([KV_LOAD, does, server.address, container, f"writer-{number}"], stdout=out,
                                             stderr=subprocess.PIPE, env=environment())
 
     def acknowledged(self):
@@ -63,6 +63,37 @@ class Crash(SystemTest):
             with open(REPORT, "w", encoding="utf-8") as file:
                 json.dump({"kills": self.kills, "keys_verified": self.keys_verified,
                            "acknowledged_writes": sum(acknowledged.values())}, file, indent=2)
+
+    def balance(self, server, container, acknowledged):
+        """Nothing is lost or made between accounts, and every acknowledged transfer took effect."""
+        names = "".join(name + "\n" for name in acknowledged)
+        done = subprocess.run([KV_LOAD, "balance", server.address, container], input=names.encode(),
+                              capture_output=True, env=environment(), timeout=PATIENCE_S, check=False)
+        self.assertEqual(done.returncode, 0, f"seed {SEED}: {done.stderr.decode()}")
+        found = dict(line.split() for line in done.stdout.decode().splitlines())
+        for name, count in acknowledged.items():
+            # One more may have taken effect that nobody was told of.
+            self.assertIn(int(found.get(name, -1)) - count, (0, 1), f"seed {SEED}: transfers of {name}")
+
+    def test_every_acknowledged_transaction_survives_as_a_whole(self):
+        chance = random.Random(SEED)
+        server = self.started(size="256MiB")
+        container = self.with_container(server)
+        for round_ in range(min(ROUNDS, 20)):
+            clients = [Writer(server, container, f"{round_}-{number}", self.path(f"moved-{round_}-{number}"), "transfer")
+                       for number in range(2)]
+            try:
+                time.sleep(chance.uniform(0.3, 1))
+                server.kill()
+            finally:
+                for client in clients:
+                    client.process.kill()
+                    client.process.communicate()
+            acknowledged = {name: count for client in clients for name, count in client.acknowledged().items()}
+            server.start()
+            self.balance(server, container, acknowledged)
+            if round_ == 0:
+                self.assertGreater(len(acknowledged), 0)
 
     def test_every_acknowledged_write_survives(self):
         print(f"seed {SEED}, {ROUNDS} rounds", flush=True)
