@@ -49,7 +49,7 @@ struct Packing {
 /// What the attempt found out about an akey and its entry needs.
 struct AkeyPlan {
   AkeyState before;
-  bool put_array = false;
+  bool put_array = false;  ///< of an inherited array, too: aggregation must find its birth beside what it merges
   ArrayFlags flags;
 
   bool born() const { return !before.exists(); }  ///< this update is its birth
@@ -59,6 +59,7 @@ struct AkeyPlan {
     after.is = akey.kind == ValueKind::kArray ? AkeyState::Is::kArray : AkeyState::Is::kSingle;
     if (after.is == AkeyState::Is::kSingle) return after;
     after.flags = flags;
+    after.inherited = false;
     after.record_bytes = akey.record_bytes;
     if (!born()) return after;
     after.born = epoch;
@@ -405,7 +406,7 @@ Result<AkeyPlan> Update::plan_akey(AkeyLookup& akeys, std::uint32_t index) const
                  akey.record_bytes);
   for (const Piece& piece : pieces_)
     if (piece.akey == index) plan.flags.add_class(extent_class(piece.bytes));
-  plan.put_array = plan.born() || plan.flags != state.flags;
+  plan.put_array = plan.born() || plan.flags != state.flags || state.inherited;
   return plan;
 }
 
