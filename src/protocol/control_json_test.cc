@@ -53,7 +53,7 @@ TEST(ControlJson, ClonesSurviveTheRoundTrip) {
       container_info_from_json(
           R"({"id":"x","pool":"x","label":"c","type":"","properties":{},"used_bytes":0,"clone_of":{"epoch":"1"}})")
           .has_value());
-  const auto request = clone_container_from_json(to_json(CloneContainer{.label = "k", .snapshot = "s"}));
+  const auto request = clone_container_from_json(to_json(CloneContainer{.snapshot = "s", .label = "k"}));
   ASSERT_TRUE(request) << request.error().to_string();
   EXPECT_EQ(request->label, "k");
   EXPECT_EQ(request->snapshot, "s");
