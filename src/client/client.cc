@@ -195,6 +195,17 @@ Task<Result<ContainerInfo>> Client::create_container(CreateContainer request, Un
   co_return container_info_from_json(json);
 }
 
+Task<Result<ContainerInfo>> Client::clone_container(CloneContainer request, Until until) {
+  CO_CHECK_OK(check_name("pool", request.pool));
+  CO_CHECK_OK(check_name("container", request.source));
+  CO_CHECK_OK(validate_label("container", request.label));
+  if (!request.snapshot.empty()) CO_CHECK_OK(validate_label("snapshot", request.snapshot));
+  CO_TRY(const std::string json,
+         co_await impl_->admin(AdminMethod::kPost, container_path(request.pool, request.source) + "/clones",
+                               to_json(request), until));
+  co_return container_info_from_json(json);
+}
+
 Task<Result<std::vector<ContainerInfo>>> Client::list_containers(std::string pool, Until until) {
   CO_CHECK_OK(check_name("pool", pool));
   CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kGet, containers_path(pool), "", until));

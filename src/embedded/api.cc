@@ -80,6 +80,11 @@ Result<ContainerInfo> Client::create_container(CreateContainer request, CallBoun
                            [&](async::Client& client, Until until) { return client.create_container(request, until); });
 }
 
+Result<ContainerInfo> Client::clone_container(CloneContainer request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.clone_container(request, until); });
+}
+
 Result<std::vector<ContainerInfo>> Client::list_containers(std::string pool, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.list_containers(pool, until); });

@@ -37,12 +37,15 @@ struct ContainerScrub {
 class ContainerTargets {
  public:
   /// Makes the container known to every target, durably. A target that has it already is no error.
-  /// Its bytes are charged to `account` from the first one on.
+  /// Its bytes are charged to `account` from the first one on. With a source: as a clone, which keeps what it sees of
+  /// the source from then on; until then a snapshot of that epoch has to.
   virtual Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                                std::optional<object::CloneSource> source,
                                 std::shared_ptr<object::SpaceAccount> account) = 0;
   /// The same for a container that every target has, with what it holds already.
   virtual Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) = 0;
-  /// Ends the container: no request that arrives after this returned finds it. A target without it is no error.
+  /// Ends the container: no request that arrives after this returned finds it. A target without it is no error. What
+  /// its clones see stays with the targets until the last of them is destroyed.
   virtual Task<Result<>> destroy(Uuid container) = 0;
   /// The highest epoch that any target has used or seen, or the time if it is later: no version that was answered for
   /// is newer.

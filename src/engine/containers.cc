@@ -97,7 +97,32 @@ Task<Result<ContainerInfo>> Containers::create(CreateContainer request, Uuid id)
                     "--encryption-key-command)",
                     request.label);
   }
-  CO_TRY(auto begun, co_await without_conflict<Versioned<ContainerRecord>>([&] { return begin_create(request, id); }));
+  co_return co_await create(std::move(request), std::nullopt, id);
+}
+
+Task<Result<std::optional<ContainerInfo>>> Containers::find_clone(CloneContainer request, Uuid id) {
+  CO_TRY(auto found, co_await store_.container(id));
+  const bool made =
+      found && found->record.state == State::kReady && found->record.clone_of && found->record.label == request.label;
+  if (!made) co_return std::nullopt;
+  CO_TRY(ContainerInfo info, co_await this->info(std::move(found->record)));
+  co_return std::optional(std::move(info));
+}
+
+Task<Result<ContainerInfo>> Containers::clone(CloneContainer request, CloneOf of, Uuid id) {
+  CO_TRY(const auto source, co_await store_.container(of.container));
+  if (!source) co_return failf(Code::kContainerNotFound, "no container {}", of.container.to_string());
+  CreateContainer wanted{request.pool, request.label, source->record.type, {}};
+  CO_TRY(wanted.properties, co_await properties(of.container));
+  // Limits are for the bytes of the one that has them; a clone begins with none of its own.
+  wanted.properties.erase(kQuotaProperty);
+  wanted.properties.erase(kSoftQuotaProperty);
+  co_return co_await create(std::move(wanted), of, id);
+}
+
+Task<Result<ContainerInfo>> Containers::create(CreateContainer request, std::optional<CloneOf> of, Uuid id) {
+  CO_TRY(auto begun,
+         co_await without_conflict<Versioned<ContainerRecord>>([&] { return begin_create(request, of, id); }));
   const ContainerRecord record = begun.record;
   if (record.state == State::kCreating) {
     auto finished = co_await finish_create(std::move(begun));
@@ -111,7 +136,8 @@ Task<Result<ContainerInfo>> Containers::create(CreateContainer request, Uuid id)
   co_return co_await info(record);
 }
 
-Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContainer request, Uuid id) {
+Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContainer request, std::optional<CloneOf> of,
+                                                                  Uuid id) {
   CO_TRY(auto pool, co_await store_.find_pool(request.pool));
   CO_TRY(auto existing, co_await store_.container(id));
   if (existing && existing->record.state != State::kDestroying && existing->record.label == request.label &&
@@ -123,7 +149,7 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
   if (existing || label) {
     co_return failf(Code::kExists, "pool '{}' has a container '{}' already", pool.record.label, request.label);
   }
-  const ContainerRecord record{id, pool.record.id, request.label, request.type, State::kCreating};
+  const ContainerRecord record{id, pool.record.id, request.label, request.type, State::kCreating, of};
   ++pool.record.containers;
   Transaction change;
   change.require(pool_key(record.pool), pool.revision).put(pool_key(record.pool), encode(pool.record));
@@ -131,6 +157,18 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
   change.put(member_key(record.pool, id), "");
   for (const auto& [name, value] : request.properties) change.put(property_prefix(id) + name, value);
+  if (of) {
+    CO_TRY(const auto source, co_await store_.container(of->container));
+    if (!source || source->record.state != State::kReady || source->record.pool != record.pool)
+      co_return failf(Code::kContainerNotFound, "no container {} in pool '{}'", of->container.to_string(),
+                      pool.record.label);
+    CO_TRY(const auto numbers, co_await store_.number(oid_key(of->container)));
+    const std::string source_at = container_key(of->container);
+    // Written again unchanged, so that a destruction of the source at the same time is a conflict.
+    change.require(source_at, source->revision).put(source_at, encode(source->record));
+    change.require(oid_key(of->container), numbers.revision);
+    if (numbers.record != 0) change.put(oid_key(id), std::to_string(numbers.record));
+  }
   CO_TRY(const Revision revision, co_await store_.coordinator().commit(std::move(change)));
   co_return Versioned<ContainerRecord>{record, revision};
 }
@@ -139,7 +177,9 @@ Task<Result<>> Containers::finish_create(Versioned<ContainerRecord> container) {
   const Uuid id = container.record.id;
   CO_TRY(const auto set, co_await properties(id));
   CO_TRY(auto account, co_await this->account(container.record));
-  CO_CHECK_OK(co_await targets_.create(id, stored_properties(set), std::move(account)));
+  std::optional<object::CloneSource> source;
+  if (const auto& of = container.record.clone_of) source = {of->container, of->epoch};
+  CO_CHECK_OK(co_await targets_.create(id, stored_properties(set), source, std::move(account)));
   container.record.state = State::kReady;
   Transaction change;
   change.require(container_key(id), container.revision).put(container_key(id), encode(container.record));
@@ -306,7 +346,7 @@ Task<Result<SpaceAccounts::Account>> Containers::account(ContainerRecord record)
 }
 
 Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {
-  ContainerInfo info{record.id, record.pool, record.label, record.type, {}, 0};
+  ContainerInfo info{record.id, record.pool, record.label, record.type, {}, 0, record.clone_of};
   CO_TRY(info.properties, co_await properties(record.id));
   CO_TRY(info.used_bytes, co_await targets_.used_bytes(record.id));
   co_return info;

@@ -39,6 +39,11 @@ class Containers {
   /// Creates container `id`. One that exists under this id with the same label is the answer to a repeated request.
   /// kExists for another with this label, kPoolNotFound, kInvalidArgument.
   Task<Result<ContainerInfo>> create(CreateContainer request, Uuid id);
+  /// The same for a clone of what snapshot readers of a ready container of the pool see at `of.epoch`, with its type
+  /// and properties, but for quotas, and object numbers that it never had.
+  /// What the same request `id` made before, if it did.
+  Task<Result<std::optional<ContainerInfo>>> find_clone(CloneContainer request, Uuid id);
+  Task<Result<ContainerInfo>> clone(CloneContainer request, CloneOf of, Uuid id);
   Task<Result<std::vector<ContainerInfo>>> list(std::string pool);
   Task<Result<ContainerInfo>> query(std::string pool, std::string container);
   Task<Result<>> destroy(std::string pool, std::string container);
@@ -56,7 +61,8 @@ class Containers {
   Task<Result<>> resume();
 
  private:
-  Task<Result<Versioned<ContainerRecord>>> begin_create(CreateContainer request, Uuid id);
+  Task<Result<ContainerInfo>> create(CreateContainer request, std::optional<CloneOf> of, Uuid id);
+  Task<Result<Versioned<ContainerRecord>>> begin_create(CreateContainer request, std::optional<CloneOf> of, Uuid id);
   Task<Result<>> finish_create(Versioned<ContainerRecord> container);
   Task<Result<>> begin_destroy(Uuid container);
   Task<Result<>> finish_destroy(Uuid container);

@@ -15,6 +15,7 @@ namespace {
 struct Seen {
   bool pool_a = false, container_x = false, container_y_gone = false, pool_b_gone = false;
   bool snapshot_s = false, snapshot_t_gone = false, rolled_back = false;
+  bool clone_m = false, clone_k_gone = false;
 };
 
 Uuid id(std::uint64_t number) { return Uuid::from_random(3, number); }
@@ -43,6 +44,13 @@ Task<Result<>> history(ControlService& control, Seen& seen) {
   CO_CHECK_OK(co_await control.create_container({"b", "w", "", {}}, id(6), until));
   CO_CHECK_OK(co_await control.destroy_pool("b", true, until));
   seen.pool_b_gone = true;
+  CO_CHECK_OK(co_await control.clone_container({"a", "x", "", "k"}, id(12), until));
+  CO_CHECK_OK(co_await control.clone_container({"a", "k", "", "m"}, id(13), until));
+  seen.clone_m = true;
+  CO_CHECK_OK(co_await control.clone_container({"a", "x", "s", "n"}, id(14), until));
+  CO_CHECK_OK(co_await control.destroy_container("a", "k", until));
+  seen.clone_k_gone = true;
+  CO_CHECK_OK(co_await control.destroy_container("a", "n", until));
   co_return Result<>();
 }
 
@@ -94,6 +102,20 @@ class ControlCrashTest : public testing::Test {
     if (seen.snapshot_t_gone) {
       EXPECT_FALSE(world.block_on(node, control.query_snapshot("a", "x", "t")).has_value());
     }
+    if (seen.clone_m) {
+      EXPECT_EQ(world.block_on(node, control.query_container("a", "m"))->clone_of->container, id(12));
+    }
+    if (seen.clone_k_gone) {
+      EXPECT_FALSE(world.block_on(node, control.query_container("a", "k")).has_value());
+    }
+    // The targets know exactly the clones that a list shows, and of what they are clones.
+    const auto containers_of_a = world.block_on(node, control.list_containers("a"));
+    std::map<Uuid, object::CloneSource> clones;
+    if (containers_of_a) {
+      for (const ContainerInfo& container : *containers_of_a)
+        if (container.clone_of) clones[container.id] = {container.clone_of->container, container.clone_of->epoch};
+    }
+    for (const auto& target : targets_.clones) EXPECT_EQ(target, clones);
     // Every target rolled back once, or none did; and what that was to cost it did cost.
     const auto& rolled_back = targets_.rollbacks;
     const auto times = [&](std::size_t target) {
@@ -150,7 +172,8 @@ TEST_F(ControlCrashTest, EveryCrashPointRecovers) {
 
 TEST_F(ControlCrashTest, EveryCrashPointOfARecoveryRecovers) {
   for (const std::uint64_t first :
-       {9, 10, 11, 13, 14, 19, 20, 21, 24, 26, 27, 28, 29, 30, 31, 32, 37, 44, 46, 53, 55}) {
+       {9,  10, 11, 13, 14, 19, 20, 21, 24, 26, 27, 28, 29, 30, 31, 32, 37, 44, 46, 53, 55, 64, 66,
+        67, 68, 69, 70, 71, 72, 73, 74, 75, 76, 77, 78, 79, 80, 82, 84, 86, 88, 90, 92, 94, 96}) {
     for (std::uint64_t fatal = 1;; ++fatal) {
       SCOPED_TRACE(fmt::format("crash at step {}, then at step {} of the recovery", first, fatal));
       state_ = {};

@@ -42,6 +42,11 @@ Result<ContainerRecord> parse_container(const Uuid& id, std::string_view value) 
   TRY(record.type, text_field(json, "type"));
   TRY(const std::string state, text_field(json, "state"));
   TRY(record.state, decode_state<ContainerRecord::State>(state));
+  if (!json.contains("clone_of")) return record;
+  CloneOf& clone_of = record.clone_of.emplace();
+  TRY(clone_of.container, uuid_field(json, "clone_of"));
+  TRY(const std::uint64_t epoch, number_field(json, "cloned_at"));
+  clone_of.epoch = Epoch(epoch);
   return record;
 }
 
@@ -85,10 +90,15 @@ std::string encode(const PoolRecord& record) {
 }
 
 std::string encode(const ContainerRecord& record) {
-  return json_text(Json{{"pool", record.pool.to_string()},
-                        {"label", record.label},
-                        {"type", record.type},
-                        {"state", kStates[static_cast<std::uint8_t>(record.state)]}});
+  Json json{{"pool", record.pool.to_string()},
+            {"label", record.label},
+            {"type", record.type},
+            {"state", kStates[static_cast<std::uint8_t>(record.state)]}};
+  if (record.clone_of) {
+    json["clone_of"] = record.clone_of->container.to_string();
+    json["cloned_at"] = record.clone_of->epoch.value();
+  }
+  return json_text(json);
 }
 
 std::string encode(const SnapshotRecord& record) {

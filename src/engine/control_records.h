@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
+#include "cenote/protocol/control_requests.h"
 
 namespace cenote::engine {
 
@@ -44,6 +46,7 @@ struct ContainerRecord {
   std::string label;
   std::string type;
   State state = State::kCreating;
+  std::optional<CloneOf> clone_of = std::nullopt;
   friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
 };
 

@@ -45,6 +45,20 @@ Task<Result<ContainerInfo>> ControlService::create_container(CreateContainer req
   co_return co_await containers_.create(std::move(request), id);
 }
 
+Task<Result<ContainerInfo>> ControlService::clone_container(CloneContainer request, Uuid id, Until until) {
+  CO_CHECK_OK(validate_label("container", request.label));
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  CO_TRY(const auto made, co_await containers_.find_clone(request, id));
+  if (made) co_return *made;
+  CO_TRY(const Snapshots::Moment moment,
+         co_await snapshots_.begin_moment(request.pool, request.source, request.snapshot, id));
+  auto cloned = co_await containers_.clone(request, CloneOf{moment.container, moment.epoch}, id);
+  // From here on the clone keeps it. What this cannot do now the next start does.
+  static_cast<void>(co_await snapshots_.end_moment(moment));
+  co_return cloned;
+}
+
 Task<Result<>> ControlService::destroy_container(std::string pool, std::string container, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

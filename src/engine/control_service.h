@@ -35,6 +35,8 @@ class ControlService {
   Task<Result<PoolInfo>> create_pool(CreatePool request, Uuid id, Until until);
   Task<Result<>> destroy_pool(std::string name, bool force, Until until);
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);
+  /// A clone shows what its source shows at one moment over all targets, or what a snapshot of it shows.
+  Task<Result<ContainerInfo>> clone_container(CloneContainer request, Uuid id, Until until);
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until);
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties, Until until);

@@ -187,6 +187,58 @@ TEST_F(ControlServiceTest, QuotasReachTheAccounts) {
   EXPECT_EQ(set("quota-soft", "x").error(), Code::kInvalidArgument);
 }
 
+TEST_F(ControlServiceTest, AClonePassesOnWhatItsSourceIs) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  CreateContainer request{"a", "c", "posix", {{"compression", "zstd"}, {"user.owner", "me"}, {"quota", "60"}}};
+  const auto source = wait(control_.create_container(request, id(2), Until::forever()));
+  ASSERT_TRUE(source.has_value());
+  const auto lease = wait(control_.lease_oids(source->id, Until::forever()));
+  const auto clone = [&](const std::string& from, const std::string& snapshot, const std::string& label,
+                         std::uint64_t n) {
+    return wait(control_.clone_container({"a", from, snapshot, label}, id(n), Until::forever()));
+  };
+  const auto made = clone("c", "", "k", 3);
+  ASSERT_TRUE(made.has_value()) << made.error().to_string();
+  EXPECT_EQ(made->type, "posix");
+  EXPECT_EQ(made->properties, (std::map<std::string, std::string>{
+                                  {"checksum", "crc32c"}, {"compression", "zstd"}, {"user.owner", "me"}}));
+  ASSERT_TRUE(made->clone_of.has_value());
+  EXPECT_EQ(made->clone_of->container, source->id);
+  EXPECT_GE(wait(control_.lease_oids(made->id, Until::forever()))->first, lease->first + lease->count)
+      << "objects of the source have lower numbers";
+  EXPECT_EQ(clone("c", "", "k", 3)->clone_of, made->clone_of) << "a request that is sent again";
+  EXPECT_EQ(clone("c", "", "k", 4).error(), Code::kExists);
+  EXPECT_EQ(clone("none", "", "l", 5).error(), Code::kContainerNotFound);
+  EXPECT_EQ(clone("c", "none", "l", 5).error(), Code::kNotFound);
+  EXPECT_EQ(clone("c", "", "a/b", 5).error(), Code::kInvalidArgument);
+  for (const auto& target : targets_.snapshots)
+    EXPECT_TRUE(target.at(source->id).empty()) << "the clone alone keeps it";
+  EXPECT_TRUE(wait(control_.list_snapshots("a", "c"))->empty());
+
+  const auto snapshot = wait(control_.create_snapshot("a", "k", "s", id(6), Until::forever()));
+  ASSERT_TRUE(snapshot.has_value());
+  EXPECT_EQ(clone("k", "s", "m", 7)->clone_of->epoch, snapshot->epoch);
+  EXPECT_TRUE(wait(control_.destroy_snapshot("a", "k", "s", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.destroy_container("a", "c", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.query_container("a", "k")).has_value());
+  expect_consistent();
+}
+
+TEST_F(ControlServiceTest, ClonesAreInTheWayOfARollback) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  EXPECT_TRUE(create_container("a", "c", 2).has_value());
+  EXPECT_TRUE(wait(control_.create_snapshot("a", "c", "s", id(3), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"a", "c", "", "later"}, id(4), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"a", "c", "s", "same"}, id(5), Until::forever())).has_value());
+  const auto refused = wait(control_.roll_back("a", "c", "s", true, id(6), Until::forever()));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), Code::kConditionFailed);
+  EXPECT_NE(refused.error().message().find("'later'"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(refused.error().message().find("'same'"), std::string::npos) << refused.error().message();
+  EXPECT_TRUE(wait(control_.destroy_container("a", "later", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.roll_back("a", "c", "s", true, id(7), Until::forever())).has_value());
+}
+
 TEST_F(ControlServiceTest, AStartChargesWhatIsThere) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   CreateContainer request{"a", "c", "", {{"quota", "60"}}};

@@ -66,6 +66,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
 
   // ContainerTargets
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                        std::optional<object::CloneSource> source,
                         std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
@@ -376,8 +377,10 @@ Task<Result<>> charge_at(Target& target, Uuid container, std::shared_ptr<object:
 }
 
 Task<Result<>> create_at(Target& target, Uuid container, object::ContainerProperties properties,
-                         std::shared_ptr<object::SpaceAccount> account) {
-  CO_CHECK_OK(co_await target.objects().create_container(container, properties));
+                         std::optional<object::CloneSource> source, std::shared_ptr<object::SpaceAccount> account) {
+  Task<Result<>> creation = source ? target.objects().clone_container(container, properties, *source)
+                                   : target.objects().create_container(container, properties);
+  CO_CHECK_OK(co_await std::move(creation));
   // No request can have come before: nobody was told that the container exists.
   co_return co_await charge_at(target, container, std::move(account));
 }
@@ -432,8 +435,10 @@ Task<Result<>> refresh_metrics_at(ReactorOrTarget& where) {
 }  // namespace
 
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
+                                        std::optional<object::CloneSource> source,
                                         std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all_targets([&](Target& target) { return create_at(target, container, properties, account); });
+  co_return co_await on_all_targets(
+      [&](Target& target) { return create_at(target, container, properties, source, account); });
 }
 
 Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -13,7 +14,7 @@ namespace cenote::engine {
 /// Containers of several targets in memory; for tests. Outlives the process that it is used by.
 class MemoryTargets final : public ContainerTargets {
  public:
-  explicit MemoryTargets(std::size_t count) : containers(count), snapshots(count), rollbacks(count) {}
+  explicit MemoryTargets(std::size_t count) : containers(count), snapshots(count), rollbacks(count), clones(count) {}
 
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
@@ -28,11 +29,25 @@ class MemoryTargets final : public ContainerTargets {
 
   std::map<Uuid, std::shared_ptr<object::SpaceAccount>> accounts;
 
+  /// Of each target, what its clones are clones of.
+  std::vector<std::map<Uuid, object::CloneSource>> clones;
+
+  bool is_retained(std::size_t target, const object::CloneSource& source) {
+    const auto same = [&](const auto& clone) { return clone.second == source; };
+    return snapshots[target][source.container].contains(source.epoch) || std::ranges::any_of(clones[target], same);
+  }
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                        std::optional<object::CloneSource> source,
                         std::shared_ptr<object::SpaceAccount> account) override {
-    for (auto& target : containers) {
+    for (std::size_t target = 0; target < containers.size(); ++target) {
       CO_CHECK_OK(before());
-      target.try_emplace(container, properties);
+      const bool known = containers[target].contains(container);
+      if (source && !known) {
+        if (!containers[target].contains(source->container)) co_return fail(Code::kContainerNotFound, "no source");
+        if (!is_retained(target, *source)) co_return fail(Code::kConditionFailed, "no such snapshot");
+        clones[target].emplace(container, *source);
+      }
+      containers[target].try_emplace(container, properties);
     }
     accounts[container] = std::move(account);
     co_return Result<>();
@@ -45,6 +60,7 @@ class MemoryTargets final : public ContainerTargets {
     for (auto& target : containers) {
       CO_CHECK_OK(before());
       target.erase(container);
+      clones[static_cast<std::size_t>(&target - containers.data())].erase(container);
       snapshots[static_cast<std::size_t>(&target - containers.data())].erase(container);
     }
     accounts.erase(container);
@@ -82,6 +98,8 @@ class MemoryTargets final : public ContainerTargets {
       CO_CHECK_OK(before());
       const auto& kept = snapshots[static_cast<std::size_t>(&target - rollbacks.data())][container];
       if (!kept.empty() && *kept.rbegin() > to) co_return fail(Code::kConditionFailed, "a later snapshot");
+      for (const auto& [clone, source] : clones[static_cast<std::size_t>(&target - rollbacks.data())])
+        if (source.container == container && source.epoch > to) co_return fail(Code::kConditionFailed, "a later clone");
       auto& done = target[container];
       if (done.empty() || done.back().first != request) done.emplace_back(request, to);
     }

@@ -12,6 +12,8 @@ using namespace std::chrono_literals;
 
 const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
 constexpr const char* kSnapshots = "/v1/pools/p/containers/c/snapshots";
+constexpr const char* kSource = "/v1/pools/p/containers/c";
+constexpr const char* kClone = "/v1/pools/p/containers/k";
 /// Spread over both targets.
 constexpr int kKeys = 16;
 
@@ -60,6 +62,13 @@ class SnapshotCrash {
   /// Until aggregation has merged everything that it may.
   void pass_retention() {
     world_.run_until([] { return false; }, 100s);
+  }
+
+  /// From now on keys are those of the container at a path. False: there is none.
+  bool use(const char* path) {
+    const auto found = wait(client_->admin(AdminMethod::kGet, path));
+    if (found) container_ = container_info_from_json(*found).value().id;
+    return found.has_value();
   }
 
   std::vector<SnapshotInfo> list() {
@@ -154,6 +163,65 @@ bool roll_back_and_crash(std::uint32_t target, std::uint64_t write) {
   run.expect_all(kEpochLatest, 4);
   if (!listed.empty()) run.expect_all(listed[0].epoch, 1);
   return crashed;
+}
+
+/// Crashes while a clone is made: it shows one moment of its source on every target, and goes on from there.
+bool clone_and_crash(std::uint32_t target, std::uint64_t write) {
+  SnapshotCrash run(3000 + 100 * target + write);
+  run.put_all(1);
+  const bool crashed =
+      run.crash_during(AdminMethod::kPost, std::string(kSource) + "/clones", R"({"label":"k"})", target, write);
+  EXPECT_TRUE(run.list().empty()) << "what keeps its moment is nobody's snapshot";
+  run.put_all(2);
+  EXPECT_TRUE(run.use(kClone)) << "it was sent again";
+  run.pass_retention();
+  run.expect_all(kEpochLatest, 1);
+  run.put_all(3);
+  run.expect_all(kEpochLatest, 3);
+  EXPECT_TRUE(run.use(kSource));
+  run.expect_all(kEpochLatest, 2);
+  return crashed;
+}
+
+/// Crashes while the source of a clone is destroyed, and once more while the clone is.
+bool destroy_source_and_crash(std::uint32_t target, std::uint64_t write) {
+  SnapshotCrash run(4000 + 100 * target + write);
+  run.put_all(1);
+  EXPECT_FALSE(
+      run.crash_during(AdminMethod::kPost, std::string(kSource) + "/clones", R"({"label":"k"})", target, 1000));
+  run.put_all(2);
+  const bool crashed = run.crash_during(AdminMethod::kDelete, kSource, "", target, write);
+  EXPECT_FALSE(run.use(kSource));
+  EXPECT_TRUE(run.use(kClone));
+  run.expect_all(kEpochLatest, 1);
+  run.pass_retention();
+  run.expect_all(kEpochLatest, 1);
+  run.crash_during(AdminMethod::kDelete, kClone, "", target, write);
+  EXPECT_FALSE(run.use(kClone));
+  run.pass_retention();
+  return crashed;
+}
+
+TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfAClone) {
+  for (const std::uint32_t target : {0, 1}) {
+    std::uint64_t write = 1;
+    for (; write <= 20; ++write) {
+      SCOPED_TRACE(fmt::format("target {}, write {}", target, write));
+      if (!clone_and_crash(target, write)) break;
+    }
+    EXPECT_GT(write, 1u) << "a clone writes something";
+  }
+}
+
+TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfTheEndOfASource) {
+  for (const std::uint32_t target : {0, 1}) {
+    std::uint64_t write = 1;
+    for (; write <= 20; ++write) {
+      SCOPED_TRACE(fmt::format("target {}, write {}", target, write));
+      if (!destroy_source_and_crash(target, write)) break;
+    }
+    EXPECT_GT(write, 1u) << "a destruction writes something";
+  }
 }
 
 TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfARollback) {

@@ -42,10 +42,21 @@ Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string conta
   }
   // One that a failure left half-made or half-destroyed is nobody's; its epoch must not come back under its name.
   if (existing) CO_CHECK_OK(co_await end(existing->record));
+  CO_TRY(const SnapshotRecord record, co_await add(std::move(found), name, id));
+  if (const auto finished = co_await put_state(record, State::kCreating, State::kReady); !finished) {
+    // What this undo cannot do now the next start does; the first failure is the one to tell.
+    static_cast<void>(co_await end(record));
+    co_return fail(finished.error().with_context(fmt::format("creating snapshot '{}'", name)));
+  }
+  co_return info_of(record);
+}
+
+/// One that is still `creating`, kept by every target.
+Task<Result<SnapshotRecord>> Snapshots::add(Versioned<ContainerRecord> container, std::string name, Uuid id) {
   // Of two changes on two targets, one of which came before the other for some client, the snapshot must not have the
   // later one alone: so nobody hears of either until all targets have closed the epoch.
   CO_CHECK_OK(co_await targets_.hold_answers());
-  const auto begun = co_await begin_create(std::move(found), name, id);
+  const auto begun = co_await begin_create(std::move(container), name, id);
   if (!begun) {
     static_cast<void>(co_await targets_.release_answers());
     co_return fail(begun.error());
@@ -54,14 +65,36 @@ Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string conta
   Result<> finished = co_await targets_.add_snapshot(record.container, record.epoch);
   const auto released = co_await targets_.release_answers();
   if (finished) finished = released;
-  if (finished) finished = co_await put_state(record, State::kCreating, State::kReady);
   if (!finished) {
     // A target that cannot take it must not leave half a snapshot behind. What this undo cannot do now the next start
     // does; the first failure is the one to tell.
     static_cast<void>(co_await end(record));
     co_return fail(finished.error().with_context(fmt::format("creating snapshot '{}'", name)));
   }
-  co_return info_of(record);
+  co_return record;
+}
+
+Task<Result<Snapshots::Moment>> Snapshots::begin_moment(std::string pool, std::string container, std::string snapshot,
+                                                        Uuid id) {
+  CO_TRY(auto found, co_await find_container(std::move(pool), std::move(container)));
+  const Uuid source = found.record.id;
+  CO_CHECK_OK(co_await settle_rollback(source));
+  if (!snapshot.empty()) {
+    CO_TRY(const SnapshotRecord record, co_await find_ready(found.record, std::move(snapshot)));
+    co_return Moment{.container = source, .epoch = record.epoch};
+  }
+  // No name that a user can give; and it never becomes ready, so nobody sees it.
+  std::string name = "~" + id.to_string();
+  CO_TRY(const auto left, co_await store_.snapshot(source, name));
+  if (left) CO_CHECK_OK(co_await end(left->record));
+  CO_TRY(SnapshotRecord kept, co_await add(std::move(found), std::move(name), id));
+  const Epoch epoch = kept.epoch;
+  co_return Moment{.container = source, .epoch = epoch, .kept = std::move(kept)};
+}
+
+Task<Result<>> Snapshots::end_moment(Moment moment) {
+  if (!moment.kept) co_return Result<>();
+  co_return co_await end(*moment.kept);
 }
 
 /// Above everything that was answered for, and unlike the epochs of the container's other snapshots.
@@ -171,6 +204,7 @@ Task<Result<SnapshotInfo>> Snapshots::roll_back(std::string pool, std::string co
                     found.record.label, newer.size() == 1 ? "a snapshot" : "snapshots", snapshot.name,
                     newer.front().name);
   }
+  CO_CHECK_OK(co_await check_clones(found.record, snapshot));
   const RollbackRecord record{.container = found.record.id, .id = id, .to = snapshot.epoch};
   CO_CHECK_OK(co_await begin_rollback(std::move(found), record));
   if (const auto finished = co_await finish_rollback(record); !finished) {
@@ -178,6 +212,19 @@ Task<Result<SnapshotInfo>> Snapshots::roll_back(std::string pool, std::string co
         fmt::format("rolling back to snapshot '{}', which is completed by the next rollback or start", snapshot.name)));
   }
   co_return info_of(snapshot);
+}
+
+/// What clones see cannot be taken back, whatever the force; of those that are being created or destroyed neither.
+Task<Result<>> Snapshots::check_clones(ContainerRecord container, SnapshotRecord to) {
+  CO_TRY(const auto all, co_await store_.containers());
+  std::string names;
+  for (const ContainerRecord& other : all) {
+    if (!other.clone_of || other.clone_of->container != container.id || other.clone_of->epoch <= to.epoch) continue;
+    names += (names.empty() ? "'" : ", '") + other.label + "'";
+  }
+  if (names.empty()) co_return Result<>();
+  co_return failf(Code::kConditionFailed, "container '{}' has clones that are newer than '{}': destroy {} first",
+                  container.label, to.name, names);
 }
 
 /// From here on the rollback happens, whatever fails.

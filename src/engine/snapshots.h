@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,17 @@ class Snapshots {
   /// between: the next start completes it. kNotFound.
   Task<Result<SnapshotInfo>> roll_back(std::string pool, std::string container, std::string name, bool force, Uuid id);
 
+  /// A container as it is at one moment over all targets, or as a ready snapshot of it shows it: what a clone of it is
+  /// made of. Kept until `end_moment`, which the next start does for those that have not come to it.
+  /// kContainerNotFound, kNotFound.
+  struct Moment {
+    Uuid container;
+    Epoch epoch;
+    std::optional<SnapshotRecord> kept = std::nullopt;  ///< by this nameless snapshot
+  };
+  Task<Result<Moment>> begin_moment(std::string pool, std::string container, std::string snapshot, Uuid id);
+  Task<Result<>> end_moment(Moment moment);
+
   /// Completes what a crash interrupted.
   Task<Result<>> resume();
   /// kCorrupt: the invariants of the control state at rest do not hold.
@@ -45,6 +57,8 @@ class Snapshots {
 
  private:
   Task<Result<Versioned<ContainerRecord>>> find_container(std::string pool, std::string container);
+  Task<Result<SnapshotRecord>> add(Versioned<ContainerRecord> container, std::string name, Uuid id);
+  Task<Result<>> check_clones(ContainerRecord container, SnapshotRecord to);
   Task<Result<SnapshotRecord>> begin_create(Versioned<ContainerRecord> container, std::string name, Uuid id);
   Task<Result<Epoch>> choose_epoch(const ContainerRecord& container);
   Task<Result<>> end(SnapshotRecord record);

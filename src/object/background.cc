@@ -52,6 +52,7 @@ Epoch background_bound(const Core& core, Duration retention) {
 /// What fails, say for a damaged page, keeps only its own space from returning.
 Task<Result<>> run_once(Core& core) {
   Result<> outcome = co_await reclaim_requests(core);
+  keep_first(outcome, co_await reclaim_kept(core, true));
   keep_first(outcome, co_await reclaim_destroyed(core, true));
   std::vector<std::pair<Uuid, Epoch>> due;
   for (const auto& [id, container] : core.containers) {
@@ -125,6 +126,7 @@ Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite
 
 Task<Result<>> aggregate_all(Core& core, Epoch bound) {
   CO_CHECK_OK(co_await reclaim_requests(core));
+  CO_CHECK_OK(co_await reclaim_kept(core, false));
   CO_CHECK_OK(co_await reclaim_destroyed(core, false));
   std::vector<Uuid> ids;
   for (const auto& [id, container] : core.containers) ids.push_back(id);

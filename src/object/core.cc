@@ -59,10 +59,20 @@ Core::Core(store::Store& s, media::BufferPool& b, ObjectStoreOptions o)
   options.inline_bytes = std::min(options.inline_bytes, kMaxInlineBytes);
 }
 
+std::vector<Epoch> Container::retained() const {
+  std::vector<Epoch> epochs = snapshots;
+  epochs.insert(epochs.end(), clones.begin(), clones.end());
+  if (source) epochs.push_back(source->epoch);
+  std::ranges::sort(epochs);
+  const auto repeated = std::ranges::unique(epochs);
+  epochs.erase(repeated.begin(), repeated.end());
+  return epochs;
+}
+
 Result<Container*> Core::find_container(const Uuid& id, store::Lsn& seen) {
   seen = std::max(seen, containers_lsn);
   const auto found = containers.find(id);
-  if (found != containers.end()) return &found->second;
+  if (found != containers.end() && !found->second.kept) return &found->second;
   return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
 }
 
@@ -86,7 +96,8 @@ Task<Result<>> Core::settle(store::Lsn seen) {
 
 void Core::put_container(const Container& container, bool has_snapshots, bool has_rollbacks) {
   batch.put(system_tree, container_key(RecordKind::kContainer, container.id),
-            encode_container({container.properties, container.tree, has_snapshots, has_rollbacks, container.key}));
+            encode_container({container.properties, container.tree, has_snapshots, has_rollbacks, container.key,
+                              container.source, container.kept}));
 }
 
 void Core::put_usage(const Container& container, std::int64_t added_bytes) {
@@ -146,7 +157,7 @@ Result<AkeyState> AkeyLookup::state() {
 }
 
 Result<> check_bound(const Container& container, Epoch epoch) {
-  if (epoch >= container.bound || container.is_snapshot(epoch)) return {};
+  if (epoch >= container.bound || container.is_retained(epoch)) return {};
   return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged; read a later one",
                epoch.value(), container.bound.value());
 }
@@ -181,7 +192,17 @@ void Core::check_invariants() const {
     ASSERT(container.snapshots.empty() || container.snapshots.back() <= clock.ceiling());
     ASSERT(container.rolled_back.size() <= kMaxRolledBack);
     ASSERT(container.rolled_back.empty() || container.rolled_back.back().upto <= container.bound);
-    for (const Epoch snapshot : container.snapshots) ASSERT(!lost_its_view(container.rolled_back, snapshot));
+    for (const Epoch epoch : container.retained()) ASSERT(!lost_its_view(container.rolled_back, epoch));
+    ASSERT(std::ranges::is_sorted(container.clones) && container.clones.size() <= kMaxClones);
+    ASSERT(container.clones.empty() || container.clones.back() <= clock.ceiling());
+    ASSERT(!container.kept || (!container.account && container.snapshots.empty()));
+    ASSERT(container.source.has_value() != container.ancestors.empty());
+    if (!container.source) continue;
+    const auto source = containers.find(container.source->container);
+    ASSERT(source != containers.end() && container.ancestors.front().tree == source->second.tree);
+    ASSERT(std::ranges::binary_search(source->second.clones, container.source->epoch));
+    ASSERT(container.ancestors.size() == source->second.ancestors.size() + 1);
+    ASSERT(container.ancestors.size() <= kMaxCloneDepth && container.source->epoch <= container.bound);
   }
 }
 

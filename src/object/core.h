@@ -37,6 +37,12 @@ struct Container {
   /// Of an encrypted container.
   std::optional<SealedKey> key;
   std::shared_ptr<Sealer> sealer;
+  /// Of a clone: what it is one of, and the containers that its readers look into, the nearest first.
+  std::optional<CloneSource> source;
+  std::vector<Layer> ancestors;
+  std::vector<Epoch> clones;    ///< ascending: what clones of this container see of it, once for each
+  bool kept = false;            ///< destroyed, but for what the clones see
+  Epoch cut;                    ///< kept: everything newer was taken back
   Uuid last_rollback;           ///< request that made the last one; null: none ever
   std::uint64_t rollbacks = 0;  ///< since the store opened
 
@@ -45,12 +51,18 @@ struct Container {
     if (unmerged == kEpochZero) unmerged = epoch;
   }
   /// Good until the attempt ends.
-  Reader reader(store::View& view, Epoch epoch) const { return {view, tree, epoch, rolled_back}; }
+  Reader reader(store::View& view, Epoch epoch) const { return {view, tree, epoch, rolled_back, ancestors}; }
   /// What a reader at `epoch` looks from: of what is of one moment it sees all. Snapshots that older builds made may be
   /// of an even epoch, and mean it.
-  Epoch looked_from(Epoch epoch) const { return is_snapshot(epoch) ? epoch : end_of_moment(epoch); }
+  Epoch looked_from(Epoch epoch) const { return is_retained(epoch) ? epoch : end_of_moment(epoch); }
   bool is_snapshot(Epoch epoch) const { return std::ranges::binary_search(snapshots, epoch); }
-  /// A snapshot went: what only it needed waits for a pass, which must not be one that began before.
+  /// Whether aggregation keeps what readers at `epoch` see, however old it is.
+  bool is_retained(Epoch epoch) const {
+    return is_snapshot(epoch) || std::ranges::binary_search(clones, epoch) || (source && source->epoch == epoch);
+  }
+  /// All such epochs, ascending.
+  std::vector<Epoch> retained() const;
+  /// A snapshot or clone went: what only it needed waits for a pass, which must not be one that began before.
   void note_release(Epoch snapshot) {
     ++releases;
     unmerged = unmerged == kEpochZero ? snapshot : std::min(unmerged, snapshot);
@@ -184,11 +196,14 @@ class ForegroundGuard {
 };
 
 // One file per operation. Each sets `seen` to what its answer depends on, errors included; the caller settles it.
-Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, store::Lsn& seen);
+Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties properties, std::optional<CloneSource> source,
+                                store::Lsn& seen);
 Task<Result<>> destroy_container(Core& core, Uuid id, store::Lsn& seen);
 Task<Result<>> add_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
 Task<Result<>> remove_snapshot(Core& core, Uuid container, Epoch epoch, store::Lsn& seen);
 Task<Result<>> roll_back(Core& core, Uuid container, Epoch to, Uuid request, store::Lsn& seen);
+/// The part of it inside an attempt: everything newer than `to` is gone for all readers. kQuotaExceeded.
+Result<> take_back(Core& core, Container& container, Epoch to, const Uuid& request, store::View& view);
 Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
 Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
@@ -206,6 +221,15 @@ Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& see
 /// kEpochTooOld below the container's bound, unless it is a snapshot's. Inside the attempt that reads.
 Result<> check_bound(const Container& container, Epoch epoch);
 
+// Clones (clones.cc).
+/// Whether the container `source` names can have one more clone of that epoch.
+Result<> check_clone(Core& core, const CloneSource& source);
+/// Ties a clone to its source, or unties it: in memory, with the batch that does it in the trees.
+void link_clone(Core& core, Container& clone);
+void unlink_clone(Core& core, const Container& clone);
+/// Ties all clones. kCorrupt names those whose source is missing or cannot be what they were made of.
+Result<> link_clones(Core& core);
+
 /// Loads the system tree and the request results; creates both in an empty store.
 Task<Result<>> load(Core& core);
 
@@ -221,6 +245,8 @@ inline void keep_first(Result<>& outcome, Result<> next) {
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);
 /// Removes what rollbacks took back; returns when nothing of that is left.
 Task<Result<>> purge_rolled_back(Core& core, Uuid container, bool polite);
+/// Of what is kept for clones, ends what no clone needs any more.
+Task<Result<>> reclaim_kept(Core& core, bool polite);
 /// Gives back the space of destroyed containers.
 Task<Result<>> reclaim_destroyed(Core& core, bool polite);
 /// Forgets expired results.

@@ -19,6 +19,8 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
       records.trees[record.tree].container = key.container;
       records.trees[record.tree].has_snapshots = record.has_snapshots;
       records.trees[record.tree].has_rollbacks = record.has_rollbacks;
+      records.trees[record.tree].source = record.clone;
+      records.trees[record.tree].kept = record.kept;
       containers[key.container] = record.tree;
       return {};
     }
@@ -77,6 +79,33 @@ void check_containers(TargetRecords& records) {
   }
 }
 
+/// Clones against what they were made of. A chain that is longer than any can be never ends.
+void check_clones(TargetRecords& records, const std::unordered_map<Uuid, store::TreeId>& containers) {
+  for (const auto& [tree, owner] : records.trees) {
+    std::size_t depth = 0;
+    for (const TargetRecords::Owner* clone = &owner; clone->source && depth <= kMaxCloneDepth; ++depth) {
+      const auto source = containers.find(clone->source->container);
+      if (source == containers.end()) {
+        if (clone == &owner)
+          records.flaws.push_back(
+              fmt::format("container {} is a clone of {}, which is missing: what it has from there "
+                          "is lost",
+                          owner.container.to_string(), clone->source->container.to_string()));
+        break;
+      }
+      clone = &records.trees.at(source->second);
+    }
+    if (depth > kMaxCloneDepth)
+      records.flaws.push_back(
+          fmt::format("container {} is a clone of a clone, and so on without end", owner.container.to_string()));
+    if (owner.source && owner.source->epoch > records.ceiling)
+      records.flaws.push_back(
+          fmt::format("container {} is a clone as of epoch {}, which lies above the clock's "
+                      "ceiling {}",
+                      owner.container.to_string(), owner.source->epoch.value(), records.ceiling.value()));
+  }
+}
+
 }  // namespace
 
 Task<TargetRecords> read_records(store::Examination& examination, store::TreeWalk::Purpose purpose) {
@@ -96,6 +125,7 @@ Task<TargetRecords> read_records(store::Examination& examination, store::TreeWal
     }
   }
   check_containers(records);
+  check_clones(records, containers);
   co_return records;
 }
 

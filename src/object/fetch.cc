@@ -280,7 +280,8 @@ Result<> Unpacking::open(const FetchUnit& unit, MutableBytes stored) {
   std::array<std::byte, kEnvelopeBytes> envelope;
   copy_bytes(unit.nonce, envelope);
   copy_bytes(unit.stored.tag, MutableBytes(envelope).subspan(kSealNonceBytes));
-  if (plan_.sealer && plan_.sealer->open({}, stored, envelope, stored)) return {};
+  const std::shared_ptr<Sealer>& sealer = plan_.sealer_of(unit.layer);
+  if (sealer && sealer->open({}, stored, envelope, stored)) return {};
   return corrupt(unit);
 }
 

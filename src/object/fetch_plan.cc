@@ -24,6 +24,8 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   CHECK_OK(check_bound(*container, request_.epoch));
   checksummed = container->properties.checksums;
   sealer = container->sealer;
+  ancestors.clear();
+  for (const Layer& ancestor : container->ancestors) ancestors.push_back(*ancestor.sealer);
 
   const Reader reader = container->reader(view, request_.epoch);
   KeyPath path(request_.object, request_.dkey);
@@ -77,7 +79,7 @@ Result<> FetchPlan::add_single(const Reader& reader, KeyPath& path, const AkeySt
   reply.epoch = std::max(reply.epoch, single->epoch);
   fetched.bytes = single->entry.bytes;
   fetched.record_bytes = static_cast<std::uint32_t>(single->entry.bytes);
-  if (fetched.bytes > 0) add_data(index, single->entry, 0, fetched.bytes, {0, 1});
+  if (fetched.bytes > 0) add_data(index, single->entry, single->layer, 0, fetched.bytes, {0, 1});
   return {};
 }
 
@@ -132,7 +134,8 @@ void FetchPlan::add_slices(const AkeyState& state, std::uint32_t index, std::uin
     pending_zeroes = 0;
     const Version& version = versions_[slice.version];
     const std::uint64_t skipped = slice.first - version.first;
-    add_data(index, version.entry, skipped * state.record_bytes, bytes, {slice.first, slice.end - slice.first});
+    add_data(index, version.entry, version.layer, skipped * state.record_bytes, bytes,
+             {slice.first, slice.end - slice.first});
   }
 }
 
@@ -155,8 +158,8 @@ void FetchPlan::add_zeroes(std::uint32_t index, std::uint64_t bytes) {
   piece.bytes = bytes;
 }
 
-void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint64_t from, std::uint64_t bytes,
-                         RecordRange records) {
+void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint32_t layer, std::uint64_t from,
+                         std::uint64_t bytes, RecordRange records) {
   FetchPiece& piece = pieces.emplace_back();
   piece.akey = index;
   piece.bytes = bytes;
@@ -170,7 +173,7 @@ void FetchPlan::add_data(std::uint32_t index, const Entry& entry, std::uint64_t 
     checksums.reserve(checksums.size() + piece.chunks);
     for (std::uint32_t i = 0; i < piece.chunks; ++i) checksums.push_back(entry.checksum(piece.chunk + i));
   }
-  if (entry.is_packed) return add_units(entry, piece);
+  if (entry.is_packed) return add_units(entry, layer, piece);
   if (entry.is_inline) {
     // Whole chunks are kept even of a part, since their checksums cover them.
     piece.from = FetchPiece::From::kInline;
@@ -194,7 +197,7 @@ void FetchPlan::place(FetchPiece& piece) {
   piece.offset = buffer_bytes.back();
 }
 
-void FetchPlan::add_units(const Entry& entry, FetchPiece& piece) {
+void FetchPlan::add_units(const Entry& entry, std::uint32_t layer, FetchPiece& piece) {
   constexpr std::uint32_t kChunks = kUnitBytes / kChecksumChunkBytes;
   piece.from = FetchPiece::From::kStored;
   place(piece);
@@ -214,6 +217,7 @@ void FetchPlan::add_units(const Entry& entry, FetchPiece& piece) {
       unit.compression = entry.compression;
       unit.is_sealed = entry.is_sealed;
       if (entry.is_sealed) unit.nonce = nonce_after(entry.nonce, index);
+      unit.layer = layer;
       unit.stored = stored;
       unit.plain_bytes = unit_bytes(entry.bytes, index);
       unit.inline_offset = inline_offset;

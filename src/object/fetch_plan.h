@@ -43,6 +43,7 @@ struct FetchUnit {
   Compression compression = Compression::kNone;
   bool is_sealed = false;
   std::array<std::byte, kSealNonceBytes> nonce{};  ///< of a sealed one
+  std::uint32_t layer = 0;                         ///< of the reader: whose key sealed it
   StoredUnit stored;
   std::uint32_t plain_bytes = 0;
   Extents blocks;  ///< where it lies; none: inline, at `inline_offset` of the plan's inline bytes
@@ -70,6 +71,11 @@ class FetchPlan {
   std::vector<FetchUnit> units;
   bool checksummed = false;        ///< the container's property
   std::shared_ptr<Sealer> sealer;  ///< opens the units of an encrypted container, also one that is destroyed meanwhile
+  std::vector<std::shared_ptr<Sealer>> ancestors;  ///< those of a clone's ancestors, the nearest first
+
+  const std::shared_ptr<Sealer>& sealer_of(std::uint32_t layer) const {
+    return layer == 0 ? sealer : ancestors[layer - 1];
+  }
 
  private:
   Result<> look_up_akey(const Reader& reader, KeyPath& path, AkeyLookup& akeys, std::uint32_t index);
@@ -80,12 +86,13 @@ class FetchPlan {
                      RecordRange range);
   void add_slices(const AkeyState& state, std::uint32_t index, std::uint64_t& pending_zeroes);
   Result<> add_hole(std::uint32_t index, RecordRange hole);
-  /// Bytes [from, from + bytes) of a value.
-  void add_data(std::uint32_t index, const Entry& entry, std::uint64_t from, std::uint64_t bytes, RecordRange records);
+  /// Bytes [from, from + bytes) of a value that lies in a layer of the reader.
+  void add_data(std::uint32_t index, const Entry& entry, std::uint32_t layer, std::uint64_t from, std::uint64_t bytes,
+                RecordRange records);
   void add_zeroes(std::uint32_t index, std::uint64_t bytes);
   void place(FetchPiece& piece);
   void add_reads(const Entry& entry, FetchPiece& piece);
-  void add_units(const Entry& entry, FetchPiece& piece);
+  void add_units(const Entry& entry, std::uint32_t layer, FetchPiece& piece);
   std::string describe_akey(std::uint32_t index) const {
     return describe(request_.object, request_.dkey, request_.akeys[index].akey);
   }

@@ -102,16 +102,16 @@ Result<> Listing::step(const Reader& reader) {
 }
 
 Result<bool> Listing::find_next_key(const Reader& reader) {
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(bool found, cursor.seek(position_));
-  if (!found || !starts_with(cursor.key(), bounds_)) {
+  KeySearch search(reader);
+  TRY(const bool found, search.first_from(position_));
+  if (!found || !starts_with(search.key(), bounds_)) {
     done_ = true;
     return false;
   }
-  TRY(const ParsedKey parsed, parse_key(cursor.key()));
+  TRY(const ParsedKey parsed, parse_key(search.key()));
   switch (request_.level) {
     case ListLevel::kObjects:
-      key_.assign(cursor.key().first(KeyPath::kObjectEnd));
+      key_.assign(search.key().first(KeyPath::kObjectEnd));
       search_.emplace(key_);
       position_ = after_prefix(key_);
       break;
@@ -173,10 +173,10 @@ Result<std::optional<std::uint64_t>> Listing::next_extent(const Reader& reader, 
   const std::uint64_t window = window_records(array.record_bytes);
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
     if (!array.flags.has_class(extent_class)) continue;
-    store::Cursor cursor(reader.view, reader.tree);
-    TRY(const bool found, cursor.seek(path_.extent(extent_class, record_ - record_ % window, kEpochLatest)));
-    if (!found || !starts_with(cursor.key(), path_.kind_prefix(Kind::kExtent, extent_class))) continue;
-    TRY(const ParsedKey key, parse_key(cursor.key()));
+    KeySearch search(reader);
+    TRY(const bool found, search.first_from(path_.extent(extent_class, record_ - record_ % window, kEpochLatest)));
+    if (!found || !starts_with(search.key(), path_.kind_prefix(Kind::kExtent, extent_class))) continue;
+    TRY(const ParsedKey key, parse_key(search.key()));
     nearest = std::min(nearest.value_or(UINT64_MAX), key.first);
   }
   return nearest;

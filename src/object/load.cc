@@ -37,6 +37,8 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
         TRY(container.sealer, open_container_key(core, key.container, *record.key));
       }
       container.tree = record.tree;
+      container.source = record.clone;
+      container.kept = record.kept;
       return {};
     }
     case RecordKind::kUsage:
@@ -116,6 +118,7 @@ Task<Result<>> load(Core& core) {
   const auto take_request = [&core](ByteView key, ByteView value) { return take_request_entry(core, key, value); };
   CO_CHECK_OK(co_await scan_tree(core, core.system_tree, {}, take_system));
   CO_CHECK_OK(co_await scan_tree(core, core.request_tree, {}, take_request));
+  CO_CHECK_OK(link_clones(core));
   // What changed since the last pass of aggregation is not known, only when at the earliest: every container gets one.
   for (auto& [id, container] : core.containers) {
     container.changed = core.clock.last();

@@ -16,15 +16,22 @@ std::uint64_t first_of(ByteView key) { return load_be<std::uint64_t>(key.data() 
 /// Whether a key is a ranged entry of the kind that `prefix` ends with.
 bool is_ranged(ByteView key, ByteView prefix) { return key.size() == prefix.size() + 16 && starts_with(key, prefix); }
 
-/// The newest entry of a level at or before an epoch. `seek` is its key at that epoch.
-Result<std::optional<Epoch>> newest_entry(const Reader& reader, ByteView seek, store::Cursor& cursor) {
+/// An entry that was looked for; the value points into the tree.
+struct Newest {
+  Epoch epoch;
+  std::uint32_t layer = 0;
+  ByteView value;
+};
+
+Result<std::optional<Newest>> newest_in_tree(const Reader& reader, ByteView seek) {
+  store::Cursor cursor(reader.view, reader.tree);
   const ByteView prefix = seek.first(seek.size() - 8);
   PathBytes next;
   while (true) {
     TRY(const bool found, cursor.seek(seek));
-    if (!found || !starts_with(cursor.key(), prefix)) return std::optional<Epoch>();
+    if (!found || !starts_with(cursor.key(), prefix)) return std::optional<Newest>();
     const Epoch epoch = epoch_of(cursor.key());
-    if (!reader.is_rolled_back(epoch)) return epoch;
+    if (!reader.is_rolled_back(epoch)) return std::optional<Newest>(Newest{.epoch = epoch, .value = cursor.value()});
     // Older than everything that was taken back together with this one.
     const Epoch older = find_rolled_back(reader.rolled_back, epoch)->after;
     if (next.empty()) next.assign(seek);
@@ -33,62 +40,103 @@ Result<std::optional<Epoch>> newest_entry(const Reader& reader, ByteView seek, s
   }
 }
 
-Result<Entry> entry_at(const store::Cursor& cursor, EntryType type) {
-  TRY(const Entry entry, decode_entry(cursor.value()));
+/// The newest entry of a level at or before an epoch. `seek` is its key at that epoch.
+Result<std::optional<Newest>> newest_entry(const Reader& reader, ByteView seek) {
+  TRY(auto newest, newest_in_tree(reader, seek));
+  if (newest || reader.below.empty()) return newest;
+  PathBytes key(seek);
+  for (std::uint32_t i = 1; !newest && i < reader.layers(); ++i) {
+    const Reader layer = reader.layer(i);
+    store_be(key.data() + key.size() - 8, ~layer.epoch.value());
+    TRY(newest, newest_in_tree(layer, key));
+    if (newest) newest->layer = i;
+  }
+  return newest;
+}
+
+Result<Epoch> newest_punch(const Reader& reader, ByteView seek) {
+  TRY(const auto punch, newest_entry(reader, seek));
+  return punch ? punch->epoch : kEpochZero;
+}
+
+Result<Entry> entry_of(ByteView key, ByteView value, EntryType type) {
+  TRY(const Entry entry, decode_entry(value));
   if (entry.type != type)
-    return fail(Code::kCorrupt,
-                "an entry of a container's tree has another type than its key: " + to_hex(cursor.key()));
+    return fail(Code::kCorrupt, "an entry of a container's tree has another type than its key: " + to_hex(key));
   return entry;
 }
 
 }  // namespace
 
+template <typename Seek, typename Better>
+Result<bool> KeySearch::search(ByteView from, Seek seek, Better better) {
+  TRY(bool found, seek(cursor_, from));
+  if (found) key_ = cursor_.key();
+  for (const Layer& ancestor : reader_.below) {
+    store::Cursor cursor(reader_.view, ancestor.tree);
+    TRY(const bool there, seek(cursor, from));
+    if (!there || (found && !better(compare(cursor.key(), key_)))) continue;
+    ancestors_.assign(cursor.key());
+    key_ = ancestors_;
+    found = true;
+  }
+  return found;
+}
+
+Result<bool> KeySearch::first_from(ByteView from) {
+  return search(
+      from, [](store::Cursor& cursor, ByteView key) { return cursor.seek(key); }, [](auto order) { return order < 0; });
+}
+
+Result<bool> KeySearch::last_up_to(ByteView from) {
+  return search(
+      from, [](store::Cursor& cursor, ByteView key) { return cursor.seek_at_most(key); },
+      [](auto order) { return order > 0; });
+}
+
 Result<Epoch> object_hidden(const Reader& reader, KeyPath& path) {
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> punch, newest_entry(reader, path.object_entry(reader.epoch), cursor));
-  return punch.value_or(kEpochZero);
+  return newest_punch(reader, path.object_entry(reader.epoch));
 }
 
 Result<Epoch> dkey_hidden(const Reader& reader, KeyPath& path) {
   TRY(const Epoch object, object_hidden(reader, path));
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> punch, newest_entry(reader, path.dkey_entry(reader.epoch), cursor));
-  return std::max(object, punch.value_or(kEpochZero));
+  TRY(const Epoch dkey, newest_punch(reader, path.dkey_entry(reader.epoch)));
+  return std::max(object, dkey);
 }
 
 Result<AkeyState> akey_state(const Reader& reader, KeyPath& path, Epoch hidden) {
-  store::Cursor cursor(reader.view, reader.tree);
   AkeyState state;
   state.hidden = hidden;
-  TRY(const std::optional<Epoch> newest, newest_entry(reader, path.akey_entry(reader.epoch), cursor));
+  TRY(const auto newest, newest_entry(reader, path.akey_entry(reader.epoch)));
   if (newest) {
-    TRY(const Entry entry, decode_entry(cursor.value()));
+    TRY(const Entry entry, decode_entry(newest->value));
     if (entry.type == EntryType::kPunch) {
-      state.hidden = std::max(hidden, *newest);
-    } else if (*newest > hidden) {
+      state.hidden = std::max(hidden, newest->epoch);
+    } else if (newest->epoch > hidden) {
       // A birth newer than every punch: the array lives, and what is older belongs to an earlier life of the akey.
       state.is = AkeyState::Is::kArray;
-      state.hidden = Epoch(newest->value() - 1);
-      state.born = *newest;
+      state.hidden = Epoch(newest->epoch.value() - 1);
+      state.born = newest->epoch;
       state.record_bytes = entry.record_bytes;
       state.flags = entry.flags;
+      state.inherited = newest->layer > 0;
       return state;
     }
   }
-  TRY(const std::optional<Epoch> single, newest_entry(reader, path.single(reader.epoch), cursor));
-  if (single && *single > state.hidden) state.is = AkeyState::Is::kSingle;
+  TRY(const auto single, newest_entry(reader, path.single(reader.epoch)));
+  if (single && single->epoch > state.hidden) state.is = AkeyState::Is::kSingle;
   return state;
 }
 
 Result<LiveKeySearch::Found> LiveKeySearch::run(const Reader& reader, std::uint32_t budget) {
-  store::Cursor cursor(reader.view, reader.tree);
+  KeySearch search(reader);
   std::optional<KeyPath> path;
   Epoch hidden;
   PathBytes dkey;  // whose `hidden` it is
   while (true) {
-    TRY(const bool found, cursor.seek(position_));
-    if (!found || !starts_with(cursor.key(), prefix_)) return Found::kNo;
-    TRY(const ParsedKey key, parse_key(cursor.key()));
+    TRY(const bool found, search.first_from(position_));
+    if (!found || !starts_with(search.key(), prefix_)) return Found::kNo;
+    TRY(const ParsedKey key, parse_key(search.key()));
     if (!path) path.emplace(key.object);
     if (key.level == Level::kObject) {
       position_.assign(path->below_object());
@@ -139,7 +187,7 @@ Result<bool> dkey_exists(const Reader& reader, KeyPath& path) { return exists_be
 void Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry) {
   newest_ = std::max(newest_, epoch);
   overlay_.add(first, end, epoch, static_cast<std::uint32_t>(versions_.size()));
-  versions_.push_back({first, entry});
+  versions_.push_back({first, layer_, entry});
 }
 
 namespace {
@@ -241,7 +289,7 @@ Result<> collect_wide_punches(const Reader& reader, KeyPath& path, const AkeySta
   while (more && is_ranged(cursor.key(), prefix) && first_of(cursor.key()) < range.first + range.count) {
     const Epoch epoch = epoch_of(cursor.key());
     if (epoch <= reader.epoch && epoch > array.hidden && !reader.is_rolled_back(epoch)) {
-      TRY(const Entry entry, entry_at(cursor, EntryType::kHole));
+      TRY(const Entry entry, entry_of(cursor.key(), cursor.value(), EntryType::kHole));
       const std::uint64_t first = first_of(cursor.key());
       if (first + entry.records > range.first) versions.add_hole(first, first + entry.records, epoch);
     }
@@ -250,10 +298,9 @@ Result<> collect_wide_punches(const Reader& reader, KeyPath& path, const AkeySta
   return {};
 }
 
-}  // namespace
-
-Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& array, RecordRange range,
-                          Versions& versions) {
+/// What one tree holds.
+Result<> collect_in_tree(const Reader& reader, KeyPath& path, const AkeyState& array, RecordRange range,
+                         Versions& versions) {
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
     if (!array.flags.has_class(extent_class)) continue;
     ClassScan scan(reader, path, array, range, extent_class);
@@ -263,12 +310,27 @@ Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& 
   return {};
 }
 
+}  // namespace
+
+Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& array, RecordRange range,
+                          Versions& versions) {
+  versions.set_layer(0);
+  CHECK_OK(collect_in_tree(reader, path, array, range, versions));
+  for (std::uint32_t i = 1; i < reader.layers(); ++i) {
+    // The array was born above this layer, and so above all others below.
+    if (reader.below[i - 1].upto <= array.hidden) break;
+    versions.set_layer(i);
+    CHECK_OK(collect_in_tree(reader.layer(i), path, array, range, versions));
+  }
+  return {};
+}
+
 Result<std::optional<SingleVersion>> find_single(const Reader& reader, KeyPath& path, Epoch hidden) {
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(const std::optional<Epoch> epoch, newest_entry(reader, path.single(reader.epoch), cursor));
-  if (!epoch || *epoch <= hidden) return std::optional<SingleVersion>();
-  TRY(const Entry entry, entry_at(cursor, EntryType::kSingle));
-  return std::optional<SingleVersion>(SingleVersion{*epoch, entry});
+  const ByteView seek = path.single(reader.epoch);
+  TRY(const auto newest, newest_entry(reader, seek));
+  if (!newest || newest->epoch <= hidden) return std::optional<SingleVersion>();
+  TRY(const Entry entry, entry_of(seek, newest->value, EntryType::kSingle));
+  return std::optional<SingleVersion>(SingleVersion{newest->epoch, newest->layer, entry});
 }
 
 }  // namespace cenote::object

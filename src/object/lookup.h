@@ -4,7 +4,10 @@
 // attempt of Store::run.
 
 #include <algorithm>
+#include <memory>
+#include <vector>
 
+#include "cenote/base/sealer.h"
 #include "cenote/store/view.h"
 #include "keys.h"
 #include "overlay.h"
@@ -13,12 +16,31 @@
 
 namespace cenote::object {
 
-/// A tree as one reader sees it.
+/// An ancestor of a clone: the clone's readers see what this tree's reader at `upto` sees, wherever the clone itself
+/// and nearer ancestors have nothing that is newer.
+struct Layer {
+  store::TreeId tree;
+  Epoch upto;
+  const std::vector<RolledBack>* rolled_back;  ///< of the ancestor, as they are now
+  const std::shared_ptr<Sealer>* sealer;       ///< opens its data
+};
+
+/// A tree as one reader sees it. With ancestors below, their trees as well: all versions of a layer are newer than all
+/// that are seen of the layers below it, so the newest of anything is in the first layer that has one.
 struct Reader {
   store::View& view;
   store::TreeId tree;
   Epoch epoch;                                   ///< sees versions up to and including this ...
   std::span<const RolledBack> rolled_back = {};  ///< ... but none of these
+  std::span<const Layer> below = {};             ///< the nearest ancestor first
+
+  std::uint32_t layers() const { return 1 + static_cast<std::uint32_t>(below.size()); }
+  /// What this reader sees of one layer alone; 0 is its own tree.
+  Reader layer(std::uint32_t index) const {
+    if (index == 0) return {view, tree, epoch, rolled_back};
+    const Layer& ancestor = below[index - 1];
+    return {view, ancestor.tree, std::min(epoch, ancestor.upto), *ancestor.rolled_back};
+  }
 
   /// Whether a version of this epoch was taken back.
   bool is_rolled_back(Epoch version) const {
@@ -34,6 +56,7 @@ struct AkeyState {
   Epoch born;                      ///< array: epoch of its birth entry
   std::uint32_t record_bytes = 0;  ///< array
   ArrayFlags flags;                ///< array
+  bool inherited = false;          ///< array: its birth entry stands in the tree of an ancestor only
 
   bool exists() const { return is != Is::kAbsent; }
 };
@@ -43,6 +66,27 @@ Result<Epoch> object_hidden(const Reader& reader, KeyPath& path);
 Result<Epoch> dkey_hidden(const Reader& reader, KeyPath& path);
 /// The path's akey; `hidden` is what `dkey_hidden` gave.
 Result<AkeyState> akey_state(const Reader& reader, KeyPath& path, Epoch hidden);
+
+/// Finds keys in all layers together, whatever their epoch and whoever sees them.
+class KeySearch {
+ public:
+  explicit KeySearch(const Reader& reader) : reader_(reader), cursor_(reader.view, reader.tree) {}
+
+  /// The first key at or after `from`, or the last one at or before it. False: there is none.
+  Result<bool> first_from(ByteView from);
+  Result<bool> last_up_to(ByteView from);
+  /// Valid until the next search.
+  ByteView key() const { return key_; }
+
+ private:
+  template <typename Seek, typename Better>
+  Result<bool> search(ByteView from, Seek seek, Better better);
+
+  const Reader& reader_;
+  store::Cursor cursor_;
+  ByteView key_;
+  PathBytes ancestors_;
+};
 
 /// Looks for an akey that exists among all below an object or dkey. It may have to pass many that are punched and not
 /// merged yet, so it can stop and go on: in the same attempt, or in a later one where the answer need not be of one
@@ -69,6 +113,7 @@ Result<bool> dkey_exists(const Reader& reader, KeyPath& path);
 /// A version of some records. The entry points into the tree.
 struct Version {
   std::uint64_t first = 0;
+  std::uint32_t layer = 0;  ///< of the reader
   Entry entry;
 };
 
@@ -82,6 +127,8 @@ class Versions {
     overlay_.clear();
     newest_ = kEpochZero;
   }
+  /// What is added from now on is of this layer of the reader.
+  void set_layer(std::uint32_t layer) { layer_ = layer; }
   void add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry);
   void add_hole(std::uint64_t first, std::uint64_t end, Epoch epoch) {
     newest_ = std::max(newest_, epoch);
@@ -94,6 +141,7 @@ class Versions {
 
  private:
   SmallVector<Version, 2> versions_;
+  std::uint32_t layer_ = 0;
   Overlay overlay_;
   Epoch newest_;
 };
@@ -105,6 +153,7 @@ Result<> collect_versions(const Reader& reader, KeyPath& path, const AkeyState& 
 /// The newest version of a single value. nullopt: none. The entry points into the tree.
 struct SingleVersion {
   Epoch epoch;
+  std::uint32_t layer = 0;  ///< of the reader
   Entry entry;
 };
 Result<std::optional<SingleVersion>> find_single(const Reader& reader, KeyPath& path, Epoch hidden);

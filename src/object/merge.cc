@@ -70,7 +70,9 @@ Result<bool> Merge::start(store::View& view) {
   // Later updates are above both numbers, also after a restart; only so may the past be closed.
   bound_ = std::min({bound_, core_.clock.last(), core_.clock.ceiling()});
   tree_ = container.tree;
-  eras_ = Eras(container.snapshots, bound_);
+  eras_ = Eras(container.retained(), bound_);
+  ancestors_ = container.ancestors;
+  inherited_ = container.source ? container.source->epoch : kEpochZero;
   releases_ = container.releases;
   rollbacks_ = container.rollbacks;
   interrupted_ = !container.rolled_back.empty();
@@ -148,8 +150,22 @@ Result<> Merge::remove_data(ByteView key, ByteView value) {
   return {};
 }
 
+/// Whether an ancestor has anything below a punch, which only the punch may hide.
+Result<bool> Merge::hides_inherited(const Reader& reader, ByteView prefix) const {
+  for (const Layer& ancestor : ancestors_) {
+    store::Cursor cursor(reader.view, ancestor.tree);
+    TRY(const bool found, cursor.seek(prefix));
+    if (found && starts_with(cursor.key(), prefix)) return true;
+  }
+  return false;
+}
+
 /// The pass leaves an object, dkey or akey: punches that hide nothing any more go. False: the slice is full before.
-bool Merge::leave(Place& place) {
+Result<bool> Merge::leave(const Reader& reader, Place& place) {
+  if (!place.punches.empty()) {
+    TRY(const bool needed, hides_inherited(reader, place.prefix));
+    if (needed) place.oldest_kept = std::min(place.oldest_kept, inherited_);
+  }
   for (; !place.punches.empty(); place.punches.pop_back()) {
     if (place.punches.back() >= place.oldest_kept) continue;
     if (removal_.full()) return false;
@@ -163,8 +179,11 @@ Result<bool> Merge::step_keys(const Reader& reader, State& state) {
   store::Cursor cursor(reader.view, tree_);
   TRY(const bool found, cursor.seek(state.position));
   const ByteView key = found ? cursor.key() : ByteView();
-  for (Place* place : {&state.dkey, &state.object})
-    if (!place->prefix.empty() && !starts_with(key, place->prefix) && !leave(*place)) return false;
+  for (Place* place : {&state.dkey, &state.object}) {
+    if (place->prefix.empty() || starts_with(key, place->prefix)) continue;
+    TRY(const bool left, leave(reader, *place));
+    if (!left) return false;
+  }
   if (!found) return true;
   TRY(const ParsedKey parsed, parse_key(key));
   if (state.object.prefix.empty()) state.object.prefix.assign(key.first(KeyPath::kObjectEnd));
@@ -281,8 +300,7 @@ Result<> Merge::step_sweep(const Reader& reader, State& state) {
   TRY(bool more, cursor.seek(state.position));
   for (std::uint32_t i = 0; i < kSweptPerStep; ++i) {
     if (!more || !starts_with(cursor.key(), state.akey.prefix)) {
-      end_sweep(state);
-      return {};
+      return end_sweep(reader, state);
     }
     if (removal_.full()) return {};
     removal_.looked_at += cursor.key().size() + cursor.value().size();
@@ -337,19 +355,19 @@ Result<> Merge::sweep_extent(State& state, const ParsedKey& key, ByteView raw_ke
   return {};
 }
 
-void Merge::end_sweep(State& state) {
-  if (state.overlaps && !state.lives.empty()) {
-    state.phase = Phase::kWindows;
-  } else {
-    leave_akey(state);
-  }
+Result<> Merge::end_sweep(const Reader& reader, State& state) {
+  if (!state.overlaps || state.lives.empty()) return leave_akey(reader, state);
+  state.phase = Phase::kWindows;
+  return {};
 }
 
-void Merge::leave_akey(State& state) {
+Result<> Merge::leave_akey(const Reader& reader, State& state) {
   const Bytes next = after_prefix(state.akey.prefix);
-  if (!leave(state.akey)) return;
+  TRY(const bool left, leave(reader, state.akey));
+  if (!left) return {};
   state.position.assign(next);
   state.phase = Phase::kKeys;
+  return {};
 }
 
 /// First record of the first window at or after `state.window` that holds an extent.
@@ -634,6 +652,8 @@ void Merge::release(std::span<const store::Extent> extents) {
 bool Merge::remove_idle_holes(KeyPath& path, const Window& window) {
   for (const Item& item : window.items) {
     if (!item.hole || item.wide || window.needs(item)) continue;
+    // It may hide records of the array that lie in the tree of an ancestor.
+    if (item.visible && window.life.born <= inherited_) continue;
     if (removal_.full()) return false;
     remove(path.extent(item.extent_class, item.first, item.epoch));
   }
@@ -672,8 +692,7 @@ Result<> Merge::step_wide(const Reader& reader, State& state) {
     }
     TRY(more, cursor.next());
   }
-  leave_akey(state);
-  return {};
+  return leave_akey(reader, state);
 }
 
 }  // namespace cenote::object

@@ -16,6 +16,9 @@ namespace cenote::object {
 ///    of whatever era.
 /// What is covered in part gives back the blocks that nobody sees, where that frees more than it costs.
 ///
+/// Of a clone, only its own tree is merged. What its punches hide may lie in the trees of its ancestors: then they
+/// stay.
+///
 /// No version in the tree is one that a rollback took back; a rollback ends the pass.
 ///
 /// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
@@ -102,7 +105,7 @@ class Merge {
   Result<> step_sweep(const Reader& reader, State& state);
   Result<> sweep_entry(State& state, ByteView raw_key, ByteView value);
   Result<> sweep_extent(State& state, const ParsedKey& key, ByteView raw_key, ByteView value);
-  void end_sweep(State& state);
+  Result<> end_sweep(const Reader& reader, State& state);
   Result<> step_windows(const Reader& reader, State& state);
   Result<std::optional<std::uint64_t>> next_window(const Reader& reader, const State& state, KeyPath& path);
   Result<> merge_window(const Reader& reader, State& state, KeyPath& path, RecordRange range);
@@ -116,8 +119,9 @@ class Merge {
   bool remove_idle_holes(KeyPath& path, const Window& window);
   Result<> step_wide(const Reader& reader, State& state);
   bool covers_older_era(const State& state, Epoch punch) const;
-  void leave_akey(State& state);
-  bool leave(Place& place);
+  Result<> leave_akey(const Reader& reader, State& state);
+  Result<bool> leave(const Reader& reader, Place& place);
+  Result<bool> hides_inherited(const Reader& reader, ByteView prefix) const;
 
   void remove(ByteView key);
   void release(std::span<const store::Extent> extents);
@@ -128,6 +132,10 @@ class Merge {
   Epoch bound_;
   store::TreeId tree_;
   Eras eras_;
+  // Of a clone: whom it reads through to, and what it sees of them. Its own versions are newer, but for births of
+  // arrays that it took over.
+  std::vector<Layer> ancestors_;
+  Epoch inherited_;
   // Of the container when the pass began.
   std::uint64_t releases_ = 0, rollbacks_ = 0;
   bool interrupted_ = false;

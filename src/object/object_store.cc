@@ -31,7 +31,31 @@ Task<Result<>> ObjectStore::create_container(Uuid container, ContainerProperties
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::create_container(*core_, container, properties, seen);
+  auto result = co_await object::create_container(*core_, container, properties, std::nullopt, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::clone_container(Uuid container, ContainerProperties properties, CloneSource source) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::create_container(*core_, container, properties, source, seen);
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<std::optional<CloneSource>>> ObjectStore::clone_source(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<std::optional<CloneSource>> result;
+  if (found) {
+    result = (*found)->source;
+  } else {
+    result = fail(found.error());
+  }
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -78,7 +102,7 @@ Task<Result<ContainerUsage>> ObjectStore::container_usage(Uuid container) {
 
 void ObjectStore::charge_to(Uuid container, std::shared_ptr<SpaceAccount> account) {
   const auto found = core_->containers.find(container);
-  if (found == core_->containers.end()) return;
+  if (found == core_->containers.end() || found->second.kept) return;
   const std::uint64_t bytes = found->second.logical_bytes;
   account->add(bytes);
   if (found->second.account) found->second.account->refund(bytes);

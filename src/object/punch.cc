@@ -12,9 +12,9 @@ Result<> Punch::check(bool exists, ByteView akey) const {
 
 /// Where there is nothing at all there is nothing to hide, and no entry is left behind.
 Result<> Punch::punch_level(const Reader& reader, ByteView prefix, ByteView entry) {
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(const bool found, cursor.seek(prefix));
-  if (!found || !starts_with(cursor.key(), prefix)) return {};
+  KeySearch search(reader);
+  TRY(const bool found, search.first_from(prefix));
+  if (!found || !starts_with(search.key(), prefix)) return {};
   ValueBytes value;
   append_punch(value);
   core_.batch.put(reader.tree, entry, value);
@@ -63,7 +63,7 @@ Result<> Punch::punch_ranges(const Reader& reader, Epoch epoch) {
   ArrayFlags flags = state.flags;
   for (const RecordRange& range : request_.ranges) punch_range(reader, state, range, epoch, flags);
   if (punched_ != nullptr) punched_->add_ranges(path_.akey_prefix(), flags);
-  if (flags == state.flags) return {};
+  if (flags == state.flags && !state.inherited) return {};
   ValueBytes value;
   append_array(state.record_bytes, flags, value);
   core_.batch.put(reader.tree, path_.akey_entry(state.born), value);

@@ -64,10 +64,10 @@ Result<bool> EndSearch::advance(store::View& view, store::Lsn& seen) {
 
 /// Enters the greatest dkey below the last one. True: there is none.
 Result<bool> EndSearch::next_dkey(const Reader& reader) {
-  store::Cursor cursor(reader.view, reader.tree);
-  TRY(const bool found, cursor.seek_at_most(below_));
-  if (!found || !starts_with(cursor.key(), path_.below_object())) return true;
-  TRY(const ParsedKey key, parse_key(cursor.key()));
+  KeySearch search(reader);
+  TRY(const bool found, search.last_up_to(below_));
+  if (!found || !starts_with(search.key(), path_.below_object())) return true;
+  TRY(const ParsedKey key, parse_key(search.key()));
   enter(key.dkey());
   below_ = to_bytes(path_.dkey_prefix());
   return false;
@@ -89,10 +89,10 @@ Result<std::optional<std::uint64_t>> EndSearch::last_extent(const Reader& reader
   std::optional<std::uint64_t> last;
   for (std::uint32_t extent_class = 0; extent_class < kExtentClasses; ++extent_class) {
     if (!array.flags.has_class(extent_class)) continue;
-    store::Cursor cursor(reader.view, reader.tree);
-    TRY(const bool found, cursor.seek_at_most(path_.extent(extent_class, end_ - 1, kEpochZero)));
-    if (!found || !starts_with(cursor.key(), path_.kind_prefix(Kind::kExtent, extent_class))) continue;
-    TRY(const ParsedKey key, parse_key(cursor.key()));
+    KeySearch search(reader);
+    TRY(const bool found, search.last_up_to(path_.extent(extent_class, end_ - 1, kEpochZero)));
+    if (!found || !starts_with(search.key(), path_.kind_prefix(Kind::kExtent, extent_class))) continue;
+    TRY(const ParsedKey key, parse_key(search.key()));
     last = std::max(last.value_or(0), key.first);
   }
   return last;

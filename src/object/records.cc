@@ -13,9 +13,14 @@ constexpr std::byte kVersionWithSnapshots{2};
 constexpr std::byte kVersionWithRollbacks{3};
 /// Of the record of a container whose data is packed. Here flags say all of the above.
 constexpr std::byte kVersionPacked{4};
-constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2, kFlagRollbacks = 4, kFlagEncrypted = 8;
+/// Of the record of a clone, and of a container that is only kept for its clones. Laid out like version 4, then the
+/// source of a clone.
+constexpr std::byte kVersionClone{5};
+constexpr std::uint8_t kFlagChecksums = 1, kFlagSnapshots = 2, kFlagRollbacks = 4, kFlagEncrypted = 8, kFlagClone = 16,
+                       kFlagKept = 32;
 
 std::byte version_of(const ContainerRecord& record) {
+  if (record.clone || record.kept) return kVersionClone;
   if (record.properties.compression != Compression::kNone || record.properties.encrypted) return kVersionPacked;
   if (record.has_rollbacks) return kVersionWithRollbacks;
   return record.has_snapshots ? kVersionWithSnapshots : kVersion;
@@ -23,7 +28,9 @@ std::byte version_of(const ContainerRecord& record) {
 
 /// Flags that a version may have.
 std::uint8_t known_flags(std::byte version) {
-  if (version == kVersionPacked) return kFlagChecksums | kFlagSnapshots | kFlagRollbacks | kFlagEncrypted;
+  constexpr std::uint8_t kPacked = kFlagChecksums | kFlagSnapshots | kFlagRollbacks | kFlagEncrypted;
+  if (version == kVersionClone) return kPacked | kFlagClone | kFlagKept;
+  if (version == kVersionPacked) return kPacked;
   return version == kVersionWithRollbacks ? kFlagChecksums | kFlagSnapshots : kFlagChecksums;
 }
 
@@ -130,18 +137,24 @@ RecordBytes encode_container(const ContainerRecord& record) {
   if (record.has_snapshots) flags |= kFlagSnapshots;
   if (record.has_rollbacks) flags |= kFlagRollbacks;
   if (record.properties.encrypted) flags |= kFlagEncrypted;
+  if (record.clone) flags |= kFlagClone;
+  if (record.kept) flags |= kFlagKept;
   out.push_back(version);
   out.push_back(std::byte{flags} & std::byte{known_flags(version)});
   append_le(out, record.tree.value());
-  if (version == kVersionPacked) out.push_back(static_cast<std::byte>(record.properties.compression));
+  if (version >= kVersionPacked) out.push_back(static_cast<std::byte>(record.properties.compression));
   ASSERT(record.properties.encrypted == record.key.has_value());
   if (record.key) out.append(ByteView(record.key->envelope));
   if (record.key) out.append(ByteView(record.key->key));
+  if (record.clone) {
+    out.append(record.clone->container.bytes());
+    append_le(out, record.clone->epoch.value());
+  }
   return out;
 }
 
 Result<ContainerRecord> decode_container(ByteView value) {
-  TRY(Decoder in, open_value(value, "a container's record", kVersionPacked));
+  TRY(Decoder in, open_value(value, "a container's record", kVersionClone));
   ContainerRecord record;
   const auto flags = in.integer<std::uint8_t>();
   in.require(flags <= known_flags(value[0]));
@@ -149,15 +162,26 @@ Result<ContainerRecord> decode_container(ByteView value) {
   record.properties.checksums = (flags & kFlagChecksums) != 0;
   record.has_snapshots = value[0] == kVersionWithSnapshots || (flags & kFlagSnapshots) != 0;
   record.tree = store::TreeId(in.integer<std::uint32_t>());
-  if (value[0] == kVersionPacked) {
+  if (value[0] >= kVersionPacked) {
+    const bool clone_or_kept = (flags & (kFlagClone | kFlagKept)) != 0;
     record.properties.compression = static_cast<Compression>(in.integer<std::uint8_t>());
     record.properties.encrypted = (flags & kFlagEncrypted) != 0;
     in.require(record.properties.compression <= Compression::kZstd);
-    in.require(record.properties.compression != Compression::kNone || record.properties.encrypted);
+    in.require(record.properties.compression != Compression::kNone || record.properties.encrypted ||
+               value[0] == kVersionClone);
+    in.require(clone_or_kept == (value[0] == kVersionClone));
     if (record.properties.encrypted) {
       SealedKey& key = record.key.emplace();
       copy_bytes(in.raw(key.envelope.size()), key.envelope);
       copy_bytes(in.raw(key.key.size()), key.key);
+    }
+    record.kept = (flags & kFlagKept) != 0;
+    if ((flags & kFlagClone) != 0) {
+      CloneSource& source = record.clone.emplace();
+      const ByteView parent = in.raw(16);
+      if (parent.size() == 16) source.container = Uuid::from_bytes(parent.first<16>());
+      source.epoch = Epoch(in.integer<std::uint64_t>());
+      in.require(!source.container.is_null() && source.epoch != kEpochZero);
     }
   }
   if (!in.finish("")) return damaged("a container's record", value);

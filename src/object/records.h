@@ -69,6 +69,10 @@ struct ContainerRecord {
   /// Makes it one of version 3, which builds that would show what was taken back refuse.
   bool has_rollbacks = false;
   std::optional<SealedKey> key = std::nullopt;  ///< there exactly if the properties say encrypted
+  // Either makes it one of version 5, which builds that would not look into the ancestors of a clone, or show what is
+  // only kept for one, refuse.
+  std::optional<CloneSource> clone = std::nullopt;
+  bool kept = false;  ///< destroyed, but for what its clones see
 };
 RecordBytes encode_container(const ContainerRecord& record);
 Result<ContainerRecord> decode_container(ByteView value);

@@ -14,6 +14,9 @@ Result<> check_rollback(const Container& container, Epoch to, Epoch now) {
   if (!container.snapshots.empty() && container.snapshots.back() > to)
     return failf(Code::kConditionFailed, "the container has a snapshot of epoch {}, later than {}: destroy it first",
                  container.snapshots.back().value(), to.value());
+  if (!container.clones.empty() && container.clones.back() > to)
+    return failf(Code::kConditionFailed, "the container has a clone of epoch {}, later than {}: destroy it first",
+                 container.clones.back().value(), to.value());
   return {};
 }
 
@@ -32,26 +35,7 @@ Result<> roll_back(Core& core, const Uuid& id, Epoch to, const Uuid& request, st
   if (container->last_rollback == request) return {};
   if (to < core.clock.last()) to = container->looked_from(to);
   CHECK_OK(check_rollback(*container, to, core.clock.last()));
-  const Epoch now = core.clock.next(core.wall_now());
-  RollbackRecord record{.request = request, .ranges = with_rollback(container->rolled_back, {to, now})};
-  if (record.ranges.size() > kMaxRolledBack)
-    return failf(Code::kQuotaExceeded, "{} rollbacks of the container are still being cleaned up: try again later",
-                 kMaxRolledBack);
-  const std::optional<Epoch> ceiling = core.clock.raise_for(now);
-  core.batch.clear();
-  core.batch.set_space_class(store::SpaceClass::kReclaim);
-  core.batch.put(core.system_tree, container_key(RecordKind::kRollback, id), encode_rollback(record));
-  // Readers between the two epochs saw what is no more.
-  core.batch.put(core.system_tree, container_key(RecordKind::kBound, id), encode_number(now.value()));
-  core.put_container(*container, !container->snapshots.empty(), true);
-  if (ceiling) core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
-  TRY(container->lsn, view.apply(core.batch));
-  if (ceiling) {
-    core.clock.raised(*ceiling);
-    core.ceiling_lsn = container->lsn;
-  }
-  container->bound = now;
-  container->note_rollback(request, std::move(record.ranges));
+  CHECK_OK(take_back(core, *container, to, request, view));
   core.watches.note_all(id);
   seen = std::max(seen, container->lsn);
   return {};
@@ -149,6 +133,30 @@ Result<bool> Purge::slice(store::View& view) {
 }
 
 }  // namespace
+
+Result<> take_back(Core& core, Container& container, Epoch to, const Uuid& request, store::View& view) {
+  const Epoch now = core.clock.next(core.wall_now());
+  RollbackRecord record{.request = request, .ranges = with_rollback(container.rolled_back, {to, now})};
+  if (record.ranges.size() > kMaxRolledBack)
+    return failf(Code::kQuotaExceeded, "{} rollbacks of the container are still being cleaned up: try again later",
+                 kMaxRolledBack);
+  const std::optional<Epoch> ceiling = core.clock.raise_for(now);
+  core.batch.clear();
+  core.batch.set_space_class(store::SpaceClass::kReclaim);
+  core.batch.put(core.system_tree, container_key(RecordKind::kRollback, container.id), encode_rollback(record));
+  // Readers between the two epochs saw what is no more.
+  core.batch.put(core.system_tree, container_key(RecordKind::kBound, container.id), encode_number(now.value()));
+  core.put_container(container, !container.snapshots.empty(), true);
+  if (ceiling) core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
+  TRY(container.lsn, view.apply(core.batch));
+  if (ceiling) {
+    core.clock.raised(*ceiling);
+    core.ceiling_lsn = container.lsn;
+  }
+  container.bound = now;
+  container.note_rollback(request, std::move(record.ranges));
+  return {};
+}
 
 Task<Result<>> roll_back(Core& core, Uuid container, Epoch to, Uuid request, store::Lsn& seen) {
   co_return co_await core.store.run(

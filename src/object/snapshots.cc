@@ -12,7 +12,7 @@ constexpr Epoch kLastSnapshotEpoch{INT64_MAX};
 Result<> check_addition(const Core& core, const Container& container, Epoch epoch) {
   if (epoch == kEpochZero || epoch > kLastSnapshotEpoch)
     return failf(Code::kInvalidArgument, "a snapshot cannot be of epoch {}", epoch.value());
-  if (epoch < container.bound)
+  if (epoch < container.bound && !container.is_retained(epoch))
     return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged", epoch.value(),
                  container.bound.value());
   // It could show half of a transaction.

@@ -21,6 +21,8 @@ struct TargetRecords {
     std::uint64_t snapshots = 0;
     bool has_rollbacks = false;  ///< says its record
     bool rollback = false;       ///< there is a record of one
+    std::optional<CloneSource> source;
+    bool kept = false;
   };
   std::unordered_map<store::TreeId, Owner> trees;
   std::unordered_map<store::TreeId, Bytes> destroying;

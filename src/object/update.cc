@@ -314,7 +314,7 @@ Result<AkeyPlan> Update::plan_akey(const AkeyState& before, std::uint32_t index)
                  before.record_bytes, akey.record_bytes);
   for (const Piece& piece : pieces_)
     if (piece.akey == index) plan.flags.add_class(extent_class(piece.bytes));
-  plan.put_array = plan.born() || plan.flags != before.flags;
+  plan.put_array = plan.born() || plan.flags != before.flags || before.inherited;
   return plan;
 }
 

@@ -43,7 +43,7 @@ struct Packing {
 /// What the attempt found out about an akey and its entry needs.
 struct AkeyPlan {
   AkeyState before;
-  bool put_array = false;
+  bool put_array = false;  ///< of an inherited array, too: aggregation must find its birth beside what it merges
   ArrayFlags flags;
 
   bool born() const { return !before.exists(); }  ///< this update is its birth
@@ -55,6 +55,7 @@ struct AkeyPlan {
     if (born()) after.hidden = Epoch(epoch.value() - 1);
     if (after.is == AkeyState::Is::kSingle) return after;
     after.flags = flags;
+    after.inherited = false;
     after.record_bytes = akey.record_bytes;
     if (born()) after.born = epoch;
     return after;

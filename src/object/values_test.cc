@@ -155,6 +155,14 @@ TEST(Records, RoundTripAndDamage) {
   EXPECT_EQ(container->tree, store::TreeId(77));
   EXPECT_FALSE(container->has_snapshots);
   EXPECT_TRUE(decode_container(encode_container({{}, store::TreeId(77), true}))->has_snapshots);
+  const CloneSource source{id, Epoch(0x1234)};
+  const RecordBytes clone = encode_container({.properties = {}, .tree = store::TreeId(77), .clone = source});
+  EXPECT_EQ(clone[0], std::byte{5});
+  EXPECT_EQ(decode_container(clone)->clone, source);
+  EXPECT_FALSE(decode_container(clone)->kept);
+  EXPECT_FALSE(decode_container(clone.view().first(clone.size() - 1)));
+  const auto kept = decode_container(encode_container({.properties = {}, .tree = store::TreeId(77), .kept = true}));
+  EXPECT_TRUE(kept && kept->kept && !kept->clone);
   const auto snapshot = parse_system_key(snapshot_key(id, Epoch(0x1234)));
   ASSERT_TRUE(snapshot.has_value());
   EXPECT_TRUE(snapshot->kind == RecordKind::kSnapshot && snapshot->container == id && snapshot->epoch == Epoch(0x1234));

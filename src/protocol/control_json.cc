@@ -20,8 +20,13 @@ Json json_of(const PoolInfo& pool) {
 }
 
 Json json_of(const ContainerInfo& container) {
-  return {{"id", container.id.to_string()}, {"pool", container.pool.to_string()}, {"label", container.label},
-          {"type", container.type},         {"properties", container.properties}, {"used_bytes", container.used_bytes}};
+  Json json{{"id", container.id.to_string()},     {"pool", container.pool.to_string()},
+            {"label", container.label},           {"type", container.type},
+            {"properties", container.properties}, {"used_bytes", container.used_bytes}};
+  if (container.clone_of)
+    json["clone_of"] = {{"container", container.clone_of->container.to_string()},
+                        {"epoch", container.clone_of->epoch.value()}};
+  return json;
 }
 
 Json json_of(const SnapshotInfo& snapshot) { return {{"name", snapshot.name}, {"epoch", snapshot.epoch.value()}}; }
@@ -70,6 +75,13 @@ Result<ContainerInfo> container_from(const Json& json) {
   container.properties = members.texts("properties");
   container.used_bytes = members.number("used_bytes");
   CHECK_OK(members.finish());
+  if (const auto found = json.find("clone_of"); found != json.end()) {
+    Members source("clone_of", *found);
+    CloneOf& clone_of = container.clone_of.emplace();
+    clone_of.container = source.uuid("container");
+    clone_of.epoch = Epoch(source.number("epoch"));
+    CHECK_OK(source.finish());
+  }
   return container;
 }
 
@@ -141,6 +153,9 @@ std::string to_json(const std::vector<ContainerInfo>& containers) { return list_
 std::string to_json(const CreateContainer& request) {
   return dump(
       {{"pool", request.pool}, {"label", request.label}, {"type", request.type}, {"properties", request.properties}});
+}
+std::string to_json(const CloneContainer& request) {
+  return dump({{"label", request.label}, {"snapshot", request.snapshot}});
 }
 std::string to_json(const SnapshotInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<SnapshotInfo>& snapshots) { return list_to_json("snapshots", snapshots); }
@@ -214,6 +229,16 @@ Result<CreateContainer> create_container_from_json(std::string_view json) {
   request.label = members.text("label");
   request.type = members.text_or("type", "");
   request.properties = members.texts("properties");
+  CHECK_OK(members.finish());
+  return request;
+}
+
+Result<CloneContainer> clone_container_from_json(std::string_view json) {
+  TRY(const Json document, parse("request", json));
+  Members members("request", document);
+  CloneContainer request;
+  request.label = members.text("label");
+  request.snapshot = members.text_or("snapshot", "");
   CHECK_OK(members.finish());
   return request;
 }

@@ -40,6 +40,27 @@ TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {
   EXPECT_EQ(read->front().type, "posix");
 }
 
+TEST(ControlJson, ClonesSurviveTheRoundTrip) {
+  const ContainerInfo info{.id = kId,
+                           .pool = kId,
+                           .label = "c",
+                           .type = "",
+                           .properties = {},
+                           .clone_of = CloneOf{kId, Epoch(UINT64_MAX - 1)}};
+  const auto read = container_info_from_json(to_json(info));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->clone_of, info.clone_of);
+  EXPECT_FALSE(
+      container_info_from_json(
+          R"({"id":"x","pool":"x","label":"c","type":"","properties":{},"used_bytes":0,"clone_of":{"epoch":"1"}})")
+          .has_value());
+  const auto request = clone_container_from_json(to_json(CloneContainer{.snapshot = "s", .label = "k"}));
+  ASSERT_TRUE(request) << request.error().to_string();
+  EXPECT_EQ(request->label, "k");
+  EXPECT_EQ(request->snapshot, "s");
+  EXPECT_EQ(clone_container_from_json(R"({"label":"k"})")->snapshot, "");
+}
+
 TEST(ControlJson, WhatIsMissingOrMistypedIsNamed) {
   EXPECT_EQ(create_pool_from_json("{").error().code(), Code::kMalformed);
   EXPECT_EQ(create_pool_from_json("[]").error().code(), Code::kMalformed);

@@ -62,6 +62,23 @@ Result<> create(Context& context, const std::string& name, const std::string& ty
   return {};
 }
 
+Result<> clone(Context& context, const std::string& source, const std::string& name, const std::string& snapshot) {
+  TRY(const ContainerName from, parse_container(source));
+  TRY(const ContainerName to, parse_container(name));
+  if (from.pool != to.pool) {
+    return failf(Code::kInvalidArgument,
+                 "a clone lies in the pool of its source: '{}', not '{}'; copy the data instead", from.pool, to.pool);
+  }
+  TRY(Client * client, context.client());
+  TRY(const ContainerInfo made,
+      client->clone_container(
+          {.pool = from.pool, .source = from.container, .snapshot = snapshot, .label = to.container},
+          context.bounds()));
+  context.out.line(fmt::format("cloned '{}' as '{}' ({})", source, name, made.id.to_string()));
+  context.out.document(json_of(made));
+  return {};
+}
+
 Result<> list(Context& context, const std::string& pool) {
   TRY(Client * client, context.client());
   TRY(const auto containers, client->list_containers(pool, context.bounds()));
@@ -81,6 +98,10 @@ Result<> query(Context& context, const std::string& name) {
   TRY(Client * client, context.client());
   TRY(const ContainerInfo container, client->query_container(parsed.pool, parsed.container, context.bounds()));
   context.out.table(kHeader, {row_of(container)});
+  if (container.clone_of) {
+    context.out.line(fmt::format("clone of {} as of epoch {}: used is what it holds itself",
+                                 container.clone_of->container.to_string(), container.clone_of->epoch.value()));
+  }
   context.out.document(json_of(container));
   return {};
 }
@@ -130,7 +151,7 @@ void add_container(CLI::App& app, Context& context) {
       add_noun(app, "container", "Containers: where objects, keys and files live",
                "A container is named POOL/CONTAINER, like scratch/home; its space comes from its pool.");
   struct Arguments {
-    std::string name, type, key, property;
+    std::string name, source, snapshot, type, key, property;
     std::vector<std::string> properties;
   };
   const auto arguments = std::make_shared<Arguments>();
@@ -154,6 +175,21 @@ void add_container(CLI::App& app, Context& context) {
       "quota-soft=SIZE, or user.NAME=VALUE; may be repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
+  });
+
+  verb = add_verb(*container, "clone", "Make a container that shows what another one shows",
+                  "  cenote container clone scratch/home scratch/experiment\n"
+                  "  cenote container clone scratch/home scratch/yesterday --snapshot monday");
+  verb->add_option("POOL/SOURCE", arguments->source, "the container to clone")->required();
+  verb->add_option("POOL/NAME", arguments->name, "the new container, in the same pool")->required();
+  verb->add_option("--snapshot", arguments->snapshot, "a snapshot of the source; left out: as it is now")
+      ->type_name("NAME");
+  verb->footer(
+      verb->get_footer() +
+      "\nNothing is copied, whatever the size; both can be changed, each for itself. The source may be destroyed:\n"
+      "what its clones show stays, and its space returns with the last of them.");
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return clone(context, arguments->source, arguments->name, arguments->snapshot); };
   });
 
   verb = add_verb(*container, "list", "List the containers of a pool", "  cenote container list scratch");

@@ -162,6 +162,9 @@ class Client {
   Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});
   Result<> destroy_pool(std::string pool, bool force, CallBounds bounds = {});
   Result<ContainerInfo> create_container(CreateContainer request, CallBounds bounds = {});
+  /// A new container that shows what another one of the pool shows now, or in a snapshot, and can be changed. Costs the
+  /// same whatever the size. The source may be destroyed: what its clones need stays.
+  Result<ContainerInfo> clone_container(CloneContainer request, CallBounds bounds = {});
   Result<std::vector<ContainerInfo>> list_containers(std::string pool, CallBounds bounds = {});
   Result<ContainerInfo> query_container(std::string pool, std::string container, CallBounds bounds = {});
   Result<> destroy_container(std::string pool, std::string container, CallBounds bounds = {});

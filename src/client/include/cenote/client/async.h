@@ -153,6 +153,8 @@ class Client {
   /// kNotEmpty while containers are left, unless `force`.
   Task<Result<>> destroy_pool(std::string pool, bool force, Until until = {});
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Until until = {});
+  /// Costs the same whatever the size of the source; both can be changed from then on, each for itself.
+  Task<Result<ContainerInfo>> clone_container(CloneContainer request, Until until = {});
   Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool, Until until = {});
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container, Until until = {});
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until = {});

@@ -39,6 +39,17 @@ struct ContainerProperties {
 /// Snapshots that one container can have at a time.
 inline constexpr std::size_t kMaxSnapshots = 1024;
 
+/// What a clone is a clone of: a container of the same target as its readers at `epoch` see it.
+struct CloneSource {
+  Uuid container;
+  Epoch epoch;
+  friend bool operator==(const CloneSource&, const CloneSource&) = default;
+};
+
+/// Clones that one container can have at a time, and clones of clones of ... until one that is none.
+inline constexpr std::size_t kMaxClones = 1024;
+inline constexpr std::size_t kMaxCloneDepth = 8;
+
 struct ContainerUsage {
   std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions
 };
@@ -85,12 +96,20 @@ class ObjectStore {
   Task<Result<>> close();
 
   // Containers. Creating one that exists with the same id is no error (retries); destroying hides it at once and
-  // reclaims in slices.
+  // reclaims in slices; of one that has clones stays what they see, which nobody else finds, until the last one went.
   Task<Result<>> create_container(Uuid container, ContainerProperties properties);
+  /// Creates a container whose readers see what readers of the source at its epoch see, and what the container itself
+  /// holds over that. Copies nothing, whatever the size. The epoch is that of a snapshot, or one of another clone's;
+  /// what it sees stays for as long as the clone. kConditionFailed: no such snapshot. kQuotaExceeded: kMaxClones,
+  /// kMaxCloneDepth.
+  Task<Result<>> clone_container(Uuid container, ContainerProperties properties, CloneSource source);
   Task<Result<>> destroy_container(Uuid container);
   Task<Result<ContainerProperties>> container_properties(Uuid container);
   Task<Result<ContainerUsage>> container_usage(Uuid container);
+  /// Those that are only kept for their clones included.
   Task<Result<std::vector<Uuid>>> list_containers();
+  /// Of a clone, what it is a clone of.
+  Task<Result<std::optional<CloneSource>>> clone_source(Uuid container);
   /// Charges the container's bytes to `account`, those that are stored already included, in place of whatever they were
   /// charged to before. An update that does not fit is refused with kQuotaExceeded. One that is not there is no error.
   void charge_to(Uuid container, std::shared_ptr<SpaceAccount> account);
@@ -110,7 +129,8 @@ class ObjectStore {
   /// Takes back every version newer than `to`, at once for all readers; their space returns with the next passes of
   /// aggregation. `to` is the epoch of the newest snapshot, or a later one that can still be read; readers between it
   /// and now get kEpochTooOld from then on. Takes effect once for each `request`. kEpochTooOld, kInvalidArgument (in
-  /// the future), kConditionFailed (a later snapshot is in the way), kQuotaExceeded (kMaxRolledBack).
+  /// the future), kConditionFailed (a later snapshot or clone is in the way), kQuotaExceeded (kMaxRolledBack). A clone
+  /// can always go back to the epoch of its source, too.
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request);
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to

@@ -62,13 +62,21 @@ struct CreatePool {
   std::uint64_t size_bytes = 0;  ///< 0: all that is free
 };
 
+/// What a clone was made of.
+struct CloneOf {
+  Uuid container;  ///< which may be gone meanwhile
+  Epoch epoch;
+  friend bool operator==(const CloneOf&, const CloneOf&) = default;
+};
+
 struct ContainerInfo {
   Uuid id;
   Uuid pool;
   std::string label;
   std::string type;  ///< "kv", "posix" or "" for untyped
   std::map<std::string, std::string> properties;
-  std::uint64_t used_bytes = 0;
+  std::uint64_t used_bytes = 0;  ///< of a clone: what it holds itself
+  std::optional<CloneOf> clone_of = std::nullopt;
 };
 
 struct CreateContainer {
@@ -76,6 +84,14 @@ struct CreateContainer {
   std::string label;
   std::string type;
   std::map<std::string, std::string> properties;  ///< "checksum": "crc32c" | "off"; user properties start with "user."
+};
+
+/// A new container that shows what another one of the same pool shows.
+struct CloneContainer {
+  std::string pool;
+  std::string source;    ///< label or UUID
+  std::string snapshot;  ///< of the source; empty: as it is now
+  std::string label;     ///< of the new one
 };
 
 /// A named state of a container: what readers at its epoch see is kept until it is destroyed.
@@ -97,6 +113,8 @@ std::string to_json(const CreatePool& request);
 std::string to_json(const ContainerInfo& info);
 std::string to_json(const std::vector<ContainerInfo>& containers);
 std::string to_json(const CreateContainer& request);
+/// The body of a POST on the clones of a container: label and snapshot.
+std::string to_json(const CloneContainer& request);
 std::string to_json(const SnapshotInfo& info);
 std::string to_json(const std::vector<SnapshotInfo>& snapshots);
 /// The body of a POST on the snapshots of a container.
@@ -111,6 +129,7 @@ Result<CreatePool> create_pool_from_json(std::string_view json);
 Result<ContainerInfo> container_info_from_json(std::string_view json);
 Result<std::vector<ContainerInfo>> containers_from_json(std::string_view json);
 Result<CreateContainer> create_container_from_json(std::string_view json);
+Result<CloneContainer> clone_container_from_json(std::string_view json);
 Result<std::map<std::string, std::string>> properties_from_json(std::string_view json);
 Result<SnapshotInfo> snapshot_info_from_json(std::string_view json);
 Result<std::vector<SnapshotInfo>> snapshots_from_json(std::string_view json);
