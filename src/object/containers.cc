@@ -180,6 +180,11 @@ Task<Result<>> create_container(Core& core, Uuid id, ContainerProperties propert
   }
   creation.tree = core.store.next_tree_id();
   auto result = co_await core.store.run([&](store::View& view) { return create(core, creation, view); });
+  // A refusal may be due to what just happened to the source.
+  if (source) {
+    if (const auto found = core.containers.find(source->container); found != core.containers.end())
+      seen = std::max(seen, found->second.lsn);
+  }
   seen = std::max(seen, core.containers_lsn);
   co_return result;
 }

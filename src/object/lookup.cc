@@ -171,11 +171,12 @@ namespace {
 Result<bool> exists_below(const Reader& reader, ByteView prefix) {
   // More than this many punched akeys in a row would keep an attempt from ever fitting a small page cache.
   constexpr std::uint32_t kBudget = 2048;
+  const std::uint32_t budget = kBudget / reader.layers();
   LiveKeySearch search(prefix);
-  TRY(const LiveKeySearch::Found found, search.run(reader, kBudget));
+  TRY(const LiveKeySearch::Found found, search.run(reader, budget));
   if (found == LiveKeySearch::Found::kMore)
     return failf(Code::kResourceExhausted,
-                 "more than {} punched keys in the way: try again when aggregation has passed", kBudget);
+                 "more than {} punched keys in the way: try again when aggregation has passed", budget);
   return found == LiveKeySearch::Found::kYes;
 }
 

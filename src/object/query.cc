@@ -55,7 +55,8 @@ Result<bool> EndSearch::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
   const Reader reader = container->reader(view, request_.epoch);
-  for (; steps_left_ > 0; --steps_left_) {
+  // Each layer of a clone has pages of its own.
+  for (; steps_left_ > 0; steps_left_ -= std::min(steps_left_, reader.layers())) {
     TRY(const bool done, in_dkey_ ? step(reader) : next_dkey(reader));
     if (done) return true;
   }
