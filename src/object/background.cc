@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "core.h"
 #include "merge.h"
@@ -29,10 +30,21 @@ constexpr std::uint64_t kScarceFraction = 8;
 /// ... and readers of old epochs have this long, so that a user who deletes because nothing fits soon sees it help.
 constexpr Duration kScarceRetention = std::chrono::seconds(5);
 
-Duration retention_of(const Core& core, const Container& container) {
+/// For so long after a write was refused for a quota: long enough to delete and see it help.
+constexpr Duration kWantedFor = std::chrono::seconds(30);
+
+/// Whether what the container may hold is nearly used up, or was too little for somebody.
+bool is_scarce(const Core& core, Container& container) {
+  if (!container.account) return false;
+  const std::uint64_t refusals = container.account->refusals();
+  if (std::exchange(container.refusals, refusals) != refusals) container.wanted_until = core.reactor.now() + kWantedFor;
+  return container.account->is_scarce() || core.reactor.now() < container.wanted_until;
+}
+
+Duration retention_of(const Core& core, Container& container) {
   const store::StoreStatus status = core.store.status();
-  const bool scarce = status.data_blocks_free < status.data_blocks_total / kScarceFraction ||
-                      (container.account && container.account->is_scarce());
+  const bool scarce =
+      is_scarce(core, container) || status.data_blocks_free < status.data_blocks_total / kScarceFraction;
   return scarce ? std::min(core.options.retention, kScarceRetention) : core.options.retention;
 }
 
@@ -55,7 +67,7 @@ Task<Result<>> run_once(Core& core) {
   keep_first(outcome, co_await reclaim_kept(core, true));
   keep_first(outcome, co_await reclaim_destroyed(core, true));
   std::vector<std::pair<Uuid, Epoch>> due;
-  for (const auto& [id, container] : core.containers) {
+  for (auto& [id, container] : core.containers) {
     const Duration retention = retention_of(core, container);
     const Epoch bound = background_bound(core, retention);
     // A pass looks at the whole container, so under steady change it waits until there is something to gain.

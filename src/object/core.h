@@ -31,6 +31,8 @@ struct Container {
   store::Lsn lsn;                   ///< of the last batch that changed it
   /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
   std::shared_ptr<SpaceAccount> account;
+  std::uint64_t refusals = 0;           ///< of the account, when they were looked at last ...
+  Instant wanted_until{};               ///< ... and until when its old versions are worth less than their space
   std::vector<Epoch> snapshots;         ///< ascending: epochs whose readers see what they always saw
   std::uint64_t releases = 0;           ///< snapshots that were removed since the store opened
   std::vector<RolledBack> rolled_back;  ///< ascending and apart

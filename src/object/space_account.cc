@@ -11,6 +11,7 @@ bool SpaceAccount::fits(std::uint64_t used, std::uint64_t bytes) const {
 }
 
 Error SpaceAccount::exceeded(std::uint64_t bytes) const {
+  refusals_.fetch_add(1, std::memory_order_relaxed);
   return Error(
       Code::kQuotaExceeded,
       fmt::format("{}: {} more bytes do not fit, {} of {} are used; delete something (old versions count until "
@@ -43,6 +44,10 @@ void SpaceAccount::refund(std::uint64_t bytes) {
   const std::uint64_t before = used_.fetch_sub(bytes, std::memory_order_relaxed);
   ASSERT(before >= bytes);
   if (parent_) parent_->refund(bytes);
+}
+
+std::uint64_t SpaceAccount::refusals() const {
+  return refusals_.load(std::memory_order_relaxed) + (parent_ ? parent_->refusals() : 0);
 }
 
 bool SpaceAccount::is_scarce() const {

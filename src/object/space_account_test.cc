@@ -1,9 +1,9 @@
 #include "cenote/object/space_account.h"
 
-#include <gtest/gtest.h>
-
 #include <thread>
 #include <vector>
+
+#include "target_test_kit.h"
 
 namespace cenote::object {
 namespace {
@@ -86,6 +86,33 @@ TEST(SpaceAccount, ThreadsTogetherNeverPassTheLimit) {
   for (const std::uint64_t bytes : taken) sum += bytes;
   EXPECT_EQ(sum, pool->used());
   EXPECT_EQ(sum, kLimit - kLimit % 3);
+}
+
+/// Far from the limit as a share, but too little for what somebody wants to write: whoever deletes because of that need
+/// not wait for the whole retention.
+TEST(SpaceAccount, ARefusedWriteMakesOldVersionsGoSoon) {
+  TestTarget target(21);
+  target.options.aggregation = true;
+  target.create();
+  const auto pool = std::make_shared<SpaceAccount>("pool 'p'");
+  const auto account = std::make_shared<SpaceAccount>("container 'c'", pool);
+  pool->set_limit(3'000'000);
+  target.objects->charge_to(target.container, account);
+  const ObjectId object = ObjectId::make(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
+  const Bytes value = pattern(1, 800'000);
+  const auto put = [&](std::string_view dkey) {
+    return code_of(target.update(target.single(object, key_of(dkey), key_of("a"), value), value));
+  };
+  for (const std::string_view dkey : {"a", "b", "c"}) ASSERT_EQ(put(dkey), Code::kOk);
+  ASSERT_EQ(put("d"), Code::kQuotaExceeded);
+  ASSERT_FALSE(account->is_scarce());
+  ASSERT_TRUE(
+      target.punch({.container = target.container, .object = object, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}}));
+  ASSERT_EQ(put("d"), Code::kQuotaExceeded);
+  const Instant deleted = target.node.now();
+  EXPECT_TRUE(target.world.run_until([&] { return account->used() == 0; }, std::chrono::seconds(20)));
+  EXPECT_GT(target.node.now() - deleted, std::chrono::seconds(4));  // readers of old epochs have their time
+  EXPECT_EQ(put("d"), Code::kOk);
 }
 
 }  // namespace

@@ -40,6 +40,8 @@ class SpaceAccount {
   bool over_soft_limit() const { return used() > soft_limit_.load(std::memory_order_relaxed); }
   /// Less than an eighth of the limit is left, here or in the parent: old versions are worth less than their space.
   bool is_scarce() const;
+  /// How often a write did not fit, here or in the parent: who is refused needs space soon.
+  std::uint64_t refusals() const;
   const std::string& name() const { return name_; }
 
  private:
@@ -51,6 +53,7 @@ class SpaceAccount {
   std::atomic<std::uint64_t> used_{0};
   std::atomic<std::uint64_t> limit_{kNoLimit};
   std::atomic<std::uint64_t> soft_limit_{kNoLimit};
+  mutable std::atomic<std::uint64_t> refusals_{0};
 };
 
 }  // namespace cenote::object
