@@ -212,6 +212,13 @@ Task<Result<std::vector<ContainerInfo>>> Client::list_containers(std::string poo
   co_return containers_from_json(json);
 }
 
+Task<Result<>> Client::set_pool_property(std::string pool, std::string key, std::string value, Until until) {
+  CO_CHECK_OK(check_name("pool", pool));
+  std::string body = to_json(std::map<std::string, std::string>{{std::move(key), std::move(value)}});
+  CO_CHECK_OK(co_await impl_->admin(AdminMethod::kPatch, pool_path(pool), std::move(body), until));
+  co_return Result<>();
+}
+
 Task<Result<ContainerInfo>> Client::query_container(std::string pool, std::string container, Until until) {
   CO_CHECK_OK(check_name("pool", pool));
   CO_CHECK_OK(check_name("container", container));

@@ -70,6 +70,11 @@ Result<PoolInfo> Client::query_pool(std::string pool, CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client& client, Until until) { return client.query_pool(pool, until); });
 }
 
+Result<> Client::set_pool_property(std::string pool, std::string key, std::string value, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.set_pool_property(pool, key, value, until); });
+}
+
 Result<> Client::destroy_pool(std::string pool, bool force, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });

@@ -124,9 +124,20 @@ Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until unt
 }
 
 Task<Result<std::string>> AdminApi::pool(Route route, AdminRequest request, Until until) {
-  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.query_pool(route.segments[1]));
-  if (request.method != AdminMethod::kDelete) co_return wrong_method(request.path, "GET and DELETE");
-  co_return answer(co_await control_.destroy_pool(route.segments[1], route.force, until));
+  const std::string name = route.segments[1];
+  switch (request.method) {
+    case AdminMethod::kGet:
+      co_return answer(co_await control_.query_pool(name));
+    case AdminMethod::kDelete:
+      co_return answer(co_await control_.destroy_pool(name, route.force, until));
+    case AdminMethod::kPatch: {
+      CO_TRY(auto properties, properties_from_json(request.body));
+      co_return answer(co_await control_.set_pool_properties(name, std::move(properties), until));
+    }
+    case AdminMethod::kPost:
+      break;
+  }
+  co_return wrong_method(request.path, "GET, PATCH and DELETE");
 }
 
 Task<Result<std::string>> AdminApi::containers(Route route, AdminRequest request, Until until) {

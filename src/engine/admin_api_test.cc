@@ -77,6 +77,10 @@ TEST_F(AdminApiTest, LifeOfAPoolAndAContainer) {
   EXPECT_EQ(pools_from_json(*call(kGet, "/v1/pools"))->size(), 1U);
   EXPECT_EQ(pool_info_from_json(*call(kGet, "/v1/pools/p"))->containers, 1U);
   EXPECT_EQ(containers_from_json(*call(kGet, "/v1/pools/p/containers"))->size(), 1U);
+  const auto limited = call(kPatch, "/v1/pools/p", R"({"properties":{"quota-objects":"7"}})");
+  ASSERT_TRUE(limited.has_value());
+  EXPECT_EQ(pool_info_from_json(*limited)->properties.at("quota-objects"), "7");
+  EXPECT_EQ(refusal(kPatch, "/v1/pools/p", R"({"properties":{"user.x":"7"}})"), Code::kInvalidArgument);
   const auto changed = call(kPatch, "/v1/pools/p/containers/c", R"({"properties":{"user.a":"z"}})");
   EXPECT_EQ(container_info_from_json(*changed)->properties.at("user.a"), "z");
   EXPECT_EQ(container_info_from_json(*call(kGet, "/v1/pools/p/containers/c"))->properties.at("user.a"), "z");
@@ -169,7 +173,7 @@ TEST_F(AdminApiTest, UnknownPathsAndMethodsAreRefused) {
     EXPECT_EQ(refusal(kGet, path), Code::kNotFound) << path;
   }
   EXPECT_EQ(refusal(kDelete, "/v1/pools"), Code::kUnsupported);
-  EXPECT_EQ(refusal(kPatch, "/v1/pools/p"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kPost, "/v1/pools/p"), Code::kUnsupported);
   EXPECT_EQ(refusal(kPatch, "/v1/pools/p/containers"), Code::kUnsupported);
   EXPECT_EQ(refusal(kPost, "/v1/pools/p/containers/c"), Code::kUnsupported);
   EXPECT_EQ(refusal(kDelete, "/v1/pools/p?force=yes"), Code::kInvalidArgument);

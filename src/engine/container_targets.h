@@ -62,8 +62,8 @@ class ContainerTargets {
   virtual Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) = 0;
   /// No target shows a version newer than `to` any more. A target where this request took effect already is no error.
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
-  /// Bytes stored in the container, over all targets.
-  virtual Task<Result<std::uint64_t>> used_bytes(Uuid container) = 0;
+  /// What is stored in the container, over all targets.
+  virtual Task<Result<object::Usage>> used(Uuid container) = 0;
   virtual std::size_t target_count() const = 0;
   /// Proves all that is stored of the container, and returns what came of it on each target when all have ended.
   /// kCancelled; otherwise as of object::scrub_container. `scrub` stays where it is until then.

@@ -50,15 +50,17 @@ Result<> validate_property(const std::string& name, const std::string& value) {
     return failf(Code::kInvalidArgument, "property '{}' is '{}': it may be '{}' or 'off'", kEncryption,
                  printable(as_bytes(value)), kEncryptionOn);
   }
-  if (name == kQuotaProperty || name == kSoftQuotaProperty) {
+  if (is_quota(name)) {
     CHECK_OK(parse_quota(name, value));
     return {};
   }
   if (name.starts_with(kUserPrefix) && name.size() > kUserPrefix.size()) return {};
-  return failf(Code::kInvalidArgument,
-               "there is no property '{}': '{}', '{}', '{}', '{}', '{}', or a name of yours that begins with '{}'",
-               printable(as_bytes(name)), kChecksum, kCompression, kEncryption, kQuotaProperty, kSoftQuotaProperty,
-               kUserPrefix);
+  return failf(
+      Code::kInvalidArgument,
+      "there is no property '{}': '{}', '{}', '{}', '{}', '{}', '{}', '{}', or a name of yours that begins with "
+      "'{}'",
+      printable(as_bytes(name)), kChecksum, kCompression, kEncryption, kQuotaProperty, kSoftQuotaProperty,
+      kObjectQuotaProperty, kSoftObjectQuotaProperty, kUserPrefix);
 }
 
 object::ContainerProperties stored_properties(const std::map<std::string, std::string>& properties) {
@@ -114,9 +116,8 @@ Task<Result<ContainerInfo>> Containers::clone(CloneContainer request, CloneOf of
   if (!source) co_return failf(Code::kContainerNotFound, "no container {}", of.container.to_string());
   CreateContainer wanted{request.pool, request.label, source->record.type, {}};
   CO_TRY(wanted.properties, co_await properties(of.container));
-  // Limits are for the bytes of the one that has them; a clone begins with none of its own.
-  wanted.properties.erase(kQuotaProperty);
-  wanted.properties.erase(kSoftQuotaProperty);
+  // Limits are for what the one that has them holds; a clone begins with none of its own.
+  std::erase_if(wanted.properties, [](const auto& property) { return is_quota(property.first); });
   co_return co_await create(std::move(wanted), of, id);
 }
 
@@ -348,7 +349,9 @@ Task<Result<SpaceAccounts::Account>> Containers::account(ContainerRecord record)
 Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {
   ContainerInfo info{record.id, record.pool, record.label, record.type, {}, 0, record.clone_of};
   CO_TRY(info.properties, co_await properties(record.id));
-  CO_TRY(info.used_bytes, co_await targets_.used_bytes(record.id));
+  CO_TRY(const object::Usage used, co_await targets_.used(record.id));
+  info.used_bytes = used.bytes;
+  info.used_objects = used.objects;
   co_return info;
 }
 

@@ -30,6 +30,9 @@ Result<PoolRecord> parse_pool(const Uuid& id, std::string_view value) {
   TRY(const std::uint64_t destroying, number_field(json, "destroying"));
   if (containers > UINT32_MAX || destroying > 1) return fail(Code::kMalformed, "a number is out of its range");
   record.destroying = destroying != 0;
+  if (json.contains("properties")) {
+    TRY(record.properties, texts_field(json, "properties"));
+  }
   return record;
 }
 
@@ -83,10 +86,12 @@ Result<RollbackRecord> parse_rollback(const Uuid& container, std::string_view va
 }  // namespace
 
 std::string encode(const PoolRecord& record) {
-  return json_text(Json{{"label", record.label},
-                        {"size", record.size_bytes},
-                        {"containers", record.containers},
-                        {"destroying", record.destroying ? 1U : 0U}});
+  Json json{{"label", record.label},
+            {"size", record.size_bytes},
+            {"containers", record.containers},
+            {"destroying", record.destroying ? 1U : 0U}};
+  if (!record.properties.empty()) json["properties"] = record.properties;
+  return json_text(json);
 }
 
 std::string encode(const ContainerRecord& record) {

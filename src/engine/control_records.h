@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,8 +31,9 @@ struct PoolRecord {
   Uuid id;
   std::string label;
   std::uint64_t size_bytes = 0;
-  std::uint32_t containers = 0;  ///< that are being created or ready
-  bool destroying = false;       ///< tombstone: no label any more, its containers are going
+  std::uint32_t containers = 0;                        ///< that are being created or ready
+  bool destroying = false;                             ///< tombstone: no label any more, its containers are going
+  std::map<std::string, std::string> properties = {};  ///< limits beside the size
   friend bool operator==(const PoolRecord&, const PoolRecord&) = default;
 };
 

@@ -33,6 +33,13 @@ Task<Result<PoolInfo>> ControlService::create_pool(CreatePool request, Uuid id, 
   co_return co_await pools_.create(std::move(request), id);
 }
 
+Task<Result<PoolInfo>> ControlService::set_pool_properties(std::string name,
+                                                           std::map<std::string, std::string> properties, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await pools_.set_properties(std::move(name), std::move(properties));
+}
+
 Task<Result<>> ControlService::destroy_pool(std::string name, bool force, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

@@ -33,6 +33,8 @@ class ControlService {
 
   // See Pools and Containers. A change that `until` ends while it waits for its turn has had no effect.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Uuid id, Until until);
+  Task<Result<PoolInfo>> set_pool_properties(std::string name, std::map<std::string, std::string> properties,
+                                             Until until);
   Task<Result<>> destroy_pool(std::string name, bool force, Until until);
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);
   /// A clone shows what its source shows at one moment over all targets, or what a snapshot of it shows.

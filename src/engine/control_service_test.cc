@@ -169,27 +169,63 @@ TEST_F(ControlServiceTest, QuotasReachTheAccounts) {
   ASSERT_TRUE(other.has_value());
   const auto account = targets_.accounts.at(container->id);
   const auto neighbour = targets_.accounts.at(other->id);
-  EXPECT_EQ(account->charge(61).error(), Code::kQuotaExceeded);
-  EXPECT_TRUE(account->charge(50).has_value());
+  EXPECT_EQ(account->charge({61, 0}).error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(account->charge({50, 0}).has_value());
   EXPECT_TRUE(account->over_soft_limit());
-  EXPECT_EQ(neighbour->charge(51).error(), Code::kQuotaExceeded) << "both share the pool's size";
-  EXPECT_TRUE(neighbour->charge(50).has_value());
-  neighbour->refund(50);
+  EXPECT_EQ(neighbour->charge({51, 0}).error(), Code::kQuotaExceeded) << "both share the pool's size";
+  EXPECT_TRUE(neighbour->charge({50, 0}).has_value());
+  neighbour->refund({50, 0});
   const auto set = [&](const std::string& name, const std::string& value) {
     return wait(control_.set_properties("a", "c", {{name, value}}, Until::forever()));
   };
   EXPECT_TRUE(set("quota", "none").has_value());
-  EXPECT_TRUE(account->charge(50).has_value());
+  EXPECT_TRUE(account->charge({50, 0}).has_value());
   EXPECT_TRUE(set("quota", "70").has_value());
-  EXPECT_EQ(account->check_room(0).error(), Code::kQuotaExceeded) << "more is stored than is allowed now";
+  EXPECT_EQ(account->check_room(1).error(), Code::kQuotaExceeded) << "more is stored than is allowed now";
   for (const char* value : {"", "-1", "1.5", "10GiB", "x", "18446744073709551615", "99999999999999999999"})
     EXPECT_EQ(set("quota", value).error(), Code::kInvalidArgument) << value;
   EXPECT_EQ(set("quota-soft", "x").error(), Code::kInvalidArgument);
 }
 
+TEST_F(ControlServiceTest, QuotasOfObjectsReachTheAccounts) {
+  CreatePool pool{"a", 100, {{"quota-objects", "9"}}};
+  ASSERT_TRUE(wait(control_.create_pool(pool, id(1), Until::forever())));
+  CreateContainer request{"a", "c", "", {{"quota-objects", "5"}, {"quota-objects-soft", "4"}}};
+  const auto container = wait(control_.create_container(request, id(2), Until::forever()));
+  ASSERT_TRUE(container) << container.error().to_string();
+  const auto other = create_container("a", "d", 3);
+  ASSERT_TRUE(other);
+  const auto account = targets_.accounts.at(container->id);
+  const auto neighbour = targets_.accounts.at(other->id);
+  EXPECT_EQ(account->charge({0, 6}).error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(account->charge({0, 5}));
+  EXPECT_TRUE(account->over_soft_limit());
+  EXPECT_EQ(neighbour->charge({0, 5}).error(), Code::kQuotaExceeded) << "both share the pool's limit";
+  const auto set = [&](const std::string& name, const std::string& value) {
+    return wait(control_.set_pool_properties("a", {{name, value}}, Until::forever()));
+  };
+  const auto raised = set("quota-objects", "10");
+  ASSERT_TRUE(raised) << raised.error().to_string();
+  EXPECT_EQ(raised->properties, (std::map<std::string, std::string>{{"quota-objects", "10"}}));
+  EXPECT_TRUE(neighbour->charge({0, 5}));
+  EXPECT_TRUE(set("quota-objects-soft", "3"));
+  EXPECT_EQ(wait(control_.query_pool("a"))->properties.size(), 2u);
+  EXPECT_TRUE(set("quota-soft", "none"));
+  EXPECT_EQ(set("quota", "50").error(), Code::kInvalidArgument) << "its size is its quota";
+  EXPECT_EQ(set("checksum", "off").error(), Code::kInvalidArgument);
+  EXPECT_EQ(set("quota-objects", "5k").error(), Code::kInvalidArgument);
+  pool = {"b", 100, {{"user.x", "y"}}};
+  EXPECT_EQ(wait(control_.create_pool(pool, id(4), Until::forever())).error(), Code::kInvalidArgument);
+  targets_.holds = {.bytes = 7, .objects = 3};
+  EXPECT_EQ(wait(control_.query_pool("a"))->used_objects, 6u);
+  EXPECT_EQ(wait(control_.query_container("a", "c"))->used_objects, 3u);
+  expect_consistent();
+}
+
 TEST_F(ControlServiceTest, AClonePassesOnWhatItsSourceIs) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
-  CreateContainer request{"a", "c", "posix", {{"compression", "zstd"}, {"user.owner", "me"}, {"quota", "60"}}};
+  CreateContainer request{
+      "a", "c", "posix", {{"compression", "zstd"}, {"user.owner", "me"}, {"quota", "60"}, {"quota-objects", "9"}}};
   const auto source = wait(control_.create_container(request, id(2), Until::forever()));
   ASSERT_TRUE(source.has_value());
   const auto lease = wait(control_.lease_oids(source->id, Until::forever()));
@@ -247,8 +283,8 @@ TEST_F(ControlServiceTest, AStartChargesWhatIsThere) {
   targets_.accounts.clear();
   ControlService next(node_, coordinator_, targets_);
   ASSERT_TRUE(wait(next.resume()).has_value());
-  EXPECT_EQ(targets_.accounts.at(container->id)->charge(61).error(), Code::kQuotaExceeded);
-  EXPECT_TRUE(targets_.accounts.at(container->id)->charge(60).has_value());
+  EXPECT_EQ(targets_.accounts.at(container->id)->charge({61, 0}).error(), Code::kQuotaExceeded);
+  EXPECT_TRUE(targets_.accounts.at(container->id)->charge({60, 0}).has_value());
 }
 
 TEST_F(ControlServiceTest, PropertiesAreBounded) {

@@ -81,7 +81,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
   Task<> cancel(ContainerScrub& scrub) override;
   bool encrypted() const override { return control_encrypted; }
-  Task<Result<std::uint64_t>> used_bytes(Uuid container) override;
+  Task<Result<object::Usage>> used(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
   Task<SystemInfo> describe() override;
@@ -413,10 +413,10 @@ Task<Result<>> read_clock_at(Target& target, Epoch& epoch) {
   co_return Result<>();
 }
 
-Task<Result<>> measure_at(Target& target, Uuid container, std::uint64_t& bytes) {
+Task<Result<>> measure_at(Target& target, Uuid container, object::Usage& used) {
   const auto usage = co_await target.objects().container_usage(container);
   // One that is being created or destroyed may be unknown here.
-  if (usage) bytes = usage->logical_bytes;
+  if (usage) used = *usage;
   if (!usage && !(usage.error() == Code::kContainerNotFound)) co_return fail(usage.error());
   co_return Result<>();
 }
@@ -486,12 +486,12 @@ Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid reques
   co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
 }
 
-Task<Result<std::uint64_t>> EngineCore::Impl::used_bytes(Uuid container) {
-  std::vector<std::uint64_t> used(targets.size());
+Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {
+  std::vector<object::Usage> used(targets.size());
   CO_CHECK_OK(
       co_await on_all_targets([&](Target& target) { return measure_at(target, container, used[target.index()]); }));
-  std::uint64_t sum = 0;
-  for (const std::uint64_t bytes : used) sum += bytes;
+  object::Usage sum;
+  for (const object::Usage& part : used) sum = sum + part;
   co_return sum;
 }
 

@@ -1,5 +1,7 @@
 #include "json_fields.h"
 
+#include <algorithm>
+
 #include "cenote/base/format.h"
 
 namespace cenote::engine {
@@ -46,6 +48,14 @@ Result<Uuid> uuid_field(const Json& object, const char* name) {
   auto id = Uuid::parse(text);
   if (!id) return failf(Code::kMalformed, "member '{}' is no UUID: '{}'", name, printable(as_bytes(text)));
   return id;
+}
+
+Result<std::map<std::string, std::string>> texts_field(const Json& object, const char* name) {
+  TRY(const Json* value, field(object, name));
+  const auto is_text = [](const Json& member) { return member.is_string(); };
+  if (!value->is_object() || !std::ranges::all_of(*value, is_text))
+    return failf(Code::kMalformed, "member '{}' is no object of strings", name);
+  return value->get<std::map<std::string, std::string>>();
 }
 
 std::string json_text(const Json& json, int indent) {

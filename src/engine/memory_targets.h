@@ -19,7 +19,7 @@ class MemoryTargets final : public ContainerTargets {
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
   std::uint64_t capacity = 1000;
-  std::uint64_t used = 0;
+  object::Usage holds;
   bool are_encrypted = false;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;
   std::vector<std::map<Uuid, std::set<Epoch>>> snapshots;
@@ -105,8 +105,8 @@ class MemoryTargets final : public ContainerTargets {
     }
     co_return Result<>();
   }
-  Task<Result<std::uint64_t>> used_bytes(Uuid container) override {
-    co_return containers.front().contains(container) ? used : 0;
+  Task<Result<object::Usage>> used(Uuid container) override {
+    co_return containers.front().contains(container) ? holds : object::Usage();
   }
   /// What a scrub of each target came to; it ends when `scrubbed` says so, or when it is cancelled.
   std::vector<ContainerScrub::Progress> scrub_finds;

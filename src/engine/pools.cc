@@ -7,8 +7,26 @@ namespace cenote::engine {
 using cluster::Revision;
 using cluster::Transaction;
 
+namespace {
+
+Result<> validate_properties(const std::map<std::string, std::string>& properties) {
+  for (const auto& [name, value] : properties) {
+    if (name == kQuotaProperty)
+      return failf(Code::kInvalidArgument, "the bytes that a pool may hold are its size, fixed when it is created");
+    if (!is_quota(name)) {
+      return failf(Code::kInvalidArgument, "there is no property '{}' of pools: '{}', '{}' or '{}'",
+                   printable(as_bytes(name)), kSoftQuotaProperty, kObjectQuotaProperty, kSoftObjectQuotaProperty);
+    }
+    CHECK_OK(parse_quota(name, value));
+  }
+  return {};
+}
+
+}  // namespace
+
 Task<Result<PoolInfo>> Pools::create(CreatePool request, Uuid id) {
   CO_CHECK_OK(validate_label("pool", request.label));
+  CO_CHECK_OK(validate_properties(request.properties));
   CO_TRY(auto record, co_await without_conflict<PoolRecord>([&] { return try_create(request, id); }));
   co_return co_await info(std::move(record));
 }
@@ -36,7 +54,10 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
         "size or destroy a pool",
         request.size_bytes, promised.record, capacity, left);
   }
-  const PoolRecord record{id, request.label, request.size_bytes != 0 ? request.size_bytes : left, 0, false};
+  const PoolRecord record{.id = id,
+                          .label = request.label,
+                          .size_bytes = request.size_bytes != 0 ? request.size_bytes : left,
+                          .properties = request.properties};
   Transaction change;
   change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
@@ -60,6 +81,23 @@ Task<Result<std::vector<PoolInfo>>> Pools::list() {
 Task<Result<PoolInfo>> Pools::query(std::string name) {
   CO_TRY(auto pool, co_await store_.find_pool(std::move(name)));
   co_return co_await info(std::move(pool.record));
+}
+
+Task<Result<PoolInfo>> Pools::set_properties(std::string name, std::map<std::string, std::string> properties) {
+  CO_CHECK_OK(validate_properties(properties));
+  CO_TRY(auto record, co_await without_conflict<PoolRecord>([&] { return put_properties(name, properties); }));
+  // Whoever holds the account goes by its new limits from here on.
+  CO_CHECK_OK(accounts_.set_limits(record));
+  co_return co_await info(std::move(record));
+}
+
+Task<Result<PoolRecord>> Pools::put_properties(std::string name, std::map<std::string, std::string> properties) {
+  CO_TRY(auto pool, co_await store_.find_pool(std::move(name)));
+  for (const auto& [property, value] : properties) pool.record.properties.insert_or_assign(property, value);
+  Transaction change;
+  change.require(pool_key(pool.record.id), pool.revision).put(pool_key(pool.record.id), encode(pool.record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return std::move(pool.record);
 }
 
 Task<Result<>> Pools::destroy(std::string name, bool force) {
@@ -115,11 +153,16 @@ Task<Result<>> Pools::resume() {
 }
 
 Task<Result<PoolInfo>> Pools::info(PoolRecord record) {
-  PoolInfo info{record.id, record.label, record.size_bytes, 0, record.containers};
+  PoolInfo info{.id = record.id,
+                .label = record.label,
+                .size_bytes = record.size_bytes,
+                .containers = record.containers,
+                .properties = record.properties};
   CO_TRY(const auto members, co_await store_.members(record.id));
   for (const Uuid& container : members) {
-    CO_TRY(const std::uint64_t used, co_await targets_.used_bytes(container));
-    info.used_bytes += used;
+    CO_TRY(const object::Usage used, co_await targets_.used(container));
+    info.used_bytes += used.bytes;
+    info.used_objects += used.objects;
   }
   co_return info;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ class Pools {
   Task<Result<PoolInfo>> create(CreatePool request, Uuid id);
   Task<Result<std::vector<PoolInfo>>> list();
   Task<Result<PoolInfo>> query(std::string name);
+  /// Sets the given limits and leaves the others. kInvalidArgument for what is no limit of a pool.
+  Task<Result<PoolInfo>> set_properties(std::string name, std::map<std::string, std::string> properties);
   /// kNotEmpty while it has containers, unless `force`.
   Task<Result<>> destroy(std::string name, bool force);
   /// Completes the destructions that a crash interrupted.
@@ -33,6 +36,7 @@ class Pools {
 
  private:
   Task<Result<PoolRecord>> try_create(CreatePool request, Uuid id);
+  Task<Result<PoolRecord>> put_properties(std::string name, std::map<std::string, std::string> properties);
   Task<Result<PoolRecord>> bury(std::string name, bool force);
   Task<Result<>> clear(Uuid pool);
   Task<Result<>> erase(Uuid pool);

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "cenote/base/error.h"
@@ -13,12 +14,15 @@
 
 namespace cenote::engine {
 
-/// Property of a container: most bytes it may hold, "none" for no limit of its own.
+// Properties of a container or pool: most bytes and objects it may hold, "none" for no limit of its own; and the same
+// for those from which a tool warns, where nothing is refused. The bytes of a pool are its size.
 inline constexpr const char* kQuotaProperty = "quota";
-/// The same for the bytes from which a tool warns; nothing is refused.
 inline constexpr const char* kSoftQuotaProperty = "quota-soft";
+inline constexpr const char* kObjectQuotaProperty = "quota-objects";
+inline constexpr const char* kSoftObjectQuotaProperty = "quota-objects-soft";
 
-/// kInvalidArgument unless `value` is a number of bytes or "none".
+bool is_quota(std::string_view property);
+/// kInvalidArgument unless `value` is a number or "none".
 Result<std::uint64_t> parse_quota(const std::string& name, const std::string& value);
 
 /// What pools and containers are charged to: a pool up to its size, a container up to its quota. Kept in memory and
@@ -30,12 +34,14 @@ class SpaceAccounts {
   /// The container's account with the limits that its properties set; made at the first call, under its pool's.
   Result<Account> of(const PoolRecord& pool, const ContainerRecord& container,
                      const std::map<std::string, std::string>& properties);
+  /// Whoever is charged for something in the pool goes by its limits as they are now.
+  Result<> set_limits(const PoolRecord& pool);
   /// Nobody is charged any more: what goes on being removed is refunded all the same.
   void forget_container(const Uuid& container) { containers_.erase(container); }
   void forget_pool(const Uuid& pool) { pools_.erase(pool); }
 
  private:
-  Account pool_account(const PoolRecord& pool);
+  Result<Account> pool_account(const PoolRecord& pool);
 
   std::unordered_map<Uuid, Account> pools_;
   std::unordered_map<Uuid, Account> containers_;

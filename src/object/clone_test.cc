@@ -53,7 +53,7 @@ class CloneTest : public testing::Test {
   void aggregate() { ASSERT_TRUE(target_.block_on(target_.objects->aggregate(target_.objects->now()))); }
   std::uint64_t used(const Uuid& container) {
     const auto usage = target_.block_on(target_.objects->container_usage(container));
-    return usage ? usage->logical_bytes : UINT64_MAX;
+    return usage ? usage->bytes : UINT64_MAX;
   }
   Result<> destroy(const Uuid& container) { return target_.block_on(target_.objects->destroy_container(container)); }
   std::uint64_t owned_blocks() {

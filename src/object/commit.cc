@@ -2,6 +2,7 @@
 #include <deque>
 
 #include "cenote/base/format.h"
+#include "object_count.h"
 #include "punch.h"
 #include "update.h"
 
@@ -65,6 +66,7 @@ class Commit {
   Task<Result<>> check_lists(Until until, store::Lsn& seen);
   Task<Result<>> check_queries(Until until, store::Lsn& seen);
   Result<> put_changes(const Container& container, const Reader& reader, EpochPair epochs, store::Lsn& seen);
+  Result<Usage> added_by(const Container& container, store::View& view) const;
   void applied(Container& container, Epoch epoch, store::Lsn lsn);
 
   Core& core_;
@@ -170,6 +172,19 @@ Result<> Commit::put_changes(const Container& container, const Reader& reader, E
   return {};
 }
 
+Result<Usage> Commit::added_by(const Container& container, store::View& view) const {
+  Usage added;
+  std::vector<ObjectId> objects;
+  for (const Update& update : updates_) {
+    added.bytes += update.added_bytes();
+    if (!update.finds_object(container)) objects.push_back(update.object());
+  }
+  for (const Punch& punch : punches_)
+    if (punch.may_bring(container)) objects.push_back(punch.object());
+  TRY(added.objects, count_born(container, view, objects));
+  return added;
+}
+
 void Commit::applied(Container& container, Epoch epoch, store::Lsn lsn) {
   for (Punch& punch : punches_) punch.applied(container);
   for (Update& update : updates_) update.applied(container, epoch, lsn);
@@ -191,7 +206,7 @@ Result<UpdateReply> Commit::attempt(store::View& view, store::Lsn& seen) {
   const EpochPair epochs = core_.clock.next_pair(core_.wall_now());
   CHECK_OK(put_changes(*container, container->reader(view, kEpochLatest), epochs, seen));
   Core::Stamp stamp{.request = request_.id, .epoch = epochs.second, .ceiling = {}};
-  for (const Update& update : updates_) stamp.added_bytes += update.added_bytes();
+  TRY(stamp.added, added_by(*container, view));
   core_.stamp(*container, stamp);
   if (core_.batch.empty()) return UpdateReply{stamp.epoch};
   TRY(const store::Lsn lsn, core_.apply_charged(*container, stamp, view));

@@ -65,7 +65,7 @@ Result<> keep_for_clones(Core& core, Container& container, store::View& view) {
   container.lsn = core.containers_lsn;
   container.snapshots.clear();
   container.note_release(container.clones.front());
-  if (container.account) container.account->refund(container.logical_bytes);
+  if (container.account) container.account->refund(container.used);
   container.account.reset();
   return {};
 }
@@ -97,7 +97,7 @@ Result<bool> destroy(Core& core, const Uuid& id, bool kept, store::View& view) {
     core.batch.erase(core.system_tree, container_key(kind, id));
   core.batch.put(core.system_tree, destroying_key(tree), encode_destroying({}));
   TRY(core.containers_lsn, view.apply(core.batch));
-  if (container.account) container.account->refund(container.logical_bytes);
+  if (container.account) container.account->refund(container.used);
   if (container.source) unlink_clone(core, container);
   core.containers.erase(found);
   core.watches.note_all(id);

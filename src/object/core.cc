@@ -100,22 +100,21 @@ void Core::put_container(const Container& container, bool has_snapshots, bool ha
                               container.source, container.kept}));
 }
 
-void Core::put_usage(const Container& container, std::int64_t added_bytes) {
-  if (added_bytes == 0) return;
-  const std::uint64_t bytes = container.logical_bytes + static_cast<std::uint64_t>(added_bytes);
-  batch.put(system_tree, container_key(RecordKind::kUsage, container.id), encode_number(bytes));
+void Core::put_usage(const Container& container, Usage used) {
+  if (used != container.used)
+    batch.put(system_tree, container_key(RecordKind::kUsage, container.id), encode_usage(used));
 }
 
 void Core::stamp(const Container& container, Stamp& stamp) {
   sessions.record(stamp.request, stamp.epoch, request_tree, batch);
-  put_usage(container, stamp.added_bytes);
+  put_usage(container, container.used + stamp.added);
   stamp.ceiling = clock.raise_for(stamp.epoch);
   if (stamp.ceiling) batch.put(system_tree, ceiling_key(), encode_number(stamp.ceiling->value()));
 }
 
 void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
   sessions.applied(stamp.request, stamp.epoch, lsn);
-  container.logical_bytes += static_cast<std::uint64_t>(stamp.added_bytes);
+  container.used = container.used + stamp.added;
   container.note_change(stamp.epoch);
   container.lsn = lsn;
   if (stamp.ceiling) {
@@ -125,17 +124,30 @@ void Core::stamped(Container& container, const Stamp& stamp, store::Lsn lsn) {
 }
 
 Result<store::Lsn> Core::apply_charged(Container& container, const Stamp& stamp, store::View& view) {
-  ASSERT(stamp.added_bytes >= 0);
-  const auto added = static_cast<std::uint64_t>(stamp.added_bytes);
-  // What adds nothing is never refused: it may be what makes room.
-  if (container.account && added > 0) CHECK_OK(container.account->charge(added));
+  SpaceAccount* const account = container.account.get();
+  if (account != nullptr && batch.space_class() == store::SpaceClass::kReclaim) {
+    // It may be what makes room, so it is never refused.
+    account->add(stamp.added);
+  } else if (account != nullptr) {
+    CHECK_OK(account->charge(stamp.added));
+  }
   auto lsn = view.apply(batch);
   if (!lsn) {
-    if (container.account) container.account->refund(added);
+    if (account != nullptr) account->refund(stamp.added);
     return lsn;
   }
   stamped(container, stamp, *lsn);
   return lsn;
+}
+
+Result<> Core::apply_refunded(Container& container, Usage removed, store::View& view) {
+  const Usage left = container.used - removed;
+  put_usage(container, left);
+  TRY(container.lsn, view.apply(batch));
+  container.used = left;
+  if (removed.objects > 0) container.present.reset();
+  if (container.account) container.account->refund(removed);
+  return {};
 }
 
 Result<AkeyState> AkeyLookup::state() {

@@ -23,13 +23,16 @@ struct Container {
   Uuid id;
   ContainerProperties properties;
   store::TreeId tree;
-  std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions, as of the last applied batch
-  Epoch bound;                      ///< readers below it are refused: aggregation may have merged their versions
-  Epoch changed;                    ///< newest update or punch
-  Epoch unmerged;                   ///< oldest one that no pass of aggregation has covered; zero: none
-  std::uint64_t punches = 0;        ///< of objects, dkeys and akeys, and rollbacks, since the store opened
-  store::Lsn lsn;                   ///< of the last batch that changed it
-  /// What its bytes are charged to; null: nobody counts them. Equals `logical_bytes`, as far as this target goes.
+  Usage used;                   ///< what its tree holds, as of the last applied batch
+  bool counts_objects = false;  ///< of a loaded one: its record knew their number
+  /// An object that the tree holds something of; none: not known of any.
+  std::optional<ObjectId> present;
+  Epoch bound;                ///< readers below it are refused: aggregation may have merged their versions
+  Epoch changed;              ///< newest update or punch
+  Epoch unmerged;             ///< oldest one that no pass of aggregation has covered; zero: none
+  std::uint64_t punches = 0;  ///< of objects, dkeys and akeys, and rollbacks, since the store opened
+  store::Lsn lsn;             ///< of the last batch that changed it
+  /// What `used` is charged to; null: nobody counts it.
   std::shared_ptr<SpaceAccount> account;
   std::uint64_t refusals = 0;           ///< of the account, when they were looked at last ...
   Instant wanted_until{};               ///< ... and until when its old versions are worth less than their space
@@ -140,15 +143,17 @@ struct Core {
   struct Stamp {
     RequestId request;
     Epoch epoch;
-    std::int64_t added_bytes = 0;
+    Usage added;
     std::optional<Epoch> ceiling;
   };
   void stamp(const Container& container, Stamp& stamp);
   void put_container(const Container& container, bool has_snapshots, bool has_rollbacks);
-  void put_usage(const Container& container, std::int64_t added_bytes);
+  void put_usage(const Container& container, Usage used);
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Applies the batch, charged to the container's account; takes the stamp into memory. Of no effect where it fails.
   Result<store::Lsn> apply_charged(Container& container, const Stamp& stamp, store::View& view);
+  /// Applies a batch that removes `removed` from the container's tree, which the account gets back.
+  Result<> apply_refunded(Container& container, Usage removed, store::View& view);
   /// Entries that `stamp` adds at most.
   static constexpr std::uint32_t kStampEntries = Sessions::kBatchEntries + 2;
 

@@ -26,12 +26,15 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
     }
     case RecordKind::kUsage:
     case RecordKind::kBound: {
-      TRY(const std::uint64_t number, decode_number(value));
       const auto found = containers.find(key.container);
       if (found == containers.end())
         return failf(Code::kCorrupt, "the system tree has a record of container {}, but not the container",
                      key.container.to_string());
-      if (key.kind == RecordKind::kUsage) records.trees[found->second].usage = number;
+      if (key.kind == RecordKind::kUsage) {
+        TRY(records.trees[found->second].used, decode_usage(value));
+      } else {
+        CHECK_OK(decode_number(value));
+      }
       return {};
     }
     case RecordKind::kSnapshot: {

@@ -48,10 +48,12 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
       if (found == core.containers.end())
         return fail(Code::kCorrupt, "the system tree has a record of container " + key.container.to_string() +
                                         ", but not the container");
-      TRY(const std::uint64_t number, decode_number(value));
       if (key.kind == RecordKind::kUsage) {
-        found->second.logical_bytes = number;
+        TRY(const UsageRecord usage, decode_usage(value));
+        found->second.used = {.bytes = usage.bytes, .objects = usage.objects.value_or(0)};
+        found->second.counts_objects = usage.objects.has_value();
       } else {
+        TRY(const std::uint64_t number, decode_number(value));
         found->second.bound = Epoch(number);
       }
       return {};
@@ -88,6 +90,35 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
   return {};
 }
 
+/// Of a container that was made by a build that did not count them: one search for each object.
+Task<Result<>> count_objects(Core& core, Container& container) {
+  constexpr std::uint32_t kObjectsPerRun = 64;
+  container.used.objects = 0;
+  Bytes position;
+  for (bool done = false; !done;) {
+    CO_TRY(done, co_await core.store.run([&](store::View& view) -> Result<bool> {
+      Bytes next = position;
+      std::uint64_t objects = 0;
+      store::Cursor cursor(view, container.tree);
+      TRY(bool more, cursor.seek(next));
+      while (more && objects < kObjectsPerRun) {
+        CHECK_OK(parse_key(cursor.key()));
+        ++objects;
+        next = after_prefix(cursor.key().first(KeyPath::kObjectEnd));
+        more = false;
+        if (next.empty()) break;
+        TRY(more, cursor.seek(next));
+      }
+      position = std::move(next);
+      container.used.objects += objects;
+      return !more;
+    }));
+    if (!done) co_await core.reactor.yield();
+  }
+  container.counts_objects = true;
+  co_return Result<>();
+}
+
 Result<> take_request_entry(Core& core, ByteView key_bytes, ByteView value) {
   TRY(const RequestKey key, parse_request_key(key_bytes));
   TRY(const RequestRecord record, decode_request(value));
@@ -119,6 +150,8 @@ Task<Result<>> load(Core& core) {
   CO_CHECK_OK(co_await scan_tree(core, core.system_tree, {}, take_system));
   CO_CHECK_OK(co_await scan_tree(core, core.request_tree, {}, take_request));
   CO_CHECK_OK(link_clones(core));
+  for (auto& [id, container] : core.containers)
+    if (!container.counts_objects) CO_CHECK_OK(co_await count_objects(core, container));
   // What changed since the last pass of aggregation is not known, only when at the earliest: every container gets one.
   for (auto& [id, container] : core.containers) {
     container.changed = core.clock.last();

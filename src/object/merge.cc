@@ -96,6 +96,7 @@ Result<bool> Merge::slice(store::View& view) {
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
   removal_ = {};
+  emptied_.clear();
   State state = state_;
   bool done = false;
   for (std::uint32_t i = 0; i < kStepsPerSlice && !done && !removal_.full() && removal_.looked_at < kBytesPerSlice;
@@ -106,11 +107,8 @@ Result<bool> Merge::slice(store::View& view) {
     if (state.phase != phase && phase != Phase::kKeys && removal_.entries > 0) break;
   }
   if (removal_.entries > 0) {
-    const auto removed = -static_cast<std::int64_t>(removal_.bytes);
-    core_.put_usage(container, removed);
-    TRY(container.lsn, view.apply(core_.batch));
-    container.logical_bytes += static_cast<std::uint64_t>(removed);
-    if (container.account) container.account->refund(removal_.bytes);
+    TRY(const std::uint64_t objects, emptied_.count(view, tree_));
+    CHECK_OK(core_.apply_refunded(container, {.bytes = removal_.bytes, .objects = objects}, view));
     core_.counters.merged_entries += removal_.entries;
     core_.counters.reclaimed_blocks += removal_.blocks;
   }
@@ -138,6 +136,7 @@ Result<bool> Merge::step(const Reader& reader, State& state) {
 
 void Merge::remove(ByteView key) {
   core_.batch.erase(tree_, key);
+  emptied_.removed(key);
   ++removal_.entries;
 }
 
@@ -635,7 +634,9 @@ void Merge::put_part(KeyPath& path, const Item& item, const Entry& whole, Record
   }
   ValueBytes value;
   append_stored(header, extents, value);
-  core_.batch.put(tree_, path.extent(item.extent_class, item.first + part.first, item.epoch), value);
+  const ByteView key = path.extent(item.extent_class, item.first + part.first, item.epoch);
+  core_.batch.put(tree_, key, value);
+  emptied_.stays(key);
   ++removal_.entries;
   removal_.bytes -= header.bytes;
 }

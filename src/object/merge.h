@@ -2,6 +2,7 @@
 
 #include "core.h"
 #include "eras.h"
+#include "object_count.h"
 
 namespace cenote::object {
 
@@ -141,6 +142,7 @@ class Merge {
   bool interrupted_ = false;
   State state_;
   Removal removal_;
+  Emptied emptied_;
 };
 
 }  // namespace cenote::object

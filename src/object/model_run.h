@@ -679,9 +679,9 @@ class ModelRun {
     }
     const auto owned = target_.block_on(target_.objects->owned_extents());
     ASSERT_TRUE(owned && owned->empty());
-    EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, 0u);
+    EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->bytes, 0u);
     target_.reopen();
-    EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, 0u);
+    EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->bytes, 0u);
     EXPECT_EQ(target_.entries(), 0u);
   }
 

@@ -84,15 +84,15 @@ Task<Result<ContainerProperties>> ObjectStore::container_properties(Uuid contain
   co_return result;
 }
 
-Task<Result<ContainerUsage>> ObjectStore::container_usage(Uuid container) {
+Task<Result<Usage>> ObjectStore::container_usage(Uuid container) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   const auto found = core_->find_container(container, seen);
-  Result<ContainerUsage> result;
+  Result<Usage> result;
   if (found) {
     seen = std::max(seen, (*found)->lsn);
-    result = ContainerUsage{(*found)->logical_bytes};
+    result = (*found)->used;
   } else {
     result = fail(found.error());
   }
@@ -103,9 +103,8 @@ Task<Result<ContainerUsage>> ObjectStore::container_usage(Uuid container) {
 void ObjectStore::charge_to(Uuid container, std::shared_ptr<SpaceAccount> account) {
   const auto found = core_->containers.find(container);
   if (found == core_->containers.end() || found->second.kept) return;
-  const std::uint64_t bytes = found->second.logical_bytes;
-  account->add(bytes);
-  if (found->second.account) found->second.account->refund(bytes);
+  account->add(found->second.used);
+  if (found->second.account) found->second.account->refund(found->second.used);
   found->second.account = std::move(account);
 }
 

@@ -7,6 +7,8 @@
 namespace cenote::object {
 namespace {
 
+constexpr std::uint64_t kNoLimit = SpaceAccount::kNoLimit;
+
 const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
 const ObjectId kFile = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
 
@@ -237,7 +239,7 @@ void remove_everything(TestTarget& target) {
   ASSERT_TRUE(target.punch(punch));
   const auto merged = target.block_on(target.objects->aggregate(target.objects->now()));
   ASSERT_TRUE(merged) << merged.error().to_string();
-  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 0u);
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->bytes, 0u);
   ASSERT_TRUE(target.block_on(target.store->checkpoint()));
 }
 
@@ -417,7 +419,7 @@ TEST(ObjectStore, DestroyingAContainerReturnsItsSpace) {
   const Bytes value = pattern(1, 100'000);
   for (std::uint64_t i = 0; i < 200; ++i)
     ASSERT_TRUE(target.update(target.single(kFile, key_of(i), key_of("a"), value), value));
-  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 200u * 100'000);
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->bytes, 200u * 100'000);
   ASSERT_TRUE(target.block_on(target.objects->destroy_container(target.container)));
   EXPECT_EQ(code_of(target.fetch(target.fetch_single(kFile, key_of(1u), key_of("a")))), Code::kContainerNotFound);
   EXPECT_EQ(code_of(target.block_on(target.objects->destroy_container(target.container))), Code::kContainerNotFound);
@@ -509,11 +511,11 @@ TEST(ObjectStore, BackgroundAggregationGivesSpaceBack) {
   const Bytes value = pattern(1, 100'000);
   for (int i = 0; i < 20; ++i)
     ASSERT_TRUE(target.update(target.single(kObject, key_of("d"), key_of("a"), value), value));
-  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 20u * 100'000);
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->bytes, 20u * 100'000);
   const Epoch old = target.objects->now();
   target.world.run_until([&target] { return target.objects->counters().merged_entries >= 19; },
                          std::chrono::seconds(30));
-  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->logical_bytes, 100'000u);
+  EXPECT_EQ(target.block_on(target.objects->container_usage(target.container))->bytes, 100'000u);
   const auto fetched = target.fetch(target.fetch_single(kObject, key_of("d"), key_of("a")));
   ASSERT_TRUE(fetched);
   EXPECT_TRUE(joined(*fetched) == value);
@@ -597,7 +599,7 @@ TEST(ObjectStore, AQuotaIsExactAndSpaceComesBack) {
   TestTarget target(18);
   target.create();
   const auto account = std::make_shared<SpaceAccount>("container 'p/c'");
-  account->set_limit(1'000'000);
+  account->set_limit({1'000'000, kNoLimit});
   const Bytes value = pattern(1, 100'000);
   const auto put = [&](std::uint64_t key) {
     return target.update(target.single(kFile, key_of(key), key_of("a"), value), value);
@@ -605,12 +607,12 @@ TEST(ObjectStore, AQuotaIsExactAndSpaceComesBack) {
   // What is there already counts.
   ASSERT_TRUE(put(0));
   target.objects->charge_to(target.container, account);
-  EXPECT_EQ(account->used(), 100'000u);
+  EXPECT_EQ(account->used().bytes, 100'000u);
   for (std::uint64_t key = 1; key < 10; ++key) ASSERT_TRUE(put(key));
   const auto refused = put(10);
   ASSERT_EQ(code_of(refused), Code::kQuotaExceeded);
   EXPECT_NE(refused.error().message().find("container 'p/c'"), std::string::npos) << refused.error().message();
-  EXPECT_EQ(account->used(), 1'000'000u) << "what was refused is not charged";
+  EXPECT_EQ(account->used().bytes, 1'000'000u) << "what was refused is not charged";
   // Reading and deleting go on, and what was deleted counts until it has been merged away.
   EXPECT_TRUE(joined(*target.fetch(target.fetch_single(kFile, key_of(3u), key_of("a")))) == value);
   ASSERT_TRUE(target.punch({.container = target.container,
@@ -622,19 +624,19 @@ TEST(ObjectStore, AQuotaIsExactAndSpaceComesBack) {
                             .id = {}}));
   EXPECT_EQ(code_of(put(10)), Code::kQuotaExceeded);
   ASSERT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
-  EXPECT_EQ(account->used(), 900'000u);
+  EXPECT_EQ(account->used().bytes, 900'000u);
   EXPECT_TRUE(put(10));
   // Targets that open again find the same.
   target.reopen();
   const auto fresh = std::make_shared<SpaceAccount>("container 'p/c'");
-  fresh->set_limit(1'000'000);
+  fresh->set_limit({1'000'000, kNoLimit});
   target.objects->charge_to(target.container, fresh);
-  EXPECT_EQ(fresh->used(), 1'000'000u);
+  EXPECT_EQ(fresh->used().bytes, 1'000'000u);
   EXPECT_EQ(code_of(put(11)), Code::kQuotaExceeded);
-  fresh->set_limit(1'100'000);
+  fresh->set_limit({1'100'000, kNoLimit});
   EXPECT_TRUE(put(11));
   ASSERT_TRUE(target.block_on(target.objects->destroy_container(target.container)));
-  EXPECT_EQ(fresh->used(), 0u);
+  EXPECT_EQ(fresh->used().bytes, 0u);
 }
 
 // Overwriting holds space until old versions are merged; near a limit they are merged soon.
@@ -644,14 +646,14 @@ TEST(ObjectStore, NearAQuotaOldVersionsGoSoon) {
   target.options.retention = std::chrono::hours(10);
   target.create();
   const auto account = std::make_shared<SpaceAccount>("container 'p/c'");
-  account->set_limit(1'000'000);
+  account->set_limit({1'000'000, kNoLimit});
   target.objects->charge_to(target.container, account);
   const Bytes value = pattern(1, 100'000);
   const auto put = [&] { return code_of(target.update(target.single(kFile, key_of(1u), key_of("a"), value), value)); };
   while (put() == Code::kOk) continue;
   EXPECT_EQ(put(), Code::kQuotaExceeded);
-  target.world.run_until([&account] { return account->used() <= 100'000; }, std::chrono::seconds(20));
-  EXPECT_EQ(account->used(), 100'000u);
+  target.world.run_until([&account] { return account->used().bytes <= 100'000; }, std::chrono::seconds(20));
+  EXPECT_EQ(account->used().bytes, 100'000u);
   EXPECT_EQ(put(), Code::kOk);
 }
 

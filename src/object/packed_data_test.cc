@@ -71,7 +71,7 @@ TEST_P(PackedDataTest, TakesLessSpaceAndComesBackWhateverPartIsRead) {
   const std::uint64_t used = before - free_blocks();
   EXPECT_LE(used, compressed() ? chunk_count(data.size()) * 3 / 4 : chunk_count(data.size()));
   EXPECT_EQ(target_.objects->counters().packed_stored_bytes > 0, compressed());
-  EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, data.size());
+  EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->bytes, data.size());
   std::mt19937_64 random(3);
   expect(data, 0, data.size());
   for (int i = 0; i < 60; ++i) {

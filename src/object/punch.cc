@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "object_count.h"
 
 namespace cenote::object {
 Result<> Punch::check(bool exists, ByteView akey) const {
@@ -97,7 +98,14 @@ void Punch::punch_range(const Reader& reader, const AkeyState& array, RecordRang
 
 Result<> Punch::put(const Reader& reader, Epoch whole, Epoch part, TransactionPunches* punched) {
   punched_ = punched;
+  const std::uint32_t operations = core_.batch.operations();
   if (request_.level != PunchLevel::kObject) path_.set_dkey(request_.dkey);
+  CHECK_OK(put_level(reader, whole, part));
+  puts_ = core_.batch.operations() > operations;
+  return {};
+}
+
+Result<> Punch::put_level(const Reader& reader, Epoch whole, Epoch part) {
   switch (request_.level) {
     case PunchLevel::kObject:
       return punch_object(reader, whole);
@@ -109,6 +117,11 @@ Result<> Punch::put(const Reader& reader, Epoch whole, Epoch part, TransactionPu
       return punch_ranges(reader, part);
   }
   return {};
+}
+
+bool Punch::may_bring(const Container& container) const {
+  // Elsewhere there is something of the object in the tree already, or nothing to punch.
+  return puts_ && container.source;
 }
 
 void Punch::applied(Container& container) {
@@ -134,6 +147,9 @@ Result<UpdateReply> attempt(Core& core, const PunchRequest& request, store::View
   Core::Stamp stamp{.request = request.id, .epoch = core.clock.next(core.wall_now()), .ceiling = {}};
   Punch punch(core, request);
   CHECK_OK(punch.put(container->reader(view, kEpochLatest), stamp.epoch, stamp.epoch, nullptr));
+  if (punch.may_bring(*container)) {
+    TRY(stamp.added.objects, count_born(*container, view, {&request.object, 1}));
+  }
   core.stamp(*container, stamp);
   if (core.batch.empty()) return UpdateReply{stamp.epoch};
   TRY(const store::Lsn lsn, core.apply_charged(*container, stamp, view));

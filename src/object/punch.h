@@ -13,10 +13,14 @@ class Punch {
   /// `whole` is the epoch of what hides all that is older: objects, dkeys, akeys; `part` that of punched ranges.
   /// `punched`, if the punch is part of a transaction, is told of it.
   Result<> put(const Reader& reader, Epoch whole, Epoch part, TransactionPunches* punched);
+  /// Once put: whether the object may be one that the container's own tree held nothing of.
+  bool may_bring(const Container& container) const;
+  const ObjectId& object() const { return request_.object; }
   /// Once the batch is applied.
   void applied(Container& container);
 
  private:
+  Result<> put_level(const Reader& reader, Epoch whole, Epoch part);
   Result<> punch_object(const Reader& reader, Epoch epoch);
   Result<> punch_dkey(const Reader& reader, Epoch epoch);
   Result<> punch_akeys(const Reader& reader, Epoch epoch);
@@ -29,6 +33,7 @@ class Punch {
   const PunchRequest& request_;
   KeyPath path_{request_.object};
   TransactionPunches* punched_ = nullptr;
+  bool puts_ = false;
 };
 
 }  // namespace cenote::object

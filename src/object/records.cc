@@ -7,6 +7,8 @@ namespace cenote::object {
 namespace {
 
 constexpr std::byte kVersion{1};
+/// Of the record of what a container holds, with the number of its objects.
+constexpr std::byte kVersionWithObjects{2};
 /// Of the record of a container that has snapshots.
 constexpr std::byte kVersionWithSnapshots{2};
 /// Of the record of a container that was ever rolled back. Here a flag says whether it has snapshots.
@@ -202,6 +204,23 @@ Result<std::uint64_t> decode_number(ByteView value) {
   return number;
 }
 
+RecordBytes encode_usage(const Usage& used) {
+  RecordBytes out;
+  out.push_back(kVersionWithObjects);
+  append_le(out, used.bytes);
+  append_le(out, used.objects);
+  return out;
+}
+
+Result<UsageRecord> decode_usage(ByteView value) {
+  TRY(Decoder in, open_value(value, "the record of what a container holds", kVersionWithObjects));
+  UsageRecord record;
+  record.bytes = in.integer<std::uint64_t>();
+  if (value[0] == kVersionWithObjects) record.objects = in.integer<std::uint64_t>();
+  if (!in.finish("")) return damaged("the record of what a container holds", value);
+  return record;
+}
+
 RecordBytes encode_snapshot() {
   RecordBytes out;
   out.push_back(kVersion);
@@ -288,9 +307,11 @@ Result<> check_system_record(ByteView key_bytes, ByteView value) {
   TRY(const SystemKey key, parse_system_key(key_bytes));
   switch (key.kind) {
     case RecordKind::kCeiling:
-    case RecordKind::kUsage:
     case RecordKind::kBound:
       CHECK_OK(decode_number(value));
+      return {};
+    case RecordKind::kUsage:
+      CHECK_OK(decode_usage(value));
       return {};
     case RecordKind::kContainer:
       CHECK_OK(decode_container(value));

@@ -12,6 +12,7 @@
 #include "cenote/base/sealer.h"
 #include "cenote/base/uuid.h"
 #include "cenote/object/object_store.h"
+#include "cenote/object/space_account.h"
 #include "cenote/store/types.h"
 #include "rolled_back.h"
 
@@ -77,9 +78,17 @@ struct ContainerRecord {
 RecordBytes encode_container(const ContainerRecord& record);
 Result<ContainerRecord> decode_container(ByteView value);
 
-/// Ceiling, usage and bound: one number.
+/// Ceiling and bound: one number.
 RecordBytes encode_number(std::uint64_t number);
 Result<std::uint64_t> decode_number(ByteView value);
+
+/// What a container holds. Builds that did not count objects left records without their number.
+struct UsageRecord {
+  std::uint64_t bytes = 0;
+  std::optional<std::uint64_t> objects;
+};
+RecordBytes encode_usage(const Usage& used);
+Result<UsageRecord> decode_usage(ByteView value);
 
 /// A snapshot's record holds nothing but its version.
 RecordBytes encode_snapshot();

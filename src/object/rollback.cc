@@ -2,7 +2,7 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
-#include "core.h"
+#include "object_count.h"
 
 namespace cenote::object {
 namespace {
@@ -66,11 +66,13 @@ class Purge {
   PathBytes position_;
   std::uint32_t entries_ = 0, extents_ = 0;
   std::uint64_t bytes_ = 0, blocks_ = 0;
+  Emptied emptied_;
 };
 
 Result<> Purge::remove(store::TreeId tree, ByteView key, ByteView value) {
   TRY(const Entry entry, decode_entry(value));
   core_.batch.erase(tree, key);
+  emptied_.removed(key);
   ++entries_;
   if (!entry.holds_data()) return {};
   bytes_ += entry.bytes;
@@ -116,14 +118,13 @@ Result<bool> Purge::slice(store::View& view) {
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
   entries_ = extents_ = 0;
   bytes_ = blocks_ = 0;
+  emptied_.clear();
   PathBytes position = rollbacks_ == container.rollbacks ? position_ : PathBytes();
   TRY(const bool end, collect(view, container, position));
   if (end && entries_ == 0) return finish(container, view);
   if (entries_ > 0) {
-    core_.put_usage(container, -static_cast<std::int64_t>(bytes_));
-    TRY(container.lsn, view.apply(core_.batch));
-    container.logical_bytes -= bytes_;
-    if (container.account) container.account->refund(bytes_);
+    TRY(const std::uint64_t objects, emptied_.count(view, container.tree));
+    CHECK_OK(core_.apply_refunded(container, {.bytes = bytes_, .objects = objects}, view));
     core_.counters.merged_entries += entries_;
     core_.counters.reclaimed_blocks += blocks_;
   }

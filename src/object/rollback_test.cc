@@ -62,7 +62,7 @@ class RollbackTest : public testing::Test {
   bool exists(std::string_view akey) {
     return target_.fetch(target_.fetch_single(kObject, key_of("d"), key_of(akey)))->reply.akeys[0].exists;
   }
-  std::uint64_t used() { return target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes; }
+  std::uint64_t used() { return target_.block_on(target_.objects->container_usage(target_.container))->bytes; }
 
   TestTarget target_;
   std::uint64_t requests_ = 0;

@@ -50,7 +50,7 @@ class SnapshotTest : public testing::Test {
     const auto fetched = target_.fetch(target_.fetch_single(kObject, key_of("d"), key_of("a"), epoch));
     return fetched && joined(*fetched) == value_of(number);
   }
-  std::uint64_t used() { return target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes; }
+  std::uint64_t used() { return target_.block_on(target_.objects->container_usage(target_.container))->bytes; }
   std::vector<Epoch> listed() { return *target_.block_on(target_.objects->list_snapshots(target_.container)); }
 
   TestTarget target_;

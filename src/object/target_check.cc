@@ -110,7 +110,7 @@ Task<> TargetCheck::check_container(store::TreeId tree, std::string name) {
   const std::optional<Bytes> kept =
       destroying == records_.destroying.end() ? std::nullopt : std::optional(destroying->second);
   last_.reset();
-  tree_bytes_ = 0;
+  tree_holds_ = {};
   store::TreeWalk walk(*examination_, tree, store::TreeWalk::Purpose::kCheck);
   while (co_await walk.next()) {
     for (std::uint32_t i = 0; i < walk.count(); ++i) {
@@ -120,7 +120,7 @@ Task<> TargetCheck::check_container(store::TreeId tree, std::string name) {
     if (pending_.size() >= kMaxPending || pending_bytes_ >= kMaxPendingBytes) co_await read_pending();
   }
   co_await read_pending();
-  if (!kept) check_owner(tree, name, tree_bytes_);
+  if (!kept) check_owner(tree, name);
 }
 
 void TargetCheck::check_entry(store::TreeId tree, std::uint64_t page, ByteView key, ByteView value, bool owned) {
@@ -156,17 +156,20 @@ void TargetCheck::check_entry(store::TreeId tree, std::uint64_t page, ByteView k
 void TargetCheck::count(const EntryDescription& entry) {
   ++report_.entries;
   const bool same_object = last_ && last_->object == entry.object;
-  if (!same_object) ++report_.objects;
+  if (!same_object) {
+    ++report_.objects;
+    ++tree_holds_.objects;
+  }
   const bool same_dkey = same_object && last_->dkey == entry.dkey;
   if (entry.dkey && !same_dkey) ++report_.dkeys;
   if (entry.akey && !(same_dkey && last_->akey == entry.akey)) ++report_.akeys;
   if (!entry.holds_data) return;
   (entry.is_inline ? report_.inline_bytes : report_.stored_bytes) += entry.bytes;
-  tree_bytes_ += entry.bytes;
+  tree_holds_.bytes += entry.bytes;
 }
 
 /// What the system tree says of the container against what its tree holds.
-void TargetCheck::check_owner(store::TreeId tree, const std::string& name, std::uint64_t bytes) {
+void TargetCheck::check_owner(store::TreeId tree, const std::string& name) {
   const auto owner = records_.trees.find(tree);
   TargetFinding finding = about(tree, 0, {}, store::FindingKind::kEntry);
   finding.finding.page.reset();
@@ -177,12 +180,18 @@ void TargetCheck::check_owner(store::TreeId tree, const std::string& name, std::
   }
   ++report_.containers;
   owner->second.seen = true;
-  const std::uint64_t usage = owner->second.usage.value_or(0);
-  if (!trees_whole_ || usage == bytes) return;
+  const UsageRecord& used = owner->second.used;
+  if (!trees_whole_) return;
   finding.finding.severity = store::Severity::kWarning;
-  finding.finding.message = fmt::format("container {} counts {} stored bytes and holds {}",
-                                        owner->second.container.to_string(), usage, bytes);
-  emit(finding);
+  const auto differs = [&](const char* what, std::uint64_t counted, std::uint64_t holds) {
+    if (counted == holds) return;
+    finding.finding.message = fmt::format("container {} counts {} {} and holds {}", owner->second.container.to_string(),
+                                          counted, what, holds);
+    emit(finding);
+  };
+  differs("stored bytes", used.bytes, tree_holds_.bytes);
+  // Without a number they are counted when the target opens.
+  differs("objects", used.objects.value_or(tree_holds_.objects), tree_holds_.objects);
 }
 
 void TargetCheck::check_missing() {

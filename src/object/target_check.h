@@ -15,7 +15,7 @@ namespace cenote::object {
 struct TargetRecords {
   struct Owner {
     Uuid container;
-    std::optional<std::uint64_t> usage;
+    UsageRecord used;
     bool seen = false;           ///< its tree exists
     bool has_snapshots = false;  ///< says its record
     std::uint64_t snapshots = 0;
@@ -53,7 +53,7 @@ class TargetCheck {
   Task<> check_container(store::TreeId tree, std::string name);
   void check_entry(store::TreeId tree, std::uint64_t page, ByteView key, ByteView value, bool owned);
   void count(const EntryDescription& entry);
-  void check_owner(store::TreeId tree, const std::string& name, std::uint64_t bytes);
+  void check_owner(store::TreeId tree, const std::string& name);
   void check_missing();
   Task<> check_requests();
   Task<> read_pending();
@@ -73,7 +73,7 @@ class TargetCheck {
   std::uint64_t pending_bytes_ = 0;
   // Of the entry counted last.
   std::optional<EntryDescription> last_;
-  std::uint64_t tree_bytes_ = 0;
+  Usage tree_holds_;
 };
 
 }  // namespace cenote::object

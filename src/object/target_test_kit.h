@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <random>
 #include <string>
@@ -10,6 +11,7 @@
 #include "cenote/media/sim_device.h"
 #include "cenote/object/object_store.h"
 #include "cenote/store/store_check.h"
+#include "keys.h"
 #include "records.h"
 #include "values.h"
 
@@ -144,32 +146,63 @@ class TestTarget {
   Result<ListReply> list(const ListRequest& request) { return block_on(objects->list(request, Until::forever())); }
   Result<QueryReply> query(const QueryRequest& request) { return block_on(objects->query(request, Until::forever())); }
 
-  /// Every block is referred to exactly once, every page is whole.
+  /// Every block is referred to exactly once, every page is whole, every container counts what it holds.
   void check() {
     objects->check_invariants();
     auto owned = block_on(objects->owned_extents());
     ASSERT_TRUE(owned) << owned.error().to_string();
     const auto report = block_on(store::check_store(*store, *std::move(owned)));
     ASSERT_TRUE(report) << report.error().to_string();
+    for (const Uuid& id : *block_on(objects->list_containers())) {
+      const auto counted = block_on(objects->container_usage(id));
+      if (!counted) continue;  // only kept for its clones
+      const Usage held = holds(id);
+      ASSERT_EQ(counted->bytes, held.bytes);
+      ASSERT_EQ(counted->objects, held.objects);
+    }
   }
 
-  /// Entries of the container's tree.
-  std::uint64_t entries() {
-    const auto counted = block_on(store->run([this](store::View& view) -> Result<std::uint64_t> {
+  /// Gives all entries of a container's tree to `take`.
+  void each_entry(const Uuid& id, const std::function<void(ByteView, ByteView)>& take) {
+    Bytes position;
+    int left = 0;
+    const auto read = [&](store::View& view) -> Result<bool> {
       const store::TreeId system = *store->find_tree(kSystemTreeName);
-      TRY(const auto value, view.get(system, container_key(RecordKind::kContainer, container)));
+      TRY(const auto value, view.get(system, container_key(RecordKind::kContainer, id)));
       TRY(const ContainerRecord record, decode_container(*value));
       store::Cursor cursor(view, record.tree);
-      std::uint64_t count = 0;
-      TRY(bool more, cursor.seek({}));
-      while (more) {
-        ++count;
+      TRY(bool more, cursor.seek(position));
+      for (; more && left > 0; --left) {
+        take(cursor.key(), cursor.value());
+        position = to_bytes(cursor.key());
+        position.push_back(std::byte{0});
         TRY(more, cursor.next());
       }
-      return count;
-    }));
-    EXPECT_TRUE(counted) << counted.error().to_string();
-    return counted.value_or(UINT64_MAX);
+      return more;
+    };
+    for (bool more = true; more;) {
+      left = 64;  // over all attempts of a run, which keeps the pages of all of them
+      const auto read_on = block_on(store->run(read));
+      ASSERT_TRUE(read_on) << read_on.error().to_string();
+      more = *read_on;
+    }
+  }
+  std::uint64_t entries() {
+    std::uint64_t count = 0;
+    each_entry(container, [&count](ByteView, ByteView) { ++count; });
+    return count;
+  }
+  Usage holds(const Uuid& id) {
+    Usage usage;
+    Bytes object;
+    each_entry(id, [&](ByteView key, ByteView value) {
+      if (!starts_with(key, object) || object.empty()) ++usage.objects;
+      object = to_bytes(key.first(KeyPath::kObjectEnd));
+      const auto entry = decode_entry(value);
+      ASSERT_TRUE(entry) << entry.error().to_string();
+      if (entry->holds_data()) usage.bytes += entry->bytes;
+    });
+    return usage;
   }
 
   // Requests for one akey, with checksums as a client makes them.

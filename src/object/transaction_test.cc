@@ -182,7 +182,7 @@ TEST_F(TransactionTest, WhatItWritesOutlivesWhatItPunches) {
   EXPECT_EQ(records("d", "array", {0, 9000}, before), large_);
   ASSERT_TRUE(target_.block_on(target_.objects->aggregate(target_.objects->now())));
   EXPECT_EQ(value(kOther, "x", "new"), small_);
-  EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->logical_bytes, 200u);
+  EXPECT_EQ(target_.block_on(target_.objects->container_usage(target_.container))->bytes, 200u);
 }
 
 TEST_F(TransactionTest, AnotherTypeAfterAPunch) {
@@ -337,16 +337,16 @@ TEST_F(TransactionTest, OfTheLargestSize) {
 
 TEST_F(TransactionTest, WhatDoesNotFitChangesNothing) {
   auto account = std::make_shared<SpaceAccount>("container 'c'");
-  account->set_limit(20'000);
+  account->set_limit({20'000, SpaceAccount::kNoLimit});
   target_.objects->charge_to(target_.container, account);
   EXPECT_EQ(Transaction(target_).put(kObject, "d", "a", large_).put(kObject, "e", "a", pattern(1, 12'000)).code(),
             Code::kQuotaExceeded);
   EXPECT_EQ(value(kObject, "d", "a"), std::nullopt);
-  EXPECT_EQ(account->used(), 0u);
+  EXPECT_EQ(account->used().bytes, 0u);
   ASSERT_TRUE(Transaction(target_).put(kObject, "d", "a", large_).put(kObject, "e", "a", pattern(1, 11'000)).commit());
-  EXPECT_EQ(account->used(), 20'000u);
+  EXPECT_EQ(account->used().bytes, 20'000u);
   EXPECT_EQ(Transaction(target_).put(kObject, "f", "a", pattern(1, 1)).code(), Code::kQuotaExceeded);
-  account->set_limit(100);
+  account->set_limit({100, SpaceAccount::kNoLimit});
   EXPECT_EQ(Transaction(target_).punch(PunchLevel::kObject, kObject).code(), Code::kOk);
 }
 

@@ -5,6 +5,7 @@
 
 #include "cenote/base/format.h"
 #include "io_group.h"
+#include "object_count.h"
 
 namespace cenote::object {
 namespace {
@@ -332,6 +333,11 @@ Result<> Update::plan(const Container& container, const Reader& reader, const Tr
   return {};
 }
 
+bool Update::finds_object(const Container& container) const {
+  // What exists in a clone may lie in the tree of an ancestor.
+  return !container.source && std::ranges::any_of(plans_, [](const AkeyPlan& plan) { return plan.before.exists(); });
+}
+
 void Update::put(const Container& container, Epoch epoch) {
   store::Batch& batch = core_.batch;
   std::uint32_t akey = UINT32_MAX;
@@ -380,12 +386,16 @@ Result<UpdateReply> attempt(Core& core, const UpdateRequest& request, Update& up
   CHECK_OK(update.plan(*container, container->reader(view, kEpochLatest), nullptr, seen));
   Core::Stamp stamp{.request = request.id,
                     .epoch = core.clock.next(core.wall_now()),
-                    .added_bytes = update.added_bytes(),
+                    .added = {.bytes = update.added_bytes()},
                     .ceiling = {}};
+  if (!update.finds_object(*container)) {
+    TRY(stamp.added.objects, count_born(*container, view, {&request.object, 1}));
+  }
   core.batch.clear();
   update.put(*container, stamp.epoch);
   core.stamp(*container, stamp);
   TRY(const store::Lsn lsn, core.apply_charged(*container, stamp, view));
+  container->present = request.object;
   update.applied(*container, stamp.epoch, lsn);
   core.watches.note(container->id, request.object);
   seen = std::max(seen, lsn);

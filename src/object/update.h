@@ -97,7 +97,10 @@ class Update {
   void put(const Container& container, Epoch epoch);
   void applied(const Container& container, Epoch epoch, store::Lsn lsn);
 
-  std::int64_t added_bytes() const { return static_cast<std::int64_t>(payload_.bytes); }
+  std::uint64_t added_bytes() const { return payload_.bytes; }
+  const ObjectId& object() const { return request_.object; }
+  /// Once planned: whether the container's own tree is known to hold something of the object.
+  bool finds_object(const Container& container) const;
 
  private:
   Result<> verify_checksums(bool keep);

@@ -12,17 +12,20 @@ Json json_of(const TargetInfo& target) {
 }
 
 Json json_of(const PoolInfo& pool) {
-  return {{"id", pool.id.to_string()},
-          {"label", pool.label},
-          {"size_bytes", pool.size_bytes},
-          {"used_bytes", pool.used_bytes},
-          {"containers", pool.containers}};
+  return {{"id", pool.id.to_string()},         {"label", pool.label},
+          {"size_bytes", pool.size_bytes},     {"used_bytes", pool.used_bytes},
+          {"used_objects", pool.used_objects}, {"containers", pool.containers},
+          {"properties", pool.properties}};
 }
 
 Json json_of(const ContainerInfo& container) {
-  Json json{{"id", container.id.to_string()},     {"pool", container.pool.to_string()},
-            {"label", container.label},           {"type", container.type},
-            {"properties", container.properties}, {"used_bytes", container.used_bytes}};
+  Json json{{"id", container.id.to_string()},
+            {"pool", container.pool.to_string()},
+            {"label", container.label},
+            {"type", container.type},
+            {"properties", container.properties},
+            {"used_bytes", container.used_bytes},
+            {"used_objects", container.used_objects}};
   if (container.clone_of)
     json["clone_of"] = {{"container", container.clone_of->container.to_string()},
                         {"epoch", container.clone_of->epoch.value()}};
@@ -52,6 +55,9 @@ Result<PoolInfo> pool_from(const Json& json) {
   pool.size_bytes = members.number("size_bytes");
   pool.used_bytes = members.number("used_bytes");
   pool.containers = members.small("containers");
+  // Servers of before 0.2 do not know these.
+  pool.used_objects = members.number_or("used_objects", 0);
+  pool.properties = members.texts("properties");
   CHECK_OK(members.finish());
   return pool;
 }
@@ -74,6 +80,7 @@ Result<ContainerInfo> container_from(const Json& json) {
   container.type = members.text("type");
   container.properties = members.texts("properties");
   container.used_bytes = members.number("used_bytes");
+  container.used_objects = members.number_or("used_objects", 0);
   CHECK_OK(members.finish());
   if (const auto found = json.find("clone_of"); found != json.end()) {
     Members source("clone_of", *found);
@@ -120,6 +127,9 @@ Result<> validate_label(std::string_view what, std::string_view label) {
     return failf(Code::kInvalidArgument, "the {}'s label '{}' may hold letters, digits, '.', '_', '-' and ':' only",
                  what, printable(as_bytes(label)));
   }
+  // What neither a shell's user nor a path could name.
+  if (label.front() == '-' || label == "." || label == "..")
+    return failf(Code::kInvalidArgument, "the {}'s label '{}' may not be '.' or '..', nor begin with '-'", what, label);
   if (Uuid::parse(label))
     return failf(Code::kInvalidArgument, "the {}'s label '{}' has the form of a UUID", what, label);
   return {};
@@ -146,7 +156,7 @@ std::string to_json(const GrowTargets& request) {
 std::string to_json(const PoolInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<PoolInfo>& pools) { return list_to_json("pools", pools); }
 std::string to_json(const CreatePool& request) {
-  return dump({{"label", request.label}, {"size_bytes", request.size_bytes}});
+  return dump({{"label", request.label}, {"size_bytes", request.size_bytes}, {"properties", request.properties}});
 }
 std::string to_json(const ContainerInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<ContainerInfo>& containers) { return list_to_json("containers", containers); }
@@ -208,6 +218,7 @@ Result<CreatePool> create_pool_from_json(std::string_view json) {
   CreatePool request;
   request.label = members.text("label");
   request.size_bytes = members.number_or("size_bytes", 0);
+  request.properties = members.texts("properties");
   CHECK_OK(members.finish());
   return request;
 }

@@ -225,6 +225,33 @@ class Files(SystemTest):
         self.succeeds(self.engine, "fs", "cp", self.path("part"), "pool/small:/again")
         self.fails(self.engine, USAGE, "container", "set-prop", "pool/small", "quota=lots", says=["lots"])
 
+    def test_a_quota_in_objects_is_held_to_and_returns(self):
+        self.succeeds(self.engine, "container", "create", "pool/few", "--type", "posix", "--property",
+                      "quota-objects=20", "--property", "quota-objects-soft=10")
+        with open(self.path("part"), "wb") as file:
+            file.write(b"some")
+        for number in range(30):
+            done = self.cenote(self.engine, "fs", "cp", self.path("part"), f"pool/few:/part-{number}")
+            if done.returncode != 0:
+                break
+        self.assert_fails(done, NO_SPACE, "container 'pool/few'", "objects do not fit, 20 of 20")
+        query = self.json_of(self.engine, "container", "query", "pool/few")
+        self.assertEqual(query["used_objects"], 20)
+        self.assertIn("20 of 20 (over 10)", self.succeeds(self.engine, "container", "list", "pool").decode())
+        # What is there can still be written to, a restart knows the number, and a pool's limit holds, too.
+        self.succeeds(self.engine, "fs", "cp", self.path("part"), "pool/few:/part-0")
+        self.assertEqual(self.engine.stop(), 0, self.engine.text_of_log())
+        self.engine.start()
+        self.fails(self.engine, NO_SPACE, "fs", "cp", self.path("part"), "pool/few:/again")
+        self.succeeds(self.engine, "container", "set-prop", "pool/few", "quota-objects=1k")
+        self.succeeds(self.engine, "pool", "set-prop", "pool", "quota-objects=10")
+        self.fails(self.engine, NO_SPACE, "fs", "cp", self.path("part"), "pool/few:/again", says=["pool 'pool'"])
+        self.succeeds(self.engine, "pool", "set-prop", "pool", "quota-objects=none")
+        self.succeeds(self.engine, "fs", "cp", self.path("part"), "pool/few:/again")
+        self.assertGreater(self.json_of(self.engine, "pool", "query", "pool")["used_objects"], 20)
+        self.fails(self.engine, USAGE, "pool", "set-prop", "pool", "quota-objects=2GiB", says=["2M"])
+        self.fails(self.engine, USAGE, "pool", "set-prop", "pool", "quota=5GiB", says=["size"])
+
     def test_a_compressed_container_takes_less_and_gives_back_the_same(self):
         os.makedirs(self.path("logs"))
         for number in range(6):

@@ -1,60 +1,26 @@
-#include <optional>
-
 #include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
+#include "quota_text.h"
 
 namespace cenote::cli {
 namespace {
 
 Json json_of(const ContainerInfo& container) { return Json::parse(to_json(container)); }
 
-/// The limit that a property sets; none: the property is not set, or to 'none'.
-std::optional<std::uint64_t> limit_of(const ContainerInfo& container, const char* property) {
-  const auto found = container.properties.find(property);
-  if (found == container.properties.end() || found->second == "none") return std::nullopt;
-  const auto bytes = parse_bytes(found->second);
-  return bytes ? std::optional(*bytes) : std::nullopt;
-}
-
-/// "12.00 MiB", and of how much where there is a quota.
-std::string used_of(const ContainerInfo& container) {
-  std::string text = human_bytes(container.used_bytes);
-  if (const auto quota = limit_of(container, "quota")) text += " of " + human_bytes(*quota);
-  const auto soft = limit_of(container, "quota-soft");
-  if (soft && container.used_bytes > *soft) text += fmt::format(" (over {})", human_bytes(*soft));
-  return text;
-}
-
 std::vector<std::string> row_of(const ContainerInfo& container) {
-  return {container.label, container.type.empty() ? "-" : container.type, used_of(container), container.id.to_string()};
+  return {container.label, container.type.empty() ? "-" : container.type,
+          used_bytes_text(container.used_bytes, container.properties),
+          used_objects_text(container.used_objects, container.properties), container.id.to_string()};
 }
 
-const std::vector<std::string> kHeader = {"CONTAINER", "TYPE", "USED", "UUID"};
-
-Result<std::pair<std::string, std::string>> parse_property(std::string_view text) {
-  const std::size_t equals = text.find('=');
-  if (equals == std::string_view::npos || equals == 0) {
-    return failf(Code::kInvalidArgument, "'{}' is no property: write KEY=VALUE", text);
-  }
-  std::pair property(std::string(text.substr(0, equals)), std::string(text.substr(equals + 1)));
-  // Kept as plain numbers of bytes.
-  const bool is_size = property.first == "quota" || property.first == "quota-soft";
-  if (is_size && property.second != "none") {
-    TRY(const std::uint64_t bytes, parse_bytes(property.second));
-    property.second = std::to_string(bytes);
-  }
-  return property;
-}
+const std::vector<std::string> kHeader = {"CONTAINER", "TYPE", "USED", "OBJECTS", "UUID"};
 
 Result<> create(Context& context, const std::string& name, const std::string& type,
                 const std::vector<std::string>& properties) {
   TRY(const ContainerName parsed, parse_container(name));
   CreateContainer request{.pool = parsed.pool, .label = parsed.container, .type = type, .properties = {}};
-  for (const std::string& text : properties) {
-    TRY(auto property, parse_property(text));
-    request.properties.insert(std::move(property));
-  }
+  TRY(request.properties, parse_properties(properties));
   TRY(Client * client, context.client());
   TRY(const ContainerInfo made, client->create_container(request, context.bounds()));
   context.out.line(fmt::format("created container '{}' ({})", name, made.id.to_string()));
@@ -172,7 +138,7 @@ void add_container(CLI::App& app, Context& context) {
   verb->add_option(
       "--property", arguments->properties,
       "compression=lz4 or compression=zstd, checksum=off, encryption=off (these cannot be changed later), quota=SIZE, "
-      "quota-soft=SIZE, or user.NAME=VALUE; may be repeated");
+      "quota-soft=SIZE, quota-objects=COUNT, quota-objects-soft=COUNT, or user.NAME=VALUE; may be repeated");
   verb->callback([=, &context] {
     context.action = [=, &context] { return create(context, arguments->name, arguments->type, arguments->properties); };
   });
@@ -208,12 +174,14 @@ void add_container(CLI::App& app, Context& context) {
   verb = add_verb(*container, "set-prop", "Set a property",
                   "  cenote container set-prop scratch/home user.owner=physics\n"
                   "  cenote container set-prop scratch/home quota=20GiB\n"
+                  "  cenote container set-prop scratch/home quota-objects=2M\n"
                   "  cenote container set-prop scratch/home quota=none");
   add_name(verb);
-  verb->add_option("KEY=VALUE", arguments->property,
-                   "quota=SIZE or none: most bytes it may hold, old versions included; quota-soft=SIZE or none: a mark "
-                   "in lists when "
-                   "it holds more; or a key of yours that starts with 'user.'")
+  verb->add_option(
+          "KEY=VALUE", arguments->property,
+          "quota=SIZE or none: most bytes it may hold, old versions included; quota-objects=COUNT or none: most "
+          "objects; quota-soft, quota-objects-soft: a mark in lists when it holds more; or a key of yours that "
+          "starts with 'user.'")
       ->required();
   verb->callback([=, &context] {
     context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };

@@ -1,5 +1,7 @@
+#include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
+#include "quota_text.h"
 
 namespace cenote::cli {
 namespace {
@@ -7,14 +9,20 @@ namespace {
 Json json_of(const PoolInfo& pool) { return Json::parse(to_json(pool)); }
 
 std::vector<std::string> row_of(const PoolInfo& pool) {
-  return {pool.label, human_bytes(pool.size_bytes), human_bytes(pool.used_bytes), std::to_string(pool.containers),
+  return {pool.label,
+          human_bytes(pool.size_bytes),
+          used_bytes_text(pool.used_bytes, pool.properties),
+          used_objects_text(pool.used_objects, pool.properties),
+          std::to_string(pool.containers),
           pool.id.to_string()};
 }
 
-const std::vector<std::string> kHeader = {"POOL", "SIZE", "USED", "CONTAINERS", "UUID"};
+const std::vector<std::string> kHeader = {"POOL", "SIZE", "USED", "OBJECTS", "CONTAINERS", "UUID"};
 
-Result<> create(Context& context, const std::string& label, const std::string& size) {
-  CreatePool request{.label = label, .size_bytes = 0};
+Result<> create(Context& context, const std::string& label, const std::string& size,
+                const std::vector<std::string>& properties) {
+  CreatePool request{.label = label, .size_bytes = 0, .properties = {}};
+  TRY(request.properties, parse_properties(properties));
   if (!size.empty()) {
     TRY(request.size_bytes, parse_bytes(size));
   }
@@ -56,6 +64,15 @@ Result<> destroy(Context& context, const std::string& name, bool force) {
   return {};
 }
 
+Result<> set_property(Context& context, const std::string& name, const std::string& text) {
+  TRY(const auto property, parse_property(text));
+  TRY(Client * client, context.client());
+  CHECK_OK(client->set_pool_property(name, property.first, property.second, context.bounds()));
+  context.out.line(fmt::format("{}: {} = {}", name, property.first, property.second));
+  context.out.document({{property.first, property.second}});
+  return {};
+}
+
 }  // namespace
 
 void add_pool(CLI::App& app, Context& context) {
@@ -63,18 +80,25 @@ void add_pool(CLI::App& app, Context& context) {
       add_noun(app, "pool", "Pools: space that containers share",
                "A pool is a promise of space: the sizes of all pools together never exceed what the targets hold.");
   struct Arguments {
-    std::string name, size;
+    std::string name, size, property;
+    std::vector<std::string> properties;
     bool force = false;
   };
   const auto arguments = std::make_shared<Arguments>();
 
-  CLI::App* verb =
-      add_verb(*pool, "create", "Create a pool",
-               "  cenote pool create scratch --size 10GiB\n  cenote pool create all          # all space that is free");
+  CLI::App* verb = add_verb(*pool, "create", "Create a pool",
+                            "  cenote pool create scratch --size 10GiB\n"
+                            "  cenote pool create scratch --size 10GiB --property quota-objects=5M\n"
+                            "  cenote pool create all          # all space that is free");
   verb->add_option("LABEL", arguments->name, "name of the pool")->required();
   verb->add_option("--size", arguments->size, "space promised to the pool, like 10GiB; all free space when left out");
-  verb->callback(
-      [=, &context] { context.action = [=, &context] { return create(context, arguments->name, arguments->size); }; });
+  constexpr const char* kProperties =
+      "quota-objects=COUNT: most objects in all its containers; quota-soft=SIZE, quota-objects-soft=COUNT: a mark in "
+      "lists when they hold more";
+  verb->add_option("--property", arguments->properties, std::string(kProperties) + "; may be repeated");
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return create(context, arguments->name, arguments->size, arguments->properties); };
+  });
 
   verb = add_verb(*pool, "list", "List all pools", "  cenote pool list\n  cenote pool list --json");
   verb->callback([&context] { context.action = [&context] { return list(context); }; });
@@ -82,6 +106,16 @@ void add_pool(CLI::App& app, Context& context) {
   verb = add_verb(*pool, "query", "Show one pool", "  cenote pool query scratch");
   verb->add_option("POOL", arguments->name, "label or UUID")->required();
   verb->callback([=, &context] { context.action = [=, &context] { return query(context, arguments->name); }; });
+
+  verb = add_verb(*pool, "set-prop", "Set a limit of a pool",
+                  "  cenote pool set-prop scratch quota-objects=5M\n"
+                  "  cenote pool set-prop scratch quota-soft=8GiB\n"
+                  "  cenote pool set-prop scratch quota-objects=none");
+  verb->add_option("POOL", arguments->name, "label or UUID")->required();
+  verb->add_option("KEY=VALUE", arguments->property, std::string(kProperties) + "; or none")->required();
+  verb->callback([=, &context] {
+    context.action = [=, &context] { return set_property(context, arguments->name, arguments->property); };
+  });
 
   verb = add_verb(*pool, "destroy", "Destroy a pool; refused while it has containers",
                   "  cenote pool destroy scratch\n  cenote pool destroy scratch --force    # with all its containers");

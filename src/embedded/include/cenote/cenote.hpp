@@ -160,6 +160,7 @@ class Client {
   Result<PoolInfo> create_pool(CreatePool request, CallBounds bounds = {});
   Result<std::vector<PoolInfo>> list_pools(CallBounds bounds = {});
   Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});
+  Result<> set_pool_property(std::string pool, std::string key, std::string value, CallBounds bounds = {});
   Result<> destroy_pool(std::string pool, bool force, CallBounds bounds = {});
   Result<ContainerInfo> create_container(CreateContainer request, CallBounds bounds = {});
   /// A new container that shows what another one of the pool shows now, or in a snapshot, and can be changed. Costs the

@@ -150,6 +150,8 @@ class Client {
   Task<Result<PoolInfo>> create_pool(CreatePool request, Until until = {});
   Task<Result<std::vector<PoolInfo>>> list_pools(Until until = {});
   Task<Result<PoolInfo>> query_pool(std::string pool, Until until = {});
+  /// A limit: "quota-soft", "quota-objects" or "quota-objects-soft", a number or "none".
+  Task<Result<>> set_pool_property(std::string pool, std::string key, std::string value, Until until = {});
   /// kNotEmpty while containers are left, unless `force`.
   Task<Result<>> destroy_pool(std::string pool, bool force, Until until = {});
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Until until = {});

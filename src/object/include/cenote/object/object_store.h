@@ -6,6 +6,7 @@
 
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/compression.h"
+#include "cenote/object/space_account.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/store/store.h"
@@ -13,7 +14,6 @@
 namespace cenote::object {
 
 struct Core;
-class SpaceAccount;
 
 struct ObjectStoreOptions {
   /// Values and extents up to this many bytes live in the leaf and in the log record; larger ones go to extents, in
@@ -49,10 +49,6 @@ struct CloneSource {
 /// Clones that one container can have at a time, and clones of clones of ... until one that is none.
 inline constexpr std::size_t kMaxClones = 1024;
 inline constexpr std::size_t kMaxCloneDepth = 8;
-
-struct ContainerUsage {
-  std::uint64_t logical_bytes = 0;  ///< stored bytes of all retained versions
-};
 
 /// What the store has done since it opened, for metrics, tools and tests.
 struct ObjectStoreCounters {
@@ -105,7 +101,7 @@ class ObjectStore {
   Task<Result<>> clone_container(Uuid container, ContainerProperties properties, CloneSource source);
   Task<Result<>> destroy_container(Uuid container);
   Task<Result<ContainerProperties>> container_properties(Uuid container);
-  Task<Result<ContainerUsage>> container_usage(Uuid container);
+  Task<Result<Usage>> container_usage(Uuid container);
   /// Those that are only kept for their clones included.
   Task<Result<std::vector<Uuid>>> list_containers();
   /// Of a clone, what it is a clone of.

@@ -55,11 +55,14 @@ struct PoolInfo {
   std::uint64_t size_bytes = 0;  ///< what was promised to the pool
   std::uint64_t used_bytes = 0;
   std::uint32_t containers = 0;
+  std::uint64_t used_objects = 0;                 ///< as of ContainerInfo
+  std::map<std::string, std::string> properties;  ///< limits beside the size
 };
 
 struct CreatePool {
   std::string label;
   std::uint64_t size_bytes = 0;  ///< 0: all that is free
+  std::map<std::string, std::string> properties = {};
 };
 
 /// What a clone was made of.
@@ -77,6 +80,8 @@ struct ContainerInfo {
   std::map<std::string, std::string> properties;
   std::uint64_t used_bytes = 0;  ///< of a clone: what it holds itself
   std::optional<CloneOf> clone_of = std::nullopt;
+  /// Each object counts once for every target that holds something of it.
+  std::uint64_t used_objects = 0;
 };
 
 struct CreateContainer {
