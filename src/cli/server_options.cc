@@ -27,14 +27,18 @@ constexpr std::array kFields = {FieldOfSetting{"targets ", "server.targets"},
                                 FieldOfSetting{"scrub_bytes_per_second ", "server.scrub-rate"},
                                 FieldOfSetting{"scrub_period ", "server.scrub-period"}};
 
-std::vector<std::string> split_list(std::string_view text) {
-  std::vector<std::string> items;
-  while (!text.empty()) {
-    const std::size_t comma = std::min(text.find(','), text.size());
-    if (comma > 0) items.emplace_back(text.substr(0, comma));
-    text.remove_prefix(std::min(comma + 1, text.size()));
+Result<std::vector<std::string>> paths_in(const Settings& settings, const char* key) {
+  std::vector<std::string> paths;
+  const std::string list = settings.text(key);
+  std::string_view text = list;
+  for (bool more = !text.empty(); more;) {
+    const std::size_t comma = text.find(',');
+    more = comma != std::string_view::npos;
+    paths.emplace_back(text.substr(0, comma));
+    if (paths.back().empty()) return fail(settings.wrong(key, "a path between commas is empty"));
+    if (more) text.remove_prefix(comma + 1);
   }
-  return items;
+  return paths;
 }
 
 }  // namespace
@@ -54,9 +58,9 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   options.listen_address = settings.text("server.listen");
   options.control_address = settings.text("server.control");
   if (options.control_address == "none") options.control_address.clear();
-  options.target_paths = split_list(settings.text("server.devices"));
-  options.wal_paths = split_list(settings.text("server.wal-devices"));
-  options.data_paths = split_list(settings.text("server.data-devices"));
+  TRY(options.target_paths, paths_in(settings, "server.devices"));
+  TRY(options.wal_paths, paths_in(settings, "server.wal-devices"));
+  TRY(options.data_paths, paths_in(settings, "server.data-devices"));
   TRY(options.targets, settings.number("server.targets"));
   TRY(options.target_bytes, settings.bytes("server.target-size"));
   TRY(options.reactors, settings.number("server.reactors"));

@@ -58,6 +58,8 @@ TEST(EngineOptions, RefusalsNameSettingAndOrigin) {
         Case{"server.control", "0.0.0.0:1", Code::kPermissionDenied},
         Case{"server.devices", "/dev/a,/dev/a", Code::kInvalidArgument},
         Case{"server.wal-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
+        Case{"server.wal-devices", ",", Code::kInvalidArgument},
+        Case{"server.devices", "/dev/a,", Code::kInvalidArgument},
         Case{"server.data-devices", "/dev/a,/dev/a", Code::kInvalidArgument},
         Case{"server.name", "a b", Code::kInvalidArgument}, Case{"server.scrub-rate", "1K", Code::kOutOfRange},
         Case{"server.scrub-period", "1s", Code::kOutOfRange},

@@ -238,7 +238,7 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
                                 .cache_bytes = kCoordinatorCacheBytes,
                                 .key = std::exchange(options.encryption_key, std::nullopt)};
   auto opened = co_await store::Store::open(reactor, devices, open);
-  if (!opened) co_return failed_here(std::move(opened).error());
+  if (!opened) co_return failed_here(lost_store(std::move(opened).error()));
   control_encrypted = (*opened)->sealed();
   auto made = co_await cluster::EmbeddedCoordinator::open(*std::move(opened));
   if (!made) co_return failed_here(std::move(made).error());

@@ -33,6 +33,13 @@ Task<Result<StoreDevices>> StoreDevices::open(EngineHost& host, Reactor& reactor
   co_return devices;
 }
 
+Error lost_store(Error error) {
+  if (!(error == Code::kNotFound)) return error;
+  return Error(Code::kCorrupt, error.message() +
+                                   " any more, though the identity of the data directory lists one: its beginning was "
+                                   "overwritten, or this is another device");
+}
+
 Task<> StoreDevices::close() {
   for (auto* device : {&data, &wal, &meta}) {
     if (*device != nullptr) co_await (*device)->close();

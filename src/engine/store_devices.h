@@ -39,4 +39,7 @@ struct StoreDevices {
   std::string trouble(Instant now) const;
 };
 
+/// Why a store that the identity lists did not open: that there is none is damage.
+Error lost_store(Error error);
+
 }  // namespace cenote::engine

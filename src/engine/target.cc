@@ -169,7 +169,9 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
                                 .discard = options_.discard,
                                 .fenced = [this](const Error& reason) { log_fenced(reason); },
                                 .key = std::exchange(options_.key, std::nullopt)};
-  CO_TRY(store_, co_await store::Store::open(reactor_, devices_.roles(), open));
+  auto opened = co_await store::Store::open(reactor_, devices_.roles(), open);
+  if (!opened) co_return fail(lost_store(std::move(opened).error()));
+  store_ = *std::move(opened);
   CO_TRY(objects_, co_await object::ObjectStore::open(*store_, pool, {}));
   start_scrubber();
   watch_.spawn(watch_devices());

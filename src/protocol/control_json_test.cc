@@ -77,6 +77,8 @@ TEST(ControlJson, LabelsAreChecked) {
   EXPECT_TRUE(validate_label("pool", "a.B-9_:"));
   EXPECT_FALSE(validate_label("pool", ""));
   EXPECT_FALSE(validate_label("pool", "a/b"));
+  for (const char* label : {".", "..", "-", "--json", "-a"}) EXPECT_FALSE(validate_label("pool", label)) << label;
+  for (const char* label : {".a", "...", "_-"}) EXPECT_TRUE(validate_label("pool", label)) << label;
   EXPECT_FALSE(validate_label("pool", std::string(kMaxLabelBytes + 1, 'x')));
   EXPECT_FALSE(validate_label("pool", kId.to_string()));
 }

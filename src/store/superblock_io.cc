@@ -27,7 +27,7 @@ Task<Result<Superblock>> SuperblockIo::read_newest() {
     co_return newest_ == 0 ? std::move(a) : std::move(b);
   }
   if (a.error() == Code::kNotFound && b.error() == Code::kNotFound) {
-    co_return failf(Code::kNotFound, "there is no store on '{}': format it first", meta_->name());
+    co_return failf(Code::kNotFound, "there is no store on '{}'", meta_->name());
   }
   const Error& worst = a.error() == Code::kNotFound ? b.error() : a.error();
   co_return fail(worst.with_context(fmt::format("both superblocks of '{}' are unusable", meta_->name())));

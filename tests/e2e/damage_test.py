@@ -78,6 +78,18 @@ class Damage(SystemTest):
         self.start_fails(server, CORRUPT, "targets/0")
         self.assertEqual(digest(target), before, "a failed start wrote to the damaged store")
 
+    def test_a_store_whose_beginning_was_zeroed(self):
+        server, _ = self.stopped_system()
+        for store in (os.path.join("targets", "0"), "coordinator"):
+            with open(os.path.join(server.data, store), "r+b") as file:
+                beginning = file.read(max(SUPERBLOCKS) + 4 * BLOCK)
+                file.seek(0)
+                file.write(bytes(len(beginning)))
+            self.start_fails(server, CORRUPT, store, "no store", "overwritten")
+            with open(os.path.join(server.data, store), "r+b") as file:
+                file.write(beginning)
+        server.start()
+
     def test_superblocks_of_the_future(self):
         server, _ = self.stopped_system()
         target = os.path.join(server.data, "targets", "0")

@@ -45,6 +45,8 @@ Result<> grow(Context& context, const GrowArguments& arguments) {
   TRY(request.target, parse_target(arguments.target));
   if (!arguments.size.empty()) {
     TRY(request.size_bytes, parse_bytes(arguments.size));
+    if (request.size_bytes == 0)
+      return fail(Code::kInvalidArgument, "--size 0: give a size like 200GiB, or leave it out");
   }
   TRY(Client * client, context.client());
   TRY(const SystemInfo system, client->grow_targets(request, context.bounds()));
