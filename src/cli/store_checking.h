@@ -24,8 +24,4 @@ struct StoreVerdict {
 Result<StoreVerdict> check_one_store(const InspectedPath::Member& member, const StoreChecking& checking,
                                      const Output& out);
 
-/// A place on a device and in the trees, in words: "block 12, page 3 of object.container.4".
-std::string place_text(const store::Finding& finding);
-Json to_json(const object::TargetFinding& found);
-
 }  // namespace cenote::cli

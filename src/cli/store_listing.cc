@@ -10,7 +10,7 @@
 #include "cenote/embedded/reactor_thread.h"
 #include "cenote/media/uring_device.h"
 #include "settings.h"
-#include "store_checking.h"
+#include "store_findings.h"
 
 namespace cenote::cli {
 namespace {

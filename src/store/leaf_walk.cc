@@ -25,8 +25,17 @@ void LeafWalk::release() {
   if (leaf_ != nullptr) state_.store_state().cache.unpin(*std::exchange(leaf_, nullptr));
 }
 
+bool LeafWalk::hides_leaves(const ExpectedPage& expected) const {
+  // What level the root has nobody says but itself.
+  return purpose_ == TreeWalk::Purpose::kSalvage && (expected.level > 0 || expected.id == root_);
+}
+
 void LeafWalk::fault(const ExpectedPage& expected, std::string message) {
   if (purpose_ == TreeWalk::Purpose::kAgain) return;
+  if (hides_leaves(expected)) {
+    lost_.emplace(expected, std::move(message));
+    return;
+  }
   state_.report_in_tree(expected.id, tree_, std::move(message), {expected.lower, expected.upper});
 }
 
@@ -108,9 +117,61 @@ void LeafWalk::push_children(PageView page) {
   read_to_ = todo_.size();
 }
 
+/// All of them, ascending. One that cannot be read is missed by its neighbours.
+Task<> LeafWalk::list_leaves() {
+  leaves_.emplace();
+  std::vector<PageId> ids;
+  state_.store_state().map.for_each_live([&ids](PageId id) { ids.push_back(id); });
+  PageCache& cache = state_.store_state().cache;
+  for (const PageId id : ids) {
+    auto frame = co_await cache.fetch(id);
+    if (!frame) continue;
+    const PageView page((*frame)->data);
+    if (page.tree() == tree_ && page.is_leaf() && verify_unstamped({page.data(), kPageBytes}, id)) {
+      ExpectedPage leaf{id, 0, to_bytes(page.lower_fence()), std::nullopt};
+      if (const auto upper = page.upper_fence()) leaf.upper = to_bytes(*upper);
+      leaves_->push_back(std::move(leaf));
+    }
+    cache.unpin(**frame);
+  }
+  std::ranges::sort(*leaves_, {}, &ExpectedPage::lower);
+}
+
+/// The fences of leaves that are next to each other are equal. What lies between two that are not had no entries, or is
+/// lost: the page that would tell is.
+Task<> LeafWalk::find_leaves_below(ExpectedPage lost, std::string message) {
+  if (!leaves_) co_await list_leaves();
+  const std::size_t begin = todo_.size();
+  std::optional<Bytes> at = lost.lower;  // nullopt: the end of all keys
+  const auto missing = [&](std::optional<Bytes> upto) {
+    state_.report_in_tree(lost.id, tree_, message, {*at, std::move(upto)});
+  };
+  for (const ExpectedPage& leaf : *leaves_) {
+    if (leaf.lower < lost.lower || (lost.upper && (!leaf.upper || *leaf.upper > *lost.upper))) continue;
+    if (!at || leaf.lower < *at) continue;  // two that are for the same keys: the first one it is
+    if (leaf.lower > *at) missing(leaf.lower);
+    todo_.push_back(leaf);
+    at = leaf.upper;
+  }
+  if (at && (!lost.upper || *at < *lost.upper)) {
+    missing(lost.upper);
+  } else if (todo_.size() > begin) {
+    Finding finding = state_.page_finding(lost.id, tree_, message + "; all leaves below it were found without it");
+    finding.severity = Severity::kWarning;
+    state_.report(std::move(finding));
+  }
+  std::reverse(todo_.begin() + static_cast<std::ptrdiff_t>(begin), todo_.end());
+  read_to_ = todo_.size();
+}
+
 Task<bool> LeafWalk::next() {
   release();
-  while (!todo_.empty()) {
+  while (!todo_.empty() || lost_) {
+    if (lost_) {
+      auto [page, message] = *std::exchange(lost_, std::nullopt);
+      co_await find_leaves_below(std::move(page), std::move(message));
+      continue;
+    }
     co_await read_ahead();
     const ExpectedPage expected = std::move(todo_.back());
     todo_.pop_back();

@@ -30,7 +30,11 @@ class LeafWalk {
   bool admit(const ExpectedPage& expected);
   Task<> read_ahead();
   Task<Result<>> fetch_ahead(PageId id);
+  /// Whether an inner page is lost, whose leaves may still be there.
+  bool hides_leaves(const ExpectedPage& expected) const;
   void fault(const ExpectedPage& expected, std::string message);
+  Task<> find_leaves_below(ExpectedPage lost, std::string message);
+  Task<> list_leaves();
   Task<Frame*> fetch(const ExpectedPage& expected);
   /// False: nothing in the page can be used.
   bool check_page(PageView page, const ExpectedPage& expected);
@@ -43,6 +47,9 @@ class LeafWalk {
   PageId root_{};
   std::vector<ExpectedPage> todo_;
   std::size_t read_to_ = 0;  // what lies in todo_ from here on was read ahead
+  // An inner page that was just found to be lost, and why; and all leaves of the tree, once they were listed.
+  std::optional<std::pair<ExpectedPage, std::string>> lost_;
+  std::optional<std::vector<ExpectedPage>> leaves_;
   Frame* leaf_ = nullptr;
   std::uint32_t first_ = 0;
   std::uint32_t end_ = 0;

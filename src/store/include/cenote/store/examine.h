@@ -112,6 +112,9 @@ class TreeWalk {
     kCheck,  ///< Part of a check: each tree once. Reports damage.
     kShow,   ///< Reports damage.
     kAgain,  ///< Damage has been reported.
+    /// Reports damage, and finds leaves without the pages above them where those are lost: a page knows its tree and
+    /// the keys that it is for. Then all live pages are read, once for each walk.
+    kSalvage,
   };
   TreeWalk(Examination& examination, TreeId tree, Purpose purpose, ByteView from = {});
   TreeWalk(const TreeWalk&) = delete;
