@@ -17,5 +17,7 @@ int main(int argc, char** argv) {
   cenote::cli::end_when_out_of_memory();
   // A reader that has gone away ends in a failed write, which is reported like any other error.
   std::signal(SIGPIPE, SIG_IGN);
+  // So is a file that a limit keeps from growing: LimitFSIZE of systemd, ulimit -f.
+  std::signal(SIGXFSZ, SIG_IGN);
   return cenote::cli::run_command_line(argc, argv, environment);
 }

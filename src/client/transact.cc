@@ -60,6 +60,8 @@ Container Container::begin_transaction() const {
   return Container(std::move(view));
 }
 
+bool Container::in_transaction() const { return state_->transaction != nullptr; }
+
 Task<Result<>> Container::commit_transaction(Until until) {
   const auto state = state_;
   if (!state->transaction) co_return fail(Code::kInvalidArgument, "no transaction: nothing to commit");

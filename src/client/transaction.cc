@@ -54,6 +54,7 @@ RecordRange common(RecordRange a, RecordRange b) {
 Transaction::Transaction(Container container) : container_(std::move(container)) {}
 
 Result<> Transaction::check_open() const {
+  if (broken_) return fail(*broken_);
   if (!over_) return {};
   return fail(Code::kStopped, "the transaction is over: what is done in it has to end before its function does");
 }
@@ -66,9 +67,12 @@ Task<Result<Epoch>> Transaction::snapshot(const ObjectId& object, ByteView dkey,
   co_return *snapshot_;
 }
 
-Result<> Transaction::check_read_count() const {
+/// What is read and not remembered would not be proved by the commit, so there is none.
+Result<> Transaction::check_read_count() {
   if (reads_.size() + lists_.size() + queries_.size() < kMaxTransactionReads) return {};
-  return failf(Code::kOutOfRange, "the transaction reads more than {} things: make it smaller", kMaxTransactionReads);
+  broken_ = Error(Code::kOutOfRange,
+                  fmt::format("the transaction reads more than {} things: make it smaller", kMaxTransactionReads));
+  return fail(*broken_);
 }
 
 Result<> Transaction::note_read(AkeyRead read) {
@@ -556,7 +560,6 @@ Task<Result<ObjectId>> Transaction::allocate_object(ObjectClass object_class, Ke
 Task<Result<>> Transaction::commit(Until until) {
   CO_CHECK_OK(check_open());
   over_ = true;
-  if (broken_) co_return fail(*broken_);
   CommitRequest request;
   request.container = container_.info().id;
   std::vector<ByteView> payload;

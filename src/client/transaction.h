@@ -36,7 +36,7 @@ class Transaction {
   Result<> check_open() const;
   Task<Result<Epoch>> snapshot(const ObjectId& object, ByteView dkey, Until until);
   Result<> note_read(AkeyRead read);
-  Result<> check_read_count() const;
+  Result<> check_read_count();
 
   // As the server has it at the snapshot.
   Task<Result<FetchReply>> fetch_stored(FetchRequest request, std::vector<MutableBytes> into, Until until);

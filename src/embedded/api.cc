@@ -173,6 +173,7 @@ Task<Until> as_it_is(Until until) { co_return until; }
 }  // namespace
 
 Result<> Container::transact(const std::function<Result<>(Container&)>& body, CallBounds bounds) {
+  if (container_.in_transaction()) return fail(Code::kInvalidArgument, "a transaction cannot be a part of another one");
   // Over all attempts.
   const Until whole = connection_->call(bounds, [](async::Client&, Until until) { return as_it_is(until); });
   for (std::uint32_t attempts = 1;; ++attempts) {

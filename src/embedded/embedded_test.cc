@@ -318,6 +318,18 @@ TEST_F(AStore, RunsTransactions) {
   }));
   EXPECT_EQ(kept->kv().put("c", std::string_view("2")).error().code(), Code::kStopped);
   EXPECT_EQ(kept->create_snapshot("s").error().code(), Code::kInvalidArgument);
+  const auto nested =
+      container.transact([](Container& view) { return view.transact([](Container&) { return Result<>(); }); });
+  EXPECT_EQ(nested.error().code(), Code::kInvalidArgument);
+  // What is read beyond the limit cannot be proved, so it must not pass for proved.
+  const auto greedy = container.transact([](Container& view) -> Result<> {
+    for (std::uint32_t i = 0; i <= kMaxTransactionReads; ++i)
+      static_cast<void>(view.kv().get("key " + std::to_string(i)));
+    static_cast<void>(view.kv().get("key 1"));
+    return view.kv().put("a", std::string_view("greedy"));
+  });
+  EXPECT_EQ(greedy.error().code(), Code::kOutOfRange);
+  EXPECT_EQ(as_text(**kv.get("a")), "60");
   EXPECT_EQ(as_text(**kv.get("c")), "1");
 }
 

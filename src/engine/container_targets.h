@@ -62,6 +62,8 @@ class ContainerTargets {
   virtual Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) = 0;
   /// No target shows a version newer than `to` any more. A target where this request took effect already is no error.
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
+  /// Whether no target would refuse it, as of object::ObjectStore.
+  virtual Task<Result<>> check_rollback(Uuid container, Epoch to) = 0;
   /// What is stored in the container, over all targets.
   virtual Task<Result<object::Usage>> used(Uuid container) = 0;
   virtual std::size_t target_count() const = 0;

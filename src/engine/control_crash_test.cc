@@ -115,7 +115,12 @@ class ControlCrashTest : public testing::Test {
       for (const ContainerInfo& container : *containers_of_a)
         if (container.clone_of) clones[container.id] = {container.clone_of->container, container.clone_of->epoch};
     }
-    for (const auto& target : targets_.clones) EXPECT_EQ(target, clones);
+    for (std::size_t target = 0; target < targets_.clones.size(); ++target) {
+      auto links = targets_.clones[target];
+      // Of those that are gone only what their clones need is kept.
+      std::erase_if(links, [&](const auto& link) { return !targets_.containers[target].contains(link.first); });
+      EXPECT_EQ(links, clones);
+    }
     // Every target rolled back once, or none did; and what that was to cost it did cost.
     const auto& rolled_back = targets_.rollbacks;
     const auto times = [&](std::size_t target) {

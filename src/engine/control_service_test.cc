@@ -275,6 +275,45 @@ TEST_F(ControlServiceTest, ClonesAreInTheWayOfARollback) {
   EXPECT_TRUE(wait(control_.roll_back("a", "c", "s", true, id(7), Until::forever())).has_value());
 }
 
+/// Nobody knows its name any more, but what it sees cannot be taken back; and what is refused must not be begun.
+TEST_F(ControlServiceTest, SoAreClonesThatAreGoneAndHaveClones) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  EXPECT_TRUE(create_container("a", "c", 2).has_value());
+  EXPECT_TRUE(wait(control_.create_snapshot("a", "c", "s", id(3), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"a", "c", "", "first"}, id(4), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"a", "first", "", "second"}, id(5), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.destroy_container("a", "first", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.create_snapshot("a", "c", "t", id(6), Until::forever())).has_value());
+  const auto refused = wait(control_.roll_back("a", "c", "s", true, id(7), Until::forever()));
+  ASSERT_EQ(refused.error(), Code::kConditionFailed);
+  EXPECT_NE(refused.error().message().find("'second'"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(wait(control_.list_snapshots("a", "c"))->size(), 2u) << "force, but not for nothing";
+  EXPECT_TRUE(wait(control_.create_snapshot("a", "c", "u", id(8), Until::forever())).has_value());
+  ControlService next(node_, coordinator_, targets_);
+  EXPECT_TRUE(wait(next.resume()).has_value());
+  EXPECT_TRUE(wait(control_.destroy_container("a", "second", Until::forever())).has_value());
+  for (const auto& done : targets_.rollbacks) EXPECT_TRUE(done.empty());
+  EXPECT_TRUE(wait(control_.roll_back("a", "c", "s", true, id(9), Until::forever())).has_value());
+  expect_consistent();
+}
+
+/// Earlier builds began what a clone did not let: it must not come later, nor keep the system from starting.
+TEST_F(ControlServiceTest, ARollbackThatIsRefusedAtTheStartIsOver) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  const auto container = create_container("a", "c", 2);
+  const auto snapshot = wait(control_.create_snapshot("a", "c", "s", id(3), Until::forever()));
+  EXPECT_TRUE(wait(control_.clone_container({"a", "c", "", "later"}, id(4), Until::forever())).has_value());
+  cluster::Transaction change;
+  const RollbackRecord begun{.container = container->id, .id = id(5), .to = snapshot->epoch};
+  change.put(rollback_key(container->id), encode(begun));
+  ASSERT_TRUE(wait(coordinator_.commit(std::move(change))));
+  ControlService next(node_, coordinator_, targets_);
+  ASSERT_TRUE(wait(next.resume()).has_value());
+  EXPECT_TRUE(wait(control_.destroy_container("a", "later", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.create_snapshot("a", "c", "t", id(6), Until::forever())).has_value());
+  for (const auto& done : targets_.rollbacks) EXPECT_TRUE(done.empty());
+}
+
 TEST_F(ControlServiceTest, AStartChargesWhatIsThere) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   CreateContainer request{"a", "c", "", {{"quota", "60"}}};

@@ -76,6 +76,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> hold_answers() override;
   Task<Result<>> release_answers() override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
+  Task<Result<>> check_rollback(Uuid container, Epoch to) override;
   std::size_t target_count() const override { return targets.size(); }
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
   Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
@@ -484,6 +485,10 @@ Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
 
 Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
   co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
+}
+
+Task<Result<>> EngineCore::Impl::check_rollback(Uuid container, Epoch to) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().check_rollback(container, to); });
 }
 
 Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {

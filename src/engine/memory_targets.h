@@ -60,11 +60,22 @@ class MemoryTargets final : public ContainerTargets {
     for (auto& target : containers) {
       CO_CHECK_OK(before());
       target.erase(container);
-      clones[static_cast<std::size_t>(&target - containers.data())].erase(container);
+      forget_clones(static_cast<std::size_t>(&target - containers.data()));
       snapshots[static_cast<std::size_t>(&target - containers.data())].erase(container);
     }
     accounts.erase(container);
     co_return Result<>();
+  }
+  /// A clone that is gone stays a clone as long as it has clones of its own.
+  void forget_clones(std::size_t target) {
+    auto& links = clones[target];
+    const auto has_clones = [&](const Uuid& container) {
+      return std::ranges::any_of(links, [&](const auto& link) { return link.second.container == container; });
+    };
+    for (bool changed = true; changed;)
+      changed = std::erase_if(links, [&](const auto& link) {
+                  return !containers[target].contains(link.first) && !has_clones(link.first);
+                }) > 0;
   }
   bool held = false;
   Task<Result<>> hold_answers() override {
@@ -103,6 +114,13 @@ class MemoryTargets final : public ContainerTargets {
       auto& done = target[container];
       if (done.empty() || done.back().first != request) done.emplace_back(request, to);
     }
+    co_return Result<>();
+  }
+  Task<Result<>> check_rollback(Uuid container, Epoch to) override {
+    CO_CHECK_OK(before());
+    for (const auto& target : clones)
+      for (const auto& [clone, source] : target)
+        if (source.container == container && source.epoch > to) co_return fail(Code::kConditionFailed, "a later clone");
     co_return Result<>();
   }
   Task<Result<object::Usage>> used(Uuid container) override {

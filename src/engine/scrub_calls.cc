@@ -9,6 +9,7 @@ Task<Result<>> scrub_at(Target& target, const ContainerScrub& scrub, ContainerSc
   object::ScrubOptions options;
   options.bytes_per_second = scrub.bytes_per_second;
   options.cancel = &part.cancel;
+  options.inherited = true;
   options.requests = [&target] { return target.objects().counters().requests(); };
   options.progress = [&part](const object::ScrubReport& report, ByteView) { part.progress.report = report; };
   options.found = [&part](const object::TargetFinding& finding) {

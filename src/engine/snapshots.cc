@@ -222,9 +222,22 @@ Task<Result<>> Snapshots::check_clones(ContainerRecord container, SnapshotRecord
     if (!other.clone_of || other.clone_of->container != container.id || other.clone_of->epoch <= to.epoch) continue;
     names += (names.empty() ? "'" : ", '") + other.label + "'";
   }
-  if (names.empty()) co_return Result<>();
-  co_return failf(Code::kConditionFailed, "container '{}' has clones that are newer than '{}': destroy {} first",
-                  container.label, to.name, names);
+  if (!names.empty())
+    co_return failf(Code::kConditionFailed, "container '{}' has clones that are newer than '{}': destroy {} first",
+                    container.label, to.name, names);
+  // One that was destroyed is kept while it has clones, and nobody knows it any more but the targets.
+  const auto free = co_await targets_.check_rollback(container.id, to.epoch);
+  if (free || !(free.error() == Code::kConditionFailed)) co_return free;
+  for (const ContainerRecord& other : all) {
+    const auto is_source = [&other](const ContainerRecord& record) { return record.id == other.clone_of->container; };
+    if (!other.clone_of || std::ranges::any_of(all, is_source)) continue;
+    names += (names.empty() ? "'" : ", '") + other.label + "'";
+  }
+  co_return failf(
+      Code::kConditionFailed,
+      "container '{}' had a clone newer than '{}', which was destroyed and is kept for clones of its own{}: "
+      "try again when those are gone",
+      container.label, to.name, names.empty() ? "" : " (" + names + " may be such)");
 }
 
 /// From here on the rollback happens, whatever fails.
@@ -268,8 +281,19 @@ Task<Result<>> Snapshots::resume() {
     if (record.state != State::kReady) CO_CHECK_OK(co_await end(record));
   }
   CO_TRY(const auto rollbacks, co_await store_.rollbacks());
-  for (const RollbackRecord& record : rollbacks) {
-    if (!record.done) CO_CHECK_OK(co_await finish_rollback(record));
+  for (RollbackRecord record : rollbacks) {
+    if (record.done) continue;
+    const auto finished = co_await finish_rollback(record);
+    if (finished || !(finished.error() == Code::kConditionFailed)) {
+      CO_CHECK_OK(finished);
+      continue;
+    }
+    // None that is begun now can be refused; earlier builds began what some clone did not let. It must not come later,
+    // over what was written since.
+    record.done = true;
+    Transaction change;
+    change.put(rollback_key(record.container), encode(record));
+    CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   }
   co_return Result<>();
 }

@@ -231,6 +231,9 @@ Result<> check_bound(const Container& container, Epoch epoch);
 // Clones (clones.cc).
 /// Whether the container `source` names can have one more clone of that epoch.
 Result<> check_clone(Core& core, const CloneSource& source);
+/// What would keep everything newer than `to` from being taken back, beside snapshots: kConditionFailed, what clones of
+/// the container see is newer; kQuotaExceeded, too much is being taken back already.
+Result<> check_taking_back(const Container& container, Epoch to);
 /// Ties a clone to its source, or unties it: in memory, with the batch that does it in the trees.
 void link_clone(Core& core, Container& clone);
 void unlink_clone(Core& core, const Container& clone);

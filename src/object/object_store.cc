@@ -151,6 +151,22 @@ Task<Result<>> ObjectStore::roll_back(Uuid container, Epoch to, Uuid request) {
   co_return result;
 }
 
+Task<Result<>> ObjectStore::check_rollback(Uuid container, Epoch to) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<> result;
+  if (found) {
+    seen = std::max(seen, (*found)->lsn);
+    result = check_taking_back(**found, to);
+  } else {
+    result = fail(found.error());
+  }
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
 Task<Result<std::vector<Epoch>>> ObjectStore::list_snapshots(Uuid container) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

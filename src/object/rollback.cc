@@ -14,10 +14,7 @@ Result<> check_rollback(const Container& container, Epoch to, Epoch now) {
   if (!container.snapshots.empty() && container.snapshots.back() > to)
     return failf(Code::kConditionFailed, "the container has a snapshot of epoch {}, later than {}: destroy it first",
                  container.snapshots.back().value(), to.value());
-  if (!container.clones.empty() && container.clones.back() > to)
-    return failf(Code::kConditionFailed, "the container has a clone of epoch {}, later than {}: destroy it first",
-                 container.clones.back().value(), to.value());
-  return {};
+  return check_taking_back(container, to);
 }
 
 /// The ranges once everything above `to` is taken back, too. Ranges above it are part of the new one.
@@ -27,6 +24,12 @@ std::vector<RolledBack> with_rollback(const std::vector<RolledBack>& ranges, Rol
     if (range.upto <= added.after) result.push_back(range);
   result.push_back(added);
   return result;
+}
+
+Result<> check_room(const std::vector<RolledBack>& ranges) {
+  if (ranges.size() <= kMaxRolledBack) return {};
+  return failf(Code::kQuotaExceeded, "{} rollbacks of the container are still being cleaned up: try again later",
+               kMaxRolledBack);
 }
 
 Result<> roll_back(Core& core, const Uuid& id, Epoch to, const Uuid& request, store::View& view, store::Lsn& seen) {
@@ -135,12 +138,17 @@ Result<bool> Purge::slice(store::View& view) {
 
 }  // namespace
 
+Result<> check_taking_back(const Container& container, Epoch to) {
+  if (!container.clones.empty() && container.clones.back() > to)
+    return failf(Code::kConditionFailed, "the container has a clone of epoch {}, later than {}: destroy it first",
+                 container.clones.back().value(), to.value());
+  return check_room(with_rollback(container.rolled_back, {to, kEpochLatest}));
+}
+
 Result<> take_back(Core& core, Container& container, Epoch to, const Uuid& request, store::View& view) {
   const Epoch now = core.clock.next(core.wall_now());
   RollbackRecord record{.request = request, .ranges = with_rollback(container.rolled_back, {to, now})};
-  if (record.ranges.size() > kMaxRolledBack)
-    return failf(Code::kQuotaExceeded, "{} rollbacks of the container are still being cleaned up: try again later",
-                 kMaxRolledBack);
+  CHECK_OK(check_room(record.ranges));
   const std::optional<Epoch> ceiling = core.clock.raise_for(now);
   core.batch.clear();
   core.batch.set_space_class(store::SpaceClass::kReclaim);

@@ -72,18 +72,21 @@ class Scrub {
   Scrub& operator=(const Scrub&) = delete;
 
   Task<Result<>> container(Uuid container);
+  Task<Result<>> tree_of_container();
   Task<Result<>> records();
   const ScrubReport& report() const { return report_; }
 
  private:
   /// Of a container: its tree, or kContainerNotFound. As of the moment of the view.
   Result<store::TreeId> find_tree(store::View& view) const;
+  Result<ContainerRecord> find_record(store::View& view) const;
   TargetFinding bad_entry(const store::TreeScrub& walk, const Error& error) const;
   Task<Result<>> entry(store::TreeScrub& walk, Bytes key, Bytes value);
   Task<Result<>> stored_data(store::TreeScrub& walk, Bytes key);
   Result<std::optional<Bytes>> current(store::View& view, ByteView key) const;
   Task<Result<std::optional<Bytes>>> look_up(Bytes key);
   void note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk);
+  void next_tree();
   void take_totals(const store::TreeScrub& walk);
   Task<Result<>> end_slice();
   Task<Result<>> finish_repairs();
@@ -96,7 +99,9 @@ class Scrub {
   ScrubOptions options_;
   Pace pace_;
   media::BufferPool buffers_;
-  std::optional<Uuid> container_;
+  Uuid asked_;
+  std::optional<Uuid> container_;  // the one asked for, or one that it is a clone of
+  Epoch upto_ = kEpochLatest;      // of that one, what is shown
   store::TreeId tree_;
   std::string tree_name_;
   ScrubReport report_;
@@ -112,6 +117,9 @@ void Scrub::emit(TargetFinding finding) {
     ++report_.damages;
   }
   finding.container = container_;
+  if (container_ && *container_ != asked_)
+    finding.finding.message +=
+        fmt::format("; it lies in container {}, of which this is a clone", container_->to_string());
   options_.found(finding);
 }
 
@@ -123,6 +131,14 @@ void Scrub::page_found(store::Finding finding) {
                                           lost->upper ? describe_key_prefix(*lost->upper) : "the end");
   }
   emit(std::move(target));
+}
+
+/// Totals of another tree come on top of those so far.
+void Scrub::next_tree() {
+  const store::ScrubTotals now = std::exchange(pages_now_, {});
+  pages_before_.leaves += now.leaves;
+  pages_before_.images += now.images;
+  pages_before_.read_bytes += now.read_bytes;
 }
 
 void Scrub::take_totals(const store::TreeScrub& walk) {
@@ -137,12 +153,16 @@ Task<Result<>> Scrub::end_slice() {
   co_return co_await pace_.keep(bytes);
 }
 
-Result<store::TreeId> Scrub::find_tree(store::View& view) const {
+Result<ContainerRecord> Scrub::find_record(store::View& view) const {
   const auto system = view.find_tree(kSystemTreeName);
   if (!system) return fail(Code::kCorrupt, "the system tree of the target is missing");
   TRY(const auto value, view.get(*system, container_key(RecordKind::kContainer, *container_)));
   if (!value) return failf(Code::kContainerNotFound, "no container {} on this target", container_->to_string());
-  TRY(const ContainerRecord record, decode_container(*value));
+  return decode_container(*value);
+}
+
+Result<store::TreeId> Scrub::find_tree(store::View& view) const {
+  TRY(const ContainerRecord record, find_record(view));
   return record.tree;
 }
 
@@ -160,7 +180,22 @@ Task<Result<std::optional<Bytes>>> Scrub::look_up(Bytes key) {
 }
 
 Task<Result<>> Scrub::container(Uuid container) {
+  asked_ = container;
   container_ = container;
+  const auto find = [this](store::View& view) { return find_record(view); };
+  for (;;) {
+    CO_CHECK_OK(co_await tree_of_container());
+    CO_TRY(const ContainerRecord record, co_await store_.run(find));
+    if (!options_.inherited || !record.clone) break;
+    container_ = record.clone->container;
+    upto_ = std::min(upto_, record.clone->epoch);
+    options_.from.clear();
+    next_tree();
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> Scrub::tree_of_container() {
   CO_TRY(tree_, co_await store_.run([this](store::View& view) { return find_tree(view); }));
   tree_name_ = container_tree_name(tree_);
   store::TreeScrub walk(
@@ -203,8 +238,9 @@ TargetFinding Scrub::bad_entry(const store::TreeScrub& walk, const Error& error)
 }
 
 Task<Result<>> Scrub::entry(store::TreeScrub& walk, Bytes key, Bytes value) {
-  ++report_.entries;
   const auto described = describe_entry(key, value);
+  if (described && described->epoch > upto_) co_return Result<>();
+  ++report_.entries;
   if (!described) {
     TargetFinding finding = bad_entry(walk, described.error());
     finding.finding.tree = tree_;
@@ -258,9 +294,7 @@ void Scrub::note(const ValueOutcome& outcome, const EntryDescription& entry, con
 /// `check(key, value)`: whether that is a record of the tree.
 template <typename Check>
 Task<Result<>> Scrub::tree_of_records(store::TreeId tree, std::string_view name, Check check) {
-  pages_before_.leaves += pages_now_.leaves;
-  pages_before_.images += pages_now_.images;
-  pages_before_.read_bytes += pages_now_.read_bytes;
+  next_tree();
   store::TreeScrub walk(store_, tree, [this](store::Finding finding) { page_found(std::move(finding)); });
   for (;;) {
     CO_TRY(const bool more, co_await walk.next());

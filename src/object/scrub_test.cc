@@ -229,6 +229,35 @@ TEST_P(ScrubbedTarget, NamesDamagedDataAndNothingElse) {
   EXPECT_GT(number, 5u);
 }
 
+TEST_P(ScrubbedTarget, NamesWhatACloneShowsOfItsSource) {
+  const Epoch cloned(objects->now().value() + 1);
+  ASSERT_TRUE(block_on(objects->add_snapshot(container, cloned)));
+  const Uuid clone = Uuid::from_random(5, 5);
+  ASSERT_TRUE(block_on(objects->clone_container(clone, properties, {container, cloned})));
+  for (std::uint64_t i = 0; i < 6; ++i) put(2001 + 2 * i, i);  // which the clone does not show
+  reopen();
+  const auto entries = stored();
+  const auto shown = std::ranges::find_if(entries, [&](const EntryDescription& e) { return e.epoch <= cloned; });
+  const auto later = std::ranges::find_if(entries, [&](const EntryDescription& e) { return e.epoch > cloned; });
+  ASSERT_TRUE(shown != entries.end() && later != entries.end());
+  flip(shown->extents[0].first.value());
+  flip(later->extents[0].first.value());
+  const auto findings = [&](bool inherited) {
+    Outcome outcome;
+    ScrubOptions scrubbing = options_for(outcome);
+    scrubbing.inherited = inherited;
+    outcome.report = block_on(scrub_container(*store, clone, std::move(scrubbing)));
+    EXPECT_TRUE(outcome.report) << outcome.report.error().to_string();
+    return outcome.findings;
+  };
+  EXPECT_TRUE(findings(false).empty());
+  const auto found = findings(true);
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found[0].container, container);
+  EXPECT_EQ(found[0].epoch, shown->epoch);
+  EXPECT_NE(found[0].finding.message.find("of which this is a clone"), std::string::npos);
+}
+
 TEST_P(ScrubbedTarget, SeesTheDeviceAndNotTheMemory) {
   ASSERT_TRUE(scrub().findings.empty());
   const auto entry = stored().front();

@@ -16,7 +16,7 @@ class Inspection(SystemTest):
     def stopped(self, crash=False):
         server = self.started()
         container = self.with_container(server)
-        for number in range(40):
+        for number in range(16):
             size = 100 if number % 2 == 0 else 3000
             self.succeeds(server, "kv", "put", container, f"key-{number}", f"value-{number}-" * size)
         if crash:
@@ -58,7 +58,7 @@ class Inspection(SystemTest):
         stores, findings = self.check(OK, server.data)
         self.assertEqual(findings, [])
         self.assertEqual([store["name"] for store in stores], ["coordinator", "target 0", "target 1"])
-        self.assertEqual(sum(store["summary"]["dkeys"] for store in stores), 40)
+        self.assertEqual(sum(store["summary"]["dkeys"] for store in stores), 16)
         for store in stores:
             summary = store["summary"]
             self.assertEqual(summary["verified_bytes"], summary["inline_bytes"] + summary["stored_bytes"])

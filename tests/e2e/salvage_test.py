@@ -15,7 +15,7 @@ class Salvage(SystemTest):
     def filled(self, *arguments):
         server = self.started(*arguments)
         container = self.with_container(server)
-        for number in range(40):
+        for number in range(16):
             self.succeeds(server, "kv", "put", container, f"key-{number}", "--stdin", stdin=self.value(number))
         return server, container
 
@@ -34,7 +34,7 @@ class Salvage(SystemTest):
     def states(self, server, container):
         """Of each key: True, or the exit code."""
         states = {}
-        for number in range(40):
+        for number in range(16):
             done = self.cenote(server, "kv", "get", container, f"key-{number}")
             states[number] = done.stdout == self.value(number) if done.returncode == OK else done.returncode
         return states
@@ -83,7 +83,7 @@ class Salvage(SystemTest):
         lost = int(document["findings"][0]["dkey"].split("-")[1])
         os.rename(self.path("new"), self.target(server, number))
         server.start()
-        expected = {key: CORRUPT if key == lost else True for key in range(40)}
+        expected = {key: CORRUPT if key == lost else True for key in range(16)}
         self.assertEqual(self.states(server, container), expected)
         self.succeeds(server, "kv", "put", container, f"key-{lost}", "--stdin", stdin=self.value(lost))
         self.assertEqual(set(self.states(server, container).values()), {True})

@@ -179,6 +179,24 @@ class Snapshots(SystemTest):
         self.assertEqual(describe_tree(self.path("again")), before)
         self.assertEqual(engine.stop(), 0, engine.text_of_log())
 
+    def test_a_clone_that_is_gone_and_has_clones_is_in_the_way_of_a_rollback(self):
+        engine = self.started()
+        things = self.with_container(engine)
+        self.succeeds(engine, "kv", "put", things, "a", "1")
+        self.succeeds(engine, "container", "snapshot", "create", things, "good")
+        self.succeeds(engine, "kv", "put", things, "a", "2")
+        self.succeeds(engine, "container", "clone", things, "pool/first")
+        self.succeeds(engine, "container", "clone", "pool/first", "pool/second")
+        self.succeeds(engine, "container", "destroy", "pool/first")
+        rollback = ("container", "snapshot", "rollback", things, "good", "--force")
+        self.fails(engine, CONFLICT, *rollback, says=("'second'",))
+        self.succeeds(engine, "kv", "put", things, "a", "3")
+        self.succeeds(engine, "container", "snapshot", "create", things, "later")
+        self.assertEqual(engine.stop(), 0, engine.text_of_log())
+        engine.start()
+        self.assertEqual(self.succeeds(engine, "kv", "get", things, "a"), b"3")
+        self.assertEqual(self.succeeds(engine, "kv", "get", "pool/second", "a"), b"2")
+
     def test_objects_and_names(self):
         engine = self.started()
         things = self.with_container(engine)

@@ -94,6 +94,8 @@ Result<> scrub(Context& context, const ScrubArguments& arguments) {
                   [&](const auto& target) { return request.target.value_or(target.index) != target.index; });
     std::erase_if(scrub.findings,
                   [&](const auto& found) { return request.target.value_or(found.target) != found.target; });
+    if (scrub.targets.empty())
+      return failf(Code::kNotFound, "no target {}: see 'cenote engine list'", arguments.target);
     show_scrub(context, scrub);
     return {};
   }

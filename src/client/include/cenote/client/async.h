@@ -82,6 +82,7 @@ class Container {
   // The same by hand, for callers that have no function to give.
   /// A view that is a transaction's. Dropped, it has done nothing. Not of a view of a transaction.
   Container begin_transaction() const;
+  bool in_transaction() const;
   /// Of such a view, once: whatever is done with it afterwards is kStopped. kTxRestart: begin anew, after a pause.
   Task<Result<>> commit_transaction(Until until = {});
   /// Waits a short drawn time, longer after more attempts. kDeadlineExceeded, at once, if that is not before `until`.

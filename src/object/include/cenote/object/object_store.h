@@ -128,6 +128,10 @@ class ObjectStore {
   /// the future), kConditionFailed (a later snapshot or clone is in the way), kQuotaExceeded (kMaxRolledBack). A clone
   /// can always go back to the epoch of its source, too.
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request);
+  /// Whether it could be done now, but for snapshots: clones, also those that were destroyed and are kept for clones of
+  /// their own, may be in the way (kConditionFailed), or too many rollbacks (kQuotaExceeded). Once it can, it can until
+  /// a clone is made.
+  Task<Result<>> check_rollback(Uuid container, Epoch to);
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
   /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).

@@ -36,6 +36,8 @@ struct ScrubOptions {
   CancelSource* cancel = nullptr;
   /// Of a container: the key to begin at.
   Bytes from = {};
+  /// Of a clone: also what it shows of the containers that it is a clone of. Findings name those.
+  bool inherited = false;
 };
 
 /// Reads every page and all data of a container, of every retained version, from the devices and proves it: pages as of
