@@ -163,6 +163,11 @@ Task<Result<Revision>> EmbeddedCoordinator::commit(Transaction transaction) {
   co_return std::move(outcome.revision);
 }
 
+std::string EmbeddedCoordinator::trouble() const {
+  const store::StoreStatus status = store_->status();
+  return status.fenced ? status.fenced_by : "";
+}
+
 Task<Result<>> EmbeddedCoordinator::close() { co_return co_await store_->close(); }
 
 }  // namespace cenote::cluster

@@ -234,10 +234,12 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
     auto formatted = co_await store::Store::format(reactor, devices, format);
     if (!formatted && !(formatted.error() == Code::kExists)) co_return failed_here(or_failure(formatted));
   }
-  const store::OpenOptions open{.system = identity.system,
-                                .target = own.id,
-                                .cache_bytes = kCoordinatorCacheBytes,
-                                .key = std::exchange(options.encryption_key, std::nullopt)};
+  const store::OpenOptions open{
+      .system = identity.system,
+      .target = own.id,
+      .cache_bytes = kCoordinatorCacheBytes,
+      .fenced = [this](const Error& reason) { logger.error("control state is read-only", {{"reason", reason}}); },
+      .key = std::exchange(options.encryption_key, std::nullopt)};
   auto opened = co_await store::Store::open(reactor, devices, open);
   if (!opened) co_return failed_here(lost_store(std::move(opened).error()));
   control_encrypted = (*opened)->sealed();
@@ -525,6 +527,8 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
   info.encrypted = control_encrypted;
+  const std::string trouble = coordinator == nullptr ? "" : coordinator->trouble();
+  if (!trouble.empty()) info.control_state = "read-only: " + trouble;
   info.targets.resize(targets.size());
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));

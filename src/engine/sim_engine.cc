@@ -180,6 +180,7 @@ MetricRegistry& SimEngine::metrics() { return metrics_; }
 media::SimDevice* SimEngine::device(std::uint32_t target, std::string_view role) {
   return host_->device(path_of(target, role));
 }
+media::SimDevice* SimEngine::control_device() { return host_->device(host_->identity().coordinator.path); }
 media::SimMedium& SimEngine::medium(std::uint32_t target, std::string_view role) {
   return host_->medium(path_of(target, role));
 }

@@ -116,6 +116,24 @@ TEST_P(SimEngineTest, AnEncryptedEngineShowsNothingOfSmallValuesOnItsMedia) {
   }
 }
 
+TEST_P(SimEngineTest, AControlStateThatCannotBeWrittenIsTold) {
+  const Uuid container = set_up();
+  const auto control_state = [this] {
+    const auto system = wait(client_->admin(AdminMethod::kGet, "/v1/system"));
+    EXPECT_TRUE(system) << system.error().to_string();
+    return system_info_from_json(*system)->control_state;
+  };
+  EXPECT_EQ(control_state(), "up");
+  engine_->control_device()->options().write_error_ppm = 1'000'000;
+  const std::string path = "/v1/pools/p/containers/c";
+  EXPECT_FALSE(wait(client_->admin(AdminMethod::kPatch, path, R"({"properties":{"user.a":"b"}})")));
+  EXPECT_TRUE(control_state().starts_with("read-only: ")) << control_state();
+  crash();
+  start();
+  EXPECT_EQ(control_state(), "up");
+  EXPECT_TRUE(wait(client_->put(container, kObject, "again", value_of(1, 3000))).has_value());
+}
+
 TEST_P(SimEngineTest, ATargetThatCannotBeWrittenIsReadAndTheOthersGoOn) {
   const Uuid container = set_up();
   for (std::uint64_t number = 0; number < 20; ++number)

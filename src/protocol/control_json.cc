@@ -145,7 +145,8 @@ std::string to_json(const SystemInfo& info) {
                {"targets", std::move(targets)},
                {"data_address", info.data_address},
                {"control_address", info.control_address},
-               {"encrypted", info.encrypted}});
+               {"encrypted", info.encrypted},
+               {"control_state", info.control_state}});
 }
 
 std::string to_json(const GrowTargets& request) {
@@ -183,6 +184,7 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
   info.data_address = members.text("data_address");
   info.control_address = members.text("control_address");
   info.encrypted = members.flag_or("encrypted", false);
+  info.control_state = members.text_or("control_state", "up");
   if (const Json* targets = members.array("targets")) {
     for (const Json& entry : *targets) {
       TRY(auto target, target_from(entry));

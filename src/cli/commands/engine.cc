@@ -16,6 +16,7 @@ void show_targets(Context& context, const SystemInfo& system) {
                     target.state, target.id.to_string()});
   }
   context.out.table({"TARGET", "SIZE", "FREE", "STATE", "UUID"}, rows);
+  if (system.control_state != "up") context.out.line("control state: " + system.control_state);
   context.out.document(Json::parse(to_json(system)));
 }
 

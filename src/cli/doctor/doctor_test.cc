@@ -105,6 +105,14 @@ TEST(Doctor, NamesFencedTargets) {
   EXPECT_EQ(finding.found, "target 1 is fenced: a write to its log failed");
 }
 
+TEST(Doctor, NamesAControlStateThatCannotBeChanged) {
+  SystemInfo info = healthy();
+  info.control_state = "read-only: log write failed";
+  const Finding finding = finding_of(judge_system(info, "1.0.0"), "control state");
+  EXPECT_EQ(finding.level, Level::kFail);
+  EXPECT_EQ(finding.found, "read-only: log write failed");
+}
+
 TEST(Doctor, WarnsOfFullTargetsAndOtherVersions) {
   SystemInfo info = healthy();
   info.targets[0].free_bytes = 1;

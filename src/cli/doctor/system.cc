@@ -20,6 +20,13 @@ Finding judge_targets(const SystemInfo& info) {
              "its data cannot be changed until the engine has been restarted; look at its log and at the disk first");
 }
 
+Finding judge_control(const SystemInfo& info) {
+  if (info.control_state == "up") return ok("control state", "up");
+  return bad("control state", info.control_state,
+             "pools and containers cannot be changed, and perhaps not be found, until the engine has been restarted; "
+             "look at its log and at the disk first");
+}
+
 /// A choice, so neither is a fault; but half of it is mostly a mistake.
 Finding judge_encryption(const SystemInfo& info) {
   std::size_t encrypted = info.encrypted ? 1 : 0;
@@ -80,6 +87,7 @@ Findings judge_system(const SystemInfo& info, std::string_view own_version) {
                             "they work together, but upgrade the older one soon"));
   }
   findings.push_back(judge_targets(info));
+  findings.push_back(judge_control(info));
   findings.push_back(judge_space(info));
   findings.push_back(judge_encryption(info));
   return findings;

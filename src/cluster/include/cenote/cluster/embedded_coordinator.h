@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "cenote/cluster/coordinator.h"
 #include "cenote/store/store.h"
@@ -18,6 +19,8 @@ class EmbeddedCoordinator final : public Coordinator {
   Task<Result<std::vector<KeyValue>>> range(std::string prefix, std::string after, std::size_t limit) override;
   Task<Result<Revision>> commit(Transaction transaction) override;
   Task<Result<>> close() override;
+  /// Why its store takes no changes any more; empty: it does.
+  std::string trouble() const;
 
  private:
   EmbeddedCoordinator(std::unique_ptr<store::Store> store, store::TreeId tree);

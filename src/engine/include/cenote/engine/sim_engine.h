@@ -59,6 +59,8 @@ class SimEngine {
   /// A device of a target of the running engine, for faults; null when it is not open. `role` is "", or "wal" or "data"
   /// where it has one of its own.
   media::SimDevice* device(std::uint32_t target, std::string_view role = "");
+  /// The same of the control state's.
+  media::SimDevice* control_device();
   /// What the medium of that device holds.
   media::SimMedium& medium(std::uint32_t target, std::string_view role = "");
 

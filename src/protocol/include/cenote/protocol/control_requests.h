@@ -40,6 +40,8 @@ struct SystemInfo {
   std::string data_address;
   std::string control_address;
   bool encrypted = false;  ///< what the control store writes: names and properties of pools and containers
+  /// Of the control store, as of a target: "up", or why pools and containers cannot be changed.
+  std::string control_state = "up";
 };
 
 /// Takes into use what the devices of targets have become larger by.
