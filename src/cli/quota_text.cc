@@ -30,8 +30,9 @@ std::string used_text(std::uint64_t used, std::optional<std::uint64_t> limit, st
 /// "2M" is 2,000,000: objects are counted in thousands.
 Result<std::uint64_t> parse_count(std::string_view name, std::string_view text) {
   std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, number);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stop, problem] = std::from_chars(begin, end, number);
   const std::string_view unit(stop, static_cast<std::size_t>(end - stop));
   std::uint64_t factor = 0;
   if (unit.empty()) factor = 1;

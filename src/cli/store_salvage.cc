@@ -19,7 +19,7 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-std::unexpected<Error> system_failure(std::string what) {
+std::unexpected<Error> system_failure(const std::string& what) {
   const Code code = errno == ENOSPC ? Code::kNoSpace : errno == EACCES ? Code::kPermissionDenied : Code::kIoError;
   return fail(code, what + ": " + std::strerror(errno));
 }

@@ -66,7 +66,7 @@ class Salvage {
   Task<Result<>> make_trees();
   Task<Result<>> make_tree(store::TreeId id, std::string name);
   Task<Result<>> copy_tree(store::TreeId tree, bool requests);
-  Task<Result<>> copy_container(store::TreeId tree, const Uuid& container);
+  Task<Result<>> copy_container(store::TreeId tree, const Uuid& id);
   Task<Result<>> copy_entry(const SalvageWalk& walk, SalvagedContainer& container);
   Task<Result<>> copy_data(const SalvageWalk& walk, const Entry& entry, SalvagedContainer& container);
   Task<Result<std::vector<bool>>> read_data(const Entry& entry, media::Buffer& into);

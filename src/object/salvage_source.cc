@@ -52,9 +52,9 @@ std::optional<store::TreeId> SalvageSource::find_tree(std::string_view name) con
 }
 
 const SalvageSource::Changes& SalvageSource::changes_of(store::TreeId tree) const {
-  static const Changes kNone;
+  static const Changes none;
   const auto found = changes_.find(tree);
-  return found == changes_.end() ? kNone : found->second;
+  return found == changes_.end() ? none : found->second;
 }
 
 SalvageWalk::SalvageWalk(SalvageSource& source, store::TreeId tree)
