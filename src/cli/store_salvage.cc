@@ -171,6 +171,11 @@ std::string summary_text(const object::SalvageReport& report) {
 Result<SalvageVerdict> salvage_store(const InspectedPath::Member& member, const StoreSalvage& salvage,
                                      const Output& out) {
   out.line(fmt::format("{}  {} -> {}", member.name, member.path, salvage.into));
+  for (const std::string& old : {member.path, member.wal, member.data}) {
+    std::error_code none;
+    if (!old.empty() && stdfs::equivalent(old, salvage.into, none))
+      return failf(Code::kInvalidArgument, "'{}' is the damaged store itself: choose another place", salvage.into);
+  }
   NewFiles files(salvage.into, member);
   CHECK_OK(files.prepare(salvage.force));
   Progress progress("salvaging " + member.name, 0, salvage.progress, "");

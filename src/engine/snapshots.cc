@@ -283,9 +283,9 @@ Task<Result<>> Snapshots::resume() {
   CO_TRY(const auto rollbacks, co_await store_.rollbacks());
   for (RollbackRecord record : rollbacks) {
     if (record.done) continue;
-    const auto finished = co_await finish_rollback(record);
-    if (finished || !(finished.error() == Code::kConditionFailed)) {
-      CO_CHECK_OK(finished);
+    const auto free = co_await targets_.check_rollback(record.container, record.to);
+    if (free || !(free.error() == Code::kConditionFailed)) {
+      CO_CHECK_OK(co_await finish_rollback(record));
       continue;
     }
     // None that is begun now can be refused; earlier builds began what some clone did not let. It must not come later,

@@ -473,9 +473,10 @@ Task<Result<>> Salvage::flush() {
   if (batch_.empty()) co_return Result<>();
   store::Batch batch = std::exchange(batch_, {});
   batched_ = 0;
-  CO_CHECK_OK(co_await store_->commit(std::move(batch)));
+  CO_TRY(const store::Lsn lsn, co_await store_->run([&batch](store::View& view) { return view.apply(batch); }));
+  // From here on the extents are the store's, whether or not it becomes durable.
   reserved_.clear();
-  co_return Result<>();
+  co_return co_await store_->durable(lsn);
 }
 
 /// As the server will open it.

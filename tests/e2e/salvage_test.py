@@ -120,6 +120,8 @@ class Salvage(SystemTest):
         with open(self.path("new"), "wb") as file:
             file.write(b"mine")
         self.assert_fails(salvage(self.target(server), "--into", self.path("new")), CONFLICT, "--force")
+        done = salvage(self.target(server), "--into", self.target(server), "--force")
+        self.assert_fails(done, USAGE, "itself")
         # Without any superblock there is nothing to begin with, and the file that is there stays.
         for place in SUPERBLOCKS:
             flip(self.target(server), place + 100)
