@@ -288,6 +288,67 @@ TEST_P(UringDeviceTest, ASmallTransferInMemoryDoesNotWaitForTheKernel) {
   close(*device);
 }
 
+/// Submits one-block transfers at once, in this order, and returns how each ended, in the order of the blocks.
+std::vector<Code> transfer_all(UringReactor& reactor, UringDevice& device, IoKind kind,
+                               const std::vector<std::size_t>& blocks, Blocks& data) {
+  struct Noted final : IoRequest {
+    void complete(Result<> result) override { code = code_of(result); }
+    std::optional<Code> code;
+  };
+  std::vector<Noted> requests(blocks.size());
+  for (const std::size_t block : blocks) {
+    Noted& request = requests[block];
+    request.kind = kind;
+    request.first = BlockNo(block);
+    request.data = data.span().data() + block * kBlockBytes;
+    request.bytes = kBlockBytes;
+    request.durability = block % 7 == 6 ? Durability::kCached : Durability::kDurable;
+    device.submit(request);
+  }
+  std::vector<Code> codes;
+  for (const Noted& request : requests) {
+    while (!request.code) reactor.block_on(flush(device));
+    codes.push_back(*request.code);
+  }
+  return codes;
+}
+
+std::vector<std::size_t> numbers_to(std::size_t end) {
+  std::vector<std::size_t> numbers(end);
+  for (std::size_t i = 0; i < end; ++i) numbers[i] = i;
+  return numbers;
+}
+
+TEST_P(UringDeviceTest, NeighboursThatAreTransferredTogetherKeepApart) {
+  auto device = open_disk();
+  constexpr std::size_t kCount = 150;  // more than go together
+  std::vector<std::size_t> mixed = numbers_to(kCount);
+  std::swap(mixed[20], mixed[90]);
+  std::ranges::reverse(mixed.begin() + 40, mixed.begin() + 50);
+  const std::vector<Code> all_well(kCount, Code::kOk);
+  Blocks written(kCount, 3), back(kCount);
+  EXPECT_EQ(transfer_all(*reactor_, *device, IoKind::kWrite, mixed, written), all_well);
+  EXPECT_EQ(transfer_all(*reactor_, *device, IoKind::kRead, numbers_to(kCount), back), all_well);
+  for (std::size_t i = 0; i < kCount; ++i) EXPECT_EQ(back.mark(i), written.mark(i)) << i;
+  close(*device);
+}
+
+TEST_P(UringDeviceTest, WhereNeighboursFailEachGetsItsOwnAnswer) {
+  auto device = open_disk();
+  std::vector<Code> expected(10, Code::kOk);
+  Blocks data(10, 1);
+  {
+    const FileSizeLimit limit(4 * kBlockBytes);
+    std::ranges::fill(expected.begin() + 4, expected.end(), Code::kDeviceFull);
+    EXPECT_EQ(transfer_all(*reactor_, *device, IoKind::kWrite, numbers_to(10), data), expected);
+  }
+  std::filesystem::resize_file(path(), 6 * kBlockBytes);
+  std::ranges::fill(expected, Code::kOk);
+  std::ranges::fill(expected.begin() + 6, expected.end(), Code::kIoError);
+  EXPECT_EQ(transfer_all(*reactor_, *device, IoKind::kRead, numbers_to(10), data), expected);
+  close(*device);
+}
+
 /// Submits the next write from inside the completion of the last one.
 struct Chain final : IoRequest {
   void complete(Result<> result) override {
