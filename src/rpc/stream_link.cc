@@ -87,23 +87,39 @@ void StreamLink::flush() {
   gathered_ = 0;
   held_back_ = 0;
   std::size_t skip = front_sent_;
-  for (Outgoing* message = queue_.front(); message != nullptr; message = queue_.next(*message)) {
-    if (!add_small(*message, skip)) {
-      if (part_count_ == kMaxParts) break;
-      add_parts(*message, skip);
-    }
+  bool whole = true;
+  for (Outgoing* message = queue_.front(); whole && message != nullptr; message = queue_.next(*message)) {
+    const std::size_t added = add_message(*message, skip);
+    if (added > 0) ++gathered_;
+    whole = added == wire_bytes(*message) - skip;
     skip = 0;
-    ++gathered_;
   }
   sending_ = true;
   ++counters_.sends;
   stream_->send(std::span(parts_).first(part_count_));
 }
 
-/// Copies a small message behind the one before it; false if it is not small or there is no room.
-bool StreamLink::add_small(const Outgoing& message, std::size_t skip) {
-  const std::size_t bytes = wire_bytes(message) - skip;
-  if (bytes > kSmallBytes || !message.bulk.empty() || small_used_ + bytes > kSmallSpace) return false;
+/// Adds what fits of the message after its first `skip` bytes, and counts it.
+std::size_t StreamLink::add_message(const Outgoing& message, std::size_t skip) {
+  const std::size_t front_bytes = kHeaderBytes + message.body.size();
+  std::size_t added = 0;
+  if (skip < front_bytes) {
+    if (copy_front(message, skip)) {
+      added = front_bytes - skip;
+    } else {
+      const std::array<ByteView, 2> front{ByteView(message.encoded_), message.body};
+      added = add_parts(front, skip);
+      if (added < front_bytes - skip) return added;
+    }
+  }
+  return added + add_parts(message.bulk.spans(), skip > front_bytes ? skip - front_bytes : 0);
+}
+
+/// Copies header and body together, behind what was copied before where nothing lies between; false if they are not
+/// small or there is no room.
+bool StreamLink::copy_front(const Outgoing& message, std::size_t skip) {
+  const std::size_t bytes = kHeaderBytes + message.body.size() - skip;
+  if (bytes > kSmallBytes || small_used_ + bytes > kSmallSpace) return false;
   std::byte* at = small_.data() + small_used_;
   iovec* last = part_count_ > 0 ? &parts_[part_count_ - 1] : nullptr;
   if (last != nullptr && static_cast<std::byte*>(last->iov_base) + last->iov_len == at) {
@@ -121,16 +137,16 @@ bool StreamLink::add_small(const Outgoing& message, std::size_t skip) {
   return true;
 }
 
-/// Adds what fits of the message after its first `skip` bytes.
-void StreamLink::add_parts(const Outgoing& message, std::size_t skip) {
-  const auto add = [this](ByteView part) {
+/// Adds what there is room for of `spans` after their first `skip` bytes, and counts it.
+std::size_t StreamLink::add_parts(std::span<const ByteView> spans, std::size_t skip) {
+  std::size_t added = 0;
+  if (part_count_ == kMaxParts) return added;
+  visit_from(spans, skip, [&](ByteView part) {
     parts_[part_count_++] = to_iovec(part);
+    added += part.size();
     return part_count_ < kMaxParts;
-  };
-  const std::array<ByteView, 2> front{ByteView(message.encoded_), message.body};
-  visit_from(std::span<const ByteView>(front), skip, add);
-  const std::size_t front_bytes = kHeaderBytes + message.body.size();
-  if (part_count_ < kMaxParts) visit_from(message.bulk.spans(), skip > front_bytes ? skip - front_bytes : 0, add);
+  });
+  return added;
 }
 
 void StreamLink::on_sent(Result<std::size_t> bytes) {

@@ -43,7 +43,8 @@ class StreamLink final : public Link, private StreamEvents {
  private:
   enum class Stage : std::uint8_t { kHeader, kBody, kOffer, kPayload };
   static constexpr std::size_t kMaxParts = 128;
-  // Messages up to this size are copied together: a part of a scatter list costs the kernel more than such a copy.
+  // Headers and bodies up to this size are copied together: a part of a scatter list costs the kernel more than such a
+  // copy.
   static constexpr std::size_t kSmallBytes = 512;
   static constexpr std::size_t kSmallSpace = 16384;
   static constexpr std::size_t kMaxReceiveParts = 64;
@@ -56,8 +57,9 @@ class StreamLink final : public Link, private StreamEvents {
   void on_flush() override;
 
   void flush();
-  bool add_small(const Outgoing& message, std::size_t skip);
-  void add_parts(const Outgoing& message, std::size_t skip);
+  std::size_t add_message(const Outgoing& message, std::size_t skip);
+  bool copy_front(const Outgoing& message, std::size_t skip);
+  std::size_t add_parts(std::span<const ByteView> spans, std::size_t skip);
   void account_sent(std::size_t bytes);
   void drop_abandoned();
   void drop(Outgoing& message);
