@@ -68,7 +68,7 @@ Task<Result<>> ObjectLoad::update(const Workload& workload, std::uint64_t index)
   CO_TRY(media::Buffer buffer, buffers.try_allocate(workload.bytes));
   std::memcpy(buffer.data(), data.data(), workload.bytes);
   append_checksums(akey, {buffer.data(), workload.bytes}, akey.checksums);
-  CO_CHECK_OK(co_await objects.update(std::move(request), std::move(buffer), workload.bytes, Until::forever()));
+  CO_CHECK_OK(co_await objects.update(request, std::move(buffer), workload.bytes, Until::forever()));
   co_return Result<>();
 }
 
@@ -85,8 +85,8 @@ Task<Result<>> ObjectLoad::fetch(const Workload& workload, std::uint64_t index) 
     akey.kind = ValueKind::kArray;
     akey.ranges.push_back(range);
   }
-  CO_CHECK_OK(co_await objects.fetch(std::move(request), Until::forever()));
-  co_return Result<>();
+  object::Fetched fetched;
+  co_return co_await objects.fetch(request, fetched, Until::forever());
 }
 
 }  // namespace cenote::bench

@@ -275,12 +275,11 @@ Task<Result<>> Target::close() {
   co_return outcome;
 }
 
-HeldFetch* Target::hold(object::Fetched fetched) {
+HeldFetch* Target::take_held() {
   if (!held_.enter()) return nullptr;
   if (idle_.empty()) idle_.emplace_back(new HeldFetch(*this));
   HeldFetch* held = idle_.back().release();
   idle_.pop_back();
-  held->fetched_ = std::move(fetched);
   return held;
 }
 

@@ -37,13 +37,15 @@ struct TargetOptions {
   Duration scrub_period{};
 };
 
-/// The answer of a fetch until the last byte of it is sent. Its memory belongs to the target's reactor; it is made
+/// A fetch, and its answer until the last byte of it is sent. Its memory belongs to the target's reactor; it is filled
 /// there, read on the connection's, released there, and goes home by itself.
 ///
-/// Invariant: counted in the target's gate from `Target::hold` to its way back into the target's list.
+/// Invariant: counted in the target's gate from `Target::take_held` to its way back into the target's list.
 class HeldFetch final : public rpc::PayloadOwner, private Mail {
  public:
   object::Fetched& fetched() { return fetched_; }
+  /// There is no answer. On the target's reactor.
+  void give_up() { deliver(); }
   /// Moves every piece of the data into `payload`; it is sent to the target when all of them are released, at once if
   /// there are none. On the connection's reactor, once.
   void add_to(rpc::Payload& payload);
@@ -79,8 +81,8 @@ class Target {
   /// Ends every wait of running requests: for a stop whose grace is over.
   CancelSource& cancel_source() { return cancel_; }
 
-  /// Keeps what was fetched until it is sent; null when the target is closing.
-  HeldFetch* hold(object::Fetched fetched);
+  /// An empty place for what a fetch brings, until that is sent; null when the target is closing.
+  HeldFetch* take_held();
 
   /// Takes into use what its devices have become larger by. See Store::grow.
   Task<Result<>> grow();

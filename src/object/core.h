@@ -213,7 +213,9 @@ Task<Result<>> roll_back(Core& core, Uuid container, Epoch to, Uuid request, sto
 Result<> take_back(Core& core, Container& container, Epoch to, const Uuid& request, store::View& view);
 Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media::Buffer& payload,
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
-Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen);
+/// At `epoch` instead of the request's.
+Task<Result<>> fetch(Core& core, const FetchRequest& request, Epoch epoch, Fetched& into, Until until,
+                     store::Lsn& seen);
 Task<Result<UpdateReply>> punch(Core& core, const PunchRequest& request, Until until, store::Lsn& seen);
 Task<Result<BeginReply>> begin(Core& core, const BeginRequest& request, Until until, store::Lsn& seen);
 /// `payload` is whole blocks; its last one may be changed behind the payload.

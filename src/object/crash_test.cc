@@ -97,7 +97,7 @@ Task<Result<UpdateReply>> send(TestTarget& target, std::uint32_t worker, std::ui
   Bytes payload;
   UpdateRequest request = update_of(target, worker, number, payload);
   media::Buffer buffer = target.buffer_of(payload);
-  co_return co_await target.objects->update(std::move(request), std::move(buffer), payload.size(), Until::forever());
+  co_return co_await target.objects->update(request, std::move(buffer), payload.size(), Until::forever());
 }
 
 Task<> work(TestTarget& target, std::uint32_t worker, std::uint64_t count, Progress& progress) {
@@ -142,7 +142,7 @@ std::optional<std::uint64_t> effect_in(const Fetched& fetched, std::uint32_t wor
 Task<> watch(TestTarget& target, std::uint32_t worker, Progress& progress) {
   while (!progress.done) {
     const std::uint64_t before = progress.acknowledged[worker];
-    const auto fetched = co_await target.objects->fetch(fetch_of(target, worker), Until::forever());
+    const auto fetched = co_await TestTarget::fetch_of(*target.objects, fetch_of(target, worker));
     EXPECT_TRUE(fetched) << fetched.error().to_string();
     if (!fetched) co_return;
     const auto number = effect_in(*fetched, worker, before, progress.started[worker]);
@@ -163,7 +163,7 @@ Task<> keep_snapshots(TestTarget& target, Progress& progress) {
     EXPECT_TRUE(added) << added.error().to_string();
     Progress::Shown shown{};
     for (std::uint32_t worker = 0; worker < kWorkers; ++worker) {
-      const auto fetched = co_await target.objects->fetch(fetch_of(target, worker, epoch), Until::forever());
+      const auto fetched = co_await TestTarget::fetch_of(*target.objects, fetch_of(target, worker, epoch));
       EXPECT_TRUE(fetched) << fetched.error().to_string();
       if (!fetched) co_return;
       const auto number = effect_in(*fetched, worker, before.acknowledged[worker], progress.started[worker]);

@@ -294,11 +294,12 @@ std::unexpected<Error> Unpacking::corrupt(const FetchUnit& unit) const {
 
 }  // namespace
 
-Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until, store::Lsn& seen) {
+Task<Result<>> fetch(Core& core, const FetchRequest& request, Epoch epoch, Fetched& into, Until until,
+                     store::Lsn& seen) {
   CO_CHECK_OK(validate(request));
-  CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
+  CO_CHECK_OK(co_await admit_epoch(core, epoch, until, seen));
   ++core.counters.fetches;
-  FetchPlan plan(request);
+  FetchPlan plan(request, epoch);
   // Before the lookup: what it finds must still be there when it is read.
   const store::ExtentGuard guard = core.store.guard_extents();
   CO_CHECK_OK(co_await core.store.run(
@@ -308,17 +309,16 @@ Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until
         return result;
       },
       until));
-  Result<Fetched> fetched(std::in_place);
-  if (const auto read = co_await read_all(core, plan, *fetched, until); !read)
+  if (const auto read = co_await read_all(core, plan, into, until); !read)
     co_return fail(read.error().with_context("object " + request.object.to_string()));
   if (!plan.units.empty()) {
-    Unpacking unpacking(core, request, plan, *fetched);
+    Unpacking unpacking(core, request, plan, into);
     CO_CHECK_OK(co_await unpacking.run(until));
   }
-  Answer answer(request, plan, *fetched);
+  Answer answer(request, plan, into);
   CO_CHECK_OK(answer.verify());
   answer.build();
-  co_return fetched;
+  co_return Result<>();
 }
 
 }  // namespace cenote::object

@@ -21,13 +21,13 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   inline_bytes.clear();
   units.clear();
   TRY(const Container* container, core.find_container(request_.container, seen));
-  CHECK_OK(check_bound(*container, request_.epoch));
+  CHECK_OK(check_bound(*container, epoch_));
   checksummed = container->properties.checksums;
   sealer = container->sealer;
   ancestors.clear();
   for (const Layer& ancestor : container->ancestors) ancestors.push_back(*ancestor.sealer);
 
-  const Reader reader = container->reader(view, request_.epoch);
+  const Reader reader = container->reader(view, epoch_);
   KeyPath path(request_.object, request_.dkey);
   AkeyLookup akeys(core, *container, reader, path, seen);
   bool exists = false;

@@ -56,7 +56,8 @@ struct FetchUnit {
 /// extents stay readable as long as the guard that was taken before.
 class FetchPlan {
  public:
-  explicit FetchPlan(const FetchRequest& request) : request_(request) {}
+  /// Reads at `epoch`, not at the request's.
+  FetchPlan(const FetchRequest& request, Epoch epoch) : request_(request), epoch_(epoch) {}
 
   /// Fills the plan from the trees. kConditionFailed, kTypeMismatch, kOutOfRange (the caller's room), kEpochTooOld,
   /// kContainerNotFound, kCorrupt.
@@ -98,6 +99,7 @@ class FetchPlan {
   }
 
   const FetchRequest& request_;
+  Epoch epoch_;
   Versions versions_;
   Overlay::Slices slices_;
 };

@@ -183,8 +183,8 @@ Task<Result<std::vector<Epoch>>> ObjectStore::list_snapshots(Uuid container) {
   co_return result;
 }
 
-Task<Result<UpdateReply>> ObjectStore::update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes,
-                                              Until until) {
+Task<Result<UpdateReply>> ObjectStore::update(const UpdateRequest& request, media::Buffer payload,
+                                              std::uint64_t payload_bytes, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
@@ -193,12 +193,12 @@ Task<Result<UpdateReply>> ObjectStore::update(UpdateRequest request, media::Buff
   co_return result;
 }
 
-Task<Result<Fetched>> ObjectStore::fetch(FetchRequest request, Until until) {
+Task<Result<>> ObjectStore::fetch(const FetchRequest& request, Fetched& into, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  request.epoch = core_->looked_from(request.container, request.epoch);
-  auto result = co_await object::fetch(*core_, request, until, seen);
+  const Epoch epoch = core_->looked_from(request.container, request.epoch);
+  auto result = co_await object::fetch(*core_, request, epoch, into, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }

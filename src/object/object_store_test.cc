@@ -321,8 +321,7 @@ TEST(ObjectStore, MoreMetadataThanTheCacheHolds) {
       const Bytes value = make(i);
       UpdateRequest request = t.single(kFile, key_of(i), key_of("a"), value);
       request.dkey_condition = Precondition::kAbsent;
-      const auto updated =
-          co_await t.objects->update(std::move(request), t.buffer_of(value), value.size(), Until::forever());
+      const auto updated = co_await t.objects->update(request, t.buffer_of(value), value.size(), Until::forever());
       EXPECT_TRUE(updated) << updated.error().to_string();
     }
   };

@@ -85,13 +85,12 @@ class ScrubbedTarget : public ::testing::TestWithParam<Kind>, public TestTarget 
         const Bytes value = mixture(random(), 1 + random() % 12'000);
         auto request = self->single(kMap, key_of("key-" + std::to_string(random() % 40)), key_of("value"), value);
         const auto done =
-            co_await self->objects->update(std::move(request), self->buffer_of(value), value.size(), Until::forever());
+            co_await self->objects->update(request, self->buffer_of(value), value.size(), Until::forever());
         EXPECT_TRUE(done || done.error() == Code::kNoSpace) << done.error().to_string();
       } else if (what < 11) {
         const Bytes data = mixture(random(), 1 + random() % 60'000);
         auto request = self->array(kFile, key_of(3u), key_of("data"), 1, {{random() % (1u << 20), data.size()}}, data);
-        const auto done =
-            co_await self->objects->update(std::move(request), self->buffer_of(data), data.size(), Until::forever());
+        const auto done = co_await self->objects->update(request, self->buffer_of(data), data.size(), Until::forever());
         EXPECT_TRUE(done || done.error() == Code::kNoSpace) << done.error().to_string();
       } else if (what == 11) {
         PunchRequest gone{.container = self->container,

@@ -218,12 +218,12 @@ class HeldAnswers : public SnapshotTest {
   }
   void send(Scope& scope) {
     const Bytes value = value_of(2);
-    scope.spawn(note(target_.objects->update(target_.single(kObject, key_of("d"), key_of("a"), value),
-                                             target_.buffer_of(value), value.size(), Until::forever()),
+    scope.spawn(note(TestTarget::update_of(*target_.objects, target_.single(kObject, key_of("d"), key_of("a"), value),
+                                           target_.buffer_of(value), value.size()),
                      &answered_));
     // Also what does not wait for the device.
     scope.spawn(
-        note_fetch(target_.objects->fetch(target_.fetch_single(kObject, key_of("d"), key_of("none")), Until::forever()),
+        note_fetch(TestTarget::fetch_of(*target_.objects, target_.fetch_single(kObject, key_of("d"), key_of("none"))),
                    &answered_));
   }
   void pass(Duration time) {

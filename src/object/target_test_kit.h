@@ -141,7 +141,17 @@ class TestTarget {
   Result<UpdateReply> update(const UpdateRequest& request, ByteView payload) {
     return block_on(objects->update(request, buffer_of(payload), payload.size(), Until::forever()));
   }
-  Result<Fetched> fetch(const FetchRequest& request) { return block_on(objects->fetch(request, Until::forever())); }
+  Result<Fetched> fetch(const FetchRequest& request) { return block_on(fetch_of(*objects, request)); }
+  /// Calls that keep their requests, for those that others await.
+  static Task<Result<Fetched>> fetch_of(ObjectStore& objects, FetchRequest request) {
+    Result<Fetched> fetched(std::in_place);
+    CO_CHECK_OK(co_await objects.fetch(request, *fetched, Until::forever()));
+    co_return fetched;
+  }
+  static Task<Result<UpdateReply>> update_of(ObjectStore& objects, UpdateRequest request, media::Buffer payload,
+                                             std::uint64_t payload_bytes) {
+    co_return co_await objects.update(request, std::move(payload), payload_bytes, Until::forever());
+  }
   Result<UpdateReply> punch(const PunchRequest& request) { return block_on(objects->punch(request, Until::forever())); }
   Result<ListReply> list(const ListRequest& request) { return block_on(objects->list(request, Until::forever())); }
   Result<QueryReply> query(const QueryRequest& request) { return block_on(objects->query(request, Until::forever())); }

@@ -389,8 +389,8 @@ class Interleaved {
   static KeyBytes dkey_of(std::uint32_t key) { return key_of("key " + std::to_string(key)); }
   static Task<std::uint64_t> read(Interleaved* self, std::uint32_t key, Epoch epoch) {
     TestTarget& target = self->target_;
-    const auto fetched = co_await target.objects->fetch(target.fetch_single(kObject, dkey_of(key), key_of("a"), epoch),
-                                                        Until::forever());
+    const auto fetched =
+        co_await TestTarget::fetch_of(*target.objects, target.fetch_single(kObject, dkey_of(key), key_of("a"), epoch));
     EXPECT_TRUE(fetched) << fetched.error().to_string();
     if (!fetched || !fetched->reply.akeys[0].exists) co_return 0;
     co_return load_le<std::uint64_t>(joined(*fetched).data());

@@ -6,10 +6,14 @@ namespace cenote::engine {
 namespace {
 
 // On the target's reactor.
-Task<Result<HeldFetch*>> fetch_and_hold(Target& target, FetchRequest request, Instant deadline) {
-  CO_TRY(auto fetched, co_await target.objects().fetch(std::move(request), Until{deadline, &target.cancel_source()}));
-  HeldFetch* held = target.hold(std::move(fetched));
+Task<Result<HeldFetch*>> fetch_and_hold(Target& target, const FetchRequest& request, Instant deadline) {
+  HeldFetch* const held = target.take_held();
   if (held == nullptr) co_return failf(Code::kStopped, "target {} is closing", target.index());
+  const Until until{deadline, &target.cancel_source()};
+  if (auto fetched = co_await target.objects().fetch(request, held->fetched(), until); !fetched) {
+    held->give_up();
+    co_return fail(std::move(fetched).error());
+  }
   co_return held;
 }
 
@@ -32,8 +36,7 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   CO_CHECK_OK(check_home(*target, fetch.object, fetch.dkey.view()));
   if (!containers_.contains(fetch.container)) CO_CHECK_OK(co_await containers_.look_up(fetch.container));
   const Instant deadline = this->deadline(request);
-  co_return co_await call_on(reactor_, target->reactor(),
-                             [&] { return fetch_and_hold(*target, std::move(fetch), deadline); });
+  co_return co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
 }
 
 }  // namespace cenote::engine

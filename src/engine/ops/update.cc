@@ -30,7 +30,7 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   }
   const bool same_reactor = &target->reactor() == &reactor_;
   co_return co_await call_on(reactor_, target->reactor(), [&] {
-    return target->objects().update(std::move(update), lend(payload, same_reactor), bytes,
+    return target->objects().update(update, lend(payload, same_reactor), bytes,
                                     Until{deadline, &target->cancel_source()});
   });
 }

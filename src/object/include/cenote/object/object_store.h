@@ -135,10 +135,12 @@ class ObjectStore {
 
   /// `payload` holds the akeys' bytes in request order, its memory block-aligned; the buffer may be written straight to
   /// the media. Checksums of the request are verified against it before anything is stored (kChecksumMismatch).
-  Task<Result<UpdateReply>> update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+  /// `request` stays where it is until the call returns.
+  Task<Result<UpdateReply>> update(const UpdateRequest& request, media::Buffer payload, std::uint64_t payload_bytes,
                                    Until until);
-  /// Data is verified against the stored checksums; kCorrupt names object, key and range.
-  Task<Result<Fetched>> fetch(FetchRequest request, Until until);
+  /// Data is verified against the stored checksums; kCorrupt names object, key and range. `request` stays where it is
+  /// until the call returns, `into` is empty before and holds the answer after a success.
+  Task<Result<>> fetch(const FetchRequest& request, Fetched& into, Until until);
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until);
   /// Where a transaction reads: what was applied is in it, and nothing will be that is applied later.
   Task<Result<BeginReply>> begin(BeginRequest request, Until until);
