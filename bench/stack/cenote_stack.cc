@@ -67,7 +67,6 @@ Result<> CenoteStack::start_engine(const Setting& setting, const StackOptions& o
   engine.reactors = 1;
   engine.pin_cpus = true;  // reactor 0 to CPU 0
   engine.target_bytes = options.target_bytes;
-  engine.log_bytes = options.log_bytes;
   TRY(engine_, engine::Engine::start(std::move(engine), metrics_, Logger()));
   return {};
 }

@@ -32,8 +32,6 @@ class PinnedThread {
 struct StackOptions {
   /// Room for what a comparison overwrites: old versions stay for a minute.
   std::uint64_t target_bytes = 8ull << 30;
-  /// Small, so that every run spans several checkpoints.
-  std::uint64_t log_bytes = 8ull << 20;
 };
 
 /// An engine with one target in this process, and a client connected to it over TCP whose reactor is the calling

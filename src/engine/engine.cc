@@ -54,6 +54,9 @@ Result<> Engine::Impl::start() {
   // Nobody keeps it longer than the stores take to open.
   const std::optional<SecretKey> key = std::exchange(options.encryption_key, std::nullopt);
   TRY(host, UringHost::start(options, directory, logger));
+  if (options.cache_bytes == 0) {
+    options.cache_bytes = default_cache_bytes(usable_memory(), directory.identity().targets.size());
+  }
   const EngineCoreOptions wanted{.cache_bytes = options.cache_bytes,
                                  .buffer_bytes = options.buffer_bytes,
                                  .request_bytes = options.request_bytes,

@@ -82,7 +82,9 @@ Result<> check(const EngineOptions& options) {
   CHECK_OK(check_address("control address", options.control_address, options.insecure));
   CHECK_OK(check_targets(options));
   CHECK_OK(check_range("reactors", options.reactors, 0, kMaxReactors));
-  CHECK_OK(check_range("cache_bytes", options.cache_bytes, store::kMinCacheBytes, 1ull << 40));
+  if (options.cache_bytes != 0) {
+    CHECK_OK(check_range("cache_bytes", options.cache_bytes, store::kMinCacheBytes, 1ull << 40));
+  }
   if (options.log_bytes != 0) CHECK_OK(check_range("log_bytes", options.log_bytes, kMinLogBytes, kMaxLogBytes));
   CHECK_OK(check_range("buffer_bytes", options.buffer_bytes, 16ull << 20, 1ull << 40));
   CHECK_OK(check_range("request_bytes", options.request_bytes, 16ull << 20, 1ull << 40));

@@ -28,6 +28,14 @@ TEST(EngineOptions, DefaultsFollowTheMachine) {
   EXPECT_EQ(default_log_bytes(kMinTargetBytes), kMinTargetBytes / 8);
 }
 
+TEST(EngineOptions, CachesShareOutAPartOfTheMemory) {
+  EXPECT_EQ(default_cache_bytes(24ull << 30, 2), 768ull << 20);
+  EXPECT_EQ(default_cache_bytes(512ull << 20, 4), 64ull << 20);
+  EXPECT_EQ(default_cache_bytes(1ull << 40, 4), 1ull << 30);
+  EXPECT_GE(usable_memory(), 64ull << 20);
+  EXPECT_EQ(refusal(sample()), Code::kOk);
+}
+
 TEST(EngineOptions, OnlyThisMachineUnlessInsecure) {
   EngineOptions options = sample();
   for (const char* address : {"0.0.0.0:7777", "[::]:7777", "example.org", "10.0.0.1:1"}) {

@@ -2,7 +2,6 @@
 
 #include <sys/resource.h>
 #include <sys/statvfs.h>
-#include <sys/sysinfo.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -54,12 +53,12 @@ Finding check_memlock(const engine::EngineOptions& options) {
 Finding check_open_files() { return judge_open_files(open_files_limit()); }
 
 Finding check_memory(const engine::EngineOptions& options) {
-  struct sysinfo info{};
-  ::sysinfo(&info);
   const std::uint64_t targets =
       options.targets != 0 ? options.targets : engine::default_targets(std::thread::hardware_concurrency());
-  const std::uint64_t wanted = targets * (options.cache_bytes + options.buffer_bytes) + options.request_bytes;
-  return judge_memory(std::uint64_t{info.totalram} * info.mem_unit, wanted);
+  const std::uint64_t memory = engine::usable_memory();
+  const std::uint64_t cache =
+      options.cache_bytes != 0 ? options.cache_bytes : engine::default_cache_bytes(memory, targets);
+  return judge_memory(memory, targets * (cache + options.buffer_bytes) + options.request_bytes);
 }
 
 Finding check_clock() {

@@ -68,8 +68,8 @@ struct EngineOptions {
   /// How long a reactor polls after its last work before it sleeps.
   Duration spin = std::chrono::microseconds(20);
 
-  /// Page cache of each target.
-  std::uint64_t cache_bytes = 64ull << 20;
+  /// Page cache of each target. 0 chooses: all together a sixteenth of `usable_memory`, each 64 MiB to 1 GiB.
+  std::uint64_t cache_bytes = 0;
   /// Log ring of each target. At creation only. 0 chooses 64 MiB, or an eighth of a smaller target.
   std::uint64_t log_bytes = 0;
   /// The master key under which the stores of all targets and of the control state are encrypted. A directory that was
@@ -96,5 +96,9 @@ Result<EngineOptions> with_defaults(EngineOptions options, unsigned cores);
 std::uint32_t default_targets(unsigned cores);
 /// Log ring of a target of `target_bytes` that is created without a wish.
 std::uint64_t default_log_bytes(std::uint64_t target_bytes);
+/// Page cache of each of `targets` without a wish.
+std::uint64_t default_cache_bytes(std::uint64_t memory_bytes, std::size_t targets);
+/// What the machine has, or less where the control group of this process has a limit.
+std::uint64_t usable_memory();
 
 }  // namespace cenote::engine
