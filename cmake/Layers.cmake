@@ -47,6 +47,9 @@ function(cenote_layer name)
   # The whole archive with its declared dependencies and nothing else: an undeclared upward use does not link.
   file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/linktest_${name}.cc CONTENT "int main() {}\n")
   add_executable(linktest_${name} ${CMAKE_CURRENT_BINARY_DIR}/linktest_${name}.cc)
+  if(NOT BUILD_TESTING)
+    set_target_properties(linktest_${name} PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   target_link_libraries(linktest_${name} PRIVATE -Wl,--whole-archive cenote_${name} -Wl,--no-whole-archive)
 
   if(A_TESTS AND BUILD_TESTING)
