@@ -54,6 +54,35 @@ class Soak(unittest.TestCase):
         self.assertEqual(report["totals"]["faults"], {"crashes": 3, "stalls": 2})
         self.assertEqual(report["totals"]["operations_checked"], 9)
 
+    def page(self):
+        """A page with room for the counts; gives its path."""
+        path = os.path.join(self.build, "page.md")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("before\n<!-- counts of ./x soak --publish: begin -->\nold\n"
+                       "<!-- counts of ./x soak --publish: end -->\nafter\n")
+        return path
+
+    def test_counts_are_published_by_the_run_or_later(self):
+        self.program("sim/cenote_sim", SIM)
+        self.soak("sim")
+        for more in (["--publish-only"], ["0", "--only", "sim", "--jobs", "1", "--build", self.build, "--publish"]):
+            page = self.page()
+            subprocess.run([SCRIPT, "--report", self.report, "--page", page] + more, check=True, capture_output=True)
+            with open(page, encoding="utf-8") as file:
+                text = file.read()
+            self.assertTrue(text.startswith("before\n") and text.endswith("\nafter\n"), text)
+            self.assertIn("| operations checked in the simulator | 9 |", text)
+            self.assertIn("| fault: stalls | 2 |", text)
+            self.assertNotIn("old", text)
+
+    def test_a_run_that_failed_publishes_nothing(self):
+        self.program("sim/cenote_sim", "exit 3")
+        page = self.page()
+        subprocess.run([SCRIPT, "0", "--only", "sim", "--jobs", "1", "--build", self.build, "--report", self.report,
+                        "--page", page, "--publish"], check=False, capture_output=True)
+        with open(page, encoding="utf-8") as file:
+            self.assertIn("old", file.read())
+
     def test_a_failure_that_a_program_tells_is_repeated_as_it_says(self):
         self.program("sim/cenote_sim", SIM + "\necho 'kv FAILED with seed 5: gone' >&2\n"
                      "echo '  again: ./x sim --seed 5 --workload kv' >&2\nexit 1")
