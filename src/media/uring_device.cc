@@ -4,6 +4,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -100,6 +101,8 @@ struct UringDevice::Impl {
   void start(Slot& slot);
   bool needs_kernel(const Slot& slot) const;
   bool is_immediate(const IoRequest& request) const;
+  bool waits_here(const IoRequest& request) const;
+  void wait_here(Slot& slot);
   void prepare_transfer(io_uring_sqe& entry, const Slot& slot);
   std::int32_t transfer_now(const Slot& slot) const;
   void finish(Slot& slot, std::int32_t result);
@@ -192,6 +195,7 @@ void UringDevice::Impl::start(Slot& slot) {
   const IoRequest& request = *slot.request;
   if (!needs_kernel(slot)) return finish(slot, 0);
   if (is_immediate(request)) return finish(slot, transfer_now(slot));
+  if (waits_here(request)) return wait_here(slot);
   io_uring_sqe& entry = reactor.prepare(slot);
   switch (request.kind) {
     case IoKind::kRead:
@@ -225,14 +229,34 @@ bool UringDevice::Impl::is_immediate(const IoRequest& request) const {
   return transfer && file.in_memory && request.bytes <= kImmediateBytesMax;
 }
 
-/// Bytes moved or a negative error number, as the ring would answer.
+// Where nobody would run meanwhile, the plain call saves the hand-over to a worker of the ring and back.
+bool UringDevice::Impl::waits_here(const IoRequest& request) const {
+  return request.kind != IoKind::kDiscard && reactor.may_block();
+}
+
+void UringDevice::Impl::wait_here(Slot& slot) {
+  const bool flush = slot.request->kind == IoKind::kFlush;
+  const std::int32_t result = flush ? (::fdatasync(file.fd.get()) == 0 ? 0 : -errno) : transfer_now(slot);
+  reactor.has_blocked();
+  finish(slot, result);
+}
+
+/// Bytes moved or a negative error number, as the ring would answer. A file in memory has nothing that RWF_DSYNC would
+/// make more durable, and the plain calls are the cheapest.
 std::int32_t UringDevice::Impl::transfer_now(const Slot& slot) const {
   const IoRequest& request = *slot.request;
-  const iovec part{.iov_base = request.data + slot.done_bytes, .iov_len = request.bytes - slot.done_bytes};
+  std::byte* data = request.data + slot.done_bytes;
+  const std::uint64_t bytes = std::min(request.bytes - slot.done_bytes, kEntryBytesMax);
   const auto offset = static_cast<off_t>(request.first.value() * kBlockBytes + slot.done_bytes);
-  const int flags = request.durability == Durability::kDurable ? RWF_DSYNC : 0;
-  const ssize_t moved = request.kind == IoKind::kRead ? ::pread(file.fd.get(), part.iov_base, part.iov_len, offset)
-                                                      : ::pwritev2(file.fd.get(), &part, 1, offset, flags);
+  ssize_t moved = 0;
+  if (request.kind == IoKind::kRead) {
+    moved = ::pread(file.fd.get(), data, bytes, offset);
+  } else if (file.in_memory || request.durability == Durability::kCached) {
+    moved = ::pwrite(file.fd.get(), data, bytes, offset);
+  } else {
+    const iovec part{.iov_base = data, .iov_len = bytes};
+    moved = ::pwritev2(file.fd.get(), &part, 1, offset, RWF_DSYNC);
+  }
   return moved < 0 ? -errno : static_cast<std::int32_t>(moved);
 }
 
