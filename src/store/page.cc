@@ -3,19 +3,10 @@
 #include <algorithm>
 
 #include "cenote/base/checksum.h"
+#include "page_head.h"
 
 namespace cenote::store {
 namespace {
-
-constexpr std::size_t kHeadBytes = 4;
-
-/// The first four bytes of a suffix as a number, zeros after its end: equal or smaller whenever the suffix is smaller.
-std::uint32_t head_of(ByteView suffix) {
-  if (suffix.size() >= kHeadBytes) return load_be<std::uint32_t>(suffix.data());
-  std::uint32_t head = 0;
-  for (std::size_t i = 0; i < suffix.size(); ++i) head |= std::to_integer<std::uint32_t>(suffix[i]) << (24 - 8 * i);
-  return head;
-}
 
 /// Order of two suffixes with the same head. Where one of them ends within its head, it is the beginning of the other,
 /// and the record, mostly the one cache line of a search that nobody has touched before, is not needed.
