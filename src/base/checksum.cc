@@ -3,7 +3,10 @@
 #include <isa-l/crc.h>
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
 #include <climits>
+#include <utility>
 
 #include "cenote/base/codec.h"
 
@@ -21,6 +24,38 @@ constexpr std::uint32_t multiply_mod(std::uint32_t a, std::uint32_t b) {
   }
   return product;
 }
+
+/// Multiplication of a remainder by x^(8 * 2^i), looked up four bits of the remainder at a time.
+struct ZeroBytes {
+  static constexpr unsigned kNibbles = 8;
+  std::array<std::array<std::uint32_t, 16>, kNibbles> products{};
+
+  constexpr explicit ZeroBytes(std::uint32_t power) {
+    for (unsigned nibble = 0; nibble < kNibbles; ++nibble) {
+      for (unsigned bit = 0; bit < 4; ++bit)
+        products[nibble][1u << bit] = multiply_mod(power, 1u << (4 * nibble + bit));
+      for (unsigned value = 1; value < 16; ++value) {
+        const unsigned lowest = value & -value;
+        products[nibble][value] = products[nibble][value ^ lowest] ^ products[nibble][lowest];
+      }
+    }
+  }
+  std::uint32_t operator()(std::uint32_t remainder) const {
+    std::uint32_t product = 0;
+    for (unsigned nibble = 0; nibble < kNibbles; ++nibble) product ^= products[nibble][remainder >> (4 * nibble) & 15];
+    return product;
+  }
+};
+
+/// For the bits of a number of zeros; 4095 of them at most.
+constexpr std::size_t kZeroBits = 12;
+template <std::size_t... kBits>
+constexpr std::array<ZeroBytes, kZeroBits> zero_tables(std::index_sequence<kBits...>) {
+  std::array<std::uint32_t, kZeroBits> powers{1u << 23};  // x^8, reflected
+  for (std::size_t bit = 1; bit < kZeroBits; ++bit) powers[bit] = multiply_mod(powers[bit - 1], powers[bit - 1]);
+  return {ZeroBytes(powers[kBits])...};
+}
+constexpr std::array<ZeroBytes, kZeroBits> kZeroTables = zero_tables(std::make_index_sequence<kZeroBits>());
 
 #if defined(__SSE4_2__)
 // Up to here the instruction alone, eight bytes after eight, beats the set-up of the library's parallel streams.
@@ -70,6 +105,19 @@ std::uint32_t crc32c_combine(std::uint32_t first, std::uint32_t second, std::uin
     power = multiply_mod(power, power);
   }
   return multiply_mod(shift, first) ^ second;
+}
+
+std::uint32_t crc32c_with_zeros(std::uint32_t crc, std::uint64_t zero_bytes) {
+  constexpr std::uint64_t kMost = (1u << kZeroBits) - 1;
+  std::uint32_t remainder = ~crc;
+  while (zero_bytes > 0) {
+    const std::uint64_t part = std::min(zero_bytes, kMost);
+    for (std::size_t bit = 0; bit < kZeroBits; ++bit) {
+      if ((part >> bit & 1) != 0) remainder = kZeroTables[bit](remainder);
+    }
+    zero_bytes -= part;
+  }
+  return ~remainder;
 }
 
 std::uint64_t hash64(ByteView bytes, std::uint64_t seed) {

@@ -76,6 +76,16 @@ TEST(Crc32c, CombineOverLengthsThatNoTestCanHold) {
   EXPECT_NE(append(data, std::uint64_t{1} << 40), data);
 }
 
+TEST(Crc32c, ZerosBehindDataNeedNotBeRead) {
+  std::mt19937_64 random(4);
+  Bytes bytes = random_bytes(random, 200);
+  const std::uint32_t data = crc32c(bytes);
+  for (const std::size_t zeros : {0u, 1u, 2u, 3u, 63u, 64u, 1000u, 4015u, 4095u, 4096u, 4097u, 20'000u}) {
+    bytes.resize(200 + zeros);
+    ASSERT_EQ(crc32c_with_zeros(data, zeros), crc32c(bytes)) << zeros;
+  }
+}
+
 TEST(Crc32c, SeesEveryFlippedBit) {
   std::mt19937_64 random(3);
   Bytes bytes = random_bytes(random, 64);

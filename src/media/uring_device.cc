@@ -4,11 +4,13 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <optional>
+#include <span>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -111,10 +113,14 @@ struct UringDevice::Impl {
   void start(Slot& slot);
   bool needs_kernel(const Slot& slot) const;
   bool is_immediate(const IoRequest& request) const;
+  bool waits_here(const IoRequest& request) const;
+  void wait_here(Slot& slot);
   void prepare_transfer(io_uring_sqe& entry, const Slot& slot);
-  void transfer_now(const Slot& last);
+  std::int32_t transfer(const Slot& slot) const;
   static bool continues(const Slot& slot, const Slot& next);
-  void deliver_later(Slot& slot);
+  void transfer_first(const Slot& last);
+  void transfer_together(std::span<const iovec> parts, std::span<Slot* const> together);
+  void deliver_later(Slot& slot, std::int32_t result);
   void deliver_done();
   void on_completion(Slot& slot, std::int32_t result);
   Result<> outcome(Slot& slot, std::int32_t result);
@@ -202,9 +208,12 @@ void UringDevice::Impl::register_file() {
 // no ring is delivered later.
 void UringDevice::Impl::start(Slot& slot) {
   const IoRequest& request = *slot.request;
-  slot.waiting = needs_kernel(slot) && is_immediate(request);
-  slot.immediate = 0;
-  if (slot.waiting || !needs_kernel(slot)) return deliver_later(slot);
+  if (!needs_kernel(slot)) return deliver_later(slot, 0);
+  if (is_immediate(request)) {
+    slot.waiting = true;
+    return deliver_later(slot, 0);
+  }
+  if (waits_here(request)) return wait_here(slot);
   io_uring_sqe& entry = reactor.prepare(slot);
   switch (request.kind) {
     case IoKind::kRead:
@@ -239,18 +248,47 @@ bool UringDevice::Impl::is_immediate(const IoRequest& request) const {
          (request.kind == IoKind::kWrite && request.bytes <= kImmediateWriteMax);
 }
 
+// Where nobody would run meanwhile, the plain call saves the hand-over to a worker of the ring and back.
+bool UringDevice::Impl::waits_here(const IoRequest& request) const {
+  return request.kind != IoKind::kDiscard && reactor.may_block();
+}
+
+void UringDevice::Impl::wait_here(Slot& slot) {
+  const bool flush = slot.request->kind == IoKind::kFlush;
+  const std::int32_t result = flush ? (::fdatasync(file.fd.get()) == 0 ? 0 : -errno) : transfer(slot);
+  reactor.has_blocked();
+  deliver_later(slot, result);
+}
+
+/// Bytes moved or a negative error number, as the ring would answer. A file in memory has nothing that RWF_DSYNC would
+/// make more durable, and the plain calls are the cheapest.
+std::int32_t UringDevice::Impl::transfer(const Slot& slot) const {
+  const IoRequest& request = *slot.request;
+  std::byte* data = request.data + slot.done_bytes;
+  const std::uint64_t bytes = std::min(request.bytes - slot.done_bytes, kEntryBytesMax);
+  const auto offset = static_cast<off_t>(request.first.value() * kBlockBytes + slot.done_bytes);
+  ssize_t moved = 0;
+  if (request.kind == IoKind::kRead) {
+    moved = ::pread(file.fd.get(), data, bytes, offset);
+  } else if (file.in_memory || request.durability == Durability::kCached) {
+    moved = ::pwrite(file.fd.get(), data, bytes, offset);
+  } else {
+    const iovec part{.iov_base = data, .iov_len = bytes};
+    moved = ::pwritev2(file.fd.get(), &part, 1, offset, RWF_DSYNC);
+  }
+  return moved < 0 ? -errno : static_cast<std::int32_t>(moved);
+}
+
 /// Whether `next` goes on in the file where `slot` ends.
 bool UringDevice::Impl::continues(const Slot& slot, const Slot& next) {
   const IoRequest& before = *slot.request;
   const IoRequest& request = *next.request;
-  return next.waiting && request.kind == before.kind && request.durability == before.durability &&
-         next.done_bytes == 0 &&
+  return next.waiting && request.kind == before.kind && next.done_bytes == 0 &&
          request.first.value() * kBlockBytes == before.first.value() * kBlockBytes + before.bytes;
 }
 
-/// Transfers the first slot of `done` and those behind it that go on where it ends, none after `last`. Each gets its
-/// bytes or a negative error number, as the ring would answer; what a short transfer did not reach is tried again.
-void UringDevice::Impl::transfer_now(const Slot& last) {
+/// Transfers the first slot of `done` and those behind it that go on where it ends, none after `last`.
+void UringDevice::Impl::transfer_first(const Slot& last) {
   std::array<iovec, kTogetherMax> parts;
   std::array<Slot*, kTogetherMax> together;
   std::size_t count = 0;
@@ -264,16 +302,22 @@ void UringDevice::Impl::transfer_now(const Slot& last) {
     bytes += rest;
     if (slot == &last) break;
   }
+  if (count > 1) return transfer_together({parts.data(), count}, {together.data(), count});
+  together[0]->waiting = false;
+  together[0]->immediate = transfer(*together[0]);
+}
+
+/// Of a file in memory. Each slot gets its bytes or a negative error number, as the ring would answer; what a short
+/// transfer did not reach is tried again.
+void UringDevice::Impl::transfer_together(std::span<const iovec> parts, std::span<Slot* const> together) {
   const IoRequest& request = *together[0]->request;
   const auto offset = static_cast<off_t>(request.first.value() * kBlockBytes + together[0]->done_bytes);
-  const int flags = request.durability == Durability::kDurable ? RWF_DSYNC : 0;
-  const auto part_count = static_cast<int>(count);
-  const ssize_t moved = request.kind == IoKind::kRead
-                            ? ::preadv(file.fd.get(), parts.data(), part_count, offset)
-                            : ::pwritev2(file.fd.get(), parts.data(), part_count, offset, flags);
+  const auto count = static_cast<int>(parts.size());
+  const ssize_t moved = request.kind == IoKind::kRead ? ::preadv(file.fd.get(), parts.data(), count, offset)
+                                                      : ::pwritev(file.fd.get(), parts.data(), count, offset);
   const int error = errno;
   auto left = static_cast<std::uint64_t>(std::max<ssize_t>(moved, 0));
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < parts.size(); ++i) {
     const std::uint64_t own = std::min<std::uint64_t>(left, parts[i].iov_len);
     left -= own;
     together[i]->waiting = false;
@@ -284,7 +328,8 @@ void UringDevice::Impl::transfer_now(const Slot& last) {
   }
 }
 
-void UringDevice::Impl::deliver_later(Slot& slot) {
+void UringDevice::Impl::deliver_later(Slot& slot, std::int32_t result) {
+  slot.immediate = result;
   if (done.empty()) reactor.post(delivery);
   done.push_back(slot);
 }
@@ -294,7 +339,7 @@ void UringDevice::Impl::deliver_later(Slot& slot) {
 void UringDevice::Impl::deliver_done() {
   const Slot* const last = done.back();
   for (bool more = true; more;) {
-    if (done.front()->waiting) transfer_now(*last);
+    if (done.front()->waiting) transfer_first(*last);
     Slot& slot = *done.pop_front();
     more = &slot != last;
     if (!more && !done.empty()) reactor.post(delivery);

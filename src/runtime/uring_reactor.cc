@@ -503,6 +503,14 @@ void UringReactor::submit_prepared() {
 
 io_uring& UringReactor::ring() { return impl_->ring; }
 std::uint64_t UringReactor::operations_in_flight() const { return impl_->in_flight; }
+bool UringReactor::may_block() const {
+  return impl_->done != nullptr && impl_->in_flight == 0 && !impl_->has_ready() && impl_->turn_ends.empty() &&
+         impl_->mailbox.empty();
+}
+void UringReactor::has_blocked() {
+  impl_->turn_start = monotonic_now();
+  impl_->wall.reset();
+}
 std::uint64_t UringReactor::system_calls() const { return impl_->system_calls; }
 std::uint64_t UringReactor::wake_ups() const { return impl_->wake_ups.load(std::memory_order_relaxed); }
 

@@ -267,6 +267,34 @@ TEST(UringReactorTest, WhatIsPreparedCanBeSubmittedWithinTheTurn) {
   EXPECT_EQ(reactor->operations_in_flight(), 0u);
 }
 
+TEST(UringReactorTest, ACallMayBlockOnlyWhereItKeepsNobodyWaiting) {
+  struct Asks {
+    static Task<> alone(UringReactor& reactor) {
+      EXPECT_TRUE(reactor.may_block());
+      CountingOperation operation;
+      reactor.prepare(operation);
+      EXPECT_FALSE(reactor.may_block());
+      while (operation.completed == 0) co_await reactor.yield();
+      EXPECT_TRUE(reactor.may_block());
+      Scope scope(reactor);
+      scope.spawn(nops_in_turn(reactor, 1));
+      EXPECT_FALSE(reactor.may_block());
+      co_await scope.drain();
+    }
+    static Task<> serving(UringReactor& reactor) {
+      EXPECT_FALSE(reactor.may_block());
+      reactor.stop();
+      co_return;
+    }
+  };
+  auto reactor = make_reactor();
+  EXPECT_FALSE(reactor->may_block());
+  reactor->block_on(Asks::alone(*reactor));
+  Scope scope(*reactor);
+  scope.spawn(Asks::serving(*reactor));
+  reactor->run();
+}
+
 TEST(UringReactorTest, OperationsPreparedBeforeTheFirstRunAreSubmittedByIt) {
   auto reactor = make_reactor();
   CountingOperation operation;

@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t kFrameMagic = 0x464c65746f6e6543;  // "CenoteLF"
 constexpr std::size_t kCrcOffset = 8;
 
-/// Checksum of a frame as if its own checksum field were zero, without copying it.
+/// Checksum of a frame, or of its first bytes, as if its own checksum field were zero, without copying it.
 std::uint32_t checksum(ByteView frame) {
   constexpr std::byte kZero[4] = {};
   const std::uint32_t before = crc32c(frame.first(kCrcOffset));
@@ -40,8 +40,10 @@ void write_header(const FrameHeader& header, MutableBytes frame) {
   store_le(at + 76, std::uint32_t{0});
 }
 
-std::uint32_t put_checksum(MutableBytes frame) {
-  const std::uint32_t crc = checksum(frame);
+/// The padding is known to be zero, and of most frames the larger part.
+std::uint32_t put_checksum(const FrameHeader& header, MutableBytes frame) {
+  const std::size_t used = kFrameHeaderBytes + header.payload_bytes;
+  const std::uint32_t crc = crc32c_with_zeros(checksum(frame.first(used)), frame.size() - used);
   store_le(frame.data() + kCrcOffset, crc);
   return crc;
 }
@@ -56,7 +58,7 @@ std::uint32_t sealed_records(const FrameHeader& header) {
 std::uint32_t stamp_frame(const FrameHeader& header, MutableBytes frame) {
   ASSERT(frame.size() == frame_bytes(header.payload_bytes));
   write_header(header, frame);
-  return put_checksum(frame);
+  return put_checksum(header, frame);
 }
 
 Result<std::uint32_t> seal_frame(const FrameHeader& header, MutableBytes frame, Sealer& sealer) {
@@ -65,7 +67,7 @@ Result<std::uint32_t> seal_frame(const FrameHeader& header, MutableBytes frame, 
   const MutableBytes records = frame.subspan(kFrameHeaderBytes, sealed_records(header));
   const auto envelope = frame.subspan(kFrameHeaderBytes + records.size()).first<kEnvelopeBytes>();
   CHECK_OK(sealer.seal(frame.first(kFrameHeaderBytes), records, records, envelope));
-  return put_checksum(frame);
+  return put_checksum(header, frame);
 }
 
 Result<> open_frame(const FrameHeader& header, ByteView frame, Sealer& sealer, Bytes& records) {

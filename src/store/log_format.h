@@ -39,8 +39,8 @@ constexpr std::uint64_t frame_bytes(std::uint64_t payload_bytes) {
   return (kFrameHeaderBytes + payload_bytes + media::kBlockBytes - 1) / media::kBlockBytes * media::kBlockBytes;
 }
 
-/// Writes the header at the start of `frame` (all its blocks, padding included), computes the checksum over all of it,
-/// puts it in place and returns it. `header.crc` is ignored.
+/// Writes the header at the start of `frame` (all its blocks), computes the checksum over all of it, puts it in place
+/// and returns it. The padding behind the payload is zero already. `header.crc` is ignored.
 std::uint32_t stamp_frame(const FrameHeader& header, MutableBytes frame);
 /// The same for a frame of a sealed store: first seals the records in it, in one piece. `header.sealed` is set.
 Result<std::uint32_t> seal_frame(const FrameHeader& header, MutableBytes frame, Sealer& sealer);

@@ -72,7 +72,8 @@ class LogBench : public ::testing::Test, public LogListener {
   }
 
   Lsn append(std::string_view text) { return writer->append(as_bytes(text), false); }
-  Result<> durable(Lsn lsn) { return world.block_on(node, writer->wait_durable(lsn, Until::forever())); }
+  Result<> durable(Lsn lsn) { return world.block_on(node, wait_durable(lsn)); }
+  Task<Result<>> wait_durable(Lsn lsn) { co_return co_await writer->wait_durable(lsn, Until::forever()); }
 
   struct Scan {
     std::vector<std::string> records;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -28,8 +29,10 @@ LogWriter::LogWriter(Reactor& reactor, LogListener& listener, LogWriterOptions o
       next_(options.start),
       cut_(options.start.position),
       cut_point_(options.start),
+      idle_(reactor),
       scope_(reactor) {
   ASSERT(options_.writes_in_flight >= 1 && options_.pending_bytes_max >= frame_bytes(kMaxSealedPayload));
+  scope_.spawn(start_loop());
   check_invariants();
 }
 
@@ -49,25 +52,33 @@ LogWriter::Room LogWriter::room(std::uint32_t record_bytes) const {
   return end - durable_ > options_.pending_bytes_max ? Room::kBusy : Room::kYes;
 }
 
-AlignedBuffer LogWriter::take_buffer(std::uint64_t bytes) {
+LogWriter::FrameMemory LogWriter::take_memory(std::uint64_t bytes) {
   const std::uint64_t usual = frame_bytes(kGroupPayload + envelope_bytes_);
-  if (bytes > usual) return AlignedBuffer(bytes);
-  if (spares_.empty()) return AlignedBuffer(usual);
-  AlignedBuffer buffer = std::move(spares_.back());
-  spares_.pop_back();
-  return buffer;
+  if (bytes > usual) return {.buffer = AlignedBuffer(bytes)};
+  if (spare_memory_.empty()) return {.buffer = AlignedBuffer(usual)};
+  FrameMemory memory = std::move(spare_memory_.back());
+  spare_memory_.pop_back();
+  return memory;
 }
 
-void LogWriter::give_back(AlignedBuffer buffer) {
-  const bool usual = buffer.size() == frame_bytes(kGroupPayload + envelope_bytes_);
-  if (usual && spares_.size() <= options_.writes_in_flight) spares_.push_back(std::move(buffer));
+void LogWriter::give_back(FrameMemory memory) {
+  const bool usual = memory.buffer.size() == frame_bytes(kGroupPayload + envelope_bytes_);
+  if (usual && spare_memory_.size() <= options_.writes_in_flight) spare_memory_.push_back(std::move(memory));
+}
+
+std::unique_ptr<LogWriter::Group> LogWriter::make_group() {
+  if (spare_groups_.empty()) return std::make_unique<Group>(*this);
+  auto group = std::move(spare_groups_.back());
+  spare_groups_.pop_back();
+  *group = Group(*this);
+  return group;
 }
 
 LogWriter::Group& LogWriter::open_group(std::uint32_t record_bytes) {
   if (fits_open_group(record_bytes)) return *groups_.back();
   if (!groups_.empty()) groups_.back()->closed = true;
-  auto group = std::make_unique<Group>();
-  group->buffer = take_buffer(frame_bytes(kLogRecordHeaderBytes + record_bytes + envelope_bytes_));
+  auto group = make_group();
+  group->memory = take_memory(frame_bytes(kLogRecordHeaderBytes + record_bytes + envelope_bytes_));
   group->envelope_bytes = envelope_bytes_;
   group->position = head_;
   groups_.push_back(std::move(group));
@@ -78,7 +89,7 @@ Lsn LogWriter::append(ByteView record, bool claims) {
   const auto record_bytes = static_cast<std::uint32_t>(record.size());
   ASSERT(!failure_ && !record.empty() && room(record_bytes) != Room::kFull);
   Group& group = open_group(record_bytes);
-  std::byte* at = group.buffer.data() + kFrameHeaderBytes + group.payload_bytes;
+  std::byte* at = group.memory.buffer.data() + kFrameHeaderBytes + group.payload_bytes;
   store_le(at, record_bytes);
   std::memcpy(at + kLogRecordHeaderBytes, record.data(), record.size());
   group.payload_bytes += kLogRecordHeaderBytes + record_bytes;
@@ -104,14 +115,21 @@ ChainPoint LogWriter::point_at_cut() const {
 
 /// Starts writes at the end of this turn of the reactor, when every batch that is ready now has joined the group.
 void LogWriter::kick() {
-  if (starting_ || failure_ || started_ == groups_.size() || in_flight_ >= options_.writes_in_flight) return;
-  starting_ = scope_.spawn(start_after_turn());
+  if (!start_loop_ || failure_ || started_ == groups_.size() || in_flight_ >= options_.writes_in_flight) return;
+  reactor_.schedule(std::exchange(start_loop_, {}));
 }
 
-Task<> LogWriter::start_after_turn() {
-  starting_ = false;
-  start_writes();
-  co_return;
+Task<> LogWriter::start_loop() {
+  struct Parked {
+    LogWriter& log;
+    bool await_ready() const { return false; }
+    void await_suspend(std::coroutine_handle<> handle) { log.start_loop_ = handle; }
+    void await_resume() const {}
+  };
+  while (!closing_) {
+    start_writes();
+    co_await Parked{*this};
+  }
 }
 
 void LogWriter::start_writes() {
@@ -120,8 +138,7 @@ void LogWriter::start_writes() {
     if (auto chained = chain(group); !chained) return fence(chained.error().with_context("log write failed"));
     ++started_;
     ++in_flight_;
-    const bool spawned = scope_.spawn(write_group(&group));
-    ASSERT(spawned);
+    next_step(group);
   }
 }
 
@@ -129,9 +146,10 @@ void LogWriter::start_writes() {
 Result<> LogWriter::chain(Group& group) {
   ASSERT(group.records > 0 && group.position == next_.position);
   group.closed = true;
-  const std::uint64_t bytes = group.bytes();
-  const std::size_t used = kFrameHeaderBytes + group.payload_bytes;
-  std::memset(group.buffer.data() + used, 0, bytes - used);
+  FrameMemory& memory = group.memory;
+  const std::size_t used = kFrameHeaderBytes + group.payload_bytes + group.envelope_bytes;
+  if (memory.used_bytes > used) std::memset(memory.buffer.data() + used, 0, memory.used_bytes - used);
+  memory.used_bytes = used;
   FrameHeader header;
   header.previous_crc = next_.previous_crc;
   header.incarnation = options_.incarnation;
@@ -143,7 +161,7 @@ Result<> LogWriter::chain(Group& group) {
   header.payload_bytes = group.payload_bytes + group.envelope_bytes;
   header.records = group.records;
   header.sealed = options_.sealer != nullptr;
-  const MutableBytes frame = group.buffer.first(bytes);
+  const MutableBytes frame = memory.buffer.first(group.size());
   std::uint32_t crc = 0;
   if (header.sealed) {
     TRY(crc, seal_frame(header, frame, *options_.sealer));
@@ -155,35 +173,55 @@ Result<> LogWriter::chain(Group& group) {
   return {};
 }
 
-Task<> LogWriter::write_group(Group* group) {
-  auto written = co_await put_on_media(*group);
-  --in_flight_;
-  if (!written) {
-    fence(written.error().with_context("log write failed"));
-    co_return;
+/// Begins what comes next on the group's way to the media: the data of the extents that it claims, the frame itself,
+/// the flush that makes it durable. A device never answers inside `submit`.
+void LogWriter::next_step(Group& group) {
+  switch (group.next) {
+    case Group::Next::kAll:
+      group.next = Group::Next::kFrame;
+      if (group.claims && options_.flush_first != nullptr) return flush(group, *options_.flush_first);
+      [[fallthrough]];
+    case Group::Next::kFrame:
+      if (group.requested_bytes < group.size()) return write_part(group);
+      group.next = Group::Next::kNothing;
+      if (!options_.device->prefers_durable_writes()) return flush(group, *options_.device);
+      [[fallthrough]];
+    case Group::Next::kNothing:
+      break;
   }
+  --in_flight_;
   // Now, not when the groups before it are done, too: behind one slow write there may be thousands.
-  give_back(std::move(group->buffer));
-  group->done = true;
+  give_back(std::move(group.memory));
+  group.done = true;
   if (!failure_) advance();
+  if (in_flight_ == 0) idle_.notify_all();
 }
 
-Task<Result<>> LogWriter::put_on_media(const Group& group) {
+/// The whole frame, or what is left of it to the end of the ring or from its beginning.
+void LogWriter::write_part(Group& group) {
   media::BlockDevice& device = *options_.device;
-  if (group.claims && options_.flush_first != nullptr) CO_CHECK_OK(co_await options_.flush_first->flush());
-  const bool durable = device.prefers_durable_writes();
-  const auto how = durable ? media::Durability::kDurable : media::Durability::kCached;
-  ByteView rest = group.buffer.first(group.bytes());
-  std::uint64_t offset = group.position % ring_bytes_;
-  while (!rest.empty()) {  // twice where the frame wraps at the end of the ring
-    const ByteView part = rest.first(std::min<std::uint64_t>(rest.size(), ring_bytes_ - offset));
-    const media::BlockNo block(options_.ring.first + offset / media::kBlockBytes);
-    CO_CHECK_OK(co_await device.write(block, part, how));
-    rest = rest.subspan(part.size());
-    offset = 0;
-  }
-  if (!durable) CO_CHECK_OK(co_await device.flush());
-  co_return Result<>{};
+  const std::uint64_t offset = (group.position + group.requested_bytes) % ring_bytes_;
+  group.kind = media::IoKind::kWrite;
+  group.durability = device.prefers_durable_writes() ? media::Durability::kDurable : media::Durability::kCached;
+  group.first = media::BlockNo(options_.ring.first + offset / media::kBlockBytes);
+  group.data = group.memory.buffer.data() + group.requested_bytes;
+  group.bytes = std::min(group.size() - group.requested_bytes, ring_bytes_ - offset);
+  group.requested_bytes += group.bytes;
+  device.submit(group);
+}
+
+void LogWriter::flush(Group& group, media::BlockDevice& device) {
+  group.kind = media::IoKind::kFlush;
+  group.data = nullptr;
+  group.bytes = 0;
+  device.submit(group);
+}
+
+void LogWriter::step_ended(Group& group, Result<> result) {
+  if (result) return next_step(group);
+  --in_flight_;
+  fence(result.error().with_context("log write failed"));
+  if (in_flight_ == 0) idle_.notify_all();
 }
 
 /// Moves `durable` over the groups that are done without a gap, wakes who waited for them and lets the next ones go.
@@ -192,7 +230,8 @@ void LogWriter::advance() {
     Group& group = *groups_.front();
     durable_ = group.end();
     ++writes_;
-    blocks_written_ += group.bytes() / media::kBlockBytes;
+    blocks_written_ += group.size() / media::kBlockBytes;
+    if (spare_groups_.size() <= options_.writes_in_flight) spare_groups_.push_back(std::move(groups_.front()));
     groups_.pop_front();
     --started_;
   }
@@ -209,21 +248,15 @@ void LogWriter::wake_waiters() {
   }
 }
 
-Task<Result<>> LogWriter::wait_durable(Lsn lsn, Until until) {
-  struct Wait {
-    LogWriter& log;
-    Waiter waiter;
-    bool await_ready() const { return log.failure_.has_value() || waiter.amount() <= log.durable_; }
-    void await_suspend(std::coroutine_handle<> handle) {
-      log.waiters_.push_back(waiter);
-      waiter.start(handle);
-    }
-    Result<> await_resume() const { return waiter.result(); }
-  };
+LogWriter::DurableWait LogWriter::wait_durable(Lsn lsn, Until until) {
   ASSERT(lsn.value() <= head_);
-  CO_CHECK_OK(co_await Wait{*this, Waiter(reactor_, until, lsn.value())});
-  if (lsn.value() <= durable_) co_return Result<>{};
-  co_return fail(*failure_);
+  return {*this, lsn, until};
+}
+
+Result<> LogWriter::DurableWait::await_resume() const {
+  CHECK_OK(waiter_.result());
+  if (waiter_.amount() <= log_.durable_) return {};
+  return fail(*log_.failure_);
 }
 
 void LogWriter::release(std::uint64_t position, std::uint64_t superblock) {
@@ -247,6 +280,9 @@ void LogWriter::fence(const Error& cause) {
 
 Task<> LogWriter::close() {
   if (!failure_) static_cast<void>(co_await wait_durable(Lsn(head_), Until::forever()));
+  while (in_flight_ > 0) static_cast<void>(co_await idle_.wait(Until::forever()));
+  closing_ = true;
+  if (start_loop_) reactor_.schedule(std::exchange(start_loop_, {}));
   co_await scope_.drain();
 }
 

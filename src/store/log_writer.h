@@ -1,5 +1,6 @@
 #pragma once
 
+#include <coroutine>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -73,8 +74,10 @@ class LogWriter {
 
   /// Everything below is durable.
   Lsn durable() const { return Lsn(durable_); }
+  /// To be awaited at once.
+  class DurableWait;
   /// Waits until `lsn` is durable; kFenced with the cause when a write failed first.
-  Task<Result<>> wait_durable(Lsn lsn, Until until);
+  DurableWait wait_durable(Lsn lsn, Until until);
 
   /// A checkpoint made everything before `position` unnecessary, in the superblock of that sequence.
   void release(std::uint64_t position, std::uint64_t superblock);
@@ -93,29 +96,47 @@ class LogWriter {
   void check_invariants() const;
 
  private:
-  /// A group of records that is written at once; the newest may still be open for more.
-  struct Group {
-    AlignedBuffer buffer;  // until it is written
+  /// Memory of one frame. All of it behind `used_bytes` is zero, so that padding is not zeroed again and again.
+  struct FrameMemory {
+    AlignedBuffer buffer;
+    std::size_t used_bytes = 0;
+  };
+  /// A group of records that is written at once; the newest may still be open for more. It is the request of each step
+  /// of its way to the media: as a coroutine that way would cost every single put several frames.
+  struct Group final : media::IoRequest {
+    /// What is left to do when the present step has ended.
+    enum class Next : std::uint8_t { kAll, kFrame, kNothing };
+
+    explicit Group(LogWriter& owner) : log(&owner) {}
+    void complete(Result<> result) override { log->step_ended(*this, std::move(result)); }
+
+    LogWriter* log;
+    FrameMemory memory;  // until it is written
     std::uint64_t position = 0;
     std::uint32_t payload_bytes = 0;  // of the records
     std::uint32_t envelope_bytes = 0;
     std::uint32_t records = 0;
     bool claims = false;
     bool closed = false;
+    Next next = Next::kAll;
     bool done = false;
-    std::uint64_t bytes() const { return frame_bytes(payload_bytes + envelope_bytes); }
-    std::uint64_t end() const { return position + bytes(); }
+    std::uint64_t requested_bytes = 0;  // of the frame
+    std::uint64_t size() const { return frame_bytes(payload_bytes + envelope_bytes); }
+    std::uint64_t end() const { return position + size(); }
   };
 
   bool fits_open_group(std::uint32_t record_bytes) const;
   Group& open_group(std::uint32_t record_bytes);
-  AlignedBuffer take_buffer(std::uint64_t bytes);
-  void give_back(AlignedBuffer buffer);
+  std::unique_ptr<Group> make_group();
+  FrameMemory take_memory(std::uint64_t bytes);
+  void give_back(FrameMemory memory);
   void kick();
-  Task<> start_after_turn();
+  Task<> start_loop();
   void start_writes();
-  Task<> write_group(Group* group);
-  Task<Result<>> put_on_media(const Group& group);
+  void next_step(Group& group);
+  void write_part(Group& group);
+  static void flush(Group& group, media::BlockDevice& device);
+  void step_ended(Group& group, Result<> result);
   Result<> chain(Group& group);
   void advance();
   void wake_waiters();
@@ -134,13 +155,33 @@ class LogWriter {
   std::uint64_t cut_ = 0;
   std::optional<ChainPoint> cut_point_;
   std::uint32_t in_flight_ = 0;
-  bool starting_ = false;
+  std::coroutine_handle<> start_loop_;  // while it waits for `kick`
+  bool closing_ = false;
   std::optional<Error> failure_;
   std::uint64_t writes_ = 0;
   std::uint64_t blocks_written_ = 0;
-  std::vector<AlignedBuffer> spares_;  // of the usual size, kept so that a steady log allocates nothing
+  // Kept so that a steady log allocates nothing; the memory is of the usual size.
+  std::vector<FrameMemory> spare_memory_;
+  std::vector<std::unique_ptr<Group>> spare_groups_;
   IntrusiveList<Waiter, struct WaitListTag> waiters_;
+  Condition idle_;  // nothing is in flight any more
   Scope scope_;
+};
+
+class LogWriter::DurableWait {
+ public:
+  DurableWait(LogWriter& log, Lsn lsn, Until until) : log_(log), waiter_(log.reactor_, until, lsn.value()) {}
+
+  bool await_ready() const { return log_.failure_.has_value() || waiter_.amount() <= log_.durable_; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    log_.waiters_.push_back(waiter_);
+    waiter_.start(handle);
+  }
+  Result<> await_resume() const;
+
+ private:
+  LogWriter& log_;
+  Waiter waiter_;
 };
 
 }  // namespace cenote::store

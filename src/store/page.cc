@@ -3,16 +3,16 @@
 #include <algorithm>
 
 #include "cenote/base/checksum.h"
+#include "page_head.h"
 
 namespace cenote::store {
 namespace {
 
-/// The first four bytes of a suffix as a number, zeros after its end: equal or smaller whenever the suffix is smaller.
-std::uint32_t head_of(ByteView suffix) {
-  if (suffix.size() >= 4) return load_be<std::uint32_t>(suffix.data());
-  std::uint32_t head = 0;
-  for (std::size_t i = 0; i < suffix.size(); ++i) head |= std::to_integer<std::uint32_t>(suffix[i]) << (24 - 8 * i);
-  return head;
+/// Order of two suffixes with the same head. Where one of them ends within its head, it is the beginning of the other,
+/// and the record, mostly the one cache line of a search that nobody has touched before, is not needed.
+std::strong_ordering compare_behind_head(ByteView a, ByteView b) {
+  if (std::min(a.size(), b.size()) <= kHeadBytes) return a.size() <=> b.size();
+  return compare(a.subspan(kHeadBytes), b.subspan(kHeadBytes));
 }
 
 void copy(std::byte*& to, ByteView from) {
@@ -70,7 +70,7 @@ SlotSearch PageView::find_suffix(ByteView suffix) const {
       end = middle;
       continue;
     }
-    const auto order = compare(this->suffix(middle), suffix);
+    const auto order = compare_behind_head(this->suffix(middle), suffix);
     if (order == 0) return {middle, true};
     if (order < 0) {
       low = middle + 1;

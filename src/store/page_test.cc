@@ -220,6 +220,37 @@ TEST(PageDamageTest, IsNamed) {
   EXPECT_EQ(newer.error().code(), Code::kNewerFormat);
 }
 
+TEST(PageDamageTest, NoRecordMayLieOverAnother) {
+  constexpr std::uint32_t kOffsetOfFirstSlot = kFencesBegin + 4;
+  constexpr std::uint32_t kAtHeapBegin = 34;
+  // The records lie in the order of the slots, or in the opposite one.
+  for (const std::string_view keys : {"abc", "cba"}) {
+    SCOPED_TRACE(keys);
+    PageMemory memory;
+    Page page = Page::format(memory.bytes.get(), {kId, kTree, 0}, unbounded());
+    for (const char key : keys) {
+      const ByteView bytes = as_bytes(std::string_view(&key, 1));
+      page.insert(page.find(bytes).slot, bytes, as_bytes("12345"));
+    }
+    page.stamp();
+    ASSERT_EQ(failure(verify(memory.view(), kId)), "passed");
+    std::byte* const offset = memory.bytes.get() + kOffsetOfFirstSlot;
+    const auto first = load_le<std::uint16_t>(offset);
+    const auto last = load_le<std::uint16_t>(offset + 2 * kSlotBytes);
+    store_le(offset + 2 * kSlotBytes, first);
+    page.stamp();
+    EXPECT_EQ(failure(verify(memory.view(), kId)), "page 7: records overlap");
+    if (first > last) continue;
+    // The last goes to the end of the page, as one that is filled in order begins, and over the others.
+    const auto below = static_cast<std::uint16_t>(first - 2);
+    store_le(offset + 2 * kSlotBytes, below);
+    store_le(memory.bytes.get() + kAtHeapBegin, below);
+    store_le(memory.bytes.get() + below, static_cast<std::uint16_t>(kPageBytes - below - kRecordHeaderBytes - 1));
+    page.stamp();
+    EXPECT_EQ(failure(verify(memory.view(), kId)), "page 7: records overlap");
+  }
+}
+
 /// Whatever a caller may do with a page that passed: look at everything, then change it until it is full and empty
 /// again.
 void use_all(Random& random, Page page) {

@@ -3,15 +3,29 @@
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
 #include "page.h"
+#include "page_head.h"
 
 namespace cenote::store {
 namespace {
 
-/// The bytes of a page that some record has.
+/// The bytes of a page that some record has. In a page that was filled in order each record ends where the one before
+/// begins, so most are accounted for by one number: all from `lowest_` to the end of the page. The others have bits.
 class TakenBytes {
  public:
-  /// False if any byte of [begin, end) is taken already.
+  /// False if any byte of [begin, end), which is not empty, is taken already.
   bool take(std::uint32_t begin, std::uint32_t end) {
+    if (end > lowest_) return false;
+    if (end == lowest_) {
+      lowest_ = begin;
+      return !scattered_ || mark(begin, end);
+    }
+    if (!scattered_) words_.fill(0);
+    scattered_ = true;
+    return mark(begin, end);
+  }
+
+ private:
+  bool mark(std::uint32_t begin, std::uint32_t end) {
     for (std::uint32_t at = begin; at < end;) {
       const std::uint32_t shift = at % 64;
       const std::uint32_t width = std::min(end - at, 64 - shift);
@@ -24,8 +38,9 @@ class TakenBytes {
     return true;
   }
 
- private:
-  std::array<std::uint64_t, kPageBytes / 64> words_{};
+  std::uint32_t lowest_ = kPageBytes;
+  bool scattered_ = false;
+  std::array<std::uint64_t, kPageBytes / 64> words_;  // set when the first record is scattered
 };
 
 }  // namespace
@@ -41,8 +56,8 @@ class PageVerifier {
   Result<> check_body(Hints hints) const {
     CHECK_OK(check_header());
     CHECK_OK(check_fences());
-    CHECK_OK(check_records());
-    CHECK_OK(check_order());
+    CHECK_OK(check_entries());
+    CHECK_OK(check_bounds());
     if (hints == Hints::kChecked) CHECK_OK(check_hints());
     return page_.is_leaf() ? Result<>{} : check_children();
   }
@@ -105,42 +120,45 @@ class PageVerifier {
     return {};
   }
 
-  /// Every record inside the heap, none over another, and every byte accounted for.
-  Result<> check_records() const {
+  /// Every record inside the heap, none over another, every byte accounted for; lengths; keys in order. In one pass,
+  /// since a lookup that reads its page waits for it.
+  Result<> check_entries() const {
     const std::uint32_t heap_begin = page_.field(PageView::kAtHeapBegin);
-    const std::uint32_t slots_end = page_.slots_begin() + kSlotBytes * page_.count();
-    if (slots_end > heap_begin || heap_begin > kPageBytes) return damaged("slots and records overlap");
+    const std::uint32_t slots_begin = page_.slots_begin();
+    const std::uint32_t count = page_.count();
+    if (slots_begin + kSlotBytes * count > heap_begin || heap_begin > kPageBytes) {
+      return damaged("slots and records overlap");
+    }
+    const std::uint32_t suffix_most = kMaxKeyBytes - page_.prefix_bytes();
+    const bool leaf = page_.is_leaf();
     TakenBytes taken;
     std::uint32_t live = 0;
-    for (std::uint32_t slot = 0; slot < page_.count(); ++slot) {
-      const std::uint32_t offset = page_.record_offset(slot);
+    std::uint32_t head_before = 0;
+    ByteView suffix_before;
+    for (std::uint32_t slot = 0; slot < count; ++slot) {
+      const std::byte* at = data_ + slots_begin + kSlotBytes * slot;
+      const auto head = load_be<std::uint32_t>(at);
+      const std::uint32_t offset = load_le<std::uint16_t>(at + 4);
+      const std::uint32_t suffix_bytes = load_le<std::uint16_t>(at + 6);
       if (offset < heap_begin || offset + kRecordHeaderBytes > kPageBytes) return damaged("record outside the heap");
-      const std::uint32_t bytes = page_.record_bytes(slot);
+      const std::uint32_t value_bytes = load<std::uint16_t>(offset);
+      const std::uint32_t bytes = kRecordHeaderBytes + suffix_bytes + value_bytes;
       if (offset + bytes > kPageBytes) return damaged("record past the end of the page");
       if (!taken.take(offset, offset + bytes)) return damaged("records overlap");
       live += bytes;
-      CHECK_OK(check_lengths(slot));
+      if (suffix_bytes > suffix_most) return damaged("key too long");
+      if (leaf ? value_bytes > kMaxValueBytes : value_bytes != kChildBytes) return damaged("value length");
+      const ByteView suffix(data_ + offset + kRecordHeaderBytes, suffix_bytes);
+      if (head != head_of(suffix)) return damaged("head is not the key's");
+      // Keys with ascending heads ascend.
+      const bool ascends =
+          head > head_before || slot == 0 || (head == head_before && compare(suffix_before, suffix) < 0);
+      if (!ascends) return damaged("keys are not in order");
+      head_before = head;
+      suffix_before = suffix;
     }
     if (live + page_.field(PageView::kAtFragmented) != kPageBytes - heap_begin) return damaged("dead bytes miscounted");
     return {};
-  }
-
-  Result<> check_lengths(std::uint32_t slot) const {
-    if (page_.prefix_bytes() + page_.suffix_bytes(slot) > kMaxKeyBytes) return damaged("key too long");
-    const std::size_t value_bytes = page_.value(slot).size();
-    if (page_.is_leaf() ? value_bytes > kMaxValueBytes : value_bytes != kChildBytes) return damaged("value length");
-    return {};
-  }
-
-  Result<> check_order() const {
-    for (std::uint32_t slot = 0; slot < page_.count(); ++slot) {
-      std::array<std::byte, 4> head{};
-      const ByteView suffix = page_.suffix(slot);
-      std::copy_n(suffix.begin(), std::min<std::size_t>(suffix.size(), head.size()), head.begin());
-      if (page_.head(slot) != load_be<std::uint32_t>(head.data())) return damaged("head is not the key's");
-      if (slot > 0 && compare(page_.suffix(slot - 1), suffix) >= 0) return damaged("keys are not in order");
-    }
-    return check_bounds();
   }
 
   Result<> check_hints() const {

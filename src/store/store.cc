@@ -102,7 +102,7 @@ Task<Result<std::unique_ptr<Store>>> Store::open(Reactor& reactor, Devices devic
 }
 
 Task<Result<>> Store::close() { co_return co_await impl_->close(); }
-Task<Result<>> Store::durable(Lsn lsn) { co_return co_await impl_->durable(lsn); }
+Task<Result<>> Store::durable(Lsn lsn) { return impl_->durable(lsn); }
 bool Store::is_durable(Lsn lsn) const { return impl_->is_durable(lsn); }
 
 Task<Result<Lsn>> Store::commit(Batch batch) {

@@ -12,15 +12,27 @@ constexpr std::uint64_t kReclaimPages = 64;
 constexpr std::uint64_t kReclaimFrames = kReclaimPages + 2 * kPageLevels;
 /// Pages that a slice pins: the path it walks.
 constexpr std::uint64_t kReclaimPins = 2 * kPageLevels;
+/// Room that a checkpoint finds in the log, as a multiple of what was logged during the last one.
+constexpr double kLogRoom = 1.5;
+/// However slow checkpoints are, one takes along at least this part of the log.
+constexpr double kLogUsedLeast = 0.25;
 
 }  // namespace
+
+bool StoreImpl::log_used_enough() const {
+  const double fill = state_.options.checkpoint_log_fill;
+  const auto used = static_cast<double>(log_->head() - log_->tail());
+  const auto ring = static_cast<double>(log_->ring_bytes());
+  if (fill >= 1) return used >= ring;
+  const double room = kLogRoom * static_cast<double>(logged_during_checkpoint_);
+  return used >= std::min(fill * ring, std::max(ring - room, kLogUsedLeast * ring));
+}
 
 bool StoreImpl::checkpoint_due() const {
   if (checkpoint_running_ || fenced_ || pauses_ > 0) return false;
   if (checkpoints_requested_ > checkpoints_begun_for_) return true;
-  const auto log_used = static_cast<double>(log_->head() - log_->tail());
   const auto dirty = static_cast<double>(state_.cache.frames_dirty());
-  return log_used >= state_.options.checkpoint_log_fill * static_cast<double>(log_->ring_bytes()) ||
+  return log_used_enough() ||
          dirty >= state_.options.checkpoint_dirty * static_cast<double>(state_.cache.frames_total());
 }
 
@@ -60,6 +72,7 @@ Task<Result<>> StoreImpl::write_checkpoint() {
   checkpoint.finish();
   // A checkpoint that another request brings before this one is answered has nothing to grow by.
   if (larger) growth_->larger = state_.superblock.geometry;
+  logged_during_checkpoint_ = log_->head() - cut;
   log_->release(cut, next.sequence);
   ++checkpoints_;
   checkpoints_done_for_ = answers;

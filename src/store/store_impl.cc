@@ -53,6 +53,7 @@ Task<Result<>> StoreImpl::start() {
   log.pending_bytes_max =
       std::clamp(state_.options.cache_bytes / 20, frame_bytes(kMaxSealedPayload), log.pending_bytes_max);
   log_.emplace(state_.reactor, static_cast<LogListener&>(*this), log);
+  logged_during_checkpoint_ = log_->ring_bytes() / 3;  // a guess: the first one starts at half of the log
   scope_.spawn(checkpoint_loop());
   scope_.spawn(reclaim_loop());
   if (state_.options.discard) {

@@ -76,6 +76,7 @@ class StoreImpl final : private LogListener {
   Result<> check_log_room(const Batch& batch);
   Result<> check_page_room(BatchApply::Need need, SpaceClass space_class);
 
+  bool log_used_enough() const;
   bool checkpoint_due() const;
   Task<> checkpoint_loop();
   Task<Result<>> write_checkpoint();
@@ -107,6 +108,7 @@ class StoreImpl final : private LogListener {
   std::uint64_t checkpoints_begun_for_ = 0;
   std::uint64_t checkpoints_done_for_ = 0;
   bool checkpoint_running_ = false;
+  std::uint64_t logged_during_checkpoint_ = 0;  // the last one
   /// What the next checkpoint is to make of the store, and what came of it.
   struct Growth {
     Geometry larger;

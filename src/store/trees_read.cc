@@ -5,6 +5,16 @@
 
 namespace cenote::store {
 
+namespace {
+
+/// Asks for what a search of the page reads first, header, hints and fences, at once instead of line by line.
+void prefetch_search(const std::byte* page) {
+  constexpr std::size_t kCacheLine = 64;
+  for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(page + line * kCacheLine);
+}
+
+}  // namespace
+
 void Trees::attach(TreeId tree, PageId root) {
   ASSERT(root != kNoPage);
   const bool added = roots_.emplace(tree, root).second;
@@ -68,6 +78,7 @@ Result<Trees::Landing> Trees::descend(TreeId tree, ByteView key, Path* path) {
     }
     frame = cache_.find(child_id);
     if (frame == nullptr) return page_fault(child_id);
+    prefetch_search(frame->data);
     const PageView child(frame->data);
     if (child.level() + 1 != page.level() || child.tree() != tree || child.prefix_bytes() < page.prefix_bytes() ||
         !child.has_prefix_of(key)) {

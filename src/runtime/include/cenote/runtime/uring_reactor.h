@@ -97,6 +97,12 @@ class UringReactor final : public Reactor {
   std::uint64_t operations_in_flight() const;
   /// io_uring_enter calls so far, for the per-operation accounting of the benchmarks.
   std::uint64_t system_calls() const;
+  /// True when a system call that waits keeps nobody from anything: the thread runs `block_on`, so it waits for one
+  /// task and serves no one, and of what it runs nothing is ready, delivered or in flight. Timers and other threads'
+  /// mail wait with it. Never true in `run`.
+  bool may_block() const;
+  /// Such a call has ended: reads the clock anew, in the middle of the turn.
+  void has_blocked();
   /// System calls that other threads made so far to wake this reactor from its sleep. Thread-safe.
   std::uint64_t wake_ups() const;
 

@@ -42,8 +42,11 @@ struct OpenOptions {
   Uuid system;  ///< Null: any (inspection).
   Uuid target;
   std::uint64_t cache_bytes = 64ull << 20;  ///< Page cache budget, copies for a running checkpoint included.
-  double checkpoint_log_fill = 0.5;         ///< A checkpoint starts when this part of the log is used ...
-  double checkpoint_dirty = 0.4;            ///< ... or this part of the cache is dirty.
+  /// A checkpoint starts when this part of the log is used, the later the fewer times a page is written; earlier when
+  /// the log could else run full before the checkpoint ends, going by how much was logged during the last one. 1: only
+  /// when it is full.
+  double checkpoint_log_fill = 0.8;
+  double checkpoint_dirty = 0.4;  ///< It also starts when this part of the cache is dirty.
   std::uint32_t log_writes_in_flight = 4;
   /// Tells the data device which blocks freed extents took: in the background, in slices, only while nothing refers to
   /// them. Best effort: what waits at a crash, or is needed again at once, is not discarded.
