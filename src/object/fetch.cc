@@ -298,6 +298,10 @@ Task<Result<Fetched>> fetch(Core& core, const FetchRequest& request, Until until
   CO_CHECK_OK(validate(request));
   CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
   ++core.counters.fetches;
+  co_return co_await fetch_admitted(core, request, until, seen);
+}
+
+Task<Result<Fetched>> fetch_admitted(Core& core, const FetchRequest& request, Until until, store::Lsn& seen) {
   FetchPlan plan(request);
   // Before the lookup: what it finds must still be there when it is read.
   const store::ExtentGuard guard = core.store.guard_extents();
