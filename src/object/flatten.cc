@@ -24,6 +24,8 @@ constexpr int kGiveWay = 9;
 constexpr Duration kLongestPause = std::chrono::milliseconds(200);
 /// What is free below this part of the data space is left to requests.
 constexpr std::uint64_t kLeftFraction = 16;
+/// Jobs in a row that did not fit any more when their data had been read and written.
+constexpr int kMostStale = 16;
 /// Until what stood in the way is tried again.
 constexpr Duration kRetryInterval = std::chrono::seconds(5);
 constexpr Duration kDamageInterval = std::chrono::seconds(60);
@@ -141,6 +143,7 @@ class Flatten {
   std::uint64_t pass_ = 0;
   Epoch reader_;                 // the latest that this pass has looked from
   std::uint64_t rollbacks_ = 0;  // of the container when it began
+  int stale_ = 0;                // jobs, since the last one that was of use
   std::uint64_t damaged_ = 0;    // parts that could not be read ...
   std::optional<Error> damage_;  // ... and why the first one could not
   // Of the batch.
@@ -305,22 +308,28 @@ void Flatten::note_damage(const Error& error) {
 
 /// All of a job at once, or, where some of it is damaged, one by one, so that the rest is there.
 Task<Result<>> Flatten::copy(Job& job) {
-  const std::size_t moves = job.moves.size();
-  auto copied = co_await copy_some(job, 0, moves);
-  const auto is_damage = [](const Error& error) { return error == Code::kCorrupt || error == Code::kIoError; };
-  if (!copied && is_damage(copied.error()) && !core_.store.status().fenced) {
-    for (std::size_t i = 0; i < moves; ++i) {
-      if (moves > 1) copied = co_await copy_some(job, i, i + 1);
-      if (copied && !*copied) co_return Result<>();
-      if (copied) continue;
-      if (!is_damage(copied.error()) || core_.store.status().fenced) co_return fail(copied.error());
-      note_damage(copied.error());
+  const auto is_damage = [this](const Error& error) {
+    return (error == Code::kCorrupt || error == Code::kIoError) && !core_.store.status().fenced;
+  };
+  auto copied = co_await copy_some(job, 0, job.moves.size());
+  if (!copied && is_damage(copied.error())) {
+    const bool alone = job.moves.size() == 1;
+    for (std::size_t i = 0; i < job.moves.size(); ++i) {
+      if (!alone) copied = co_await copy_some(job, i, i + 1);
+      if (!copied && !is_damage(copied.error())) break;
+      if (copied && !*copied) break;
+      if (!copied) note_damage(copied.error());
+      copied = true;
     }
-    place_ = std::move(job.next);
-    co_return Result<>();
   }
   if (!copied) co_return fail(copied.error());
-  if (*copied) place_ = std::move(job.next);
+  if (!*copied && ++stale_ > kMostStale) {
+    stale_ = 0;
+    co_return fail(Code::kBusy, "the container changes faster than it can be copied");
+  }
+  if (!*copied) co_return Result<>();
+  stale_ = 0;
+  place_ = std::move(job.next);
   co_return Result<>();
 }
 
