@@ -56,6 +56,7 @@ void add_container(CLI::App& app, Context& context);
 void add_snapshot(CLI::App& container, Context& context);
 /// Below the noun `container`, too.
 void add_container_check(CLI::App& container, Context& context);
+void add_container_flatten(CLI::App& container, Context& context);
 void add_object(CLI::App& app, Context& context);
 void add_kv(CLI::App& app, Context& context);
 void add_fs(CLI::App& app, Context& context);

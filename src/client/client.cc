@@ -206,6 +206,14 @@ Task<Result<ContainerInfo>> Client::clone_container(CloneContainer request, Unti
   co_return container_info_from_json(json);
 }
 
+Task<Result<ContainerInfo>> Client::flatten_container(std::string pool, std::string container, Until until) {
+  CO_CHECK_OK(check_name("pool", pool));
+  CO_CHECK_OK(check_name("container", container));
+  CO_TRY(const std::string json,
+         co_await impl_->admin(AdminMethod::kPost, container_path(pool, container) + "/flatten", "", until));
+  co_return container_info_from_json(json);
+}
+
 Task<Result<std::vector<ContainerInfo>>> Client::list_containers(std::string pool, Until until) {
   CO_CHECK_OK(check_name("pool", pool));
   CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kGet, containers_path(pool), "", until));

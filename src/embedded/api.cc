@@ -90,6 +90,11 @@ Result<ContainerInfo> Client::clone_container(CloneContainer request, CallBounds
                            [&](async::Client& client, Until until) { return client.clone_container(request, until); });
 }
 
+Result<ContainerInfo> Client::flatten_container(std::string pool, std::string container, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.flatten_container(pool, container, until); });
+}
+
 Result<std::vector<ContainerInfo>> Client::list_containers(std::string pool, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.list_containers(pool, until); });

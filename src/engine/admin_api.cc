@@ -91,6 +91,8 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
     co_return co_await check(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 5 && segments[4] == "clones")
     co_return co_await clones(std::move(route), std::move(request), until);
+  if (in_containers && route.depth() == 5 && segments[4] == "flatten")
+    co_return co_await flatten(std::move(route), std::move(request), until);
   const bool in_snapshots = in_containers && route.depth() > 4 && segments[4] == "snapshots";
   if (in_snapshots && route.depth() == 5) co_return co_await snapshots(std::move(route), std::move(request), until);
   if (in_snapshots && route.depth() == 6) co_return co_await snapshot(std::move(route), std::move(request), until);
@@ -190,6 +192,11 @@ Task<Result<std::string>> AdminApi::clones(Route route, AdminRequest request, Un
   wanted.pool = route.segments[1];
   wanted.source = route.segments[3];
   co_return answer(co_await control_.clone_container(std::move(wanted), request.new_id, until));
+}
+
+Task<Result<std::string>> AdminApi::flatten(Route route, AdminRequest request, Until until) {
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "POST");
+  co_return answer(co_await control_.flatten_container(route.segments[1], route.segments[3], until));
 }
 
 Task<Result<std::string>> AdminApi::snapshots(Route route, AdminRequest request, Until until) {

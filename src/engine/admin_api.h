@@ -58,6 +58,7 @@ class AdminApi {
   Task<Result<std::string>> container(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> check(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> clones(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> flatten(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshots(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> snapshot(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> rollback(Route route, AdminRequest request, Until until);

@@ -9,6 +9,7 @@
 #include "cenote/object/object_store.h"
 #include "cenote/object/scrub.h"
 #include "cenote/object/space_account.h"
+#include "cenote/protocol/control_requests.h"
 #include "cenote/runtime/task.h"
 
 namespace cenote::engine {
@@ -64,6 +65,13 @@ class ContainerTargets {
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
   /// Whether no target would refuse it, as of object::ObjectStore.
   virtual Task<Result<>> check_rollback(Uuid container, Epoch to) = 0;
+  /// What flattening would copy into the container, over all targets.
+  virtual Task<Result<object::Usage>> measure_flattening(Uuid container) = 0;
+  /// Every target copies what the container shows of its source, in the background and until it is no clone any more.
+  /// A target that does so or has done so, or that does not have it, is no error. Not kept over a restart.
+  virtual Task<Result<>> start_flattening(Uuid container) = 0;
+  /// How far that is. nullopt: it is a clone at no target.
+  virtual Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) = 0;
   /// What is stored in the container, over all targets.
   virtual Task<Result<object::Usage>> used(Uuid container) = 0;
   virtual std::size_t target_count() const = 0;

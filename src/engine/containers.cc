@@ -288,6 +288,44 @@ Task<Result<>> Containers::put_properties(std::string pool, std::string containe
   co_return Result<>();
 }
 
+Task<Result<>> Containers::check_flattening(Uuid container) {
+  CO_TRY(const object::Usage added, co_await targets_.measure_flattening(container));
+  CO_TRY(const auto found, co_await store_.container(container));
+  if (!found) co_return failf(Code::kContainerNotFound, "no container {}", container.to_string());
+  CO_TRY(const auto account, co_await this->account(found->record));
+  auto fits = account->charge(added);
+  if (!fits) {
+    co_return fail(
+        fits.error().with_context(fmt::format("flattening '{}' would be more than it may hold", found->record.label)));
+  }
+  account->refund(added);
+  co_return Result<>();
+}
+
+Task<Result<>> Containers::begin_flattening(Uuid container) {
+  CO_CHECK_OK(co_await without_conflict<void>([&] { return put_flattening(container, true); }));
+  // A target that cannot is asked again.
+  static_cast<void>(co_await targets_.start_flattening(container));
+  co_return Result<>();
+}
+
+Task<Result<>> Containers::end_flattening(Uuid container) {
+  co_return co_await without_conflict<void>([&] { return put_flattening(container, false); });
+}
+
+Task<Result<>> Containers::put_flattening(Uuid container, bool begin) {
+  CO_TRY(auto found, co_await store_.container(container));
+  const bool there = found && found->record.state == State::kReady;
+  if (!there && begin) co_return failf(Code::kContainerNotFound, "no container {}", container.to_string());
+  if (!there || !found->record.clone_of || (begin && found->record.flattening)) co_return Result<>();
+  found->record.flattening = begin;
+  if (!begin) found->record.clone_of.reset();
+  Transaction change;
+  change.require(container_key(container), found->revision).put(container_key(container), encode(found->record));
+  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  co_return Result<>();
+}
+
 Task<Result<OpenContainer>> Containers::open(Uuid container) {
   CO_TRY(const auto found, co_await store_.container(container));
   if (!found || found->record.state != State::kReady) {
@@ -352,6 +390,10 @@ Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {
   CO_TRY(const object::Usage used, co_await targets_.used(record.id));
   info.used_bytes = used.bytes;
   info.used_objects = used.objects;
+  if (record.flattening) {
+    CO_TRY(const auto progress, co_await targets_.flattening(record.id));
+    info.flattening = progress.value_or(FlattenInfo());
+  }
   co_return info;
 }
 

@@ -51,6 +51,15 @@ class Containers {
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties);
 
+  /// Whether what flattening a clone would copy fits the limits of container and pool, at this moment. Looks at all
+  /// keys of its ancestors. kQuotaExceeded.
+  Task<Result<>> check_flattening(Uuid container);
+  /// The container is to be flattened, whatever comes between; the targets begin if they can. One that is no clone is
+  /// no error, nor one that is being flattened.
+  Task<Result<>> begin_flattening(Uuid container);
+  /// It is a clone at no target any more. One that is gone is no error.
+  Task<Result<>> end_flattening(Uuid container);
+
   /// kContainerNotFound unless the container is ready.
   Task<Result<OpenContainer>> open(Uuid container);
   Task<Result<OidLease>> lease_oids(Uuid container);
@@ -67,6 +76,7 @@ class Containers {
   Task<Result<>> begin_destroy(Uuid container);
   Task<Result<>> finish_destroy(Uuid container);
   Task<Result<>> put_properties(std::string pool, std::string container, std::map<std::string, std::string> properties);
+  Task<Result<>> put_flattening(Uuid container, bool begin);
   Task<Result<OidLease>> try_lease(Uuid container);
   Task<Result<std::map<std::string, std::string>>> properties(Uuid container);
   Task<Result<ContainerInfo>> info(ContainerRecord record);

@@ -50,6 +50,10 @@ Result<ContainerRecord> parse_container(const Uuid& id, std::string_view value) 
   TRY(clone_of.container, uuid_field(json, "clone_of"));
   TRY(const std::uint64_t epoch, number_field(json, "cloned_at"));
   clone_of.epoch = Epoch(epoch);
+  if (!json.contains("flattening")) return record;
+  TRY(const std::uint64_t flattening, number_field(json, "flattening"));
+  if (flattening > 1) return fail(Code::kMalformed, "a number is out of its range");
+  record.flattening = flattening != 0;
   return record;
 }
 
@@ -102,6 +106,7 @@ std::string encode(const ContainerRecord& record) {
   if (record.clone_of) {
     json["clone_of"] = record.clone_of->container.to_string();
     json["cloned_at"] = record.clone_of->epoch.value();
+    if (record.flattening) json["flattening"] = 1U;
   }
   return json_text(json);
 }

@@ -49,6 +49,7 @@ struct ContainerRecord {
   std::string type;
   State state = State::kCreating;
   std::optional<CloneOf> clone_of = std::nullopt;
+  bool flattening = false;  ///< the clone is to become none
   friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
 };
 

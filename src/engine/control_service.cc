@@ -24,7 +24,13 @@ class Turn {
 Task<Result<>> ControlService::resume() {
   CO_CHECK_OK(co_await containers_.resume());
   CO_CHECK_OK(co_await snapshots_.resume());
-  co_return co_await pools_.resume();
+  CO_CHECK_OK(co_await pools_.resume());
+  co_return co_await flattenings_.resume();
+}
+
+Task<> ControlService::stop() {
+  co_await flattenings_.stop();
+  co_await checks_.stop();
 }
 
 Task<Result<PoolInfo>> ControlService::create_pool(CreatePool request, Uuid id, Until until) {
@@ -136,6 +142,9 @@ Task<Result<>> ControlService::check() {
     for (const ContainerRecord& container : containers) {
       if (container.pool != pool.id) continue;
       ++members;
+      if (container.flattening && !container.clone_of) {
+        co_return failf(Code::kCorrupt, "container '{}' is being flattened and no clone", container.label);
+      }
       if (container.state == ContainerRecord::State::kDestroying) continue;
       ++living;
       if (!labels.insert(pool.id.to_string() + container.label).second) {

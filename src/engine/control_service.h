@@ -8,6 +8,7 @@
 #include "container_checks.h"
 #include "containers.h"
 #include "control_store.h"
+#include "flattenings.h"
 #include "pools.h"
 #include "snapshots.h"
 
@@ -24,12 +25,13 @@ class ControlService {
         snapshots_(store_, targets),
         pools_(store_, containers_, targets, accounts_),
         checks_(reactor, targets),
-        turn_(reactor, 1) {}
+        turn_(reactor, 1),
+        flattenings_(reactor, store_, containers_, targets, turn_) {}
 
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
   /// Ends what goes on in the background; awaited before destruction.
-  Task<> stop() { return checks_.stop(); }
+  Task<> stop();
 
   // See Pools and Containers. A change that `until` ends while it waits for its turn has had no effect.
   Task<Result<PoolInfo>> create_pool(CreatePool request, Uuid id, Until until);
@@ -39,6 +41,10 @@ class ControlService {
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);
   /// A clone shows what its source shows at one moment over all targets, or what a snapshot of it shows.
   Task<Result<ContainerInfo>> clone_container(CloneContainer request, Uuid id, Until until);
+  /// See Flattenings.
+  Task<Result<ContainerInfo>> flatten_container(std::string pool, std::string container, Until until) {
+    return flattenings_.begin(std::move(pool), std::move(container), until);
+  }
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until);
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties, Until until);
@@ -80,6 +86,7 @@ class ControlService {
   Pools pools_;
   ContainerChecks checks_;
   Semaphore turn_;
+  Flattenings flattenings_;
 };
 
 }  // namespace cenote::engine

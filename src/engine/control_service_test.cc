@@ -260,6 +260,42 @@ TEST_F(ControlServiceTest, AClonePassesOnWhatItsSourceIs) {
   expect_consistent();
 }
 
+TEST_F(ControlServiceTest, AFlattenedCloneIsNoneAnyMore) {
+  EXPECT_TRUE(create_pool("a", 100, 1).has_value());
+  EXPECT_TRUE(create_container("a", "c", 2).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"a", "c", "", "k"}, id(3), Until::forever())).has_value());
+  const auto flatten = [&](const std::string& name) {
+    return wait(control_.flatten_container("a", name, Until::forever()));
+  };
+  const auto original = flatten("c");
+  ASSERT_TRUE(original.has_value()) << original.error().to_string();
+  EXPECT_FALSE(original->clone_of || original->flattening);
+  EXPECT_EQ(flatten("none").error(), Code::kContainerNotFound);
+  targets_.flattening_adds.bytes = 101;
+  const auto refused = flatten("k");
+  ASSERT_EQ(refused.error(), Code::kQuotaExceeded);
+  EXPECT_NE(refused.error().to_string().find("flattening 'k'"), std::string::npos) << refused.error().to_string();
+  EXPECT_FALSE(wait(control_.query_container("a", "k"))->flattening) << "what is refused is not begun";
+  targets_.flattening_adds.bytes = 60;
+  targets_.is_slow = true;
+  for (int i = 0; i < 2; ++i) {
+    const auto begun = flatten("k");
+    ASSERT_TRUE(begun && begun->clone_of && begun->flattening);
+    EXPECT_EQ(begun->flattening->left_bytes, 60u);
+  }
+  wait(control_.stop());
+  ControlService next(node_, coordinator_, targets_);
+  EXPECT_TRUE(wait(next.resume()).has_value());
+  EXPECT_TRUE(wait(next.query_container("a", "k"))->flattening) << "a start goes on with it";
+  targets_.is_slow = false;
+  world_.run_until([] { return false; }, std::chrono::seconds(2));
+  const auto done = wait(next.query_container("a", "k"));
+  EXPECT_FALSE(done->clone_of || done->flattening);
+  for (const auto& target : targets_.clones) EXPECT_TRUE(target.empty());
+  wait(next.stop());
+  expect_consistent();
+}
+
 TEST_F(ControlServiceTest, ClonesAreInTheWayOfARollback) {
   EXPECT_TRUE(create_pool("a", 100, 1).has_value());
   EXPECT_TRUE(create_container("a", "c", 2).has_value());

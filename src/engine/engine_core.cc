@@ -77,6 +77,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> release_answers() override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
   Task<Result<>> check_rollback(Uuid container, Epoch to) override;
+  Task<Result<object::Usage>> measure_flattening(Uuid container) override;
+  Task<Result<>> start_flattening(Uuid container) override;
+  Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
   std::size_t target_count() const override { return targets.size(); }
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
   Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
@@ -424,6 +427,32 @@ Task<Result<>> measure_at(Target& target, Uuid container, object::Usage& used) {
   co_return Result<>();
 }
 
+/// A target where a container was never made, or went, has nothing to flatten.
+Result<> without_missing(Result<> outcome) {
+  if (!outcome && outcome.error() == Code::kContainerNotFound) return {};
+  return outcome;
+}
+
+Task<Result<>> measure_flattening_at(Target& target, Uuid container, object::Usage& added) {
+  const auto measured = co_await target.objects().measure_flattening(container);
+  if (!measured) co_return without_missing(fail(measured.error()));
+  added = *measured;
+  co_return Result<>();
+}
+
+Task<Result<>> start_flattening_at(Target& target, Uuid container) {
+  co_return without_missing(co_await target.objects().start_flattening(container, std::nullopt));
+}
+
+Task<Result<>> describe_flattening_at(Target& target, Uuid container, std::optional<object::FlattenStatus>& status) {
+  const auto source = co_await target.objects().clone_source(container);
+  if (!source) co_return without_missing(fail(source.error()));
+  const auto progress = co_await target.objects().flattening(container);
+  if (!progress) co_return without_missing(fail(progress.error()));
+  if (*source) status = progress->value_or(object::FlattenStatus());
+  co_return Result<>();
+}
+
 Task<Result<>> describe_at(Target& target, TargetInfo& info) {
   info = target.info();
   co_return Result<>();
@@ -491,6 +520,38 @@ Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid reques
 
 Task<Result<>> EngineCore::Impl::check_rollback(Uuid container, Epoch to) {
   co_return co_await on_all_targets([=](Target& target) { return target.objects().check_rollback(container, to); });
+}
+
+Task<Result<object::Usage>> EngineCore::Impl::measure_flattening(Uuid container) {
+  std::vector<object::Usage> added(targets.size());
+  CO_CHECK_OK(co_await on_all_targets(
+      [&](Target& target) { return measure_flattening_at(target, container, added[target.index()]); }));
+  object::Usage sum;
+  for (const object::Usage& part : added) sum = sum + part;
+  co_return sum;
+}
+
+Task<Result<>> EngineCore::Impl::start_flattening(Uuid container) {
+  co_return co_await on_all_targets([=](Target& target) { return start_flattening_at(target, container); });
+}
+
+Task<Result<std::optional<FlattenInfo>>> EngineCore::Impl::flattening(Uuid container) {
+  std::vector<std::optional<object::FlattenStatus>> parts(targets.size());
+  CO_CHECK_OK(co_await on_all_targets(
+      [&](Target& target) { return describe_flattening_at(target, container, parts[target.index()]); }));
+  std::optional<FlattenInfo> sum;
+  for (std::size_t index = 0; index < parts.size(); ++index) {
+    if (!parts[index]) continue;
+    if (!sum) sum.emplace();
+    sum->copied_bytes += parts[index]->copied.bytes;
+    sum->copied_objects += parts[index]->copied.objects;
+    sum->left_bytes += parts[index]->left.bytes;
+    sum->left_objects += parts[index]->left.objects;
+    sum->damaged += parts[index]->damaged;
+    if (sum->obstacle.empty() && !parts[index]->obstacle.empty())
+      sum->obstacle = fmt::format("target {}: {}", index, parts[index]->obstacle);
+  }
+  co_return sum;
 }
 
 Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {

@@ -123,6 +123,25 @@ class MemoryTargets final : public ContainerTargets {
         if (source.container == container && source.epoch > to) co_return fail(Code::kConditionFailed, "a later clone");
     co_return Result<>();
   }
+  /// What flattening would copy, and what it comes to: a target that was told is done unless it `is_slow`.
+  object::Usage flattening_adds;
+  bool is_slow = false;
+  Task<Result<object::Usage>> measure_flattening(Uuid) override { co_return flattening_adds; }
+  Task<Result<>> start_flattening(Uuid container) override {
+    for (std::size_t target = 0; target < clones.size(); ++target) {
+      CO_CHECK_OK(before());
+      if (is_slow) continue;
+      clones[target].erase(container);
+      forget_clones(target);
+    }
+    co_return Result<>();
+  }
+  Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override {
+    CO_CHECK_OK(before());
+    for (const auto& target : clones)
+      if (target.contains(container)) co_return FlattenInfo{.left_bytes = flattening_adds.bytes, .obstacle = {}};
+    co_return std::nullopt;
+  }
   Task<Result<object::Usage>> used(Uuid container) override {
     co_return containers.front().contains(container) ? holds : object::Usage();
   }

@@ -71,6 +71,11 @@ class SnapshotCrash {
     return found.has_value();
   }
 
+  bool is_clone(const char* path) {
+    const auto found = wait(client_->admin(AdminMethod::kGet, path));
+    return found && container_info_from_json(*found).value().clone_of;
+  }
+
   std::vector<SnapshotInfo> list() {
     const auto listed = wait(client_->admin(AdminMethod::kGet, kSnapshots));
     EXPECT_TRUE(listed.has_value()) << listed.error().to_string();
@@ -79,8 +84,9 @@ class SnapshotCrash {
 
   /// Sends a request, cuts the power at device write number `write` of a target from now, and starts again. Returns
   /// whether it came to that. The client sends again what was not answered.
+  /// `after`: how long what the request begins may go on once it is answered.
   bool crash_during(AdminMethod method, const std::string& path, const std::string& body, std::uint32_t target,
-                    std::uint64_t write) {
+                    std::uint64_t write, Duration after = {}) {
     bool crashed = false;
     engine_.device(target)->set_write_hook([&](std::uint64_t, const media::IoRequest&) {
       if (crashed || --write != 0) return;
@@ -91,6 +97,7 @@ class SnapshotCrash {
     const auto run = [](Task<Result<std::string>> task) -> Task<> { static_cast<void>(co_await std::move(task)); };
     scope.spawn(run(client_->admin(method, path, body)));
     world_.run_until([&] { return crashed || scope.running() == 0; }, 10s);
+    if (after > Duration(0)) world_.run_until([&] { return crashed; }, after);
     if (!crashed) engine_.device(target)->set_write_hook({});
     world_.run_until([] { return false; }, 10ms);
     if (crashed) {
@@ -200,6 +207,34 @@ bool destroy_source_and_crash(std::uint32_t target, std::uint64_t write) {
   EXPECT_FALSE(run.use(kClone));
   run.pass_retention();
   return crashed;
+}
+
+/// Crashes while a clone is flattened, whose source is gone: it goes on by itself, and shows what it showed.
+bool flatten_and_crash(std::uint32_t target, std::uint64_t write) {
+  SnapshotCrash run(5000 + 100 * target + write);
+  run.put_all(1);
+  EXPECT_FALSE(
+      run.crash_during(AdminMethod::kPost, std::string(kSource) + "/clones", R"({"label":"k"})", target, 1000));
+  EXPECT_FALSE(run.crash_during(AdminMethod::kDelete, kSource, "", target, 1000));
+  const bool crashed = run.crash_during(AdminMethod::kPost, std::string(kClone) + "/flatten", "", target, write, 200ms);
+  run.pass_retention();
+  EXPECT_TRUE(run.use(kClone));
+  EXPECT_FALSE(run.is_clone(kClone));
+  run.expect_all(kEpochLatest, 1);
+  run.put_all(2);
+  run.expect_all(kEpochLatest, 2);
+  return crashed;
+}
+
+TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfAFlattening) {
+  for (const std::uint32_t target : {0, 1}) {
+    std::uint64_t write = 1;
+    for (; write <= 20; ++write) {
+      SCOPED_TRACE(fmt::format("target {}, write {}", target, write));
+      if (!flatten_and_crash(target, write)) break;
+    }
+    EXPECT_GT(write, 1u) << "flattening writes something";
+  }
 }
 
 TEST(SimSnapshotCrash, AfterACrashAtAnyWriteOfAClone) {

@@ -82,7 +82,7 @@ Task<Result<>> run_once(Core& core) {
   co_return outcome;
 }
 
-/// False: a rollback came between.
+/// False: a rollback or the end of a link came between.
 Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, bool polite) {
   Merge merge(core, id, bound);
   CO_TRY(bool going, co_await core.store.run([&merge](store::View& view) { return merge.start(view); }));

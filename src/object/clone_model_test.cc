@@ -28,6 +28,7 @@ class CloneRun final : public ModelRun {
     if (below(3) == 0) clone();
     if (below(2) == 0) turn_to_another();
     if (below(8) == 0 && !others_.empty()) destroy();
+    if (below(4) == 0) flatten();
   }
   bool retained(std::uint64_t epoch) const override {
     return ModelRun::retained(epoch) || clones_.contains(epoch) || (cloned_at_ != 0 && epoch == cloned_at_);
@@ -102,6 +103,66 @@ class CloneRun final : public ModelRun {
     ASSERT_TRUE(merged) << merged.error().to_string();
     raise_bound(bound_);
     target_.check();
+  }
+
+  /// The container at hand: as far as a quota lets it, to its end, or while requests and aggregation go on.
+  void flatten() {
+    if (cloned_at_ == 0) return;
+    const Usage used = *target_.block_on(target_.objects->container_usage(target_.container));
+    const Usage added = *target_.block_on(target_.objects->measure_flattening(target_.container));
+    const std::uint64_t most = below(2) == 0 ? added.bytes : below(added.bytes + 1);
+    const auto account = std::make_shared<SpaceAccount>("container");
+    target_.objects->charge_to(target_.container, account);
+    account->set_limit({used.bytes + most, SpaceAccount::kNoLimit});
+    if (below(2) == 0) {
+      const auto flattened = target_.block_on(target_.objects->flatten(target_.container));
+      ASSERT_EQ(code_of(flattened), most == added.bytes ? Code::kOk : Code::kQuotaExceeded);
+      const Usage now = *target_.block_on(target_.objects->container_usage(target_.container));
+      ASSERT_EQ(account->used(), now);
+      if (flattened) ASSERT_EQ(now, used + added);
+      account->set_limit({SpaceAccount::kNoLimit, SpaceAccount::kNoLimit});
+      if (flattened) forget_source();
+    } else {
+      account->set_limit({SpaceAccount::kNoLimit, SpaceAccount::kNoLimit});
+      flatten_meanwhile();
+    }
+    if (below(3) == 0) target_.reopen();
+    target_.check();
+    ASSERT_NO_FATAL_FAILURE(check_all());
+  }
+
+  /// For some time, after which it may have come to its end or goes on.
+  void flatten_meanwhile() {
+    ASSERT_TRUE(target_.block_on(target_.objects->start_flattening(target_.container, std::nullopt)));
+    for (std::uint64_t steps = below(30); steps > 0; --steps) {
+      switch (below(6)) {
+        case 0:
+          ASSERT_NO_FATAL_FAILURE(punch());
+          break;
+        case 1:
+          ASSERT_NO_FATAL_FAILURE(commit());
+          break;
+        case 2:
+          ASSERT_NO_FATAL_FAILURE(fetch());
+          break;
+        case 3:
+          ASSERT_TRUE(target_.block_on(target_.objects->aggregate(Epoch(bound_))));
+          raise_bound(bound_);
+          break;
+        default:
+          ASSERT_NO_FATAL_FAILURE(update());
+      }
+    }
+    if (below(2) == 0) target_.reopen();
+    while (target_.block_on(target_.objects->flattening(target_.container)).value()) ASSERT_NO_FATAL_FAILURE(fetch());
+    if (!*target_.block_on(target_.objects->clone_source(target_.container))) forget_source();
+  }
+
+  void forget_source() {
+    for (Branch& branch : others_)
+      if (branch.container == source_) branch.clones.erase(branch.clones.find(cloned_at_));
+    source_ = {};
+    cloned_at_ = 0;
   }
 
   /// All of a branch as its latest readers see it.

@@ -42,6 +42,32 @@ void unlink_clone(Core& core, const Container& clone) {
 
 namespace {
 
+/// Points the clones of a container, and theirs, to the ancestors that it has now.
+void relink_clones(Core& core, const Container& source) {
+  for (auto& [id, clone] : core.containers) {
+    if (!clone.source || clone.source->container != source.id) continue;
+    clone.ancestors.resize(1, clone.ancestors.front());
+    clone.ancestors.insert(clone.ancestors.end(), source.ancestors.begin(), source.ancestors.end());
+    ++clone.relinks;
+    relink_clones(core, clone);
+  }
+}
+
+}  // namespace
+
+void end_link(Core& core, Container& clone) {
+  unlink_clone(core, clone);
+  // Its readers at that epoch go with the link.
+  clone.note_release(clone.source->epoch);
+  clone.source.reset();
+  clone.ancestors.clear();
+  ++clone.relinks;
+  clone.flattening.reset();
+  relink_clones(core, clone);
+}
+
+namespace {
+
 /// What a loaded record says of its source against what there is.
 Result<> check_source(const Core& core, const Container& clone) {
   const auto found = core.containers.find(clone.source->container);

@@ -140,6 +140,21 @@ Result<store::Lsn> Core::apply_charged(Container& container, const Stamp& stamp,
   return lsn;
 }
 
+Result<> Core::apply_added(Container& container, Usage added, store::View& view) {
+  SpaceAccount* const account = container.account.get();
+  if (account != nullptr) CHECK_OK(account->charge(added));
+  const Usage used = container.used + added;
+  put_usage(container, used);
+  const auto lsn = view.apply(batch);
+  if (!lsn) {
+    if (account != nullptr) account->refund(added);
+    return fail(lsn.error());
+  }
+  container.lsn = *lsn;
+  container.used = used;
+  return {};
+}
+
 Result<> Core::apply_refunded(Container& container, Usage removed, store::View& view) {
   const Usage left = container.used - removed;
   put_usage(container, left);

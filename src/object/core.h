@@ -48,8 +48,11 @@ struct Container {
   std::vector<Epoch> clones;    ///< ascending: what clones of this container see of it, once for each
   bool kept = false;            ///< destroyed, but for what the clones see
   Epoch cut;                    ///< kept: everything newer was taken back
+  std::uint64_t relinks = 0;    ///< changes of `ancestors` since the store opened
   Uuid last_rollback;           ///< request that made the last one; null: none ever
   std::uint64_t rollbacks = 0;  ///< since the store opened
+  /// Of a clone that is being flattened.
+  std::shared_ptr<FlattenStatus> flattening;
 
   void note_change(Epoch epoch) {
     changed = epoch;
@@ -67,6 +70,13 @@ struct Container {
   }
   /// All such epochs, ascending.
   std::vector<Epoch> retained() const;
+  /// The oldest of its readers, but for those that only the link of a clone to its source retains.
+  Epoch first_reader() const {
+    Epoch first = bound;
+    if (!snapshots.empty()) first = std::min(first, snapshots.front());
+    if (!clones.empty()) first = std::min(first, clones.front());
+    return first;
+  }
   /// A snapshot or clone went: what only it needed waits for a pass, which must not be one that began before.
   void note_release(Epoch snapshot) {
     ++releases;
@@ -152,6 +162,8 @@ struct Core {
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Applies the batch, charged to the container's account; takes the stamp into memory. Of no effect where it fails.
   Result<store::Lsn> apply_charged(Container& container, const Stamp& stamp, store::View& view);
+  /// Applies a batch that adds `added` to the container's tree, if the account has room for it.
+  Result<> apply_added(Container& container, Usage added, store::View& view);
   /// Applies a batch that removes `removed` from the container's tree, which the account gets back.
   Result<> apply_refunded(Container& container, Usage removed, store::View& view);
   /// Entries that `stamp` adds at most.
@@ -216,6 +228,9 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
 /// At `epoch` instead of the request's.
 Task<Result<>> fetch(Core& core, const FetchRequest& request, Epoch epoch, Fetched& into, Until until,
                      store::Lsn& seen);
+/// The same of a valid request, at an epoch that may be read at.
+Task<Result<>> fetch_admitted(Core& core, const FetchRequest& request, Epoch epoch, Fetched& into, Until until,
+                              store::Lsn& seen);
 Task<Result<UpdateReply>> punch(Core& core, const PunchRequest& request, Until until, store::Lsn& seen);
 Task<Result<BeginReply>> begin(Core& core, const BeginRequest& request, Until until, store::Lsn& seen);
 /// `payload` is whole blocks; its last one may be changed behind the payload.
@@ -239,6 +254,9 @@ Result<> check_taking_back(const Container& container, Epoch to);
 /// Ties a clone to its source, or unties it: in memory, with the batch that does it in the trees.
 void link_clone(Core& core, Container& clone);
 void unlink_clone(Core& core, const Container& clone);
+/// A clone that shows nothing of its source any more: it is none from now on, nor are those below it clones of what
+/// lies above. After the batch that says so.
+void end_link(Core& core, Container& clone);
 /// Ties all clones. kCorrupt names those whose source is missing or cannot be what they were made of.
 Result<> link_clones(Core& core);
 
@@ -259,6 +277,12 @@ Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite
 Task<Result<>> purge_rolled_back(Core& core, Uuid container, bool polite);
 /// Of what is kept for clones, ends what no clone needs any more.
 Task<Result<>> reclaim_kept(Core& core, bool polite);
+/// Copies what a clone shows of its ancestors into its own tree, until it is no clone any more (flatten.cc).
+Task<Result<>> flatten_container(Core& core, Uuid id, bool polite);
+/// The same without giving up for what may pass: for lack of space, for one.
+Task<> keep_flattening(Core& core, Uuid id);
+/// What flattening would add to the clone, as it is now.
+Task<Result<Usage>> measure_flattening(Core& core, Uuid id);
 /// Gives back the space of destroyed containers.
 Task<Result<>> reclaim_destroyed(Core& core, bool polite);
 /// Forgets expired results.

@@ -299,6 +299,11 @@ Task<Result<>> fetch(Core& core, const FetchRequest& request, Epoch epoch, Fetch
   CO_CHECK_OK(validate(request));
   CO_CHECK_OK(co_await admit_epoch(core, epoch, until, seen));
   ++core.counters.fetches;
+  co_return co_await fetch_admitted(core, request, epoch, into, until, seen);
+}
+
+Task<Result<>> fetch_admitted(Core& core, const FetchRequest& request, Epoch epoch, Fetched& into, Until until,
+                              store::Lsn& seen) {
   FetchPlan plan(request, epoch);
   // Before the lookup: what it finds must still be there when it is read.
   const store::ExtentGuard guard = core.store.guard_extents();

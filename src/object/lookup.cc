@@ -185,10 +185,11 @@ Result<bool> exists_below(const Reader& reader, ByteView prefix) {
 Result<bool> object_exists(const Reader& reader, KeyPath& path) { return exists_below(reader, path.object_prefix()); }
 Result<bool> dkey_exists(const Reader& reader, KeyPath& path) { return exists_below(reader, path.dkey_prefix()); }
 
-void Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry) {
+void Versions::add(std::uint64_t first, std::uint64_t end, Epoch epoch, std::uint32_t extent_class,
+                   const Entry& entry) {
   newest_ = std::max(newest_, epoch);
   overlay_.add(first, end, epoch, static_cast<std::uint32_t>(versions_.size()));
-  versions_.push_back({first, layer_, entry});
+  versions_.push_back({first, extent_class, layer_, entry});
 }
 
 namespace {
@@ -246,7 +247,7 @@ class ClassScan {
       if (entry.type == EntryType::kHole) {
         versions.add_hole(first, end, epoch);
       } else {
-        versions.add(first, end, epoch, entry);
+        versions.add(first, end, epoch, class_, entry);
       }
     }
     covered_ = std::max(covered_, end);

@@ -26,7 +26,8 @@ struct Layer {
 };
 
 /// A tree as one reader sees it. With ancestors below, their trees as well: all versions of a layer are newer than all
-/// that are seen of the layers below it, so the newest of anything is in the first layer that has one.
+/// that are seen of the layers below it, or copies of them (flatten.h), so the newest of anything is in the first layer
+/// that has one.
 struct Reader {
   store::View& view;
   store::TreeId tree;
@@ -113,6 +114,7 @@ Result<bool> dkey_exists(const Reader& reader, KeyPath& path);
 /// A version of some records. The entry points into the tree.
 struct Version {
   std::uint64_t first = 0;
+  std::uint32_t extent_class = 0;
   std::uint32_t layer = 0;  ///< of the reader
   Entry entry;
 };
@@ -129,7 +131,7 @@ class Versions {
   }
   /// What is added from now on is of this layer of the reader.
   void set_layer(std::uint32_t layer) { layer_ = layer; }
-  void add(std::uint64_t first, std::uint64_t end, Epoch epoch, const Entry& entry);
+  void add(std::uint64_t first, std::uint64_t end, Epoch epoch, std::uint32_t extent_class, const Entry& entry);
   void add_hole(std::uint64_t first, std::uint64_t end, Epoch epoch) {
     newest_ = std::max(newest_, epoch);
     overlay_.add(first, end, epoch, Overlay::kHole);

@@ -75,6 +75,7 @@ Result<bool> Merge::start(store::View& view) {
   inherited_ = container.source ? container.source->epoch : kEpochZero;
   releases_ = container.releases;
   rollbacks_ = container.rollbacks;
+  relinks_ = container.relinks;
   interrupted_ = !container.rolled_back.empty();
   if (interrupted_) return false;
   if (bound_ <= container.bound) return true;
@@ -90,7 +91,7 @@ Result<bool> Merge::slice(store::View& view) {
   const auto found = core_.containers.find(container_);
   if (found == core_.containers.end() || found->second.tree != tree_) return true;
   Container& container = found->second;
-  interrupted_ = container.rollbacks != rollbacks_;
+  interrupted_ = container.rollbacks != rollbacks_ || container.relinks != relinks_;
   if (interrupted_) return true;
   const Reader reader{view, tree_, bound_};
   core_.batch.clear();

@@ -20,7 +20,9 @@ namespace cenote::object {
 /// Of a clone, only its own tree is merged. What its punches hide may lie in the trees of its ancestors: then they
 /// stay.
 ///
-/// No version in the tree is one that a rollback took back; a rollback ends the pass.
+/// No version in the tree is one that a rollback took back; a rollback ends the pass. So does a change of the
+/// ancestors. Copies of what they hold may come into the tree anywhere meanwhile: none is newer than what the clone
+/// shows of them, so they are of an era of their own, and what hides them is kept for the ancestors' sake.
 ///
 /// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
 /// anywhere, and several may run at once. Snapshots that are added meanwhile lie at or above the bound; those that are
@@ -33,7 +35,8 @@ class Merge {
   Result<bool> start(store::View& view);
   /// One slice. True: the pass is over.
   Result<bool> slice(store::View& view);
-  /// A rollback came between: what it took back has to be removed before another pass.
+  /// A rollback came between: what it took back has to be removed before another pass. Or a clone was flattened: its
+  /// punches may hide what was copied where the pass has been.
   bool interrupted() const { return interrupted_; }
 
  private:
@@ -138,7 +141,7 @@ class Merge {
   std::vector<Layer> ancestors_;
   Epoch inherited_;
   // Of the container when the pass began.
-  std::uint64_t releases_ = 0, rollbacks_ = 0;
+  std::uint64_t releases_ = 0, rollbacks_ = 0, relinks_ = 0;
   bool interrupted_ = false;
   State state_;
   Removal removal_;

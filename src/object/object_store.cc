@@ -60,6 +60,54 @@ Task<Result<std::optional<CloneSource>>> ObjectStore::clone_source(Uuid containe
   co_return result;
 }
 
+Task<Result<>> ObjectStore::start_flattening(Uuid container, std::optional<Usage> left) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  if (found && (*found)->source && !(*found)->flattening) {
+    (*found)->flattening = std::make_shared<FlattenStatus>(FlattenStatus{
+        .copied = {}, .left = left.value_or(Usage()), .counted = left.has_value(), .damaged = 0, .obstacle = {}});
+    core_->background.spawn(keep_flattening(*core_, container));
+  }
+  CO_CHECK_OK(co_await core_->settle(seen));
+  if (!found) co_return fail(found.error());
+  co_return Result<>();
+}
+
+Task<Result<std::optional<FlattenStatus>>> ObjectStore::flattening(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  const auto found = core_->find_container(container, seen);
+  Result<std::optional<FlattenStatus>> result;
+  if (!found) {
+    result = fail(found.error());
+  } else if ((*found)->flattening) {
+    result = *(*found)->flattening;
+  }
+  CO_CHECK_OK(co_await core_->settle(seen));
+  co_return result;
+}
+
+Task<Result<Usage>> ObjectStore::measure_flattening(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  if (const auto found = core_->find_container(container, seen); !found) co_return fail(found.error());
+  co_return co_await object::measure_flattening(*core_, container);
+}
+
+Task<Result<>> ObjectStore::flatten(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  if (const auto found = core_->find_container(container, seen); !found) co_return fail(found.error());
+  auto result = co_await flatten_container(*core_, container, false);
+  CO_CHECK_OK(co_await core_->settle(core_->containers_lsn));
+  co_return result;
+}
+
 Task<Result<>> ObjectStore::destroy_container(Uuid container) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

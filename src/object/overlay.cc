@@ -12,7 +12,9 @@ void Overlay::resolve(std::uint64_t first, std::uint64_t end, Slices& out) {
     out.push_back({first, end, newest->version, newest->epoch});
     return;
   }
-  std::sort(versions_.begin(), versions_.end(), [](const Slice& a, const Slice& b) { return a.epoch > b.epoch; });
+  std::sort(versions_.begin(), versions_.end(), [](const Slice& a, const Slice& b) {
+    return a.epoch != b.epoch ? a.epoch > b.epoch : a.version < b.version;
+  });
   gaps_.clear();
   gaps_.push_back({first, end});
   covered_.clear();

@@ -21,7 +21,8 @@ class Overlay {
   using Slices = SmallVector<Slice, 2>;
 
   void clear() { versions_.clear(); }
-  /// Records [first, end) as of `epoch`. Versions of one epoch do not overlap.
+  /// Records [first, end) as of `epoch`. Versions of one epoch do not overlap, but for copies of the same data: of
+  /// those the one with the smaller index shows.
   void add(std::uint64_t first, std::uint64_t end, Epoch epoch, std::uint32_t version) {
     versions_.push_back({first, end, version, epoch});
   }

@@ -184,11 +184,21 @@ Task<Result<>> Scrub::container(Uuid container) {
   container_ = container;
   const auto find = [this](store::View& view) { return find_record(view); };
   for (;;) {
-    CO_CHECK_OK(co_await tree_of_container());
-    CO_TRY(const ContainerRecord record, co_await store_.run(find));
-    if (!options_.inherited || !record.clone) break;
-    container_ = record.clone->container;
-    upto_ = std::min(upto_, record.clone->epoch);
+    const auto walked = co_await tree_of_container();
+    auto record = co_await store_.run(find);
+    if (!walked || !record) {
+      const Error& error = walked ? record.error() : walked.error();
+      if (!(error == Code::kContainerNotFound) || *container_ == asked_) co_return fail(error);
+      // An ancestor went: what was shown of it has been copied to where the walk was before.
+      container_ = asked_;
+      upto_ = kEpochLatest;
+      options_.from.clear();
+      next_tree();
+      continue;
+    }
+    if (!options_.inherited || !record->clone) break;
+    container_ = record->clone->container;
+    upto_ = std::min(upto_, record->clone->epoch);
     options_.from.clear();
     next_tree();
   }

@@ -356,9 +356,17 @@ void Update::put(const Container& container, Epoch epoch) {
     const ByteView key = update.kind == ValueKind::kSingle
                              ? path_.single(epoch)
                              : path_.extent(extent_class(piece.bytes), piece.first, epoch);
-    batch.put(container.tree, key, {values_.data() + piece.value_offset, piece.value_bytes});
-    for (const store::Extent& extent : piece.extents) batch.claim(extent);
+    put_piece(container, piece, key);
   }
+}
+
+void Update::put_piece(const Container& container, const Piece& piece, ByteView key) {
+  core_.batch.put(container.tree, key, {values_.data() + piece.value_offset, piece.value_bytes});
+  for (const store::Extent& extent : piece.extents) core_.batch.claim(extent);
+}
+
+void Update::put_piece(const Container& container, std::size_t index, ByteView key) {
+  put_piece(container, pieces_[index], key);
 }
 
 /// Also tells the cache of akeys what the batch made of them.

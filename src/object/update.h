@@ -97,6 +97,11 @@ class Update {
   void put(const Container& container, Epoch epoch);
   void applied(const Container& container, Epoch epoch, store::Lsn lsn);
 
+  // In place of these three, for what keeps its epochs: each piece at a key of its own, and that all of them were.
+  std::size_t piece_count() const { return pieces_.size(); }
+  void put_piece(const Container& container, std::size_t index, ByteView key);
+  void pieces_applied() { applied_ = true; }
+
   std::uint64_t added_bytes() const { return payload_.bytes; }
   const ObjectId& object() const { return request_.object; }
   /// Once planned: whether the container's own tree is known to hold something of the object.
@@ -113,6 +118,7 @@ class Update {
   void add_writes(const Piece& piece, MutableBytes from, int registered_index, IoGroup& group);
   Task<Result<>> write_copies(Until until);
   void encode(Piece& piece);
+  void put_piece(const Container& container, const Piece& piece, ByteView key);
 
   Result<> check_dkey(const Reader& reader);
   Result<AkeyState> state_before(AkeyLookup& akeys, const TransactionPunches* punched);

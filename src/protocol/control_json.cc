@@ -29,6 +29,10 @@ Json json_of(const ContainerInfo& container) {
   if (container.clone_of)
     json["clone_of"] = {{"container", container.clone_of->container.to_string()},
                         {"epoch", container.clone_of->epoch.value()}};
+  if (const auto& flattening = container.flattening)
+    json["flattening"] = {{"copied_bytes", flattening->copied_bytes}, {"copied_objects", flattening->copied_objects},
+                          {"left_bytes", flattening->left_bytes},     {"left_objects", flattening->left_objects},
+                          {"damaged", flattening->damaged},           {"obstacle", flattening->obstacle}};
   return json;
 }
 
@@ -88,6 +92,17 @@ Result<ContainerInfo> container_from(const Json& json) {
     clone_of.container = source.uuid("container");
     clone_of.epoch = Epoch(source.number("epoch"));
     CHECK_OK(source.finish());
+  }
+  if (const auto found = json.find("flattening"); found != json.end()) {
+    Members progress("flattening", *found);
+    FlattenInfo& flattening = container.flattening.emplace();
+    flattening.copied_bytes = progress.number("copied_bytes");
+    flattening.copied_objects = progress.number("copied_objects");
+    flattening.left_bytes = progress.number("left_bytes");
+    flattening.left_objects = progress.number("left_objects");
+    flattening.damaged = progress.number("damaged");
+    flattening.obstacle = progress.text("obstacle");
+    CHECK_OK(progress.finish());
   }
   return container;
 }

@@ -46,10 +46,12 @@ TEST(ControlJson, ClonesSurviveTheRoundTrip) {
                            .label = "c",
                            .type = "",
                            .properties = {},
-                           .clone_of = CloneOf{kId, Epoch(UINT64_MAX - 1)}};
+                           .clone_of = CloneOf{kId, Epoch(UINT64_MAX - 1)},
+                           .flattening = FlattenInfo{1, 2, 3, 4, 5, "no space"}};
   const auto read = container_info_from_json(to_json(info));
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(read->clone_of, info.clone_of);
+  EXPECT_EQ(read->flattening, info.flattening);
   EXPECT_FALSE(
       container_info_from_json(
           R"({"id":"x","pool":"x","label":"c","type":"","properties":{},"used_bytes":0,"clone_of":{"epoch":"1"}})")

@@ -177,6 +177,28 @@ class Snapshots(SystemTest):
         self.assertEqual(files, [f"file-{number}".encode() for number in (0, 1, 3, 4, 5, 6, 7, 8)])
         self.succeeds(engine, "fs", "cp", "-r", "pool/old:/tree", self.path("again"))
         self.assertEqual(describe_tree(self.path("again")), before)
+
+        # Both are flattened, one of them over kill -9: then nobody needs what was destroyed.
+        self.succeeds(engine, "container", "set-prop", "pool/old", "quota=1MiB")
+        flatten = ("container", "flatten", "pool/old")
+        self.fails(engine, NO_SPACE, *flatten, says=("flattening 'old'",))
+        self.succeeds(engine, "container", "set-prop", "pool/old", "quota=none")
+        begun = self.json_of(engine, *flatten)
+        self.assertEqual(begun["label"], "old")
+        engine.kill()
+        engine.start()
+        for clone in ("pool/old", "pool/later"):
+            done = self.json_of(engine, "container", "flatten", clone, "--wait")
+            self.assertNotIn("clone_of", done)
+            self.assertNotIn("flattening", done)
+            self.assertGreaterEqual(done["used_bytes"], 2_800_000)
+        engine.kill()
+        engine.start()
+        self.succeeds(engine, "fs", "cp", "-r", "pool/old:/tree", self.path("flat"))
+        self.assertEqual(describe_tree(self.path("flat")), before)
+        self.assertEqual(self.succeeds(engine, "fs", "ls", "pool/later:/tree/deep").split(), files)
+        self.assertNotIn("clone_of", self.json_of(engine, "container", "query", "pool/old"))
+        self.assertEqual(self.json_of(engine, "container", "check", "pool/later")["state"], "whole")
         self.assertEqual(engine.stop(), 0, engine.text_of_log())
 
     def test_a_clone_that_is_gone_and_has_clones_is_in_the_way_of_a_rollback(self):

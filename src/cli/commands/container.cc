@@ -68,6 +68,13 @@ Result<> query(Context& context, const std::string& name) {
     context.out.line(fmt::format("clone of {} as of epoch {}: used is what it holds itself",
                                  container.clone_of->container.to_string(), container.clone_of->epoch.value()));
   }
+  if (const auto& flattening = container.flattening) {
+    context.out.line(fmt::format("being flattened: {} copied, about {} left", human_bytes(flattening->copied_bytes),
+                                 human_bytes(flattening->left_bytes)));
+    if (flattening->damaged > 0)
+      context.out.line(fmt::format("{} parts of objects cannot be read, so it stays a clone", flattening->damaged));
+    if (!flattening->obstacle.empty()) context.out.line("waiting: " + flattening->obstacle);
+  }
   context.out.document(json_of(container));
   return {};
 }
@@ -153,7 +160,7 @@ void add_container(CLI::App& app, Context& context) {
   verb->footer(
       verb->get_footer() +
       "\nNothing is copied, whatever the size; both can be changed, each for itself. The source may be destroyed:\n"
-      "what its clones show stays, and its space returns with the last of them.");
+      "what its clones show stays, and its space returns with the last of them, or when they are flattened.");
   verb->callback([=, &context] {
     context.action = [=, &context] { return clone(context, arguments->source, arguments->name, arguments->snapshot); };
   });
@@ -196,6 +203,7 @@ void add_container(CLI::App& app, Context& context) {
   });
 
   add_container_check(*container, context);
+  add_container_flatten(*container, context);
   add_snapshot(*container, context);
 }
 

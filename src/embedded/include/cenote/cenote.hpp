@@ -166,6 +166,10 @@ class Client {
   /// A new container that shows what another one of the pool shows now, or in a snapshot, and can be changed. Costs the
   /// same whatever the size. The source may be destroyed: what its clones need stays.
   Result<ContainerInfo> clone_container(CloneContainer request, CallBounds bounds = {});
+  /// Begins to copy what a clone shows of its source, in the background; when that is done the container is no clone
+  /// any more (`clone_of` of query_container), and nothing is kept for it. kQuotaExceeded: all of it does not fit its
+  /// quotas.
+  Result<ContainerInfo> flatten_container(std::string pool, std::string container, CallBounds bounds = {});
   Result<std::vector<ContainerInfo>> list_containers(std::string pool, CallBounds bounds = {});
   Result<ContainerInfo> query_container(std::string pool, std::string container, CallBounds bounds = {});
   Result<> destroy_container(std::string pool, std::string container, CallBounds bounds = {});

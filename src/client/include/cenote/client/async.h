@@ -158,6 +158,10 @@ class Client {
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Until until = {});
   /// Costs the same whatever the size of the source; both can be changed from then on, each for itself.
   Task<Result<ContainerInfo>> clone_container(CloneContainer request, Until until = {});
+  /// Begins to copy what a clone shows of its source, so that it needs it no more: then `clone_of` is gone. Until then
+  /// `flattening` of the container tells how that goes. A container that is no clone is no error. kQuotaExceeded: what
+  /// it shows does not fit its quotas.
+  Task<Result<ContainerInfo>> flatten_container(std::string pool, std::string container, Until until = {});
   Task<Result<std::vector<ContainerInfo>>> list_containers(std::string pool, Until until = {});
   Task<Result<ContainerInfo>> query_container(std::string pool, std::string container, Until until = {});
   Task<Result<>> destroy_container(std::string pool, std::string container, Until until = {});

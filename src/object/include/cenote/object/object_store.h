@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -49,6 +50,15 @@ struct CloneSource {
 /// Clones that one container can have at a time, and clones of clones of ... until one that is none.
 inline constexpr std::size_t kMaxClones = 1024;
 inline constexpr std::size_t kMaxCloneDepth = 8;
+
+/// How far a clone's flattening is on its target.
+struct FlattenStatus {
+  Usage copied;               ///< since it began here, or since the store opened
+  Usage left;                 ///< about what is to be copied yet; counted first, as far as `counted` says
+  bool counted = false;       ///< all that is left
+  std::uint64_t damaged = 0;  ///< parts of objects that could not be read, so that the clone needs its source
+  std::string obstacle;       ///< why it does not go on at the moment; empty: nothing does
+};
 
 /// What the store has done since it opened, for metrics, tools and tests.
 struct ObjectStoreCounters {
@@ -106,6 +116,20 @@ class ObjectStore {
   Task<Result<std::vector<Uuid>>> list_containers();
   /// Of a clone, what it is a clone of.
   Task<Result<std::optional<CloneSource>>> clone_source(Uuid container);
+  // Flattening: what a clone shows of its ancestors is copied into it, with the same epochs, and charged to it, while
+  // requests go on and see no difference; then it is no clone any more, and only what its other readers keep of the
+  // past remains: those at the epoch that it was made of are no more. A container that is none is no error.
+  /// Begins that, or goes on with it, in the background; nothing of it is kept over a restart but what is copied. What
+  /// stands in the way is tried again. `left`: what measure_flattening said, if it was asked.
+  Task<Result<>> start_flattening(Uuid container, std::optional<Usage> left);
+  /// nullopt: the container is not being flattened.
+  Task<Result<std::optional<FlattenStatus>>> flattening(Uuid container);
+  /// What it would copy. Looks at all keys of the ancestors.
+  Task<Result<Usage>> measure_flattening(Uuid container);
+  /// All of it, now. kNoSpace, kQuotaExceeded, kCorrupt or kIoError (of data that cannot be read): some of it is done,
+  /// and it can go on.
+  Task<Result<>> flatten(Uuid container);
+
   /// Charges the container's bytes to `account`, those that are stored already included, in place of whatever they were
   /// charged to before. An update that does not fit is refused with kQuotaExceeded. One that is not there is no error.
   void charge_to(Uuid container, std::shared_ptr<SpaceAccount> account);

@@ -74,6 +74,15 @@ struct CloneOf {
   friend bool operator==(const CloneOf&, const CloneOf&) = default;
 };
 
+/// How far the flattening of a clone is, over all targets, since it began or since the engine started.
+struct FlattenInfo {
+  std::uint64_t copied_bytes = 0, copied_objects = 0;
+  std::uint64_t left_bytes = 0, left_objects = 0;  ///< about; grows while it is being counted, at the beginning
+  std::uint64_t damaged = 0;                       ///< parts of objects that cannot be read, and so keep it a clone
+  std::string obstacle;                            ///< why it does not go on at the moment; empty: nothing does
+  friend bool operator==(const FlattenInfo&, const FlattenInfo&) = default;
+};
+
 struct ContainerInfo {
   Uuid id;
   Uuid pool;
@@ -84,6 +93,8 @@ struct ContainerInfo {
   std::optional<CloneOf> clone_of = std::nullopt;
   /// Each object counts once for every target that holds something of it.
   std::uint64_t used_objects = 0;
+  /// Of a clone that is being flattened.
+  std::optional<FlattenInfo> flattening = std::nullopt;
 };
 
 struct CreateContainer {
