@@ -65,8 +65,10 @@ class ContainerTargets {
   virtual Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) = 0;
   /// Whether no target would refuse it, as of object::ObjectStore.
   virtual Task<Result<>> check_rollback(Uuid container, Epoch to) = 0;
-  /// What flattening would copy into the container, over all targets.
+  /// What flattening would copy into the container, over all targets, or what of that they find within kMeasure: who
+  /// asks for it waits.
   virtual Task<Result<object::Usage>> measure_flattening(Uuid container) = 0;
+  static constexpr Duration kMeasure = std::chrono::seconds(5);
   /// Every target copies what the container shows of its source, in the background and until it is no clone any more.
   /// A target that does so or has done so, or that does not have it, is no error. Not kept over a restart.
   virtual Task<Result<>> start_flattening(Uuid container) = 0;

@@ -51,8 +51,8 @@ class Containers {
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties);
 
-  /// Whether what flattening a clone would copy fits the limits of container and pool, at this moment. Looks at all
-  /// keys of its ancestors. kQuotaExceeded.
+  /// Whether what flattening a clone would copy, as far as that can soon be told, fits the limits of container and pool
+  /// at this moment. kQuotaExceeded.
   Task<Result<>> check_flattening(Uuid container);
   /// The container is to be flattened, whatever comes between; the targets begin if they can. One that is no clone is
   /// no error, nor one that is being flattened.

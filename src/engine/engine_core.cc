@@ -434,7 +434,7 @@ Result<> without_missing(Result<> outcome) {
 }
 
 Task<Result<>> measure_flattening_at(Target& target, Uuid container, object::Usage& added) {
-  const auto measured = co_await target.objects().measure_flattening(container);
+  const auto measured = co_await target.objects().measure_flattening(container, ContainerTargets::kMeasure);
   if (!measured) co_return without_missing(fail(measured.error()));
   added = *measured;
   co_return Result<>();

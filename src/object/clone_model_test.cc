@@ -109,7 +109,8 @@ class CloneRun final : public ModelRun {
   void flatten() {
     if (cloned_at_ == 0) return;
     const Usage used = *target_.block_on(target_.objects->container_usage(target_.container));
-    const Usage added = *target_.block_on(target_.objects->measure_flattening(target_.container));
+    const Usage added =
+        *target_.block_on(target_.objects->measure_flattening(target_.container, std::chrono::hours(1)));
     const std::uint64_t most = below(2) == 0 ? added.bytes : below(added.bytes + 1);
     const auto account = std::make_shared<SpaceAccount>("container");
     target_.objects->charge_to(target_.container, account);

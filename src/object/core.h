@@ -281,8 +281,8 @@ Task<Result<>> reclaim_kept(Core& core, bool polite);
 Task<Result<>> flatten_container(Core& core, Uuid id, bool polite);
 /// The same without giving up for what may pass: for lack of space, for one.
 Task<> keep_flattening(Core& core, Uuid id);
-/// What flattening would add to the clone, as it is now.
-Task<Result<Usage>> measure_flattening(Core& core, Uuid id);
+/// What flattening would add to the clone, as it is now; at least that if the time comes first.
+Task<Result<Usage>> measure_flattening(Core& core, Uuid id, Instant end);
 /// Gives back the space of destroyed containers.
 Task<Result<>> reclaim_destroyed(Core& core, bool polite);
 /// Forgets expired results.

@@ -112,8 +112,8 @@ class Flatten {
 
   /// True: it is no clone, or not there.
   Task<Result<bool>> round();
-  /// Bytes and objects that are to be copied; changes nothing.
-  Task<Result<Usage>> measure();
+  /// Bytes and objects that are to be copied, as far as they can be counted until `end`; changes nothing.
+  Task<Result<Usage>> measure(Instant end);
 
  private:
   enum class Outcome : std::uint8_t { kMore, kJob, kOver };
@@ -436,11 +436,11 @@ Result<bool> Flatten::measure_some(store::View& view, FlattenPlace& place, std::
   return !more;
 }
 
-Task<Result<Usage>> Flatten::measure() {
+Task<Result<Usage>> Flatten::measure(Instant end) {
   Usage total;
   FlattenPlace place;
   std::optional<ObjectId> last;
-  for (bool done = false; !done;) {
+  for (bool done = false; !done && core_.reactor.now() < end;) {
     CO_TRY(done, co_await core_.store.run([&](store::View& view) { return measure_some(view, place, last, total); }));
     CO_CHECK_OK(co_await end_slice(core_, false));
   }
@@ -476,16 +476,16 @@ Task<Result<>> flatten_container(Core& core, Uuid id, bool polite) {
   co_return co_await run_pass(core, flatten, polite);
 }
 
-Task<Result<Usage>> measure_flattening(Core& core, Uuid id) {
+Task<Result<Usage>> measure_flattening(Core& core, Uuid id, Instant end) {
   Flatten flatten(core, id);
-  co_return co_await flatten.measure();
+  co_return co_await flatten.measure(end);
 }
 
 Task<> keep_flattening(Core& core, Uuid id) {
   Flatten flatten(core, id);
   const auto status = core.containers.at(id).flattening;
   if (!status->counted) {
-    if (const auto left = co_await measure_flattening(core, id)) {
+    if (const auto left = co_await measure_flattening(core, id, kNoDeadline)) {
       status->left = *left;
       status->counted = true;
     }

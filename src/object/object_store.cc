@@ -90,12 +90,12 @@ Task<Result<std::optional<FlattenStatus>>> ObjectStore::flattening(Uuid containe
   co_return result;
 }
 
-Task<Result<Usage>> ObjectStore::measure_flattening(Uuid container) {
+Task<Result<Usage>> ObjectStore::measure_flattening(Uuid container, Duration most) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   if (const auto found = core_->find_container(container, seen); !found) co_return fail(found.error());
-  co_return co_await object::measure_flattening(*core_, container);
+  co_return co_await object::measure_flattening(*core_, container, core_->reactor.now() + most);
 }
 
 Task<Result<>> ObjectStore::flatten(Uuid container) {

@@ -46,6 +46,22 @@ TEST(Overlay, TheNewestThatCoversAllIsTheOnlyOne) {
   EXPECT_EQ(slices, (Overlay::Slices{{9, 16, 1, Epoch(3)}, {16, 17, 2, Epoch(2)}}));
 }
 
+TEST(Overlay, OfCopiesTheFirstShows) {
+  for (std::uint64_t count = 0; count < 30; ++count) {
+    Overlay overlay;
+    // Long enough a list that sorting moves what is equal.
+    for (std::uint32_t i = 0; i < count; ++i) overlay.add(200 + i, 201 + i, Epoch(9), 100 + i);
+    overlay.add(10, 40, Epoch(5), 1000);
+    overlay.add(0, 100, Epoch(5), 1001);
+    Overlay::Slices slices;
+    overlay.resolve(0, 100, slices);
+    EXPECT_EQ(slices, (Overlay::Slices{{0, 10, 1001, Epoch(5)}, {10, 40, 1000, Epoch(5)}, {40, 100, 1001, Epoch(5)}}));
+    slices.clear();
+    overlay.resolve(10, 40, slices);
+    EXPECT_EQ(slices, (Overlay::Slices{{10, 40, 1000, Epoch(5)}}));
+  }
+}
+
 TEST(Overlay, AgreesWithPaintingRecordByRecord) {
   constexpr std::uint64_t kSeed = 23;
   std::mt19937_64 random(kSeed);

@@ -124,8 +124,9 @@ class ObjectStore {
   Task<Result<>> start_flattening(Uuid container, std::optional<Usage> left);
   /// nullopt: the container is not being flattened.
   Task<Result<std::optional<FlattenStatus>>> flattening(Uuid container);
-  /// What it would copy. Looks at all keys of the ancestors.
-  Task<Result<Usage>> measure_flattening(Uuid container);
+  /// What it would copy. Looks at all keys of the ancestors, or at as many as it can in so long: then it is that much
+  /// at least.
+  Task<Result<Usage>> measure_flattening(Uuid container, Duration most);
   /// All of it, now. kNoSpace, kQuotaExceeded, kCorrupt or kIoError (of data that cannot be read): some of it is done,
   /// and it can go on.
   Task<Result<>> flatten(Uuid container);
