@@ -146,9 +146,20 @@ bool PoolMap::is_complete(const MapTarget& target) {
 }
 
 bool PoolMap::is_moving() const {
-  return std::ranges::any_of(targets_, [](const MapTarget& target) {
-    return target.state == ComponentState::kUp || target.state == ComponentState::kDraining ||
-           target.state == ComponentState::kDown;
+  return std::ranges::any_of(targets_, [this](const MapTarget& target) {
+    switch (target.state) {
+      case ComponentState::kUp:
+      case ComponentState::kDraining:
+      case ComponentState::kDown:
+        return true;
+      case ComponentState::kDownOut:
+        // Lost before it had its data: others take its place, who need not be those that have the data.
+        return target.joined > settled_;
+      case ComponentState::kNew:
+      case ComponentState::kUpIn:
+        break;
+    }
+    return false;
   });
 }
 

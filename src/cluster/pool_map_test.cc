@@ -110,6 +110,20 @@ TEST(PoolMap, ExtensionAndLossWhileFilling) {
   map.check_invariants();
 }
 
+// The place of the lost target goes to others, who need not be those that had the data before it came.
+TEST(PoolMap, AnExtensionThatWasLostAsAWholeIsAMove) {
+  PoolMap map = small();
+  const EngineSpec more[] = {engine("rack2/node0", 9, 1)};
+  ASSERT_TRUE(map.add(more).has_value());
+  ASSERT_TRUE(apply(map, MapOperation::kActivate, 8).has_value());
+  ASSERT_TRUE(apply(map, MapOperation::kExclude, 8).has_value());
+  EXPECT_TRUE(map.is_moving());
+  ASSERT_TRUE(map.settle(map.version()).has_value());
+  EXPECT_FALSE(map.is_moving());
+  EXPECT_EQ(map.target(TargetId(8)).state, State::kDownOut);
+  map.check_invariants();
+}
+
 TEST(PoolMap, DrainIsEndedOrTakenBack) {
   PoolMap map = small();
   ASSERT_TRUE(apply(map, MapOperation::kDrain, 1).has_value());

@@ -134,7 +134,7 @@ class PoolMap {
   bool is_relied_on(const MapTarget& target) const;
   /// Whether all that belongs on the target is there and can be read.
   static bool is_complete(const MapTarget& target);
-  /// Whether the two sets differ.
+  /// Whether data may lie elsewhere than it should: the two sets differ, or what joined since the last settle was lost.
   bool is_moving() const;
 
   /// Asserts what the class promises of the states and versions of each target.
