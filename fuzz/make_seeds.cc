@@ -187,6 +187,7 @@ void control_seeds(Seeds& seeds) {
        to_json(CreateContainer{.pool = "p", .label = "c", .type = "posix", .properties = {{"checksum", "off"}}}));
   text("properties", to_json(std::map<std::string, std::string>{{"user.a", "b"}}));
   text("object_id", kObject.to_string());
+  text("object_class", "EC_8P2GX");
   text("label", "a.label:of_one-pool");
 }
 
