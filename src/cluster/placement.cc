@@ -1,6 +1,7 @@
 #include "cenote/cluster/placement.h"
 
 #include <algorithm>
+#include <set>
 
 #include "cenote/base/assert.h"
 #include "cenote/base/checksum.h"
@@ -30,6 +31,14 @@ std::vector<std::vector<std::uint32_t>> generations(const PoolMap& map, MapVersi
     all.back().push_back(target);
   }
   return all;
+}
+
+std::uint32_t count_incomplete(const PlacementView& view, const std::vector<bool>& is_complete) {
+  std::set<std::uint32_t> domains;
+  for (const std::uint32_t target : view.members()) {
+    if (!is_complete[target]) domains.insert(view.domain_of(target));
+  }
+  return static_cast<std::uint32_t>(domains.size());
 }
 
 MapVersion last_joined(const PoolMap& map, MapVersion until) {
@@ -134,6 +143,7 @@ Result<Placement> Placement::build(const PoolMap& map, std::uint32_t group_size,
   placement.wanted_ = builder.view(history, last, std::move(wanted));
   placement.relied_on_ =
       is_still ? placement.wanted_ : builder.view(settled_history, last_settled, std::move(relied_on));
+  placement.incomplete_domains_ = count_incomplete(placement.relied_on_->view, *placement.is_complete_);
   return placement;
 }
 

@@ -453,6 +453,7 @@ class GroupModel {
   bool check_readers(const Placement& placement) const {
     const Holders readers = layout(placement).readers();
     for (const Holder& reader : readers) EXPECT_EQ(held(reader.target), writes_) << "target " << reader.target.value();
+    EXPECT_GE(readers.size() + placement.incomplete_domains(), parts_.group_size());
     return !readers.empty();
   }
   /// A rebuild that has come to its end.

@@ -25,6 +25,8 @@ class PlacementView {
   bool is_walked(std::uint32_t groups) const;
 
   std::span<const std::uint32_t> members() const { return members_; }
+  /// Of a target; no two members of a group lie in the same.
+  std::uint32_t domain_of(std::uint32_t target) const { return tree_->domain_of(separation_, target); }
   const std::shared_ptr<const SlotTable>& history() const { return history_; }
   const SlotTable& table() const { return *table_; }
   bool shares_history() const { return table_ == history_; }
