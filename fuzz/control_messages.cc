@@ -4,6 +4,7 @@
 
 #include "cenote/base/assert.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/object_class.h"
 #include "cenote/protocol/object_id.h"
 #include "cenote/protocol/scrub_info.h"
 #include "fuzz_input.h"
@@ -28,6 +29,7 @@ void check_reader(std::string_view text, Result<T> (*read)(std::string_view)) {
 void check_names(std::string_view text) {
   if (validate_label("pool", text)) ASSERT(!text.empty() && text.size() <= kMaxLabelBytes && !Uuid::parse(text));
   if (const auto object = ObjectId::parse(text)) ASSERT(object->to_string() == text);
+  if (const auto object_class = parse_class(text)) ASSERT(class_name(*object_class) == text);
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "example_messages.h"
 #include "inode.h"
 #include "keys.h"
+#include "map_examples.h"
 #include "records.h"
 #include "state_format.h"
 #include "values.h"
@@ -186,6 +187,7 @@ void control_seeds(Seeds& seeds) {
        to_json(CreateContainer{.pool = "p", .label = "c", .type = "posix", .properties = {{"checksum", "off"}}}));
   text("properties", to_json(std::map<std::string, std::string>{{"user.a", "b"}}));
   text("object_id", kObject.to_string());
+  text("object_class", "EC_8P2GX");
   text("label", "a.label:of_one-pool");
 }
 
@@ -281,6 +283,15 @@ void cluster_seeds(Seeds& seeds) {
   seeds.add(kTarget, "value", 0, encode_value(Revision(258), "a value"));
   seeds.add(kTarget, "value_empty", 0, encode_value(Revision(1), ""));
   seeds.add(kTarget, "revision", 1, encode_revision(Revision(258)));
+
+  seeds.add("pool_map", "documented", 0, encode_pool_map(map_examples::documented()));
+  PoolMap map = map_examples::map_of(map_examples::racks_of_engines(2, 2, 2));
+  seeds.add("pool_map", "racks", 0, encode_pool_map(map));
+  ASSERT(map.add(std::vector{map_examples::engine("rack2/node", 9, 2)}).has_value());
+  ASSERT(map.apply(MapOperation::kActivate, std::vector{TargetId(9)}).has_value());
+  ASSERT(map.apply(MapOperation::kDrain, std::vector{TargetId(0)}).has_value());
+  ASSERT(map.apply(MapOperation::kExclude, std::vector{TargetId(0), TargetId(3)}).has_value());
+  seeds.add("pool_map", "moving", 0, encode_pool_map(map));
 }
 
 void engine_seeds(Seeds& seeds) {

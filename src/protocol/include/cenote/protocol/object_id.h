@@ -16,7 +16,8 @@ enum class KeyFlavour : std::uint8_t {
   kUint64 = 2,   ///< Exactly eight bytes, little-endian; listed in numeric order.
 };
 
-/// Redundancy and stripe width. Numbers are stable; the cluster layer adds replicated and erasure-coded classes.
+/// Redundancy and stripe width. Numbers are stable; object_class.h takes them apart and has those that are not served
+/// by this version.
 enum class ObjectClass : std::uint16_t {
   kS1 = 1,  ///< One shard: all dkeys on one target.
   kSX = 2,  ///< Dkeys spread over all targets of the pool.
