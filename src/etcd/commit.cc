@@ -85,19 +85,34 @@ Error refusal(const Json& answer, const Transaction& transaction) {
   return Error(Code::kConditionFailed, "what the transaction was decided on changed meanwhile");
 }
 
-/// What an answer says of the commit for which `slot` was taken; the slot is then as the answer left it.
-Result<Revision> decision_of(const Json& answer, const Transaction& transaction, Slot& slot) {
+/// Moves the slot on, so that no copy of its transaction takes effect any more, unless one has moved it.
+std::string fence_request(const Slot& slot, LeaseId session) {
+  return Json{{"compare", Json::array({equals(slot.key, slot.last)})},
+              {"success", Json::array({put(slot.key, refused_mark(slot), session)})},
+              {"failure", Json::array({Json{{"request_range", {{"key", to_base64(slot.key)}}}}})}}
+      .dump();
+}
+
+/// What an answer says of the commit for which `slot` was taken; the slot is then as the answer left it. `refused`
+/// tells why the transaction was refused, if it was.
+template <typename Refused>
+Result<Revision> decision_of(const Json& answer, Slot& slot, bool succeeded, Refused refused) {
   const Revision before = slot.last, now = header_of(answer).revision;
   if (now <= before) return fail(Code::kProtocolError, "etcd's answer to a transaction has no revision");
   slot.last = now;
-  if (flag_of(answer, "succeeded")) return now;
+  if (succeeded) return now;
   TRY(const auto mark, found_at(answer, 0));
   const Revision marked = mark ? mark->modified : Revision(0);
-  if (marked == before) return fail(refusal(answer, transaction));
+  if (marked == before) return fail(refused());
+  if (!mark) return fail(Code::kSessionExpired, "the session with etcd has ended");
   slot.last = marked;
-  if (mark && mark->value == done_mark(slot)) return marked;
-  if (mark && mark->value == refused_mark(slot)) return fail(refusal(answer, transaction));
+  if (mark->value == done_mark(slot)) return marked;
+  if (mark->value == refused_mark(slot)) return fail(refused());
   return failf(Code::kProtocolError, "somebody else writes '{}' in etcd", slot.key);
+}
+
+std::unexpected<Error> unknown(const Error& why) {
+  return failf(Code::kOutcomeUnknown, "the transaction may have taken effect, or may yet: {}", why.to_string());
 }
 
 }  // namespace
@@ -116,51 +131,60 @@ Task<Result<Revision>> Committer::commit_admitted(Transaction transaction, Until
   // A new session is always better than the last one, unless etcd ends them faster than it serves them.
   constexpr int kSessions = 3;
   for (int count = 1;; ++count) {
-    CO_TRY(auto session, co_await sessions_.session(until));
-    Decision decision = co_await try_commit(transaction, std::move(session), until);
+    CO_TRY(const auto session, co_await sessions_.session(until));
+    Slot slot = Sessions::take_slot(*session);
+    ++slot.commits;
+    Decision decision = co_await try_commit(transaction, session, slot, until);
+    if (decision.slot_known) session->free.push_back(std::move(slot));
+    if (session->made > kMaxSlots) sessions_.forget(session);
     if (!decision.new_session || count == kSessions) co_return std::move(decision.outcome);
   }
 }
 
 Task<Committer::Decision> Committer::try_commit(const Transaction& transaction, std::shared_ptr<Session> session,
-                                                Until until) {
-  Slot slot = Sessions::take_slot(*session);
-  ++slot.commits;
+                                                Slot& slot, Until until) {
   const std::string keys = options_.root + "k/";
   auto called = co_await gateway_.call("/v3/kv/txn", txn_request(transaction, keys, slot, session->lease), until);
   if (!called.answer) {
-    const bool certain = !called.uncertain;
-    Decision decision = co_await without_answer(std::move(called), session, until);
-    if (certain && !session->ended) session->free.push_back(std::move(slot));
-    if (session->made > kMaxSlots) sessions_.forget(session);
-    co_return decision;
+    const Error error = called.answer.error();
+    if (error == Code::kLeaseExpired) co_return co_await settle(session, slot, called.uncertain, until);
+    if (!called.uncertain) co_return Decision{fail(error)};
+    co_return Decision{.outcome = unknown(error), .slot_known = false};
   }
-  auto outcome = decision_of(*called.answer, transaction, slot);
-  if (!outcome && outcome.error() == Code::kProtocolError) {
-    sessions_.forget(session);
-    co_return Decision{failf(Code::kOutcomeUnknown, "{}", outcome.error().message())};
-  }
-  session->free.push_back(std::move(slot));
-  co_return Decision{std::move(outcome)};
+  auto outcome = decision_of(*called.answer, slot, flag_of(*called.answer, "succeeded"),
+                             [&] { return refusal(*called.answer, transaction); });
+  co_return decide(std::move(outcome), session, called.uncertain);
 }
 
-Task<Committer::Decision> Committer::without_answer(Gateway::Called called, std::shared_ptr<Session> session,
-                                                    Until until) {
-  const Error error = called.answer.error();
-  if (error == Code::kLeaseExpired) {
-    // Which one? No attempt can take effect any more, since leases do not come back.
-    const auto alive = co_await sessions_.keep_alive(session->lease, until);
-    if (alive) co_return Decision{fail(Code::kLeaseExpired, "a lease of the transaction has ended")};
-    if (alive.error() == Code::kLeaseExpired) {
-      sessions_.forget(session);
-      if (!called.uncertain) co_return Decision{fail(alive.error().with_context("session with etcd")), true};
-    } else if (!called.uncertain) {
-      co_return Decision{fail(alive.error())};
+// The slot was seen; but it may have vanished, or be somebody else's.
+Committer::Decision Committer::decide(Result<Revision> outcome, const std::shared_ptr<Session>& session,
+                                      bool uncertain) {
+  const bool gone = !outcome && outcome.error() == Code::kSessionExpired;
+  const bool strange = !outcome && outcome.error() == Code::kProtocolError;
+  if (!gone && !strange) return Decision{std::move(outcome)};
+  sessions_.forget(session);
+  if (uncertain || strange) return Decision{.outcome = unknown(outcome.error()), .slot_known = false};
+  return Decision{.outcome = std::move(outcome), .new_session = true, .slot_known = false};
+}
+
+// A lease of the transaction is gone. Leases do not come back, so no copy takes effect any more; but one may have
+// before.
+Task<Committer::Decision> Committer::settle(std::shared_ptr<Session> session, Slot& slot, bool uncertain, Until until) {
+  auto called = co_await gateway_.call("/v3/kv/txn", fence_request(slot, session->lease), until);
+  if (!called.answer) {
+    const Error error = called.answer.error();
+    if (error == Code::kLeaseExpired) {
+      co_return decide(fail(Code::kSessionExpired, "the session with etcd has ended"), session, uncertain);
     }
+    if (uncertain) co_return Decision{.outcome = unknown(error), .slot_known = false};
+    co_return Decision{.outcome = fail(error), .slot_known = false};
   }
-  if (!called.uncertain) co_return Decision{fail(error)};
-  co_return Decision{
-      failf(Code::kOutcomeUnknown, "the transaction may have taken effect, or may yet: {}", error.to_string())};
+  const auto refused = [] { return Error(Code::kLeaseExpired, "a lease of the transaction has ended"); };
+  if (flag_of(*called.answer, "succeeded")) {
+    slot.last = header_of(*called.answer).revision;
+    co_return Decision{fail(refused())};
+  }
+  co_return decide(decision_of(*called.answer, slot, false, refused), session, uncertain);
 }
 
 }  // namespace cenote::etcd

@@ -141,6 +141,50 @@ TEST_F(EtcdTest, ARefusalWhoseAnswerIsLateStaysOne) {
   EXPECT_FALSE(*wait(connect(impatient()).get("other", soon())));
 }
 
+TEST_F(EtcdTest, ASessionThatEtcdHasEndedIsReplaced) {
+  start(1);
+  EtcdCoordinator& client = connect(impatient());
+  const auto first = wait(client.commit(Transaction().put("a", "1"), soon()));
+  ASSERT_TRUE(first);
+  for (int round = 0; round < 3; ++round) {
+    const Json leases = world_->ask("/v3/lease/leases", Json::object());
+    ASSERT_TRUE(leases.contains("leases"));
+    for (const Json& lease : leases["leases"]) world_->ask("/v3/lease/revoke", Json{{"ID", text_of(lease, "ID")}});
+    EXPECT_EQ(wait(client.commit(Transaction().put("a", "never", cluster::LeaseId(12345)), soon())).error().code(),
+              Code::kLeaseExpired);
+    EXPECT_TRUE(wait(client.commit(Transaction().put("a", std::to_string(round)), soon())));
+    EXPECT_EQ(wait(client.get("a", soon())).value()->value, std::to_string(round));
+  }
+}
+
+// What is said is so, whatever became of the session meanwhile.
+TEST_F(EtcdTest, ACommitThatOutlivesItsSessionIsNotGuessed) {
+  start(1);
+  EtcdOptions with = impatient();
+  with.session_ttl = 1s;
+  EtcdCoordinator& client = connect(with);
+  const auto before = wait(client.commit(Transaction().put("a", "1"), soon()));
+  ASSERT_TRUE(before);
+  std::optional<Result<Revision>> outcome;
+  Scope scope(world_->reactor());
+  member().freeze();
+  const Instant frozen = world_->reactor().now();
+  Transaction change;
+  change.require("a", *before).put("a", "2");
+  scope.spawn(commit_later(client, std::move(change), soon(), outcome));
+  while (world_->reactor().now() < frozen + 1200ms) await_failure();
+  member().thaw();
+  wait(scope.drain());
+  ASSERT_TRUE(outcome);
+  const auto found = wait(client.get("a", soon()));
+  ASSERT_TRUE(found && *found);
+  if (*outcome) {
+    EXPECT_EQ((*found)->modified, **outcome);
+  } else {
+    EXPECT_EQ(outcome->error().code(), Code::kOutcomeUnknown) << outcome->error().to_string();
+  }
+}
+
 TEST_F(EtcdTest, SaysWhenItDoesNotKnowAndWhenItDoes) {
   start(1);
   EtcdCoordinator& client = connect(impatient());

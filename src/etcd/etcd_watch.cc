@@ -103,6 +103,7 @@ Result<> EtcdWatch::take(std::string_view piece) {
 
 Result<> EtcdWatch::take_message(WatchMessage message) {
   if (!message.error.empty()) return fail(Code::kConnectionLost, std::move(message.error));
+  CHECK_OK(gateway_.check_cluster(message.header));
   if (message.compacted != Revision(0)) {
     return failf(Code::kCompacted,
                  "etcd has forgotten changes after revision {} up to {}: read everything again, then watch from there",
@@ -120,7 +121,7 @@ Result<> EtcdWatch::take_message(WatchMessage message) {
   if (!message.more) {
     give(parts_.size());
     // Etcd tells now and then how far the stream is; the next one can begin there.
-    if (message.events.empty() && !message.created) after_ = std::max(after_, message.revision);
+    if (message.events.empty() && !message.created) after_ = std::max(after_, message.header.revision);
     return {};
   }
   // The transaction at the end may go on in the next part.

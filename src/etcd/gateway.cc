@@ -17,6 +17,8 @@ constexpr Duration kLongestPause = std::chrono::milliseconds(500);
 Gateway::Gateway(Reactor& home, HttpClient& http, const EtcdOptions& options, Logger logger)
     : home_(home), http_(http), options_(options), logger_(std::move(logger)) {
   ASSERT(!options.endpoints.empty());
+  // Not everybody the first one.
+  current_ = home_.random() % options.endpoints.size();
 }
 
 Task<Gateway::Called> Gateway::call(std::string path, std::string body, Until until) {
@@ -70,7 +72,8 @@ Task<Gateway::Attempt> Gateway::attempt(std::size_t endpoint, std::string path, 
   if (!answer) co_return Attempt{fail(std::move(answer).error()), true, true};
   // One message of a streaming call is wrapped.
   if (answer->contains("result")) answer = Json(member_of(*answer, "result"));
-  if (auto ours = check_cluster(*answer); !ours) co_return Attempt{fail(std::move(ours).error()), false, true};
+  if (auto ours = check_cluster(header_of(*answer)); !ours)
+    co_return Attempt{fail(std::move(ours).error()), false, true};
   co_return Attempt{std::move(answer), false, sent_twice};
 }
 
@@ -84,8 +87,8 @@ Task<Result<std::string>> Gateway::read_all(HttpExchange& exchange, Until until)
   }
 }
 
-Result<> Gateway::check_cluster(const Json& answer) {
-  const std::uint64_t cluster = header_of(answer).cluster;
+Result<> Gateway::check_cluster(const Header& header) {
+  const std::uint64_t cluster = header.cluster;
   if (cluster == 0) return fail(Code::kProtocolError, "etcd's answer names no cluster");
   if (cluster_ == 0) cluster_ = cluster;
   if (cluster == cluster_) return {};

@@ -42,8 +42,8 @@ class Gateway {
   void turn_from(std::size_t endpoint, const Error& why);
   /// One attempt at one endpoint; ok when the cluster, through it, answers.
   Task<Result<>> probe(std::size_t endpoint, Until until);
-  /// kForeign unless `answer` is of the cluster that answered first.
-  Result<> check_cluster(const Json& answer);
+  /// kForeign unless what was heard is of the cluster that answered first.
+  Result<> check_cluster(const Header& header);
 
   /// Waits before the next of a row of attempts that failed; some milliseconds first, then longer.
   Task<Result<>> pause(std::size_t failures, Until until);

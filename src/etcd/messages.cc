@@ -116,7 +116,7 @@ Result<WatchMessage> parse_watch_message(std::string_view line) {
     return message;
   }
   const Json& result = member_of(json, "result");
-  message.revision = header_of(result).revision;
+  message.header = header_of(result);
   message.compacted = Revision(number_of(result, "compact_revision"));
   message.created = flag_of(result, "created");
   message.cancelled = flag_of(result, "canceled");

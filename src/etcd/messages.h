@@ -40,7 +40,7 @@ Result<std::vector<cluster::KeyValue>> entries_of(const Json& range);
 /// One message of a watch.
 struct WatchMessage {
   std::vector<cluster::WatchEvent> events;
-  cluster::Revision revision;   ///< everything up to it was sent, if the message has no events and is not `created`
+  Header header;  ///< everything up to its revision was sent, if there are no events and it is not `created`
   cluster::Revision compacted;  ///< not 0: the watch asked for what is forgotten up to here
   bool created = false;
   bool cancelled = false;
