@@ -289,15 +289,20 @@ Task<Result<>> EmbeddedCoordinator::Impl::end_lease(LeaseId lease) {
 }
 
 Task<> EmbeddedCoordinator::Impl::end_leases(Impl& self) {
+  // A full store has room again some time later.
+  constexpr Duration kPause = std::chrono::seconds(1);
   CancelSource& stopping = self.background.cancel_source();
   while (!self.background.stopping()) {
-    if (const LeaseId lease = self.leases.ending(self.now()); lease != kNoLease) {
+    const LeaseId lease = self.leases.ending(self.now());
+    Instant next = self.leases.next_end();
+    if (lease != kNoLease) {
       const auto ended = co_await self.end_lease(lease);
-      // The store takes no changes any more, or is closed: nobody is told anything new.
-      if (!ended) co_return self.history.end(ended.error());
-      continue;
+      if (ended) continue;
+      // A store that takes no changes any more, or is closed, has nothing new to tell anybody.
+      if (ended.error() == Code::kStopped || self.store->status().fenced) co_return self.history.end(ended.error());
+      next = self.now() + kPause;
     }
-    static_cast<void>(co_await self.leases_changed.wait({self.leases.next_end(), &stopping}));
+    static_cast<void>(co_await self.leases_changed.wait({next, &stopping}));
   }
 }
 

@@ -33,16 +33,16 @@ class Conformance : public testing::TestWithParam<Kind> {
     // Of the etcd world there is one for all tests; each has keys of its own.
     if (GetParam() == Kind::kEmbedded) {
       own_ = std::make_unique<EmbeddedWorld>();
-    } else if (shared_ == nullptr) {
-      shared_ = std::make_unique<EtcdWorld>();
+    } else if (shared == nullptr) {
+      shared = std::make_unique<EtcdWorld>();
     }
     ASSERT_FALSE(HasFailure());
     prefix_ = fmt::format("{}/", testing::UnitTest::GetInstance()->current_test_info()->name());
     start_ = revision();
   }
-  static void TearDownTestSuite() { shared_.reset(); }
+  static void TearDownTestSuite() { shared.reset(); }
 
-  World& world() { return own_ != nullptr ? *own_ : *shared_; }
+  World& world() { return own_ != nullptr ? *own_ : *shared; }
   Coordinator& first() { return world().first(); }
   Coordinator& second() { return world().second(); }
   template <typename T>
@@ -70,7 +70,7 @@ class Conformance : public testing::TestWithParam<Kind> {
     EXPECT_TRUE(now) << now.error().to_string();
     return now.value_or(Revision(0));
   }
-  std::unique_ptr<Watch> watch(std::string name, Revision after) {
+  std::unique_ptr<Watch> watch(std::string_view name, Revision after) {
     auto made = second().watch(key(name), after);
     EXPECT_TRUE(made);
     return *std::move(made);
@@ -112,10 +112,10 @@ class Conformance : public testing::TestWithParam<Kind> {
 
  private:
   std::unique_ptr<World> own_;
-  static std::unique_ptr<World> shared_;
+  static std::unique_ptr<World> shared;  // by all tests of etcd
 };
 
-std::unique_ptr<World> Conformance::shared_;
+std::unique_ptr<World> Conformance::shared;
 
 TEST_P(Conformance, ATransactionAppliesInFullOrNotAtAll) {
   const Revision made = must_commit(Transaction().require(key("a"), Revision(0)).put(key("a"), "1").put(key("b"), "2"));
@@ -184,8 +184,8 @@ TEST_P(Conformance, RangesArePagedByPrefixInTheOrderOfBytes) {
   Transaction all;
   for (const std::string& name : names) all.put(key(name), name);
   must_commit(std::move(all));
-  const auto page = [&](std::string prefix, std::string after, std::size_t limit) {
-    auto found = wait(second().range(key(prefix), after.empty() ? "" : key(after), limit, soon()));
+  const auto page = [&](std::string_view prefix, std::string_view after, std::size_t limit) {
+    auto found = wait(second().range(key(prefix), after.empty() ? std::string() : key(after), limit, soon()));
     EXPECT_TRUE(found) << found.error().to_string();
     std::vector<std::string> values;
     for (const KeyValue& entry : found.value_or(std::vector<KeyValue>())) values.push_back(entry.value);

@@ -120,8 +120,8 @@ Result<std::unique_ptr<Watch>> EtcdCoordinator::watch(std::string prefix, Revisi
   if (impl_->watches >= cluster::kMaxWatches) {
     return failf(Code::kResourceExhausted, "there are {} watches", cluster::kMaxWatches);
   }
-  return std::make_unique<EtcdWatch>(impl_->home, impl_->gateway, impl_->options, std::move(prefix), after,
-                                     impl_->watches, impl_->closing);
+  return std::make_unique<EtcdWatch>(impl_->home, impl_->gateway, impl_->options, prefix, after, impl_->watches,
+                                     impl_->closing);
 }
 
 Task<Result<Lease>> EtcdCoordinator::grant_lease(Duration ttl, Until until) {

@@ -13,13 +13,13 @@ constexpr std::size_t kMaxLineBytes = 16u << 20;
 
 }  // namespace
 
-EtcdWatch::EtcdWatch(Reactor& home, Gateway& gateway, const EtcdOptions& options, std::string prefix, Revision after,
-                     std::size_t& count, const CancelSource& closing)
+EtcdWatch::EtcdWatch(Reactor& home, Gateway& gateway, const EtcdOptions& options, std::string_view prefix,
+                     Revision after, std::size_t& count, const CancelSource& closing)
     : home_(home),
       gateway_(gateway),
       options_(options),
       keys_root_(options.root + "k/"),
-      prefix_(keys_root_ + prefix),
+      prefix_(keys_root_ + std::string(prefix)),
       after_(after),
       count_(count),
       closing_(closing) {
@@ -79,8 +79,7 @@ Result<> EtcdWatch::open() {
 }
 
 void EtcdWatch::drop(const Error& why) {
-  // More than was read is our own slowness, not the endpoint's.
-  if (stream_ && !(why == Code::kResourceExhausted)) gateway_.turn_from(stream_->endpoint, why);
+  if (stream_) gateway_.turn_from(stream_->endpoint, why);
   stream_.reset();
   unfinished_.clear();
   parts_.clear();

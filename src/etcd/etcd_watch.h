@@ -17,8 +17,8 @@ namespace cenote::etcd {
 class EtcdWatch final : public cluster::Watch {
  public:
   /// `root` is what the keys of etcd have before those of the coordinator. `count` is that of all watches.
-  EtcdWatch(Reactor& home, Gateway& gateway, const EtcdOptions& options, std::string prefix, cluster::Revision after,
-            std::size_t& count, const CancelSource& closing);
+  EtcdWatch(Reactor& home, Gateway& gateway, const EtcdOptions& options, std::string_view prefix,
+            cluster::Revision after, std::size_t& count, const CancelSource& closing);
   ~EtcdWatch() override;
 
   Task<Result<std::vector<cluster::WatchEvent>>> next(Until until) override;

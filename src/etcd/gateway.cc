@@ -52,8 +52,7 @@ Error Gateway::gave_up(const Error& last, Instant deadline, const Until& until) 
 }
 
 Task<Gateway::Attempt> Gateway::attempt(std::size_t endpoint, std::string path, std::string body, Until until) {
-  auto exchange = http_.send(
-      {.url = options_.endpoints[endpoint] + path, .body = std::move(body), .unread_bytes_max = kMaxAnswerBytes});
+  auto exchange = http_.send({.url = options_.endpoints[endpoint] + path, .body = std::move(body)});
   if (!exchange) co_return Attempt{.answer = fail(std::move(exchange).error())};
   auto text = co_await read_all(*exchange, until);
   if (!text) {
@@ -96,9 +95,9 @@ Result<> Gateway::check_cluster(const Header& header) {
                cluster_, cluster);
 }
 
-Result<Gateway::Stream> Gateway::open_stream(std::string path, std::string body) {
+Result<Gateway::Stream> Gateway::open_stream(std::string_view path, std::string body) {
   const std::size_t endpoint = current_;
-  TRY(auto exchange, http_.send({.url = options_.endpoints[endpoint] + path, .body = std::move(body)}));
+  TRY(auto exchange, http_.send({.url = options_.endpoints[endpoint] + std::string(path), .body = std::move(body)}));
   return Stream{std::move(exchange), endpoint};
 }
 

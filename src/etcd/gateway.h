@@ -37,7 +37,7 @@ class Gateway {
     HttpExchange exchange;
     std::size_t endpoint;
   };
-  Result<Stream> open_stream(std::string path, std::string body);
+  Result<Stream> open_stream(std::string_view path, std::string body);
   /// The endpoint failed: another one is next.
   void turn_from(std::size_t endpoint, const Error& why);
   /// One attempt at one endpoint; ok when the cluster, through it, answers.

@@ -5,6 +5,7 @@
 #include <array>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -69,13 +70,13 @@ struct HttpExchange::Transfer final : Mail, std::enable_shared_from_this<Transfe
   Reactor& home;
   const HttpRequest request;
   Condition changed;                        // home's
-  std::unique_ptr<CURL, EasyCleanup> easy;  // the thread's, like the next two
+  std::unique_ptr<CURL, EasyCleanup> easy;  // the thread's, like the next
   std::array<char, CURL_ERROR_SIZE> error_text{};
-  bool overrun = false;
 
   std::mutex mutex;
   struct {
     std::string unread;
+    bool paused = false;  // nothing more is taken from the connection until `unread` was
     bool over = false;
     Code failure = Code::kOk;
     std::string message;
@@ -129,18 +130,13 @@ class HttpExchange::Thread {
       const std::scoped_lock lock(mutex_);
       if (running_ >= kMaxExchanges) return failf(Code::kResourceExhausted, "{} requests to etcd run", kMaxExchanges);
       ++running_;
-      orders_.push_back({transfer, false});
+      orders_.push_back({Order::kBegin, transfer});
     }
     curl_multi_wakeup(multi_.get());
     return {};
   }
-  void abandon(const std::shared_ptr<Transfer>& transfer) {
-    {
-      const std::scoped_lock lock(mutex_);
-      orders_.push_back({transfer, true});
-    }
-    curl_multi_wakeup(multi_.get());
-  }
+  void resume(const std::shared_ptr<Transfer>& transfer) { order(Order::kResume, transfer); }
+  void abandon(const std::shared_ptr<Transfer>& transfer) { order(Order::kAbandon, transfer); }
   Task<> close() {
     if (!thread_.joinable()) co_return;
     stopping_ = true;
@@ -156,8 +152,9 @@ class HttpExchange::Thread {
 
  private:
   struct Order {
+    enum What { kBegin, kResume, kAbandon };
+    What what;
     std::shared_ptr<Transfer> transfer;
-    bool abandon;
   };
   struct Left final : Mail {
     Thread& thread;
@@ -165,7 +162,27 @@ class HttpExchange::Thread {
     void deliver() override { thread.ended_.set(); }
   };
 
+  void order(Order::What what, const std::shared_ptr<Transfer>& transfer) {
+    {
+      const std::scoped_lock lock(mutex_);
+      orders_.push_back({what, transfer});
+    }
+    curl_multi_wakeup(multi_.get());
+  }
+
   // The thread's side.
+
+  void obey(const Order& order) {
+    switch (order.what) {
+      case Order::kBegin:
+        return begin(order.transfer);
+      case Order::kResume:
+        if (order.transfer->easy) curl_easy_pause(order.transfer->easy.get(), CURLPAUSE_CONT);
+        return;
+      case Order::kAbandon:
+        return finish(order.transfer, Code::kCancelled, "given up");
+    }
+  }
 
   void run() {
     bool stop = false;
@@ -176,13 +193,7 @@ class HttpExchange::Thread {
         orders.swap(orders_);
         stop = stop_;
       }
-      for (const Order& order : orders) {
-        if (order.abandon) {
-          finish(order.transfer, Code::kCancelled, "given up");
-        } else {
-          begin(order.transfer);
-        }
-      }
+      for (const Order& order : orders) obey(order);
       if (stop) break;
       int running = 0;
       curl_multi_perform(multi_.get(), &running);
@@ -224,7 +235,11 @@ class HttpExchange::Thread {
     set(CURLOPT_WRITEDATA, &transfer);
     set(CURLOPT_PREREQFUNCTION, &Thread::on_send);
     set(CURLOPT_PREREQDATA, &transfer);
-    if (!tls_.authorities.empty()) set(CURLOPT_CAINFO, tls_.authorities.c_str());
+    if (!tls_.authorities.empty()) {
+      set(CURLOPT_CAINFO, tls_.authorities.c_str());
+      // These, and not the system's as well.
+      set(CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+    }
     if (!tls_.certificate.empty()) set(CURLOPT_SSLCERT, tls_.certificate.c_str());
     if (!tls_.key.empty()) set(CURLOPT_SSLKEY, tls_.key.c_str());
   }
@@ -240,9 +255,9 @@ class HttpExchange::Thread {
   static std::size_t on_data(char* data, std::size_t, std::size_t bytes, void* user) {
     auto& transfer = *static_cast<Transfer*>(user);
     const std::scoped_lock lock(transfer.mutex);
-    if (transfer.both.unread.size() + bytes > transfer.request.unread_bytes_max) {
-      transfer.overrun = true;
-      return 0;
+    if (!transfer.both.unread.empty() && transfer.both.unread.size() + bytes > transfer.request.unread_bytes_max) {
+      transfer.both.paused = true;
+      return CURL_WRITEFUNC_PAUSE;
     }
     if (transfer.both.status == 0) {
       curl_easy_getinfo(transfer.easy.get(), CURLINFO_RESPONSE_CODE, &transfer.both.status);
@@ -263,8 +278,6 @@ class HttpExchange::Thread {
       if (code == CURLE_OK) {
         note_status(*transfer);
         finish(transfer, Code::kOk, "");
-      } else if (transfer->overrun) {
-        finish(transfer, Code::kResourceExhausted, "more came than was read");
       } else {
         const char* detail = transfer->error_text.front() != 0 ? transfer->error_text.data() : curl_easy_strerror(code);
         finish(transfer, code_of(code, was_sent(*transfer)), detail);
@@ -280,7 +293,7 @@ class HttpExchange::Thread {
     return transfer.both.sends > 0;
   }
 
-  // By value: the set's own element may be what is given.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): the set's own element may be what is given.
   void finish(std::shared_ptr<Transfer> transfer, Code code, std::string message) {
     if (active_.erase(transfer) == 0) return;
     if (transfer->easy) {
@@ -326,15 +339,24 @@ HttpExchange::~HttpExchange() {
 
 Task<Result<std::string>> HttpExchange::read(Until until) {
   for (;;) {
-    {
-      const std::scoped_lock lock(transfer_->mutex);
-      auto& both = transfer_->both;
-      if (!both.unread.empty()) co_return std::exchange(both.unread, {});
-      if (both.over && both.failure != Code::kOk) co_return fail(both.failure, both.message);
-      if (both.over) co_return std::string();
-    }
+    if (auto found = take()) co_return *std::move(found);
     CO_CHECK_OK(co_await transfer_->changed.wait(until));
   }
+}
+
+std::optional<Result<std::string>> HttpExchange::take() {
+  std::string piece;
+  bool paused = false;
+  {
+    const std::scoped_lock lock(transfer_->mutex);
+    auto& both = transfer_->both;
+    if (both.unread.empty() && !both.over) return std::nullopt;
+    if (both.unread.empty() && both.failure != Code::kOk) return fail(both.failure, both.message);
+    piece = std::exchange(both.unread, {});
+    paused = std::exchange(both.paused, false);
+  }
+  if (paused) thread_->resume(transfer_);
+  return piece;
 }
 
 long HttpExchange::status() const {

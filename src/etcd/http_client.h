@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "cenote/base/error.h"
@@ -13,8 +14,8 @@ namespace cenote::etcd {
 struct HttpRequest {
   std::string url;
   std::string body;
-  /// More than this unread ends the exchange (kResourceExhausted).
-  std::size_t unread_bytes_max = 8u << 20;
+  /// When so much of the answer is not read, no more is taken from the connection.
+  std::size_t unread_bytes_max = 1u << 20;
 };
 
 /// One POST of JSON and what comes back, piece by piece. Destroying it abandons the exchange: the connection is closed,
@@ -39,6 +40,8 @@ class HttpExchange {
   struct Transfer;
   class Thread;
   HttpExchange(std::shared_ptr<Thread> thread, std::shared_ptr<Transfer> transfer);
+  /// What there is to read; nullopt: nothing as yet.
+  std::optional<Result<std::string>> take();
 
   std::shared_ptr<Thread> thread_;
   std::shared_ptr<Transfer> transfer_;

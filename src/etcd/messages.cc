@@ -76,9 +76,9 @@ std::string text_of(const Json& object, const char* name) {
 }
 
 const Json& member_of(const Json& object, const char* name) {
-  static const Json kEmpty = Json::object();
+  static const Json empty = Json::object();
   const auto found = object.find(name);
-  return found != object.end() && found->is_object() ? *found : kEmpty;
+  return found != object.end() && found->is_object() ? *found : empty;
 }
 
 std::string end_of_prefix(std::string prefix) {
