@@ -11,10 +11,8 @@ using cluster::LeaseId;
 using cluster::Revision;
 using cluster::Transaction;
 
-/// How many commits may be on their way, and so how many slots there are, but for those that are lost.
+/// How many commits may be on their way, and so how many slots a session has.
 constexpr std::uint64_t kMaxCommits = 32;
-/// A session that has lost so many slots to unknown outcomes is given up for a new one.
-constexpr std::size_t kMaxSlots = 8 * kMaxCommits;
 
 std::string done_mark(const Slot& slot) { return fmt::format("done {}", slot.commits); }
 std::string refused_mark(const Slot& slot) { return fmt::format("refused {}", slot.commits); }
@@ -135,9 +133,14 @@ Task<Result<Revision>> Committer::commit_admitted(Transaction transaction, Until
     Slot slot = Sessions::take_slot(*session);
     ++slot.commits;
     Decision decision = co_await try_commit(transaction, session, slot, until);
-    if (decision.slot_known) session->free.push_back(std::move(slot));
-    if (session->made > kMaxSlots) sessions_.forget(session);
-    if (!decision.new_session || count == kSessions) co_return std::move(decision.outcome);
+    if (decision.slot_known) {
+      session->free.push_back(std::move(slot));
+    } else {
+      // What is still on its way has no effect any more when the session ends, and it ends only if nobody renews it.
+      sessions_.forget(session);
+    }
+    if (!decision.new_session) co_return std::move(decision.outcome);
+    if (count == kSessions) co_return fail(Code::kUnreachable, "etcd ends every session before it can be used");
   }
 }
 
@@ -153,16 +156,14 @@ Task<Committer::Decision> Committer::try_commit(const Transaction& transaction, 
   }
   auto outcome = decision_of(*called.answer, slot, flag_of(*called.answer, "succeeded"),
                              [&] { return refusal(*called.answer, transaction); });
-  co_return decide(std::move(outcome), session, called.uncertain);
+  co_return decide(std::move(outcome), called.uncertain);
 }
 
 // The slot was seen; but it may have vanished, or be somebody else's.
-Committer::Decision Committer::decide(Result<Revision> outcome, const std::shared_ptr<Session>& session,
-                                      bool uncertain) {
+Committer::Decision Committer::decide(Result<Revision> outcome, bool uncertain) {
   const bool gone = !outcome && outcome.error() == Code::kSessionExpired;
   const bool strange = !outcome && outcome.error() == Code::kProtocolError;
   if (!gone && !strange) return Decision{std::move(outcome)};
-  sessions_.forget(session);
   if (uncertain || strange) return Decision{.outcome = unknown(outcome.error()), .slot_known = false};
   return Decision{.outcome = std::move(outcome), .new_session = true, .slot_known = false};
 }
@@ -174,7 +175,7 @@ Task<Committer::Decision> Committer::settle(std::shared_ptr<Session> session, Sl
   if (!called.answer) {
     const Error error = called.answer.error();
     if (error == Code::kLeaseExpired) {
-      co_return decide(fail(Code::kSessionExpired, "the session with etcd has ended"), session, uncertain);
+      co_return decide(fail(Code::kSessionExpired, "the session with etcd has ended"), uncertain);
     }
     if (uncertain) co_return Decision{.outcome = unknown(error), .slot_known = false};
     co_return Decision{.outcome = fail(error), .slot_known = false};
@@ -184,7 +185,7 @@ Task<Committer::Decision> Committer::settle(std::shared_ptr<Session> session, Sl
     slot.last = header_of(*called.answer).revision;
     co_return Decision{fail(refused())};
   }
-  co_return decide(decision_of(*called.answer, slot, false, refused), session, uncertain);
+  co_return decide(decision_of(*called.answer, slot, false, refused), uncertain);
 }
 
 }  // namespace cenote::etcd

@@ -36,7 +36,7 @@ class Committer {
   Task<Result<cluster::Revision>> commit_admitted(cluster::Transaction transaction, Until until);
   Task<Decision> try_commit(const cluster::Transaction& transaction, std::shared_ptr<Session> session, Slot& slot,
                             Until until);
-  Decision decide(Result<cluster::Revision> outcome, const std::shared_ptr<Session>& session, bool uncertain);
+  static Decision decide(Result<cluster::Revision> outcome, bool uncertain);
   Task<Decision> settle(std::shared_ptr<Session> session, Slot& slot, bool uncertain, Until until);
 
   Gateway& gateway_;

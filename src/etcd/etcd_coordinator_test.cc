@@ -69,7 +69,7 @@ class EtcdTest : public testing::Test {
   }
   EtcdOptions impatient() {
     EtcdOptions with = options();
-    with.attempt_timeout = 200ms;
+    with.attempt_timeout = 150ms;
     return with;
   }
 
@@ -103,20 +103,16 @@ TEST_F(EtcdTest, ACommitWhoseAnswersAreLateTakesEffectOnce) {
   start(1);
   EtcdCoordinator& client = connect(impatient());
   std::vector<Result<Revision>> outcomes;
-  for (int round = 0; round < 2; ++round) {
-    outcomes.clear();
-    ASSERT_TRUE(wait(connect(impatient()).commit(Transaction().erase("count"), soon())));
-    Scope scope(world_->reactor());
-    scope.spawn(count(client, 4, outcomes, soon()));
-    // Frozen while a request is on its way or just before; several attempts wait at the socket and are all executed.
-    member().freeze();
-    await_failure();
-    await_failure();
-    member().thaw();
-    wait(scope.drain());
-    for (const auto& outcome : outcomes) EXPECT_TRUE(outcome) << outcome.error().to_string();
-    EXPECT_EQ(outcomes.size(), 4u);
-  }
+  Scope scope(world_->reactor());
+  scope.spawn(count(client, 4, outcomes, soon()));
+  // Frozen while a request is on its way or just before; several attempts wait at the socket and are all executed.
+  member().freeze();
+  await_failure();
+  await_failure();
+  member().thaw();
+  wait(scope.drain());
+  for (const auto& outcome : outcomes) EXPECT_TRUE(outcome) << outcome.error().to_string();
+  EXPECT_EQ(outcomes.size(), 4u);
 }
 
 TEST_F(EtcdTest, ARefusalWhoseAnswerIsLateStaysOne) {
@@ -216,12 +212,12 @@ TEST_F(EtcdTest, SaysWhenItDoesNotKnowAndWhenItDoes) {
   ASSERT_EQ(member().start(), "");
 }
 
-TEST_F(EtcdTest, CommitsGoOnOverKillsAndRestarts) {
+TEST_F(EtcdTest, CommitsGoOnOverAKill) {
   start(1);
   EtcdCoordinator& client = connect(impatient());
   Scope scope(world_->reactor());
   std::vector<Result<Revision>> outcomes;
-  constexpr int kTimes = 30;
+  constexpr int kTimes = 20;
   scope.spawn(count(client, kTimes, outcomes, soon()));
   const auto watching = *client.watch("log/", Revision(0));
 
@@ -237,7 +233,7 @@ TEST_F(EtcdTest, CommitsGoOnOverKillsAndRestarts) {
       last = event.revision;
       EXPECT_TRUE(seen.insert(event.key).second) << event.key << " came twice";
     }
-    if (kills < 2 && seen.size() > 10 * kills) {
+    if (kills == 0 && seen.size() > 5) {
       world_->restart();
       ++kills;
     }
@@ -245,7 +241,7 @@ TEST_F(EtcdTest, CommitsGoOnOverKillsAndRestarts) {
   wait(scope.drain());
   for (const auto& outcome : outcomes) EXPECT_TRUE(outcome) << outcome.error().to_string();
   EXPECT_EQ(outcomes.size(), std::size_t(kTimes));
-  EXPECT_EQ(kills, 2u);
+  EXPECT_EQ(kills, 1u);
 }
 
 TEST_F(EtcdTest, AWatchFindsOutThatItsEndpointIsSilent) {
@@ -275,7 +271,7 @@ TEST_F(EtcdTest, AReaderThatIsSlowMissesNothing) {
   auto early = *client.watch("", *before);
   EXPECT_EQ(wait(early->next(within(50ms))).error().code(), Code::kDeadlineExceeded);
   std::vector<std::pair<std::string, Revision>> written;
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 10; ++i) {
     Transaction large;
     for (std::size_t key = 0; key < cluster::kMaxTransactionOperations; ++key) {
       large.put(fmt::format("{:03}", key), std::string(cluster::kMaxStateValueBytes, static_cast<char>('a' + i)));

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxAnswerBytes = 32u << 20;
 constexpr Duration kFirstPause = std::chrono::milliseconds(10);
-constexpr Duration kLongestPause = std::chrono::milliseconds(500);
+constexpr Duration kLongestPause = std::chrono::milliseconds(250);
 
 }  // namespace
 

@@ -73,7 +73,7 @@ void Sessions::forget(const std::shared_ptr<Session>& session) { session->ended 
 Task<> Sessions::renew(Sessions& self, std::shared_ptr<Session> session, Duration ttl) {
   CancelSource& stopping = self.renewals_.cancel_source();
   while (!session->ended) {
-    if (!co_await sleep_for(self.home_, ttl / 3, stopping)) co_return;
+    if (!co_await sleep_for(self.home_, ttl / 3, stopping) || session->ended) co_return;
     const auto renewed = co_await self.keep_alive(session->lease, Until{kNoDeadline, &stopping});
     if (renewed) continue;
     if (self.renewals_.stopping()) co_return;

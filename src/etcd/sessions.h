@@ -43,7 +43,8 @@ class Sessions {
 
   /// The present session, made if there is none. Kept alive until `close`, or until etcd has ended it.
   Task<Result<std::shared_ptr<Session>>> session(Until until);
-  /// For a session that is known to be gone, or has lost too many slots.
+  /// For a session that is gone, or has to go because the last write of a slot is unknown: it is not renewed any more.
+  /// Commits that use it go on.
   void forget(const std::shared_ptr<Session>& session);
   /// A free slot, or a new one. One whose last write is unknown is never given back.
   static Slot take_slot(Session& session);

@@ -30,7 +30,7 @@ struct EtcdOptions {
   Duration connect_timeout = std::chrono::seconds(1);
   /// A watch that hears nothing for so long asks its endpoint whether it still belongs to the cluster.
   Duration watch_silence = std::chrono::seconds(3);
-  /// For how long a commit whose outcome is unknown may still take effect, after the last sign of life.
+  /// For how long a commit whose outcome is unknown may still take effect.
   Duration session_ttl = std::chrono::seconds(30);
 };
 
