@@ -59,9 +59,12 @@ ExitCode exit_code(Code code) {
     case Code::kStaleMap:
     case Code::kNotReady:
     case Code::kTxRestart:
+    case Code::kCompacted:
+    case Code::kLeaseExpired:
       return ExitCode::kBusy;
 
     case Code::kDeadlineExceeded:
+    case Code::kOutcomeUnknown:
       return ExitCode::kTimeout;
 
     case Code::kUnsupported:

@@ -6,10 +6,13 @@
 
 #include "cenote/base/format.h"
 #include "cenote/media/sim_device.h"
+#include "cenote/runtime/scope.h"
 #include "cenote/runtime/sim_reactor.h"
 
 namespace cenote::cluster {
 namespace {
+
+using namespace std::chrono_literals;
 
 constexpr std::uint64_t kBlocks = 128ull << 20 >> 12;
 
@@ -37,6 +40,7 @@ class EmbeddedCoordinatorTest : public testing::Test {
 
   Result<> stop() {
     if (!coordinator_) return {};
+    coordinator_->check_invariants();
     auto closed = world_.block_on(node_, coordinator_->close());
     coordinator_.reset();
     world_.block_on(node_, device_->close());
@@ -58,6 +62,22 @@ class EmbeddedCoordinatorTest : public testing::Test {
     auto found = world_.block_on(node_, coordinator_->get(std::move(key)));
     EXPECT_TRUE(found) << found.error().to_string();
     return found.value_or(std::nullopt);
+  }
+
+  Lease grant(Duration ttl) {
+    auto lease = world_.block_on(node_, coordinator_->grant_lease(ttl));
+    EXPECT_TRUE(lease) << lease.error().to_string();
+    return lease.value_or(Lease{});
+  }
+  Result<std::vector<WatchEvent>> next(Watch& watch, Duration within = 1s) {
+    return world_.block_on(node_, watch.next(Until::at(node_.now() + within)));
+  }
+  void let_pass(Duration time) {
+    world_.run_until([until = world_.now() + time, this] { return world_.now() >= until; }, time);
+  }
+
+  static Task<> write(Coordinator& coordinator, std::string key) {
+    static_cast<void>(co_await coordinator.commit(Transaction().put(std::move(key), "v")));
   }
 
   static store::OpenOptions open_options() {
@@ -142,6 +162,94 @@ TEST_F(EmbeddedCoordinatorTest, EveryAcknowledgedTransactionSurvivesPowerLoss) {
       EXPECT_EQ(found->value, value) << "seed " << world_.seed() << " round " << round;
     }
   }
+}
+
+TEST_F(EmbeddedCoordinatorTest, TheKeysOfALeaseGoWhenItsTimeIsOver) {
+  const Lease lease = grant(5s);
+  EXPECT_EQ(lease.valid_until, node_.now() + 5s);
+  ASSERT_TRUE(commit(Transaction().put("a", "1", lease.id).put("b", "2", lease.id).put("c", "3")));
+  EXPECT_EQ(get("a")->lease, lease.id);
+  ASSERT_TRUE(commit(Transaction().put("b", "4")));
+  let_pass(4s);
+  const auto renewed = world_.block_on(node_, coordinator_->keep_alive(lease.id));
+  ASSERT_TRUE(renewed);
+  EXPECT_EQ(renewed->valid_until, node_.now() + 5s);
+  let_pass(renewed->valid_until - node_.now() - 1ms);
+  EXPECT_TRUE(get("a"));
+  let_pass(100ms);
+  EXPECT_FALSE(get("a"));
+  EXPECT_EQ(get("b")->value, "4");
+  EXPECT_TRUE(get("c"));
+  EXPECT_EQ(world_.block_on(node_, coordinator_->keep_alive(lease.id)).error().code(), Code::kLeaseExpired);
+  EXPECT_EQ(commit(Transaction().put("a", "5", lease.id)).error().code(), Code::kLeaseExpired);
+}
+
+TEST_F(EmbeddedCoordinatorTest, ALeaseWithManyKeysEndsInFull) {
+  const Lease lease = grant(5s);
+  for (std::size_t i = 0; i < 3 * kMaxTransactionOperations; ++i) {
+    ASSERT_TRUE(commit(Transaction().put(fmt::format("p/{}", i), "", lease.id)));
+  }
+  ASSERT_TRUE(world_.block_on(node_, coordinator_->revoke_lease(lease.id)));
+  EXPECT_EQ(world_.block_on(node_, range_all(*coordinator_, "p/"))->size(), 0u);
+}
+
+TEST_F(EmbeddedCoordinatorTest, ARestartEndsAllLeases) {
+  const Lease lease = grant(1h);
+  for (std::size_t i = 0; i < kMaxTransactionOperations + 5; ++i) {
+    ASSERT_TRUE(commit(Transaction().put(fmt::format("p/{}", i), "", lease.id)));
+  }
+  ASSERT_TRUE(commit(Transaction().put("p/0", "kept").put("q", "kept").erase("p/1")));
+  const auto before = world_.block_on(node_, coordinator_->revision());
+  for (const bool clean : {false, true}) {
+    if (clean) {
+      ASSERT_TRUE(stop());
+      start();
+    } else {
+      crash();
+    }
+    const auto left = world_.block_on(node_, range_all(*coordinator_, ""));
+    ASSERT_TRUE(left);
+    ASSERT_EQ(left->size(), 2u);
+    EXPECT_EQ(left->front().key, "p/0");
+    EXPECT_EQ(world_.block_on(node_, coordinator_->keep_alive(lease.id)).error().code(), Code::kLeaseExpired);
+  }
+  ASSERT_TRUE(before);
+  EXPECT_GT(*world_.block_on(node_, coordinator_->revision()), *before);
+}
+
+TEST_F(EmbeddedCoordinatorTest, AWatchShowsNothingThatACrashTakesBack) {
+  for (std::uint64_t round = 0; round < 10; ++round) {
+    auto watch = coordinator_->watch("k", *world_.block_on(node_, coordinator_->revision()));
+    ASSERT_TRUE(watch);
+    Scope writers(node_);
+    for (int i = 0; i < 20; ++i) writers.spawn(write(*coordinator_, fmt::format("k{}", i)));
+    std::vector<WatchEvent> shown;
+    const std::uint64_t wanted = 1 + world_.random_below(15);
+    while (shown.size() < wanted) {
+      auto events = next(**watch);
+      ASSERT_TRUE(events) << "seed " << world_.seed();
+      shown.insert(shown.end(), events->begin(), events->end());
+    }
+    device_->crash({});
+    world_.block_on(node_, writers.stop());
+    watch->reset();
+    crash();
+    for (const WatchEvent& event : shown) {
+      const auto found = get(event.key);
+      ASSERT_TRUE(found && found->modified >= event.revision) << "seed " << world_.seed() << " round " << round;
+    }
+  }
+}
+
+TEST_F(EmbeddedCoordinatorTest, AWatchEndsWithTheCoordinator) {
+  auto watch = coordinator_->watch("", Revision(0));
+  ASSERT_TRUE(watch);
+  ASSERT_TRUE(world_.block_on(node_, coordinator_->close()));
+  EXPECT_EQ(next(**watch).error().code(), Code::kStopped);
+  watch->reset();
+  coordinator_.reset();
+  world_.block_on(node_, device_->close());
+  device_.reset();
 }
 
 }  // namespace

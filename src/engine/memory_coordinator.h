@@ -22,15 +22,15 @@ class MemoryCoordinator final : public cluster::Coordinator {
   /// Called before each commit takes effect; false: the process died, neither this nor anything later happens.
   std::function<bool()> alive = [] { return true; };
 
-  Task<Result<std::optional<cluster::KeyValue>>> get(std::string key) override {
+  Task<Result<std::optional<cluster::KeyValue>>> get(std::string key, Until = {}) override {
     if (dead_) co_return died();
     const auto found = state_.entries.find(key);
     if (found == state_.entries.end()) co_return std::optional<cluster::KeyValue>();
     co_return std::optional(found->second);
   }
 
-  Task<Result<std::vector<cluster::KeyValue>>> range(std::string prefix, std::string after,
-                                                     std::size_t limit) override {
+  Task<Result<std::vector<cluster::KeyValue>>> range(std::string prefix, std::string after, std::size_t limit,
+                                                     Until = {}) override {
     if (dead_) co_return died();
     std::vector<cluster::KeyValue> found;
     for (auto entry = state_.entries.lower_bound(prefix); entry != state_.entries.end(); ++entry) {
@@ -40,7 +40,8 @@ class MemoryCoordinator final : public cluster::Coordinator {
     co_return found;
   }
 
-  Task<Result<cluster::Revision>> commit(cluster::Transaction transaction) override {
+  Task<Result<cluster::Revision>> commit(cluster::Transaction transaction, Until = {}) override {
+    CO_CHECK_OK(cluster::check_transaction(transaction));
     if (!dead_) dead_ = !alive();
     if (dead_) co_return died();
     for (const auto& comparison : transaction.comparisons()) {
@@ -51,13 +52,23 @@ class MemoryCoordinator final : public cluster::Coordinator {
     const cluster::Revision revision(++state_.revision);
     for (const auto& change : transaction.changes()) {
       if (change.value) {
-        state_.entries.insert_or_assign(change.key, cluster::KeyValue{change.key, *change.value, revision});
+        state_.entries.insert_or_assign(change.key,
+                                        cluster::KeyValue{change.key, *change.value, revision, change.lease});
       } else {
         state_.entries.erase(change.key);
       }
     }
     co_return revision;
   }
+
+  Task<Result<cluster::Revision>> revision(Until = {}) override { co_return cluster::Revision(state_.revision); }
+  // What the control state does not use.
+  Result<std::unique_ptr<cluster::Watch>> watch(std::string, cluster::Revision) override {
+    return fail(Code::kUnsupported);
+  }
+  Task<Result<cluster::Lease>> grant_lease(Duration, Until = {}) override { co_return fail(Code::kUnsupported); }
+  Task<Result<cluster::Lease>> keep_alive(cluster::LeaseId, Until = {}) override { co_return fail(Code::kUnsupported); }
+  Task<Result<>> revoke_lease(cluster::LeaseId, Until = {}) override { co_return fail(Code::kUnsupported); }
 
   Task<Result<>> close() override { co_return Result<>(); }
 

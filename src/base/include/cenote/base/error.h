@@ -72,6 +72,9 @@ enum class Code : std::uint16_t {
   kContainerNotFound = 603,  ///< No such container.
   kNotEmpty = 604,           ///< A pool with containers, or a directory with entries.
   kQuotaExceeded = 605,      ///< A hard limit of a pool or container was reached.
+  kOutcomeUnknown = 606,     ///< The answer about a change was lost for good; it took effect, or never will, or soon.
+  kCompacted = 607,          ///< Changes that were asked for are forgotten; read the whole state again.
+  kLeaseExpired = 608,       ///< The lease has ended, and what it held is gone.
 
   // 700-799 posix
   kNotADirectory = 700,  ///< A path component is not a directory.
