@@ -279,8 +279,8 @@ Task<Result<>> purge_rolled_back(Core& core, Uuid container, bool polite);
 Task<Result<>> reclaim_kept(Core& core, bool polite);
 /// Copies what a clone shows of its ancestors into its own tree, until it is no clone any more (flatten.cc).
 Task<Result<>> flatten_container(Core& core, Uuid id, bool polite);
-/// The same without giving up for what may pass: for lack of space, for one.
-Task<> keep_flattening(Core& core, Uuid id);
+/// The same without giving up for what may pass, lack of space for one; says in the container's status how it goes.
+Task<> keep_flattening(Core& core, Uuid id, std::shared_ptr<FlattenStatus> status);
 /// What flattening would add to the clone, as it is now; at least that if the time comes first.
 Task<Result<Usage>> measure_flattening(Core& core, Uuid id, Instant end);
 /// Gives back the space of destroyed containers.

@@ -481,9 +481,8 @@ Task<Result<Usage>> measure_flattening(Core& core, Uuid id, Instant end) {
   co_return co_await flatten.measure(end);
 }
 
-Task<> keep_flattening(Core& core, Uuid id) {
+Task<> keep_flattening(Core& core, Uuid id, std::shared_ptr<FlattenStatus> status) {
   Flatten flatten(core, id);
-  const auto status = core.containers.at(id).flattening;
   if (!status->counted) {
     if (const auto left = co_await measure_flattening(core, id, kNoDeadline)) {
       status->left = *left;

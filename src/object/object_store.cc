@@ -68,7 +68,7 @@ Task<Result<>> ObjectStore::start_flattening(Uuid container, std::optional<Usage
   if (found && (*found)->source && !(*found)->flattening) {
     (*found)->flattening = std::make_shared<FlattenStatus>(FlattenStatus{
         .copied = {}, .left = left.value_or(Usage()), .counted = left.has_value(), .damaged = 0, .obstacle = {}});
-    core_->background.spawn(keep_flattening(*core_, container));
+    core_->background.spawn(keep_flattening(*core_, container, (*found)->flattening));
   }
   CO_CHECK_OK(co_await core_->settle(seen));
   if (!found) co_return fail(found.error());
