@@ -10,7 +10,7 @@ namespace {
 constexpr std::uint32_t kSteps = 32;
 /// A domain may end with this part of its share more or less: to be exact would move some of what others lost before
 /// with every loss.
-constexpr std::uint64_t kSlackPart = 20;
+constexpr std::uint64_t kSlackPart = 16;
 
 /// Members of a group on average, in units of kOne.
 struct DomainShares {

@@ -33,12 +33,15 @@ std::vector<std::vector<std::uint32_t>> generations(const PoolMap& map, MapVersi
   return all;
 }
 
-std::uint32_t count_incomplete(const PlacementView& view, const std::vector<bool>& is_complete) {
+std::uint32_t count_incomplete(const PlacementView& view, const std::vector<bool>& is_complete,
+                               std::uint32_t group_size) {
   std::set<std::uint32_t> domains;
   for (const std::uint32_t target : view.members()) {
     if (!is_complete[target]) domains.insert(view.domain_of(target));
   }
-  return static_cast<std::uint32_t>(domains.size());
+  // A pool with fewer targets than a group has members leaves a gap for each.
+  const std::size_t gaps = group_size - std::min<std::size_t>(group_size, view.members().size());
+  return static_cast<std::uint32_t>(domains.size() + gaps);
 }
 
 MapVersion last_joined(const PoolMap& map, MapVersion until) {
@@ -143,7 +146,7 @@ Result<Placement> Placement::build(const PoolMap& map, std::uint32_t group_size,
   placement.wanted_ = builder.view(history, last, std::move(wanted));
   placement.relied_on_ =
       is_still ? placement.wanted_ : builder.view(settled_history, last_settled, std::move(relied_on));
-  placement.incomplete_domains_ = count_incomplete(placement.relied_on_->view, *placement.is_complete_);
+  placement.incomplete_domains_ = count_incomplete(placement.relied_on_->view, *placement.is_complete_, group_size);
   return placement;
 }
 

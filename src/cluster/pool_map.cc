@@ -164,10 +164,11 @@ bool PoolMap::is_moving() const {
 }
 
 std::string PoolMap::path_of(const MapEngine& engine) const {
-  std::string path;
+  std::vector<std::string_view> names;
   for (std::uint32_t at = engine.node; at != Domain::kRoot; at = domains_[at].parent)
-    path = path.empty() ? domains_[at].name : domains_[at].name + "/" + path;
-  return path;
+    names.push_back(domains_[at].name);
+  std::ranges::reverse(names);
+  return fmt::format("{}", fmt::join(names, "/"));
 }
 
 Result<std::vector<TargetId>> PoolMap::below(std::string_view path) const {

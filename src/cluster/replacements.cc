@@ -18,7 +18,7 @@ constexpr std::uint32_t kDomainDraws = 16;
 /// More than a group has members.
 constexpr std::uint64_t kMaxColumns = 32;
 /// A target takes over no more than its share and this part of it, and a few.
-constexpr std::uint64_t kSlackPart = 16;
+constexpr std::uint64_t kSlackPart = 12;
 constexpr std::uint64_t kSlackEntries = 2;
 
 class Replacer {

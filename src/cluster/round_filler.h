@@ -49,8 +49,8 @@ class RoundFiller {
   };
 
   void build(const FaultTree& tree, std::span<const std::uint32_t> targets, const Shares& shares);
-  void sum_up(std::uint32_t node, bool is_separate);
-  void hand_down(std::uint32_t node, std::uint32_t count, std::size_t depth, Random& random);
+  void sum_up(std::uint32_t index, bool is_separate);
+  void hand_down(std::uint32_t index, std::uint32_t count, std::size_t depth, Random& random);
   void apportion(const Node& node, std::uint32_t count, Scratch& scratch);
   bool adjust(const Node& node, std::int64_t missing, bool is_forced, Scratch& scratch);
 

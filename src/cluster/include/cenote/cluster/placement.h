@@ -80,8 +80,8 @@ class Placement {
   /// targets, so none may be used twice, and its groups take more rows than the tables keep free of repetitions.
   bool is_walked(const ClassParts& parts) const;
 
-  /// Fault domains that lack data which the pool was last complete with. No group lacks more members than that, so a
-  /// pool goes on losing targets safely until it is as many as its redundancy factor.
+  /// Fault domains that lack data which the pool was last complete with, and members that it had no targets for. No
+  /// group lacks more members than that, so a pool goes on losing targets safely until it is its redundancy factor.
   std::uint32_t incomplete_domains() const { return incomplete_domains_; }
 
   /// Of the tables, those counted once that several share.
