@@ -11,10 +11,6 @@ namespace cenote::object {
 using Seen = Model::Seen;
 using Change = Model::Change;
 
-// Arrays lie around a few places, so that writes overlap each other, windows and classes of sizes.
-inline constexpr std::uint64_t kPlaces[] = {0, 3000, kArrayWindowBytes - 5000, 3ull * kArrayWindowBytes - 200,
-                                            1ull << 40};
-
 /// Random requests to an ObjectStore and to the model; every answer is compared.
 class ModelRun {
  public:

@@ -8,6 +8,10 @@
 
 namespace cenote::object {
 
+// Arrays lie around a few places, so that writes overlap each other, windows and classes of sizes.
+inline constexpr std::uint64_t kPlaces[] = {0, 3000, kArrayWindowBytes - 5000, 3ull * kArrayWindowBytes - 200,
+                                            1ull << 40};
+
 /// A versioned object store of the simplest kind: every change ever made, in order, looked through from the start for
 /// every question. What ObjectStore must agree with.
 class Model {
