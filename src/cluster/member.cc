@@ -147,11 +147,9 @@ Task<Result<>> Member::enroll() {
   const Instant sent = reactor_.now();
   CO_TRY(Lease lease, co_await coordinator_.grant_lease(options_.lease_ttl, soon(&background_.cancel_source())));
   lease.valid_until = sent + lease.ttl;
-  const auto done = co_await register_under(lease);
-  if (done) co_return Result<>();
-  // Ends by itself if this is not heard.
-  static_cast<void>(co_await coordinator_.revoke_lease(lease.id, soon(&background_.cancel_source())));
-  co_return fail(done.error());
+  // The lease of a registration that failed ends by itself: it may have taken effect, and the next one of this process
+  // takes it over.
+  co_return co_await register_under(lease);
 }
 
 Task<Result<>> Member::register_under(Lease lease) {
