@@ -437,7 +437,10 @@ TEST_P(MembershipFaults, NothingIsServedTwiceAndEverythingComesToRest) {
         cluster.end(*process);
         if (world.chance(1, 2)) cluster.attest(*process);
         break;
-      case 1:  // The supervisor crashes.
+      case 1: {  // The supervisor crashes, in the middle of a change if there is one.
+        const MapVersion before = cluster.truth.wanted();
+        cluster.run_until([&] { return cluster.truth.wanted() != before; }, 3s);
+        cluster.let_pass(Duration(world.random_below(200'000'000)));
         for (Process& one : cluster.processes) {
           if (one.alive && one.supervisor->leads()) {
             cluster.end(one);
@@ -445,6 +448,7 @@ TEST_P(MembershipFaults, NothingIsServedTwiceAndEverythingComesToRest) {
           }
         }
         break;
+      }
       case 2:
         if (process != nullptr) cluster.end(*process, true);
         break;
@@ -465,7 +469,7 @@ TEST_P(MembershipFaults, NothingIsServedTwiceAndEverythingComesToRest) {
         cluster.settle();
         break;
       default:
-        if (process == nullptr) cluster.start(rank);
+        if (process == nullptr) cluster.start(rank, world.chance(1, 2));
         cluster.change(MapOperation::kReintegrate, rank);
         break;
     }
