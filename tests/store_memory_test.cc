@@ -35,9 +35,9 @@ std::uint64_t anonymous_bytes() {
 
 /// What the process may take: a tenth over the budget for what belongs to the pages (their table, the batches under
 /// way). AddressSanitizer takes some twenty to thirty megabytes more for itself, whatever the contents, so that under
-/// it the growth after the cache has filled up is what shows a store that keeps too much. There, too, it takes its part:
-/// memory of groups of the log comes in its size classes, nearly twice of what is asked for (4.8 to 5.5 MiB, against
-/// 1.6 to 1.9 MiB without it).
+/// it the growth after the cache has filled up is what shows a store that keeps too much. There, too, it takes its
+/// part: memory of groups of the log comes in its size classes, nearly twice of what is asked for (4.8 to 5.5 MiB,
+/// against 1.6 to 1.9 MiB without it).
 #if defined(CENOTE_ASAN)
 constexpr std::uint64_t kAllowed = kBudget + kBudget / 10 + (32u << 20);
 constexpr std::uint64_t kAllowedGrowth = kBudget / 7;

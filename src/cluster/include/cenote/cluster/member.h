@@ -1,0 +1,129 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cenote/base/uuid.h"
+#include "cenote/cluster/coordinator.h"
+#include "cenote/cluster/pool_map.h"
+#include "cenote/cluster/pool_map_store.h"
+#include "cenote/runtime/reactor.h"
+#include "cenote/runtime/scope.h"
+
+namespace cenote::cluster {
+
+/// Number of a registration of an engine, one higher than that of all before it.
+using Incarnation = Strong<struct IncarnationTag>;
+
+inline constexpr std::size_t kMaxMemberAddresses = 8;
+inline constexpr std::size_t kMaxMemberAddressBytes = 128;
+
+/// The data path of an engine, as its membership sees it.
+class MapUser {
+ public:
+  virtual ~MapUser() = default;
+  /// Works on `map` from now on: when this returns, nothing is served any more that was decided on an older version of
+  /// that pool. May be asked the same again. A failure is reported and asked again.
+  virtual Task<Result<>> switch_to(std::shared_ptr<const PoolMap> map, Until until) = 0;
+};
+
+struct MemberOptions {
+  Rank rank;
+  Uuid engine;
+  /// Of this start of the process, chosen by who started it, so that it can attest the exit (`attest_exit`).
+  Uuid process;
+  std::vector<std::string> addresses = {};
+  Duration lease_ttl = std::chrono::seconds(5);
+  Duration renew_every = std::chrono::seconds(1);
+  /// How long one call of the coordinator may take, and what passes before the next after a failure.
+  Duration call_timeout = std::chrono::seconds(2);
+  Duration retry_pause = std::chrono::milliseconds(200);
+  /// What an incarnation of another process is granted for clock drift after its lease has ended (SupervisorOptions).
+  Duration drift_margin = std::chrono::milliseconds(2500);
+  /// Whoever starts the engine knows that no earlier process of it runs, as by the lock of its data directory: its
+  /// lease is not waited for.
+  bool predecessor_gone = false;
+  /// Told of every failure, which is then tried again.
+  std::function<void(const Error&)> report = [](const Error&) {};
+};
+
+/// What an engine knows of a pool that it is part of.
+struct MemberPool {
+  std::shared_ptr<const PoolMap> map;  ///< that the data path was switched to, or is being
+  MapVersion switched;                 ///< 0: the data path is being switched
+  MapVersion active;                   ///< as far as it was heard of
+  std::vector<Rank> suspended;         ///< engines that are gone and could not be excluded
+  bool has_part = false;               ///< a target of this engine is in use: it is not excluded
+};
+
+/// An engine's membership: it registers under a lease, renews that, and follows the maps of its pools.
+///
+/// Serving rests on `may_serve`, which waits for nothing: the lease counts from when its renewal was *sent*, so it ends
+/// here before the coordinator ends it; and a version is served only while it is the active one that the data path was
+/// switched to. After its lease has ended the engine registers as a new incarnation, which serves a pool only when it
+/// has read that pool's map again: an engine that was excluded meanwhile finds that out before it serves anything.
+class Member {
+ public:
+  /// All of them outlive it.
+  Member(Reactor& reactor, Coordinator& coordinator, MapUser& user, MemberOptions options);
+  ~Member();
+
+  /// Registers and stays registered, in the background.
+  void start();
+  /// Serves nothing from the moment of the call; says that it has ended and revokes its lease, if the coordinator can
+  /// be reached within `until`. Must be awaited before destruction.
+  Task<> stop(Until until);
+
+  /// The lease is valid at this moment.
+  bool may_serve() const { return reactor_.now() < valid_until_; }
+  /// Requests of this map version may be served at this moment. False for a version that is not active yet: its
+  /// requests queue; and always for an engine that is excluded.
+  bool may_serve(Uuid pool, MapVersion version) const;
+  Instant valid_until() const { return valid_until_; }
+  /// 0: none was registered so far.
+  Incarnation incarnation() const { return incarnation_; }
+  /// 0: the pool is not known (yet), or this engine has never been part of it.
+  MapVersion active_version(Uuid pool) const;
+  MapVersion wanted_version(Uuid pool) const;
+  /// nullptr: as above.
+  const MemberPool* find_pool(Uuid pool) const;
+
+ private:
+  struct Place;
+
+  static Task<> run(Member& self);
+  static Task<> follow(Member& self, Scope& session);
+  Task<Result<>> enroll();
+  Task<Result<Place>> find_place();
+  Result<> check_predecessor(const Place& place);
+  Task<Result<>> register_under(Lease lease);
+  Task<> renew_until_lost();
+  Task<Result<>> follow_from_now(Scope& session);
+  Task<Result<>> refresh(Uuid pool, Scope& session);
+  Task<Result<>> acknowledge(Uuid pool, MapVersion version, Scope& session);
+  Task<Result<>> say_ended(Until until);
+  void serve_nothing();
+  Until soon(CancelSource* cancel) const;
+
+  Reactor& reactor_;
+  Coordinator& coordinator_;
+  MapUser& user_;
+  MemberOptions options_;
+  Scope background_;
+  LeaseId lease_ = kNoLease;
+  Incarnation incarnation_{0};
+  Instant valid_until_ = Instant::min();
+  std::map<Uuid, MemberPool> pools_;
+  /// Since when another process's incarnation has been seen without a lease.
+  Incarnation predecessor_{0};
+  Instant predecessor_absent_since_{};
+};
+
+/// Says for good that a process of the engine has exited; by who waited for it. Its incarnation is then excluded
+/// without waiting for its lease.
+Task<Result<>> attest_exit(Coordinator& coordinator, Rank rank, Uuid process, Until until = {});
+
+}  // namespace cenote::cluster

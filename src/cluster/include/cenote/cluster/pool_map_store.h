@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "cenote/cluster/coordinator.h"
+#include "cenote/cluster/pool_map.h"
+
+// Pool maps in the coordinator (docs/formats/membership.md).
+namespace cenote::cluster {
+
+/// Most bytes of a map that the coordinator takes: every version is published in one transaction, and all of it is read
+/// in one page. About 4,500 targets.
+inline constexpr std::size_t kMaxStoredMapBytes = 96 * kMaxStateValueBytes;
+/// Most ranks that a suspended pool names.
+inline constexpr std::size_t kMaxSuspendedRanks = 256;
+
+/// A pool's map as it is in the coordinator, all of one moment.
+struct StoredMap {
+  PoolMap map;  ///< the wanted version
+  /// How many engines the pool can lose, with their data, before data is lost.
+  std::uint32_t redundancy = 0;
+  /// The version that engines serve; lower than that of `map` while engines switch.
+  MapVersion active;
+  /// Engines that are gone and could not be excluded, as more would be lost than `redundancy`: `degraded: suspended`.
+  std::vector<Rank> suspended;
+  Revision head_revision;       ///< of the wanted version: what a change of the map is compared with
+  Revision active_revision;     ///< what an activation is compared with
+  Revision suspended_revision;  ///< 0: not suspended
+};
+
+/// The first version of a pool's map, which is active at once. kConditionFailed: the pool has one.
+Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Until until = {});
+/// nullopt: no such pool.
+Task<Result<std::optional<StoredMap>>> load_stored_map(Coordinator& coordinator, Uuid pool, Until until = {});
+/// The pools that have a map.
+Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until until = {});
+/// Makes `next` the wanted version if `from` still is, and what `also` requires holds. It is not active before every
+/// engine has switched (`Supervisor`). kConditionFailed: something changed; kOutcomeUnknown as of `commit`. What `also`
+/// changes is changed with it.
+Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also = {},
+                           Until until = {});
+
+}  // namespace cenote::cluster

@@ -1,0 +1,212 @@
+#include "membership_format.h"
+
+#include <charconv>
+
+#include "cenote/base/codec.h"
+#include "cenote/base/format.h"
+
+namespace cenote::cluster {
+namespace {
+
+constexpr std::uint16_t kFormat = 1;
+constexpr std::uint16_t kOldestReader = 1;
+
+/// Every value begins alike: the format of its writer, and the oldest format whose readers can read it.
+struct ValueWriter {
+  ValueWriter() {
+    fields.integer(kFormat);
+    fields.integer(kOldestReader);
+  }
+  std::string take() const { return to_text(bytes); }
+
+  Bytes bytes;
+  Encoder fields{bytes};
+};
+
+void put_uuid(Encoder& fields, const Uuid& id) { fields.raw(id.bytes()); }
+
+Uuid take_uuid(Decoder& fields) {
+  const ByteView bytes = fields.raw(16);
+  return fields.bad() ? Uuid() : Uuid::from_bytes(bytes.first<16>());
+}
+
+/// Reads a value with `read(fields)`, which leaves the decoder bad for what breaks a rule.
+template <typename Read>
+auto decode_value_of(std::string_view what, std::string_view value, Read read)
+    -> Result<std::invoke_result_t<Read, Decoder&>> {
+  Decoder fields(as_bytes(value));
+  const auto format = fields.integer<std::uint16_t>();
+  const auto oldest = fields.integer<std::uint16_t>();
+  if (!fields.bad() && oldest > kFormat)
+    return failf(Code::kNewerFormat, "{} is of format {}, which this Cenote cannot read", what, format);
+  fields.require(format >= kFormat && oldest >= kOldestReader && oldest <= format);
+  auto record = read(fields);
+  // A newer format that this reader can read may have more at its end.
+  CHECK_OK(format > kFormat ? fields.check(what) : fields.finish(what));
+  return record;
+}
+
+std::string with_rank(std::string_view prefix, Rank rank) { return fmt::format("{}{:010}", prefix, rank.value()); }
+
+}  // namespace
+
+std::string engine_key(Rank rank) { return with_rank(kEnginePrefix, rank); }
+std::string member_key(Rank rank) { return with_rank(kMemberPrefix, rank); }
+std::string exit_key(Rank rank) { return with_rank(kExitPrefix, rank); }
+std::string pool_prefix(Uuid pool) { return fmt::format("{}{}/", kPoolPrefix, pool.to_string()); }
+std::string head_key(Uuid pool) { return pool_prefix(pool) + "head"; }
+std::string active_key(Uuid pool) { return pool_prefix(pool) + "active"; }
+std::string suspended_key(Uuid pool) { return pool_prefix(pool) + "suspended"; }
+std::string piece_key(Uuid pool, std::size_t index) { return fmt::format("{}piece/{:04}", pool_prefix(pool), index); }
+std::string ack_prefix(Uuid pool) { return fmt::format("{}{}/", kAckPrefix, pool.to_string()); }
+std::string ack_key(Uuid pool, Rank rank) { return with_rank(ack_prefix(pool), rank); }
+
+Result<Rank> rank_of_key(std::string_view key) {
+  const std::string_view digits = key.substr(key.rfind('/') + 1);
+  std::uint32_t rank = 0;
+  const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), rank);
+  if (digits.size() != 10 || read.ec != std::errc() || read.ptr != digits.data() + digits.size())
+    return failf(Code::kMalformed, "'{}' ends with no rank", printable(as_bytes(key)));
+  return Rank(rank);
+}
+
+Result<Uuid> pool_of_key(std::string_view key) {
+  constexpr std::size_t kUuidText = 36;
+  if (!key.starts_with(kPoolPrefix) || key.size() <= kPoolPrefix.size() + kUuidText ||
+      key[kPoolPrefix.size() + kUuidText] != '/')
+    return failf(Code::kMalformed, "'{}' is no key of a pool's map", printable(as_bytes(key)));
+  return Uuid::parse(key.substr(kPoolPrefix.size(), kUuidText));
+}
+
+std::string encode(const EngineRecord& record) {
+  ValueWriter value;
+  value.fields.integer(record.incarnation.value());
+  put_uuid(value.fields, record.engine);
+  put_uuid(value.fields, record.process);
+  value.fields.integer(static_cast<std::uint8_t>(record.ended));
+  value.fields.zeros(3);
+  return value.take();
+}
+
+std::string encode(const MemberRecord& record) {
+  ASSERT(record.addresses.size() <= kMaxMemberAddresses);
+  ValueWriter value;
+  value.fields.integer(record.incarnation.value());
+  put_uuid(value.fields, record.process);
+  value.fields.integer(static_cast<std::uint32_t>(record.addresses.size()));
+  for (const std::string& address : record.addresses) {
+    ASSERT(address.size() <= kMaxMemberAddressBytes);
+    value.fields.text(address);
+  }
+  return value.take();
+}
+
+std::string encode(const AckRecord& record) {
+  ValueWriter value;
+  value.fields.integer(record.incarnation.value());
+  value.fields.integer(record.version.value());
+  return value.take();
+}
+
+std::string encode(const HeadRecord& record) {
+  ValueWriter value;
+  value.fields.integer(record.version.value());
+  value.fields.integer(record.bytes);
+  value.fields.integer(record.redundancy);
+  return value.take();
+}
+
+std::string encode(const SuspendedRecord& record) {
+  ASSERT(record.ranks.size() <= kMaxSuspendedRanks);
+  ValueWriter value;
+  value.fields.integer(record.version.value());
+  value.fields.integer(static_cast<std::uint32_t>(record.ranks.size()));
+  for (const Rank rank : record.ranks) value.fields.integer(rank.value());
+  return value.take();
+}
+
+std::string encode_exit(Uuid process) {
+  ValueWriter value;
+  put_uuid(value.fields, process);
+  return value.take();
+}
+
+std::string encode_active(MapVersion version) {
+  ValueWriter value;
+  value.fields.integer(version.value());
+  return value.take();
+}
+
+Result<EngineRecord> decode_engine(std::string_view value) {
+  return decode_value_of("record of an engine", value, [](Decoder& fields) {
+    EngineRecord record;
+    record.incarnation = Incarnation(fields.integer<std::uint64_t>());
+    record.engine = take_uuid(fields);
+    record.process = take_uuid(fields);
+    const auto ended = fields.integer<std::uint8_t>();
+    fields.require(ended <= 1 && record.incarnation != Incarnation(0));
+    record.ended = ended == 1;
+    fields.zeros(3);
+    return record;
+  });
+}
+
+Result<MemberRecord> decode_member(std::string_view value) {
+  return decode_value_of("registration of an engine", value, [](Decoder& fields) {
+    MemberRecord record;
+    record.incarnation = Incarnation(fields.integer<std::uint64_t>());
+    record.process = take_uuid(fields);
+    const auto count = fields.integer<std::uint32_t>();
+    fields.require(count <= kMaxMemberAddresses && record.incarnation != Incarnation(0));
+    for (std::uint32_t i = 0; i < count && !fields.bad(); ++i)
+      record.addresses.push_back(fields.text(kMaxMemberAddressBytes));
+    return record;
+  });
+}
+
+Result<AckRecord> decode_ack(std::string_view value) {
+  return decode_value_of("acknowledgement of a map", value, [](Decoder& fields) {
+    AckRecord record;
+    record.incarnation = Incarnation(fields.integer<std::uint64_t>());
+    record.version = MapVersion(fields.integer<std::uint64_t>());
+    fields.require(record.incarnation != Incarnation(0) && record.version != MapVersion(0));
+    return record;
+  });
+}
+
+Result<HeadRecord> decode_head(std::string_view value) {
+  return decode_value_of("head of a pool map", value, [](Decoder& fields) {
+    HeadRecord record;
+    record.version = MapVersion(fields.integer<std::uint64_t>());
+    record.bytes = fields.integer<std::uint32_t>();
+    record.redundancy = fields.integer<std::uint32_t>();
+    fields.require(record.version != MapVersion(0) && record.bytes <= kMaxStoredMapBytes);
+    return record;
+  });
+}
+
+Result<SuspendedRecord> decode_suspended(std::string_view value) {
+  return decode_value_of("mark of a suspended pool", value, [](Decoder& fields) {
+    SuspendedRecord record;
+    record.version = MapVersion(fields.integer<std::uint64_t>());
+    const auto count = fields.integer<std::uint32_t>();
+    fields.require(count >= 1 && count <= kMaxSuspendedRanks);
+    for (std::uint32_t i = 0; i < count && !fields.bad(); ++i)
+      record.ranks.emplace_back(fields.integer<std::uint32_t>());
+    return record;
+  });
+}
+
+Result<Uuid> decode_exit(std::string_view value) {
+  return decode_value_of("attested exit of an engine", value, [](Decoder& fields) { return take_uuid(fields); });
+}
+
+Result<MapVersion> decode_active(std::string_view value) {
+  return decode_value_of("active version of a pool map", value, [](Decoder& fields) {
+    const MapVersion version(fields.integer<std::uint64_t>());
+    fields.require(version != MapVersion(0));
+    return version;
+  });
+}
+
+}  // namespace cenote::cluster

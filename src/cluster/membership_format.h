@@ -1,0 +1,90 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cenote/cluster/member.h"
+#include "cenote/cluster/pool_map_store.h"
+
+// Keys and values of docs/formats/membership.md.
+namespace cenote::cluster {
+
+inline constexpr std::string_view kMembershipPrefix = "membership/";
+inline constexpr std::string_view kEnginePrefix = "membership/engine/";
+inline constexpr std::string_view kMemberPrefix = "membership/member/";
+inline constexpr std::string_view kExitPrefix = "membership/exit/";
+inline constexpr std::string_view kPoolPrefix = "membership/pool/";
+inline constexpr std::string_view kAckPrefix = "membership/ack/";
+inline constexpr std::string_view kSupervisorKey = "membership/supervisor";
+
+std::string engine_key(Rank rank);
+std::string member_key(Rank rank);
+std::string exit_key(Rank rank);
+std::string pool_prefix(Uuid pool);
+std::string head_key(Uuid pool);
+std::string active_key(Uuid pool);
+std::string suspended_key(Uuid pool);
+std::string piece_key(Uuid pool, std::size_t index);
+std::string ack_prefix(Uuid pool);
+std::string ack_key(Uuid pool, Rank rank);
+/// The rank at the end of a key. kMalformed: there is none.
+Result<Rank> rank_of_key(std::string_view key);
+/// The pool of a key below kPoolPrefix. kMalformed: there is none.
+Result<Uuid> pool_of_key(std::string_view key);
+
+/// What is known of an engine for ever, whether it runs or not.
+struct EngineRecord {
+  Incarnation incarnation;  ///< of its last registration
+  Uuid engine;
+  Uuid process;
+  bool ended = false;  ///< that incarnation said itself that it serves no more
+  friend bool operator==(const EngineRecord&, const EngineRecord&) = default;
+};
+
+/// An incarnation that runs: belongs to its lease.
+struct MemberRecord {
+  Incarnation incarnation;
+  Uuid process;
+  std::vector<std::string> addresses;
+  friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
+};
+
+/// An engine works on a version and serves no older one: belongs to its lease.
+struct AckRecord {
+  Incarnation incarnation;
+  MapVersion version;
+  friend bool operator==(const AckRecord&, const AckRecord&) = default;
+};
+
+struct HeadRecord {
+  MapVersion version;
+  std::uint32_t bytes = 0;  ///< of the map, in its pieces
+  std::uint32_t redundancy = 0;
+  friend bool operator==(const HeadRecord&, const HeadRecord&) = default;
+};
+
+struct SuspendedRecord {
+  MapVersion version;  ///< in which exclusion was refused
+  std::vector<Rank> ranks;
+  friend bool operator==(const SuspendedRecord&, const SuspendedRecord&) = default;
+};
+
+std::string encode(const EngineRecord& record);
+std::string encode(const MemberRecord& record);
+std::string encode(const AckRecord& record);
+std::string encode(const HeadRecord& record);
+std::string encode(const SuspendedRecord& record);
+std::string encode_exit(Uuid process);
+std::string encode_active(MapVersion version);
+
+// kMalformed: no such value. kNewerFormat: of a Cenote that this one cannot read.
+Result<EngineRecord> decode_engine(std::string_view value);
+Result<MemberRecord> decode_member(std::string_view value);
+Result<AckRecord> decode_ack(std::string_view value);
+Result<HeadRecord> decode_head(std::string_view value);
+Result<SuspendedRecord> decode_suspended(std::string_view value);
+Result<Uuid> decode_exit(std::string_view value);
+Result<MapVersion> decode_active(std::string_view value);
+
+}  // namespace cenote::cluster

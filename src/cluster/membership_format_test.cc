@@ -1,0 +1,65 @@
+#include "membership_format.h"
+
+#include <gtest/gtest.h>
+
+#include "cenote/base/codec.h"
+#include "map_examples.h"
+
+namespace cenote::cluster {
+namespace {
+
+const Uuid kProcess = map_examples::id(7);
+
+TEST(MembershipFormat, WhatIsWrittenReadsTheSame) {
+  const EngineRecord engine{
+      .incarnation = Incarnation(3), .engine = map_examples::id(1), .process = kProcess, .ended = true};
+  EXPECT_EQ(*decode_engine(encode(engine)), engine);
+  const MemberRecord member{.incarnation = Incarnation(3), .process = kProcess, .addresses = {"tcp://a:1", ""}};
+  EXPECT_EQ(*decode_member(encode(member)), member);
+  const AckRecord ack{.incarnation = Incarnation(3), .version = MapVersion(9)};
+  EXPECT_EQ(*decode_ack(encode(ack)), ack);
+  const HeadRecord head{.version = MapVersion(9), .bytes = 300, .redundancy = 2};
+  EXPECT_EQ(*decode_head(encode(head)), head);
+  const SuspendedRecord suspended{.version = MapVersion(9), .ranks = {Rank(1), Rank(5)}};
+  EXPECT_EQ(*decode_suspended(encode(suspended)), suspended);
+  EXPECT_EQ(*decode_exit(encode_exit(kProcess)), kProcess);
+  EXPECT_EQ(*decode_active(encode_active(MapVersion(9))), MapVersion(9));
+}
+
+TEST(MembershipFormat, TheBytesAreThoseOfThePage) {
+  EXPECT_EQ(to_hex(as_bytes(encode(AckRecord{.incarnation = Incarnation(3), .version = MapVersion(258)}))),
+            "0100010003000000000000000201000000000000");
+}
+
+TEST(MembershipFormat, EveryCutAndEveryTailIsRefused) {
+  const std::string whole =
+      encode(MemberRecord{.incarnation = Incarnation(1), .process = kProcess, .addresses = {"a"}});
+  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes)
+    EXPECT_EQ(decode_member(whole.substr(0, bytes)).error().code(), Code::kMalformed) << bytes;
+  EXPECT_EQ(decode_member(whole + "x").error().code(), Code::kMalformed);
+}
+
+TEST(MembershipFormat, BoundsAndRulesAreChecked) {
+  std::string many = encode(SuspendedRecord{.version = MapVersion(1), .ranks = {Rank(1)}});
+  many[12] = static_cast<char>(0xff);
+  many[13] = static_cast<char>(0xff);
+  EXPECT_EQ(decode_suspended(many).error().code(), Code::kMalformed);
+  EXPECT_EQ(decode_active(encode_active(MapVersion(0))).error().code(), Code::kMalformed);
+  std::string newer = encode_active(MapVersion(4));
+  newer[0] = 2;
+  EXPECT_EQ(*decode_active(newer + "more"), MapVersion(4));
+  newer[2] = 2;
+  EXPECT_EQ(decode_active(newer).error().code(), Code::kNewerFormat);
+}
+
+TEST(MembershipFormat, KeysNameTheirRankAndPool) {
+  EXPECT_EQ(*rank_of_key(member_key(Rank(12))), Rank(12));
+  EXPECT_FALSE(rank_of_key("membership/member/12"));
+  EXPECT_FALSE(rank_of_key("membership/member/9999999999"));
+  EXPECT_EQ(*pool_of_key(piece_key(kProcess, 3)), kProcess);
+  EXPECT_FALSE(pool_of_key("membership/pool/x/head"));
+  EXPECT_FALSE(pool_of_key("membership/pool/"));
+}
+
+}  // namespace
+}  // namespace cenote::cluster

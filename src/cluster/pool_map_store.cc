@@ -1,0 +1,131 @@
+// Invariants: head, pieces and everything else of one version are written in one transaction; the active version is
+// never above the wanted one, and both only grow.
+
+#include "cenote/cluster/pool_map_store.h"
+
+#include "cenote/base/format.h"
+#include "membership_format.h"
+
+namespace cenote::cluster {
+namespace {
+
+/// Head, and pieces: at most 96 operations, so that 20 are left for what the caller requires.
+constexpr std::size_t kMaxPieces = kMaxStoredMapBytes / kMaxStateValueBytes;
+static_assert(kMaxPieces + 1 + 20 < kMaxTransactionOperations);
+static_assert(kMaxPieces + 3 <= kMaxRangeEntries, "a map is read in one page, which is one moment");
+
+Result<Bytes> encode_bounded(const PoolMap& map) {
+  Bytes bytes = encode_pool_map(map);
+  if (bytes.size() <= kMaxStoredMapBytes) return bytes;
+  return failf(Code::kOutOfRange, "the map of pool {} has {} bytes: at most {} can be kept", map.pool().to_string(),
+               bytes.size(), kMaxStoredMapBytes);
+}
+
+ByteView piece_of(const Bytes& bytes, std::size_t index) {
+  const std::size_t from = std::min(index * kMaxStateValueBytes, bytes.size());
+  return ByteView(bytes).subspan(from, std::min(kMaxStateValueBytes, bytes.size() - from));
+}
+
+std::size_t pieces_of(const Bytes& bytes) { return (bytes.size() + kMaxStateValueBytes - 1) / kMaxStateValueBytes; }
+
+/// A change of a few targets rewrites the pieces that they lie in, and the first, which has version and checksum.
+void put_pieces(Transaction& change, Uuid pool, const Bytes& before, const Bytes& after) {
+  for (std::size_t i = 0; i < pieces_of(after); ++i) {
+    const ByteView piece = piece_of(after, i);
+    if (!equal(piece, piece_of(before, i))) change.put(piece_key(pool, i), to_text(piece));
+  }
+}
+
+/// What one page of the coordinator says of a pool.
+struct Entries {
+  std::optional<HeadRecord> head;
+  MapVersion active;
+  std::vector<Rank> suspended;
+  Revision head_revision;
+  Revision active_revision;
+  Revision suspended_revision;
+  Bytes bytes;
+};
+
+Result<> take_entry(const KeyValue& entry, Uuid pool, Entries& found) {
+  if (entry.key == head_key(pool)) {
+    TRY(found.head, decode_head(entry.value));
+    found.head_revision = entry.modified;
+  } else if (entry.key == active_key(pool)) {
+    TRY(found.active, decode_active(entry.value));
+    found.active_revision = entry.modified;
+  } else if (entry.key == suspended_key(pool)) {
+    TRY(auto suspended, decode_suspended(entry.value));
+    found.suspended = std::move(suspended.ranks);
+    found.suspended_revision = entry.modified;
+  } else if (entry.key == piece_key(pool, found.bytes.size() / kMaxStateValueBytes)) {
+    const ByteView piece = as_bytes(entry.value);
+    found.bytes.insert(found.bytes.end(), piece.begin(), piece.end());
+  }
+  return {};
+}
+
+Result<StoredMap> assemble(Uuid pool, const std::vector<KeyValue>& entries) {
+  Entries found;
+  for (const KeyValue& entry : entries) CHECK_OK(take_entry(entry, pool, found));
+  if (!found.head || found.active == MapVersion(0) || found.bytes.size() != found.head->bytes)
+    return failf(Code::kMalformed, "the map of pool {} is not whole", pool.to_string());
+  TRY(PoolMap map, decode_pool_map(found.bytes));
+  if (map.pool() != pool || map.version() != found.head->version || found.active > map.version())
+    return failf(Code::kMalformed, "the map of pool {} is not the one that its head names", pool.to_string());
+  return StoredMap{.map = std::move(map),
+                   .redundancy = found.head->redundancy,
+                   .active = found.active,
+                   .suspended = std::move(found.suspended),
+                   .head_revision = found.head_revision,
+                   .active_revision = found.active_revision,
+                   .suspended_revision = found.suspended_revision};
+}
+
+HeadRecord head_of(const PoolMap& map, const Bytes& bytes, std::uint32_t redundancy) {
+  return {.version = map.version(), .bytes = static_cast<std::uint32_t>(bytes.size()), .redundancy = redundancy};
+}
+
+}  // namespace
+
+Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Until until) {
+  CO_TRY(const Bytes bytes, encode_bounded(map));
+  Transaction change;
+  change.require(head_key(map.pool()), Revision(0))
+      .put(head_key(map.pool()), encode(head_of(map, bytes, redundancy)))
+      .put(active_key(map.pool()), encode_active(map.version()));
+  put_pieces(change, map.pool(), {}, bytes);
+  CO_CHECK_OK(co_await coordinator.commit(std::move(change), until));
+  co_return Result<>();
+}
+
+Task<Result<std::optional<StoredMap>>> load_stored_map(Coordinator& coordinator, Uuid pool, Until until) {
+  CO_TRY(const auto entries, co_await coordinator.range(pool_prefix(pool), "", kMaxRangeEntries, until));
+  if (entries.empty()) co_return std::optional<StoredMap>();
+  CO_TRY(auto stored, assemble(pool, entries));
+  co_return std::optional(std::move(stored));
+}
+
+Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until until) {
+  std::vector<Uuid> pools;
+  std::string after;
+  for (;;) {
+    CO_TRY(const auto first, co_await coordinator.range(std::string(kPoolPrefix), after, 1, until));
+    if (first.empty()) co_return pools;
+    CO_TRY(const Uuid pool, pool_of_key(first.front().key));
+    pools.push_back(pool);
+    after = pool_prefix(pool) + "~";  // behind every key of the pool
+  }
+}
+
+Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also, Until until) {
+  ASSERT(next.pool() == from.map.pool() && next.version() > from.map.version());
+  CO_TRY(const Bytes bytes, encode_bounded(next));
+  const std::string head = head_key(next.pool());
+  also.require(head, from.head_revision).put(head, encode(head_of(next, bytes, from.redundancy)));
+  put_pieces(also, next.pool(), encode_pool_map(from.map), bytes);
+  CO_CHECK_OK(co_await coordinator.commit(std::move(also), until));
+  co_return Result<>();
+}
+
+}  // namespace cenote::cluster
