@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "store_test_kit.h"
+#include "store_workload.h"
 
 namespace cenote::store {
 namespace {
@@ -16,6 +17,22 @@ TEST_P(StoreCrash, EveryCutKeepsWhatWasAcknowledged) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, StoreCrash, ::testing::Range<std::uint64_t>(1, 9));
+
+/// What the crash test promises a reader: an absent key waits for who took it away, not for who found nothing to take.
+TEST(StoreCrashModel, AnEraseOfNothingChangesNothing) {
+  History history;
+  history.add({.create = std::pair("tree", TreeId(9)), .drop = {}, .entries = {}});
+  const auto change = [&](std::optional<std::string> value) {
+    history.add({.create = {}, .drop = {}, .entries = {{.tree = "tree", .key = "key", .value = std::move(value)}}});
+    return history.last_change("tree", "key");
+  };
+  EXPECT_EQ(change(std::nullopt), 0u);
+  EXPECT_EQ(change("value"), 3u);
+  EXPECT_EQ(change(std::nullopt), 4u);
+  EXPECT_EQ(change(std::nullopt), 4u);
+  history.cut_to(3);
+  EXPECT_EQ(history.last_change("tree", "key"), 3u);
+}
 
 TEST(SealedStoreCrash, EveryCutKeepsWhatWasAcknowledgedAndNoNonceComesTwice) {
   for (const auto& [seed, layout] : {std::pair{31u, StoreBench::Layout::kOneDevice},

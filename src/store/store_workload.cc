@@ -63,15 +63,15 @@ bool is_store_gone(const Error& error) {
 
 }  // namespace
 
-void History::apply(Contents& contents, const Effect& effect) {
+void History::apply(Contents& contents, Effect& effect) {
   if (effect.drop) contents.trees.erase(*effect.drop);
   if (effect.create) contents.trees[effect.create->first].id = effect.create->second;
-  for (const Effect::Entry& entry : effect.entries) {
+  for (Effect::Entry& entry : effect.entries) {
     auto& entries = contents.trees.at(entry.tree).entries;
     if (entry.value) {
       entries[entry.key] = *entry.value;
     } else {
-      entries.erase(entry.key);
+      entry.idle = entries.erase(entry.key) == 0;
     }
   }
 }
@@ -83,8 +83,9 @@ void History::add(Effect effect) {
 
 std::uint64_t History::last_change(const std::string& tree, const std::string& key) const {
   const auto changes = [&](const Effect& effect) {
-    return std::ranges::any_of(effect.entries,
-                               [&](const Effect::Entry& entry) { return entry.tree == tree && entry.key == key; });
+    return std::ranges::any_of(effect.entries, [&](const Effect::Entry& entry) {
+      return !entry.idle && entry.tree == tree && entry.key == key;
+    });
   };
   for (std::uint64_t count = effects.size(); count > 0; --count) {
     if (changes(effects[count - 1])) return count;
@@ -96,7 +97,7 @@ void History::cut_to(std::uint64_t count) {
   effects.resize(count);
   acknowledged = count;
   contents = {};
-  for (const Effect& effect : effects) apply(contents, effect);
+  for (Effect& effect : effects) apply(contents, effect);
 }
 
 Workload::Workload(Store& store, History& history, WorkloadOptions options)

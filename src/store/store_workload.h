@@ -27,6 +27,7 @@ struct Effect {
     std::string tree;
     std::string key;
     std::optional<std::string> value;  ///< none: erase
+    bool idle = false;                 ///< once applied: it erased what was not there
   };
   std::optional<std::pair<std::string, TreeId>> create;
   std::optional<std::string> drop;
@@ -42,8 +43,9 @@ struct History {
   void add(Effect effect);
   /// Forgets all but the first `count`: what a crash left.
   void cut_to(std::uint64_t count);
-  static void apply(Contents& contents, const Effect& effect);
-  /// How many batches it takes until the last one that changed the key is among them.
+  static void apply(Contents& contents, Effect& effect);
+  /// How many batches it takes until the last one that changed the key is among them. One that erased what was not
+  /// there did not: that the key is absent is true without it, too, so who reads that does not wait for it.
   std::uint64_t last_change(const std::string& tree, const std::string& key) const;
 };
 
