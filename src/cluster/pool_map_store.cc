@@ -88,14 +88,23 @@ HeadRecord head_of(const PoolMap& map, const Bytes& bytes, std::uint32_t redunda
 
 }  // namespace
 
-Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Until until) {
+Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Transaction also,
+                                 Until until) {
   CO_TRY(const Bytes bytes, encode_bounded(map));
-  Transaction change;
-  change.require(head_key(map.pool()), Revision(0))
+  also.require(head_key(map.pool()), Revision(0))
       .put(head_key(map.pool()), encode(head_of(map, bytes, redundancy)))
       .put(active_key(map.pool()), encode_active(map.version()));
-  put_pieces(change, map.pool(), {}, bytes);
-  CO_CHECK_OK(co_await coordinator.commit(std::move(change), until));
+  put_pieces(also, map.pool(), {}, bytes);
+  CO_CHECK_OK(co_await coordinator.commit(std::move(also), until));
+  co_return Result<>();
+}
+
+Task<Result<>> erase_stored_map(Coordinator& coordinator, Uuid pool, Transaction& change, Until until) {
+  CO_TRY(const auto entries, co_await coordinator.range(pool_prefix(pool), "", kMaxRangeEntries, until));
+  for (const KeyValue& entry : entries) {
+    if (entry.key == head_key(pool)) change.require(entry.key, entry.modified);
+    change.erase(entry.key);
+  }
   co_return Result<>();
 }
 

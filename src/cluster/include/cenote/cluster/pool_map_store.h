@@ -29,8 +29,12 @@ struct StoredMap {
   Revision suspended_revision;  ///< 0: not suspended
 };
 
-/// The first version of a pool's map, which is active at once. kConditionFailed: the pool has one.
-Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Until until = {});
+/// The first version of a pool's map, which is active at once, together with what `also` requires and changes.
+/// kConditionFailed: the pool has one, or something of `also` does not hold.
+Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uint32_t redundancy, Transaction also = {},
+                                 Until until = {});
+/// Adds to `change` what erases the map of a pool, whatever its version is at that moment. Nothing where it has none.
+Task<Result<>> erase_stored_map(Coordinator& coordinator, Uuid pool, Transaction& change, Until until = {});
 /// nullopt: no such pool.
 Task<Result<std::optional<StoredMap>>> load_stored_map(Coordinator& coordinator, Uuid pool, Until until = {});
 /// The pools that have a map.

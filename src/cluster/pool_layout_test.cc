@@ -1,0 +1,95 @@
+#include "cenote/cluster/pool_layout.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "cenote/base/format.h"
+#include "cenote/protocol/object_requests.h"
+#include "map_examples.h"
+
+namespace cenote::cluster {
+namespace {
+
+using map_examples::map_of;
+using map_examples::racks_of_engines;
+
+ObjectId object(ObjectClass object_class, std::uint64_t number) {
+  return ObjectId::make(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, number);
+}
+
+std::shared_ptr<const PoolLayout> layout_of(PoolMap map) {
+  auto layout = PoolLayout::build(std::move(map));
+  EXPECT_TRUE(layout.has_value()) << layout.error().to_string();
+  return *std::move(layout);
+}
+
+TEST(PoolLayout, WithoutAMapItIsTheHashOfEarlierVersions) {
+  const auto layout = PoolLayout::without_map(7);
+  EXPECT_EQ(layout->version(), MapVersion(1));
+  for (std::uint64_t number = 0; number < 100; ++number) {
+    const ObjectId id = object(ObjectClass::kSX, number);
+    EXPECT_EQ(layout->home(id, PlacementSeed(number), as_bytes("key"))->value(), target_of(id, as_bytes("key"), 7));
+  }
+  EXPECT_EQ(layout->place_of(TargetId(6)), (TargetPlace{Rank(0), 6}));
+  EXPECT_EQ(layout->all()->size(), 7u);
+}
+
+TEST(PoolLayout, EveryDkeyHasItsHomeAmongTheHolders) {
+  const auto layout = layout_of(map_of(racks_of_engines(2, 2, 3)));
+  std::set<TargetId> used;
+  for (std::uint64_t number = 0; number < 200; ++number) {
+    const ObjectId narrow = object(ObjectClass::kS1, number);
+    const auto holders = layout->holders(narrow, PlacementSeed(9));
+    ASSERT_EQ(holders->size(), 1u);
+    const ObjectId wide = object(ObjectClass::kSX, number);
+    for (const char* dkey : {"a", "b", "c"}) {
+      EXPECT_EQ(layout->home(narrow, PlacementSeed(9), as_bytes(dkey)), holders->front());
+      used.insert(*layout->home(wide, PlacementSeed(9), as_bytes(dkey)));
+    }
+  }
+  EXPECT_EQ(used.size(), layout->target_count()) << "dkeys of wide objects use every target";
+  EXPECT_EQ(layout->place_of(TargetId(4)), (TargetPlace{Rank(1), 1}));
+}
+
+TEST(PoolLayout, SeedsKeepContainersApart) {
+  const auto layout = layout_of(map_of(racks_of_engines(2, 2, 3)));
+  std::set<TargetId> homes;
+  for (std::uint64_t seed = 0; seed < 100; ++seed)
+    homes.insert(*layout->home(object(ObjectClass::kS1, 0), PlacementSeed(seed), {}));
+  EXPECT_GT(homes.size(), 9u) << "the roots of a hundred containers lie all over the pool";
+}
+
+TEST(PoolLayout, WhatIsLostIsNamedAndNotLookedForElsewhere) {
+  PoolMap map = map_of(racks_of_engines(2, 2, 2));
+  const auto before = layout_of(map);
+  const TargetId lost(3);
+  ASSERT_TRUE(map.apply(MapOperation::kExclude, std::vector{lost}).has_value());
+  const auto after = layout_of(map);
+  EXPECT_EQ(after->version(), MapVersion(2));
+  std::uint32_t refused = 0;
+  for (std::uint64_t number = 0; number < 400; ++number) {
+    const ObjectId id = object(ObjectClass::kS1, number);
+    const TargetId was = *before->home(id, {}, {});
+    const auto is = after->home(id, {}, {});
+    if (was == lost) {
+      ASSERT_FALSE(is.has_value());
+      EXPECT_EQ(is.error(), Code::kNotReady);
+      ++refused;
+    } else {
+      EXPECT_EQ(*is, was);
+    }
+  }
+  EXPECT_GT(refused, 0u);
+  EXPECT_EQ(after->all().error(), Code::kNotReady) << "a listing that misses a target is none";
+}
+
+TEST(PoolLayout, RedundancyIsNotServedYet) {
+  const auto layout = layout_of(map_of(racks_of_engines(2, 2, 2)));
+  const ObjectId id = object(*parse_class("RP_2G1"), 1);
+  EXPECT_EQ(layout->home(id, {}, {}).error(), Code::kUnsupported);
+  EXPECT_EQ(layout->holders(object(*parse_class("S4"), 1), {}).error(), Code::kUnsupported);
+}
+
+}  // namespace
+}  // namespace cenote::cluster
