@@ -131,6 +131,8 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "query_reply", 8, encoded(answer));
   seeds.add(kTarget, "commit_request", 9, encoded(commit_request()));
   seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
+  seeds.add(kTarget, "pool_view_request", 11, encoded(PoolViewRequest{kId}));
+  seeds.add(kTarget, "pool_view", 12, encoded(pool_view()));
 }
 
 void append_part(Bytes& out, ByteView part) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cenote/base/assert.h"
+#include "cenote/protocol/pool_requests.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "fuzz_input.h"
 
@@ -103,12 +104,19 @@ void check_begin_request(ByteView input) {
   static_cast<void>(decode_and_encode<BeginRequest>(input, decode_begin_request));
 }
 
+void check_pool_view_request(ByteView input) {
+  static_cast<void>(decode_and_encode<PoolViewRequest>(input, decode_pool_view_request));
+}
+
+void check_pool_view(ByteView input) { static_cast<void>(decode_and_encode<PoolView>(input, decode_pool_view)); }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_update_request, check_update_reply,   check_fetch_request, check_fetch_reply,
-                                  check_punch_request,  check_list_request,   check_list_reply,    check_query_request,
-                                  check_query_reply,    check_commit_request, check_begin_request};
+  constexpr std::array kChecks = {
+      check_update_request, check_update_reply,      check_fetch_request, check_fetch_reply, check_punch_request,
+      check_list_request,   check_list_reply,        check_query_request, check_query_reply, check_commit_request,
+      check_begin_request,  check_pool_view_request, check_pool_view};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

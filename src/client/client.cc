@@ -58,7 +58,7 @@ Client::Impl::Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<r
     : reactor(reactor_in),
       options(std::move(options_in)),
       session(reactor, session_options(reactor, options)),
-      peer(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters)),
+      engines(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters)),
       scope(reactor),
       closing(reactor),
       gate(reactor) {}
@@ -69,31 +69,46 @@ Until Client::Impl::bounded(Until until) const {
 }
 
 Task<Result<rpc::Reply>> Client::Impl::call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
-                                            std::uint32_t target, Until until) {
+                                            Destination destination, Until until) {
   if (!gate.enter()) co_return fail(Code::kStopped, "the client is closed");
   ++counters.calls;
   counters.sent_bytes += send.bytes();
-  rpc::CallOptions call_options;
-  call_options.until = bounded(until);
-  call_options.target = static_cast<std::uint16_t>(target);
-  call_options.map_version = system.map_version;
-  auto reply = co_await attempts(opcode, body, send, receive, call_options);
+  auto reply = co_await attempts(opcode, body, send, receive, destination, bounded(until));
   if (reply) counters.received_bytes += reply->bulk_bytes;
   gate.leave();
   co_return reply;
 }
 
 Task<Result<rpc::Reply>> Client::Impl::attempts(Opcode opcode, ByteView body, rpc::BulkSource send,
-                                                rpc::BulkSink receive, rpc::CallOptions call_options) {
-  const Until until = call_options.until;
+                                                rpc::BulkSink receive, Destination destination, Until until) {
   // Until the bound, and what the server's clock may be ahead.
   rpc::RequestTicket ticket(session, std::max(until.deadline - reactor.now(), Duration(0)) + rpc::kClockOffsetMax);
-  rpc::ReplyInfo info;
+  rpc::CallOptions call_options;
+  call_options.until = until;
   call_options.ticket = &ticket;
-  call_options.info = &info;
   for (Duration pause = kPauseMin;; pause = std::min(pause * 2, kPauseMax)) {
-    auto reply = co_await peer.call(static_cast<rpc::Opcode>(opcode), body, send, receive, call_options);
-    if (reply || !is_passing(reply.error(), info)) co_return reply;
+    rpc::ReplyInfo info;
+    call_options.info = &info;
+    const std::uint64_t seen = destination.pool == nullptr ? 0 : destination.pool->generation();
+    Result<PoolRoutes::Place> place = PoolRoutes::Place{.peer = &engines.any()};
+    if (destination.pool != nullptr) place = destination.resolve();
+    Result<rpc::Reply> reply = fail(Code::kInternal);
+    if (place) {
+      call_options.target = place->target;
+      call_options.map_version = place->map_version;
+      reply = co_await place->peer->call(static_cast<rpc::Opcode>(opcode), body, send, receive, call_options);
+    } else {
+      reply = fail(std::move(place).error());
+    }
+    if (reply) co_return reply;
+    const bool stale = destination.pool != nullptr && reply.error() == Code::kStaleMap;
+    if (!stale && !is_passing(reply.error(), info)) co_return reply;
+    if (stale || (destination.pool != nullptr && destination.pool->has_several_engines())) {
+      const auto known = destination.pool->share_layout();
+      const auto refreshed = co_await refresh(pools.at(destination.pool->pool()), seen, until);
+      // A newer map is news enough to try at once.
+      if (refreshed && stale && destination.pool->layout().version() > known->version()) continue;
+    }
     // Drawn, so that the clients of an engine that restarts do not come back as one.
     const Duration wait =
         pause / 2 + Duration(static_cast<std::int64_t>(reactor.random() % static_cast<std::uint64_t>(pause.count())));
@@ -104,13 +119,35 @@ Task<Result<rpc::Reply>> Client::Impl::attempts(Opcode opcode, ByteView body, rp
   }
 }
 
+Task<Result<std::shared_ptr<PoolRoutes>>> Client::Impl::find_pool(Uuid pool, Until until) {
+  auto& known = pools[pool];
+  if (known == nullptr) known = std::make_shared<PoolRoutes>(reactor, engines, pool);
+  auto routes = known;
+  if (routes->generation() == 0) CO_CHECK_OK(co_await refresh(routes, 0, bounded(until)));
+  co_return routes;
+}
+
+Task<Result<>> Client::Impl::refresh(std::shared_ptr<PoolRoutes> routes, std::uint64_t seen, Until until) {
+  CO_CHECK_OK(co_await routes->refreshing.acquire(1, until));
+  Result<> outcome;
+  if (routes->generation() == seen) {
+    Bytes body;
+    encode(PoolViewRequest{routes->pool()}, body);
+    auto reply = co_await attempts(Opcode::kPoolView, body, {}, {}, {}, until);
+    Result<PoolView> view = reply ? decode_pool_view(reply->body) : fail(std::move(reply).error());
+    outcome = view ? routes->take(*std::move(view)) : fail(std::move(view).error());
+  }
+  routes->refreshing.release();
+  co_return outcome;
+}
+
 Task<Result<std::string>> Client::Impl::admin(AdminMethod method, std::string path, std::string body, Until until) {
   Bytes request;
   Encoder encoder(request);
   encoder.integer(static_cast<std::uint8_t>(method));
   encoder.text(path);
   encoder.text(body);
-  CO_TRY(const rpc::Reply reply, co_await call(Opcode::kAdmin, request, {}, {}, 0, until));
+  CO_TRY(const rpc::Reply reply, co_await call(Opcode::kAdmin, request, {}, {}, {}, until));
   co_return to_text(reply.body);
 }
 
@@ -122,7 +159,7 @@ Task<Result<std::unique_ptr<Client>>> Client::connect(Reactor& reactor, rpc::Tra
   const Until until = Until::at(reactor.now() + options.timeout);
   std::unique_ptr<Client> client(
       new Client(std::make_unique<Impl>(reactor, transport, std::move(addresses), std::move(options))));
-  auto welcome = co_await client->impl_->peer.connect(until);
+  auto welcome = co_await client->impl_->engines.any().connect(until);
   Result<SystemInfo> system = fail(Code::kInternal);
   if (welcome) system = co_await client->system(until);
   if (welcome && system && system->targets.empty()) {
@@ -140,7 +177,7 @@ Task<Result<std::unique_ptr<Client>>> Client::connect(Reactor& reactor, rpc::Tra
 Task<> Client::close() {
   impl_->closing.set();
   co_await impl_->scope.stop();
-  co_await impl_->peer.stop();
+  co_await impl_->engines.stop();
   co_await impl_->gate.close();
 }
 
@@ -257,6 +294,7 @@ Task<Result<Container>> Client::open_container(std::string pool, std::string con
   state->impl = impl_.get();
   const auto checksum = info.properties.find("checksum");
   state->checksums = checksum == info.properties.end() || checksum->second != "off";
+  CO_TRY(state->routes, co_await impl_->find_pool(info.pool, until));
   state->info = std::move(info);
   state->lease.emplace(impl_->reactor, 1);
   co_return Container(std::move(state));

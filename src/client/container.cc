@@ -91,11 +91,9 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  const std::uint32_t target =
-      target_of(request.object, request.dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
   CO_TRY(const rpc::Reply reply,
          co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    target, until));
+                                    state->home(request.object, request.dkey), until));
   co_return decode_update_reply(reply.body);
 }
 
@@ -108,11 +106,9 @@ Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<Muta
   Bytes body;
   encode(request, body);
   const Scattered<std::byte> room{std::span<const MutableBytes>(into)};
-  const std::uint32_t target =
-      target_of(request.object, request.dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
   CO_TRY(const rpc::Reply reply,
          co_await state->impl->call(Opcode::kFetch, body, {}, rpc::BulkSink(std::span<const MutableBytes>(into)),
-                                    target, until));
+                                    state->home(request.object, request.dkey), until));
   CO_TRY(FetchReply fetched, decode_fetch_reply(reply.body));
   auto settled = settle_payload(request, fetched, reply.bulk_bytes, room, state->checksums);
   if (!settled) {
@@ -154,7 +150,7 @@ Task<Result<ObjectId>> Container::allocate_object(ObjectClass object_class, KeyF
 Task<Result<>> Container::lease_objects(Until until) {
   const auto state = state_;
   const Uuid container = state->info.id;
-  CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kOidRange, container.bytes(), {}, {}, 0, until));
+  CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kOidRange, container.bytes(), {}, {}, {}, until));
   Decoder decoder(reply.body);
   const auto first = decoder.integer<std::uint64_t>();
   const auto count = decoder.integer<std::uint64_t>();

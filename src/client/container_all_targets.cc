@@ -14,13 +14,15 @@ namespace {
 
 bool is_spread(const ObjectId& object) { return object.object_class() != ObjectClass::kS1; }
 
-/// The targets that can hold a part of what the request names.
-std::vector<std::uint32_t> targets_for(const ObjectId& object, bool whole_object, ByteView dkey,
-                                       std::uint32_t targets) {
-  if (!whole_object || !is_spread(object)) return {target_of(object, dkey, targets)};
-  std::vector<std::uint32_t> all(targets);
-  for (std::uint32_t i = 0; i < targets; ++i) all[i] = i;
-  return all;
+/// Wherever a part of what the request names can be. `object` and `dkey` stay the caller's.
+template <typename State>
+Result<std::vector<Destination>> destinations(const State& state, const ObjectId& object, bool whole_object,
+                                              ByteView dkey) {
+  if (!whole_object || !is_spread(object)) return std::vector{state.home(object, dkey)};
+  TRY(const auto targets, state.routes->layout().all());
+  std::vector<Destination> found;
+  for (const cluster::TargetId target : targets) found.push_back(state.at(target));
+  return found;
 }
 
 }  // namespace
@@ -33,13 +35,13 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  const auto count = static_cast<std::uint32_t>(state->impl->system.targets.size());
   UpdateReply newest{};
   bool found = false;
   Result<> absent;
-  for (const std::uint32_t target :
-       targets_for(request.object, request.level == PunchLevel::kObject, request.dkey, count)) {
-    auto reply = co_await state->impl->call(Opcode::kPunch, body, {}, {}, target, until);
+  CO_TRY(const auto places,
+         destinations(*state, request.object, request.level == PunchLevel::kObject, request.dkey.view()));
+  for (const Destination& place : places) {
+    auto reply = co_await state->impl->call(Opcode::kPunch, body, {}, {}, place, until);
     // A wide object exists when a part of it does, on any target.
     if (!reply && reply.error() == Code::kConditionFailed) {
       absent = fail(std::move(reply).error());
@@ -62,13 +64,13 @@ Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  const auto count = static_cast<std::uint32_t>(state->impl->system.targets.size());
   const bool objects = request.level == ListLevel::kObjects;
   const bool whole = objects || request.level == ListLevel::kDkeys;
   const ObjectId spread = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 0);
   std::vector<ListReply> pages;
-  for (const std::uint32_t target : targets_for(objects ? spread : request.object, whole, request.dkey, count)) {
-    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kList, body, {}, {}, target, until));
+  CO_TRY(const auto places, destinations(*state, objects ? spread : request.object, whole, request.dkey.view()));
+  for (const Destination& place : places) {
+    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kList, body, {}, {}, place, until));
     CO_TRY(ListReply page, decode_list_reply(reply.body));
     pages.push_back(std::move(page));
   }
@@ -84,10 +86,10 @@ Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  const auto count = static_cast<std::uint32_t>(state->impl->system.targets.size());
   QueryReply last;
-  for (const std::uint32_t target : targets_for(request.object, request.dkey.empty(), request.dkey, count)) {
-    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kQuery, body, {}, {}, target, until));
+  CO_TRY(const auto places, destinations(*state, request.object, request.dkey.empty(), request.dkey.view()));
+  for (const Destination& place : places) {
+    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kQuery, body, {}, {}, place, until));
     CO_TRY(QueryReply found, decode_query_reply(reply.body));
     if (!found.exists) continue;
     const bool integers = found.dkey.size() == sizeof(std::uint64_t) && last.dkey.size() == sizeof(std::uint64_t);

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <map>
+#include <memory>
 #include <optional>
 
 #include "cenote/client/async.h"
 #include "cenote/protocol/opcodes.h"
 #include "cenote/rpc/peer.h"
 #include "cenote/runtime/scope.h"
+#include "routes.h"
 
 namespace cenote::async {
 
@@ -17,8 +20,10 @@ struct Client::Impl {
   Counters counters;
   rpc::Counters rpc_counters;
   rpc::ClientSession session;
-  rpc::Peer peer;
+  Engines engines;
   SystemInfo system;
+  /// Of the pools of which containers were opened.
+  std::map<Uuid, std::shared_ptr<PoolRoutes>> pools;
   /// Running operations of vectored calls.
   Scope scope;
   /// Set when the client closes: ends the pauses between two attempts of a call.
@@ -28,12 +33,16 @@ struct Client::Impl {
 
   /// A call without a bound of its own gets the default one.
   Until bounded(Until until) const;
-  /// One request, tried again until its bound while no engine can be reached or the one that is cannot serve yet: it
-  /// keeps its id, so it takes effect once.
+  /// One request, tried again until its bound while its engine cannot be reached, cannot serve yet, or knows another
+  /// map: it keeps its id, so it takes effect once.
   Task<Result<rpc::Reply>> call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
-                                std::uint32_t target, Until until);
+                                Destination destination, Until until);
   Task<Result<rpc::Reply>> attempts(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
-                                    rpc::CallOptions options);
+                                    Destination destination, Until until);
+  /// The routes of a pool, asked for if they are not known.
+  Task<Result<std::shared_ptr<PoolRoutes>>> find_pool(Uuid pool, Until until);
+  /// Asks where the data of a pool is, unless somebody else has done so since `seen`.
+  Task<Result<>> refresh(std::shared_ptr<PoolRoutes> routes, std::uint64_t seen, Until until);
   /// One request of the control service (docs/protocols/admin.md); the answer is JSON.
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Until until);
 };
@@ -46,6 +55,7 @@ std::string container_path(std::string_view pool, std::string_view container);
 struct Container::State {
   Client* client = nullptr;
   Client::Impl* impl = nullptr;
+  std::shared_ptr<PoolRoutes> routes;
   ContainerInfo info;
   bool checksums = true;
   /// Of a view: what it shows. Latest and nullopt otherwise.
@@ -57,6 +67,13 @@ struct Container::State {
   std::uint64_t next_object = 0;
   std::uint64_t objects_left = 0;
   std::optional<Semaphore> lease;
+
+  cluster::PlacementSeed seed() const { return cluster::PlacementSeed(info.placement_seed); }
+  /// The home of a dkey; `object` and `dkey` stay the caller's.
+  Destination home(const ObjectId& object, ByteView dkey) const {
+    return {.pool = routes.get(), .object = &object, .seed = seed(), .dkey = dkey};
+  }
+  Destination at(cluster::TargetId target) const { return {.pool = routes.get(), .target = target}; }
 };
 
 }  // namespace cenote::async

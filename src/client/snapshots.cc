@@ -61,6 +61,7 @@ Task<Result<Container>> Container::at_snapshot(std::string name, Until until) {
          co_await state->impl->admin(AdminMethod::kGet, snapshots_path() + "/" + name, "", until));
   CO_TRY(SnapshotInfo snapshot, snapshot_info_from_json(json));
   auto view = std::make_shared<State>();
+  view->routes = state_->routes;
   view->client = state->client;
   view->impl = state->impl;
   view->info = state->info;

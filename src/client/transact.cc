@@ -16,34 +16,36 @@ constexpr Duration kPauseMin = std::chrono::microseconds(200);
 constexpr Duration kPauseMax = std::chrono::milliseconds(100);
 
 /// The targets that answer for what a transaction read and changed.
-std::set<std::uint32_t> targets_of(const CommitRequest& request, std::uint32_t targets) {
-  std::set<std::uint32_t> result;
-  const auto add = [&](const ObjectId& object, ByteView dkey) { result.insert(target_of(object, dkey, targets)); };
-  const auto add_whole = [&](const ObjectId& object, bool spread) {
+Result<std::set<cluster::TargetId>> targets_of(const CommitRequest& request, const cluster::PoolLayout& layout,
+                                               cluster::PlacementSeed seed) {
+  std::set<cluster::TargetId> result;
+  const auto add = [&](const ObjectId& object, ByteView dkey) -> Result<> {
+    TRY(const cluster::TargetId home, layout.home(object, seed, dkey));
+    result.insert(home);
+    return {};
+  };
+  const auto add_whole = [&](const ObjectId& object, bool spread) -> Result<> {
     if (!spread) return add(object, {});
-    for (std::uint32_t target = 0; target < targets; ++target) result.insert(target);
+    TRY(const auto all, layout.all());
+    result.insert(all.begin(), all.end());
+    return {};
   };
   const auto is_spread = [](const ObjectId& object) { return object.object_class() != ObjectClass::kS1; };
-  for (const AkeyRead& read : request.reads) add(read.object, read.dkey);
+  for (const AkeyRead& read : request.reads) CHECK_OK(add(read.object, read.dkey));
   for (const ListRead& list : request.lists) {
-    if (list.request.level >= ListLevel::kAkeys)
-      add(list.request.object, list.request.dkey);
-    else
-      add_whole(list.request.object, list.request.level == ListLevel::kObjects || is_spread(list.request.object));
+    const bool spread = list.request.level == ListLevel::kObjects || is_spread(list.request.object);
+    CHECK_OK(list.request.level >= ListLevel::kAkeys ? add(list.request.object, list.request.dkey)
+                                                     : add_whole(list.request.object, spread));
   }
   for (const QueryRead& query : request.queries) {
-    if (query.request.dkey.empty())
-      add_whole(query.request.object, is_spread(query.request.object));
-    else
-      add(query.request.object, query.request.dkey);
+    CHECK_OK(query.request.dkey.empty() ? add_whole(query.request.object, is_spread(query.request.object))
+                                        : add(query.request.object, query.request.dkey));
   }
   for (const PunchRequest& punch : request.punches) {
-    if (punch.level == PunchLevel::kObject)
-      add_whole(punch.object, is_spread(punch.object));
-    else
-      add(punch.object, punch.dkey);
+    CHECK_OK(punch.level == PunchLevel::kObject ? add_whole(punch.object, is_spread(punch.object))
+                                                : add(punch.object, punch.dkey));
   }
-  for (const UpdateRequest& update : request.updates) add(update.object, update.dkey);
+  for (const UpdateRequest& update : request.updates) CHECK_OK(add(update.object, update.dkey));
   return result;
 }
 
@@ -54,6 +56,7 @@ Container Container::begin_transaction() const {
   auto view = std::make_shared<State>();
   view->client = state_->client;
   view->impl = state_->impl;
+  view->routes = state_->routes;
   view->info = state_->info;
   view->checksums = state_->checksums;
   view->transaction = std::make_shared<Transaction>(*this);
@@ -78,8 +81,12 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
   if (state->snapshot) co_return state->epoch;
   Bytes body;
   encode(BeginRequest{state->info.id}, body);
-  const std::uint32_t target = target_of(object, dkey, static_cast<std::uint32_t>(state->impl->system.targets.size()));
-  CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kBegin, body, {}, {}, target, until));
+  Destination place = state->home(object, dkey);
+  if (object == ObjectId()) {  // all objects are what it reads first: that is possible where all are on one target
+    CO_TRY(const auto targets, state->routes->layout().all());
+    place = state->at(targets.front());
+  }
+  CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kBegin, body, {}, {}, place, until));
   CO_TRY(const BeginReply begun, decode_begin_reply(reply.body));
   co_return begun.snapshot;
 }
@@ -87,12 +94,12 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
 Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
   CO_CHECK_OK(check_writable());
-  const auto targets = targets_of(request, static_cast<std::uint32_t>(state->impl->system.targets.size()));
+  CO_TRY(const auto targets, targets_of(request, state->routes->layout(), state->seed()));
   if (targets.size() > 1)
     co_return failf(Code::kUnsupported,
                     "the transaction spans {} targets, {} and {} for instance: it has to stay on one. All of "
                     "an object of class S1 lies on one",
-                    targets.size(), *targets.begin(), *targets.rbegin());
+                    targets.size(), targets.begin()->value(), targets.rbegin()->value());
   std::size_t next = 0;
   for (UpdateRequest& update : request.updates) {
     // Each update has its own part of the payload.
@@ -108,7 +115,7 @@ Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<B
   encode(request, body);
   CO_TRY(const rpc::Reply reply,
          co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    *targets.begin(), until));
+                                    state->at(*targets.begin()), until));
   co_return decode_update_reply(reply.body);
 }
 

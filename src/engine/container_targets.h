@@ -6,6 +6,7 @@
 
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
+#include "cenote/cluster/pool_map.h"
 #include "cenote/object/object_store.h"
 #include "cenote/object/scrub.h"
 #include "cenote/object/space_account.h"
@@ -77,6 +78,8 @@ class ContainerTargets {
   /// What is stored in the container, over all targets.
   virtual Task<Result<object::Usage>> used(Uuid container) = 0;
   virtual std::size_t target_count() const = 0;
+  /// The engines that a new pool is made of, with their targets.
+  virtual std::vector<cluster::EngineSpec> engines() const = 0;
   /// Proves all that is stored of the container, and returns what came of it on each target when all have ended.
   /// kCancelled; otherwise as of object::scrub_container. `scrub` stays where it is until then.
   virtual Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) = 0;

@@ -1,5 +1,6 @@
 #include "containers.h"
 
+#include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
 #include "cenote/protocol/object_id.h"
 
@@ -150,11 +151,12 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
   if (existing || label) {
     co_return failf(Code::kExists, "pool '{}' has a container '{}' already", pool.record.label, request.label);
   }
-  const ContainerRecord record{id, pool.record.id, request.label, request.type, State::kCreating, of};
+  ContainerRecord record{
+      .id = id, .pool = pool.record.id, .label = request.label, .type = request.type, .clone_of = of};
+  record.placement_seed = hash64(id.bytes());
   ++pool.record.containers;
   Transaction change;
   change.require(pool_key(record.pool), pool.revision).put(pool_key(record.pool), encode(pool.record));
-  change.require(container_key(id), Revision(0)).put(container_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
   change.put(member_key(record.pool, id), "");
   for (const auto& [name, value] : request.properties) change.put(property_prefix(id) + name, value);
@@ -163,6 +165,7 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
     if (!source || source->record.state != State::kReady || source->record.pool != record.pool)
       co_return failf(Code::kContainerNotFound, "no container {} in pool '{}'", of->container.to_string(),
                       pool.record.label);
+    record.placement_seed = source->record.placement_seed;
     CO_TRY(const auto numbers, co_await store_.number(oid_key(of->container)));
     const std::string source_at = container_key(of->container);
     // Written again unchanged, so that a destruction of the source at the same time is a conflict.
@@ -170,6 +173,7 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
     change.require(oid_key(of->container), numbers.revision);
     if (numbers.record != 0) change.put(oid_key(id), std::to_string(numbers.record));
   }
+  change.require(container_key(id), Revision(0)).put(container_key(id), encode(record));
   CO_TRY(const Revision revision, co_await store_.coordinator().commit(std::move(change)));
   co_return Versioned<ContainerRecord>{record, revision};
 }
@@ -331,7 +335,7 @@ Task<Result<OpenContainer>> Containers::open(Uuid container) {
   if (!found || found->record.state != State::kReady) {
     co_return failf(Code::kContainerNotFound, "no container {}", container.to_string());
   }
-  co_return OpenContainer{found->record.pool};
+  co_return OpenContainer{found->record.pool, cluster::PlacementSeed(found->record.placement_seed)};
 }
 
 Task<Result<OidLease>> Containers::lease_oids(Uuid container) {
@@ -390,6 +394,7 @@ Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {
   CO_TRY(const object::Usage used, co_await targets_.used(record.id));
   info.used_bytes = used.bytes;
   info.used_objects = used.objects;
+  info.placement_seed = record.placement_seed;
   if (record.flattening) {
     CO_TRY(const auto progress, co_await targets_.flattening(record.id));
     info.flattening = progress.value_or(FlattenInfo());

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cenote/cluster/placement.h"
 #include "cenote/protocol/control_requests.h"
 #include "container_targets.h"
 #include "control_store.h"
@@ -23,6 +24,7 @@ struct OidLease {
 /// What the data path needs to know of a container.
 struct OpenContainer {
   Uuid pool;
+  cluster::PlacementSeed seed;
 };
 
 /// Containers: creation, destruction, properties, object numbers. Every answer is durable. Control reactor only; calls

@@ -45,6 +45,9 @@ Result<ContainerRecord> parse_container(const Uuid& id, std::string_view value) 
   TRY(record.type, text_field(json, "type"));
   TRY(const std::string state, text_field(json, "state"));
   TRY(record.state, decode_state<ContainerRecord::State>(state));
+  if (json.contains("placement")) {
+    TRY(record.placement_seed, number_field(json, "placement"));
+  }
   if (!json.contains("clone_of")) return record;
   CloneOf& clone_of = record.clone_of.emplace();
   TRY(clone_of.container, uuid_field(json, "clone_of"));
@@ -103,6 +106,7 @@ std::string encode(const ContainerRecord& record) {
             {"label", record.label},
             {"type", record.type},
             {"state", kStates[static_cast<std::uint8_t>(record.state)]}};
+  if (record.placement_seed != 0) json["placement"] = record.placement_seed;
   if (record.clone_of) {
     json["clone_of"] = record.clone_of->container.to_string();
     json["cloned_at"] = record.clone_of->epoch.value();

@@ -49,7 +49,8 @@ struct ContainerRecord {
   std::string type;
   State state = State::kCreating;
   std::optional<CloneOf> clone_of = std::nullopt;
-  bool flattening = false;  ///< the clone is to become none
+  bool flattening = false;           ///< the clone is to become none
+  std::uint64_t placement_seed = 0;  ///< as of cluster::PlacementSeed
   friend bool operator==(const ContainerRecord&, const ContainerRecord&) = default;
 };
 

@@ -1,8 +1,10 @@
 #include "control_service.h"
 
+#include <algorithm>
 #include <set>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_map_store.h"
 
 namespace cenote::engine {
 namespace {
@@ -163,6 +165,11 @@ Task<Result<>> ControlService::check() {
     if (!pool.destroying && !labels.insert(pool.label).second) {
       co_return failf(Code::kCorrupt, "two pools are called '{}'", pool.label);
     }
+  }
+  CO_TRY(const auto maps, co_await cluster::list_stored_maps(store_.coordinator()));
+  for (const Uuid& map : maps) {
+    if (std::ranges::find(pools, map, &PoolRecord::id) == pools.end())
+      co_return failf(Code::kCorrupt, "there is a map of pool {}, which does not exist", map.to_string());
   }
   if (sizes != promised.record) {
     co_return failf(Code::kCorrupt, "pools have {} bytes together, but {} are promised", sizes, promised.record);

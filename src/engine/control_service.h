@@ -73,6 +73,8 @@ class ControlService {
   Task<Result<ContainerCheck>> begin_check(std::string pool, std::string container, BeginCheck request, Uuid id);
   Task<Result<ContainerCheck>> query_check(std::string pool, std::string container);
   Task<Result<ContainerCheck>> cancel_check(std::string pool, std::string container, Until until);
+  /// kPoolNotFound unless it is ready for use.
+  Task<Result<>> check_pool(Uuid pool) { return pools_.check(pool); }
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
   /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.

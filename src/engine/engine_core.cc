@@ -10,6 +10,7 @@
 #include "control_service.h"
 #include "data_reactor.h"
 #include "gather.h"
+#include "pool_layouts.h"
 #include "scrub_calls.h"
 #include "target.h"
 #include "target_calls.h"
@@ -82,6 +83,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> start_flattening(Uuid container) override;
   Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
   std::size_t target_count() const override { return targets.size(); }
+  std::vector<cluster::EngineSpec> engines() const override;
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
   Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
   Task<> cancel(ContainerScrub& scrub) override;
@@ -97,7 +99,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
-  Task<Result<>> check_container(Uuid container) override;
+  cluster::Rank rank() const override { return cluster::Rank(0); }
+  Task<Result<RoutedContainer>> find_container(Uuid container) override;
+  Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                   Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
@@ -140,9 +144,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<std::unique_ptr<Target>> targets;
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
   std::uint64_t capacity = 0;
+  std::vector<std::uint64_t> target_bytes;  // what placement goes by, in new pools
   bool growing = false;
   StoreDevices coordinator_devices;
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
+  std::unique_ptr<PoolLayouts> layouts;
   std::unique_ptr<ControlService> control;
   std::unique_ptr<AdminApi> api;
   Instant answers_held{};  // since when, for the present or the last time
@@ -199,6 +205,7 @@ Task<Result<>> EngineCore::Impl::open_targets() {
   for (const auto& target : targets) {
     target_list.push_back(target.get());
     capacity += target->capacity_bytes();
+    target_bytes.push_back(target->capacity_bytes());
   }
   co_return Result<>();
 }
@@ -258,6 +265,7 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
 }
 
 Task<Result<>> EngineCore::Impl::recover() {
+  layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
   auto resumed = co_await control->resume();
   if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
@@ -346,6 +354,7 @@ Task<Result<>> EngineCore::Impl::close_all() {
   if (control != nullptr) co_await control->stop();
   api.reset();
   control.reset();
+  layouts.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
@@ -487,7 +496,7 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   info.system = identity.system;
   info.name = identity.name;
   info.version = kVersion;
-  info.map_version = kMapVersion;
+  info.map_version = 1;  // the same for ever: pools have maps, with versions of their own
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
   info.encrypted = control_encrypted;
@@ -573,11 +582,30 @@ class Caller {
 
 }  // namespace
 
-Task<Result<>> EngineCore::Impl::check_container(Uuid container) {
+Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
-  CO_CHECK_OK(co_await control->open_container(container));
-  co_return Result<>();
+  CO_TRY(const OpenContainer found, co_await control->open_container(container));
+  CO_TRY(auto layout, co_await layouts->of(found.pool));
+  co_return RoutedContainer{found.seed, std::move(layout)};
+}
+
+Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(control != nullptr));
+  CO_CHECK_OK(co_await control->check_pool(pool));
+  CO_TRY(const auto layout, co_await layouts->of(pool, until));
+  PoolView view;
+  if (layout->map() == nullptr) {
+    view.targets = layout->target_count();
+  } else {
+    view.map = encode_pool_map(*layout->map());
+  }
+  co_return view;
+}
+
+std::vector<cluster::EngineSpec> EngineCore::Impl::engines() const {
+  return {{.path = "node0", .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
 }
 
 Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until) {

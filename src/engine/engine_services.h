@@ -1,22 +1,36 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
+#include "cenote/cluster/pool_layout.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/pool_requests.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 #include "containers.h"
 
 namespace cenote::engine {
 
-/// What the request handlers need of the engine's control side. All but `control_reactor` is called on that reactor.
+/// A container that is ready for use, and where its data is.
+struct RoutedContainer {
+  cluster::PlacementSeed seed;
+  std::shared_ptr<const cluster::PoolLayout> layout;
+};
+
+/// What the request handlers need of the engine's control side. All but `control_reactor` and `rank` is called on that
+/// reactor.
 class EngineServices {
  public:
   virtual Reactor& control_reactor() = 0;
+  /// Of this engine within its system. Never changes while requests are served, so any reactor may ask.
+  virtual cluster::Rank rank() const = 0;
   /// kContainerNotFound unless it is ready for use.
-  virtual Task<Result<>> check_container(Uuid container) = 0;
+  virtual Task<Result<RoutedContainer>> find_container(Uuid container) = 0;
+  /// kPoolNotFound.
+  virtual Task<Result<PoolView>> view_pool(Uuid pool, Until until) = 0;
   virtual Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                           Until until) = 0;
   virtual Task<Result<OidLease>> lease_oids(Uuid container, Until until) = 0;

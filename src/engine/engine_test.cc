@@ -59,7 +59,7 @@ class EngineTest : public testing::Test {
   void with_client(Work work) {
     auto reactor = UringReactor::create();
     ASSERT_TRUE(reactor.has_value());
-    TestClient client(**reactor, std::make_unique<rpc::TcpTransport>(**reactor), engine_->addresses().front(), 2);
+    TestClient client(**reactor, std::make_unique<rpc::TcpTransport>(**reactor), engine_->addresses().front());
     (*reactor)->block_on(work(client));
     (*reactor)->block_on(client.stop());
   }
@@ -151,7 +151,7 @@ TEST_F(EngineTest, ServesItsOwnProcess) {
   ASSERT_TRUE(reactor.has_value());
   const auto address = rpc::Address::parse(options_.inproc_address);
   {
-    TestClient client(**reactor, std::make_unique<rpc::InprocTransport>(network, **reactor), *address, 2);
+    TestClient client(**reactor, std::make_unique<rpc::InprocTransport>(network, **reactor), *address);
     const auto container = (*reactor)->block_on(client.set_up());
     ASSERT_TRUE(container.has_value()) << container.error().to_string();
     EXPECT_TRUE((*reactor)->block_on(client.put(*container, kObject, "k", value(100000))).has_value());

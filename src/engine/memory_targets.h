@@ -19,6 +19,12 @@ class MemoryTargets final : public ContainerTargets {
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
   std::uint64_t capacity = 1000;
+  std::vector<cluster::EngineSpec> engines() const override {
+    return {{.path = "node0",
+             .rank = cluster::Rank(0),
+             .id = Uuid::from_random(1, 1),
+             .target_bytes = std::vector<std::uint64_t>(containers.size(), 1u << 30)}};
+  }
   object::Usage holds;
   bool are_encrypted = false;
   std::vector<std::map<Uuid, object::ContainerProperties>> containers;

@@ -13,9 +13,6 @@
 
 namespace cenote::engine {
 
-/// Version of the pool map of a system with one engine: its targets never change.
-inline constexpr std::uint32_t kMapVersion = 1;
-
 /// Answers the requests that arrive at one data reactor: steers each to its target, which may be of another reactor.
 ///
 /// Invariants: nothing of a connection (request, session, payload buffer) is touched on another reactor but the bytes
@@ -43,6 +40,7 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> commit(rpc::Request& request);
   Task<rpc::Response> admin(rpc::Request& request);
   Task<rpc::Response> oid_range(rpc::Request& request);
+  Task<rpc::Response> pool_view(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
@@ -54,12 +52,16 @@ class ObjectService final : public rpc::Service {
   Task<Result<UpdateReply>> run_commit(rpc::Request& request, OpTimer& timer);
   Task<Result<std::string>> run_admin(rpc::Request& request);
   Task<Result<OidLease>> run_oid_range(rpc::Request& request);
+  Task<Result<PoolView>> run_pool_view(rpc::Request& request);
 
-  /// The target that the header names: kInvalidArgument for one that is not there, kStaleMap for another map's.
+  /// The target that the header names: kInvalidArgument for one that is not there.
   Result<Target*> steer(const rpc::Request& request) const;
+  /// kStaleMap when the request was made for another version of the pool's map.
+  static Result<> check_version(const rpc::Request& request, const RoutedContainer& container);
   /// kInvalidArgument when the dkey's home is another target: what was stored here would never be found.
-  Result<> check_home(const Target& target, const ObjectId& object, ByteView dkey) const;
-  Result<> check_home(const Target& target, const CommitRequest& commit) const;
+  Result<> check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
+                      ByteView dkey) const;
+  Result<> check_home(const Target& target, const RoutedContainer& container, const CommitRequest& commit) const;
   /// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another
   /// reactor gets a view of its memory, which `keeper` holds until the request has ended.
   static media::Buffer lend(media::Buffer& keeper, bool same_reactor) {

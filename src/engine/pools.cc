@@ -1,6 +1,7 @@
 #include "pools.h"
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_map_store.h"
 
 namespace cenote::engine {
 
@@ -58,12 +59,14 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
                           .label = request.label,
                           .size_bytes = request.size_bytes != 0 ? request.size_bytes : left,
                           .properties = request.properties};
+  const auto engines = targets_.engines();
+  CO_TRY(auto map, cluster::PoolMap::create(id, {}, engines));
   Transaction change;
   change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
   change.require(kPromisedKey, promised.revision)
       .put(kPromisedKey, std::to_string(promised.record + record.size_bytes));
-  CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
+  CO_CHECK_OK(co_await cluster::create_stored_map(store_.coordinator(), std::move(map), 0, std::move(change)));
   co_return record;
 }
 
@@ -139,8 +142,15 @@ Task<Result<>> Pools::erase(Uuid pool) {
   change.require(pool_key(pool), found->revision).erase(pool_key(pool));
   change.require(kPromisedKey, promised.revision)
       .put(kPromisedKey, std::to_string(promised.record - found->record.size_bytes));
+  CO_CHECK_OK(co_await cluster::erase_stored_map(store_.coordinator(), pool, change));
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   accounts_.forget_pool(pool);
+  co_return Result<>();
+}
+
+Task<Result<>> Pools::check(Uuid pool) {
+  CO_TRY(const auto found, co_await store_.pool(pool));
+  if (!found || found->record.destroying) co_return failf(Code::kPoolNotFound, "no pool {}", pool.to_string());
   co_return Result<>();
 }
 

@@ -31,6 +31,8 @@ class Pools {
   Task<Result<PoolInfo>> set_properties(std::string name, std::map<std::string, std::string> properties);
   /// kNotEmpty while it has containers, unless `force`.
   Task<Result<>> destroy(std::string name, bool force);
+  /// kPoolNotFound unless it is ready for use.
+  Task<Result<>> check(Uuid pool);
   /// Completes the destructions that a crash interrupted.
   Task<Result<>> resume();
 

@@ -18,7 +18,7 @@ bool destroy_and_crash(std::uint64_t write, std::uint64_t seed) {
   SimEngine engine(world, network, {.reactors = 2});
   EXPECT_TRUE(world.block_on(engine.control(), engine.start()).has_value());
   SimReactor& node = world.add_node("client");
-  TestClient client(node, network.transport(node), engine.address(), 2);
+  TestClient client(node, network.transport(node), engine.address());
   EXPECT_TRUE(world.block_on(node, client.set_up()).has_value());
 
   bool crashed = false;

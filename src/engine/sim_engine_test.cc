@@ -33,8 +33,7 @@ class SimEngineTest : public testing::TestWithParam<std::uint32_t> {
     const auto started = world_.block_on(engine_->control(), engine_->start());
     ASSERT_TRUE(started.has_value()) << started.error().to_string();
     if (client_ == nullptr) {
-      client_ = std::make_unique<TestClient>(client_node_, network_.transport(client_node_), engine_->address(),
-                                             options_.targets);
+      client_ = std::make_unique<TestClient>(client_node_, network_.transport(client_node_), engine_->address());
     }
   }
   void stop() {
@@ -289,7 +288,7 @@ TEST_P(SimEngineTest, BadRequestsGetAnAnswerAndHarmNobody) {
   fetch.akeys.emplace_back().akey = as_bytes("v");
   Bytes body;
   encode(fetch, body);
-  const std::uint32_t home = target_of(kObject, as_bytes("k"), options_.targets);
+  const std::uint16_t home = *wait(client_->home(container, kObject, "k"));
   EXPECT_EQ(refused(Opcode::kFetch, body, static_cast<std::uint16_t>(1 - home)), Code::kInvalidArgument);
   EXPECT_EQ(wait(client_->admin(AdminMethod::kGet, "/nowhere")).error(), Code::kNotFound);
   EXPECT_TRUE(wait(client_->put(container, kObject, "k", value_of(1, 100))).has_value());

@@ -133,8 +133,7 @@ TEST_P(SimFaults, AcknowledgedInsertsAreThereAndNoneTookEffectTwice) {
   std::array<SimReactor*, 2> nodes{&world_.add_node("client0"), &world_.add_node("client1")};
   std::vector<std::unique_ptr<TestClient>> clients;
   for (SimReactor* node : nodes) {
-    clients.push_back(
-        std::make_unique<TestClient>(*node, network_.transport(*node), engine_->address(), options_.targets));
+    clients.push_back(std::make_unique<TestClient>(*node, network_.transport(*node), engine_->address()));
   }
   const auto container = world_.block_on(*nodes[0], clients[0]->set_up());
   ASSERT_TRUE(container.has_value()) << container.error().to_string();

@@ -26,7 +26,7 @@ class SnapshotCrash {
   explicit SnapshotCrash(std::uint64_t seed)
       : world_(seed), network_(world_), engine_(world_, network_, {.reactors = 2}), node_(world_.add_node("client")) {
     EXPECT_TRUE(world_.block_on(engine_.control(), engine_.start()).has_value());
-    client_ = std::make_unique<TestClient>(node_, network_.transport(node_), engine_.address(), 2);
+    client_ = std::make_unique<TestClient>(node_, network_.transport(node_), engine_.address());
     container_ = wait(client_->set_up()).value();
   }
   ~SnapshotCrash() {

@@ -1,12 +1,16 @@
 #pragma once
 
+#include <algorithm>
+#include <map>
 #include <memory>
 #include <string>
 
 #include "cenote/base/codec.h"
+#include "cenote/cluster/pool_layout.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/opcodes.h"
+#include "cenote/protocol/pool_requests.h"
 #include "cenote/rpc/link.h"
 #include "cenote/rpc/peer.h"
 #include "cenote/runtime/reactor.h"
@@ -17,9 +21,8 @@ namespace cenote::engine {
 /// left out on purpose, so that a test sees what the engine does.
 class TestClient {
  public:
-  TestClient(Reactor& reactor, std::unique_ptr<rpc::Transport> transport, rpc::Address engine, std::uint32_t targets)
+  TestClient(Reactor& reactor, std::unique_ptr<rpc::Transport> transport, rpc::Address engine)
       : reactor_(reactor),
-        targets_(targets),
         transport_(std::move(transport)),
         session_(reactor, {.identity = Uuid::from_random(reactor.random(), reactor.random()), .name = "test"}),
         peer_(reactor, *transport_, session_, options(std::move(engine))) {}
@@ -62,7 +65,7 @@ class TestClient {
     Bytes request;
     encode(update, request);
     rpc::CallOptions options = within(kPatience);
-    options.target = static_cast<std::uint16_t>(target_of(object, as_bytes(dkey), targets_));
+    CO_TRY(options.target, co_await home(container, object, dkey));
     options.ticket = ticket;
     CO_TRY(const rpc::Reply reply,
            co_await peer_.call(number(Opcode::kUpdate), request, rpc::BulkSource(ByteView(value)), {}, options));
@@ -82,7 +85,7 @@ class TestClient {
     Bytes request;
     encode(fetch, request);
     rpc::CallOptions options = within(kPatience);
-    options.target = static_cast<std::uint16_t>(target_of(object, as_bytes(dkey), targets_));
+    CO_TRY(options.target, co_await home(container, object, dkey));
     Bytes value(kMaxSingleValueBytes);
     CO_TRY(const rpc::Reply reply,
            co_await peer_.call(number(Opcode::kFetch), request, {}, rpc::BulkSink(MutableBytes(value)), options));
@@ -90,6 +93,15 @@ class TestClient {
     if (!fetched.akeys[0].exists) co_return fail(Code::kNotFound);
     value.resize(fetched.akeys[0].bytes);
     co_return value;
+  }
+
+  /// The target of the engine that has the dkey; 0 for a container that nobody knows.
+  Task<Result<std::uint16_t>> home(Uuid container, ObjectId object, std::string dkey) {
+    if (!routes_.contains(container)) CO_CHECK_OK(co_await find_route(container));
+    const Route& route = routes_.at(container);
+    if (route.layout == nullptr) co_return 0;
+    CO_TRY(const cluster::TargetId target, route.layout->home(object, route.seed, as_bytes(dkey)));
+    co_return route.layout->place_of(target).index;
   }
 
   /// A request made by hand.
@@ -110,6 +122,32 @@ class TestClient {
  private:
   static constexpr std::string_view kAkey = "v";
 
+  struct Route {
+    cluster::PlacementSeed seed;
+    std::shared_ptr<const cluster::PoolLayout> layout;
+  };
+
+  Task<Result<>> find_route(Uuid container) {
+    CO_TRY(const std::string pools_json, co_await admin(AdminMethod::kGet, "/v1/pools"));
+    CO_TRY(const auto pools, pools_from_json(pools_json));
+    for (const PoolInfo& pool : pools) {
+      CO_TRY(const std::string json, co_await admin(AdminMethod::kGet, "/v1/pools/" + pool.label + "/containers"));
+      CO_TRY(const auto containers, containers_from_json(json));
+      const auto found = std::ranges::find(containers, container, &ContainerInfo::id);
+      if (found == containers.end()) continue;
+      Bytes request;
+      encode(PoolViewRequest{pool.id}, request);
+      CO_TRY(const rpc::Reply reply, co_await peer_.call(number(Opcode::kPoolView), request, within(kPatience)));
+      CO_TRY(const PoolView view, decode_pool_view(reply.body));
+      CO_TRY(cluster::PoolMap map, cluster::decode_pool_map(view.map));
+      CO_TRY(auto layout, cluster::PoolLayout::build(std::move(map)));
+      routes_[container] = {cluster::PlacementSeed(found->placement_seed), std::move(layout)};
+      co_return Result<>();
+    }
+    routes_[container] = {};
+    co_return Result<>();
+  }
+
   static rpc::Opcode number(Opcode opcode) { return static_cast<rpc::Opcode>(opcode); }
   static rpc::PeerOptions options(rpc::Address engine) {
     rpc::PeerOptions options;
@@ -118,10 +156,10 @@ class TestClient {
   }
 
   Reactor& reactor_;
-  std::uint32_t targets_;
   std::unique_ptr<rpc::Transport> transport_;
   rpc::ClientSession session_;
   rpc::Peer peer_;
+  std::map<Uuid, Route> routes_;
 };
 
 }  // namespace cenote::engine

@@ -57,7 +57,10 @@ std::vector<Message> all_messages() {
           message("query reply", query_reply, decode_query_reply),
           message("begin request", BeginRequest{kContainer}, decode_begin_request),
           message("begin reply", BeginReply{Epoch(9)}, decode_begin_reply),
-          message("commit request", commit_request(), decode_commit_request)};
+          message("commit request", commit_request(), decode_commit_request),
+          message("pool view request", PoolViewRequest{kContainer}, decode_pool_view_request),
+          message("pool view", pool_view(), decode_pool_view),
+          message("pool view without map", PoolView{.map = {}, .targets = 4, .engines = {}}, decode_pool_view)};
 }
 
 TEST(Codec, RoundTrip) {

@@ -25,7 +25,8 @@ Json json_of(const ContainerInfo& container) {
             {"type", container.type},
             {"properties", container.properties},
             {"used_bytes", container.used_bytes},
-            {"used_objects", container.used_objects}};
+            {"used_objects", container.used_objects},
+            {"placement_seed", container.placement_seed}};
   if (container.clone_of)
     json["clone_of"] = {{"container", container.clone_of->container.to_string()},
                         {"epoch", container.clone_of->epoch.value()}};
@@ -85,6 +86,7 @@ Result<ContainerInfo> container_from(const Json& json) {
   container.properties = members.texts("properties");
   container.used_bytes = members.number("used_bytes");
   container.used_objects = members.number_or("used_objects", 0);
+  container.placement_seed = members.number_or("placement_seed", 0);
   CHECK_OK(members.finish());
   if (const auto found = json.find("clone_of"); found != json.end()) {
     Members source("clone_of", *found);

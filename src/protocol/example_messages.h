@@ -1,5 +1,6 @@
 #pragma once
 
+#include "cenote/protocol/pool_requests.h"
 #include "cenote/protocol/transaction_requests.h"
 
 /// Messages with something in every field, for the tests of the codecs and the seeds of their fuzz targets. The fetch
@@ -95,6 +96,11 @@ inline CommitRequest commit_request() {
   update.dkey = key("another directory");
   request.updates.push_back(update);
   return request;
+}
+
+inline PoolView pool_view() {
+  return {.map = to_bytes(as_bytes("a map")),
+          .engines = {{.rank = 3, .addresses = {"a:1", "b:2"}}, {.rank = 7, .addresses = {}}}};
 }
 
 inline ListReply list_reply() {

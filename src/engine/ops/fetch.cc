@@ -33,8 +33,12 @@ Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
 Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(FetchRequest fetch, decode_fetch_request(request.body()));
-  CO_CHECK_OK(check_home(*target, fetch.object, fetch.dkey.view()));
-  if (!containers_.contains(fetch.container)) CO_CHECK_OK(co_await containers_.look_up(fetch.container));
+  const RoutedContainer* container = containers_.find(fetch.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(fetch.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
+  CO_CHECK_OK(check_home(*target, *container, fetch.object, fetch.dkey.view()));
   const Instant deadline = this->deadline(request);
   co_return co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
 }

@@ -15,8 +15,12 @@ Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {
   CO_TRY(ListRequest list, decode_list_request(request.body()));
   // Objects and dkeys are spread over all targets, what lies below a dkey is at its home.
   const bool below_dkey = list.level == ListLevel::kAkeys || list.level == ListLevel::kExtents;
-  if (below_dkey) CO_CHECK_OK(check_home(*target, list.object, list.dkey.view()));
-  if (!containers_.contains(list.container)) CO_CHECK_OK(co_await containers_.look_up(list.container));
+  const RoutedContainer* container = containers_.find(list.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(list.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
+  if (below_dkey) CO_CHECK_OK(check_home(*target, *container, list.object, list.dkey.view()));
   const Instant deadline = this->deadline(request);
   co_return co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().list(std::move(list), Until{deadline, &target->cancel_source()});

@@ -13,10 +13,14 @@ Task<rpc::Response> ObjectService::punch(rpc::Request& request) {
 Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(PunchRequest punch, decode_punch_request(request.body()));
-  // A whole object is punched at every target.
-  if (punch.level != PunchLevel::kObject) CO_CHECK_OK(check_home(*target, punch.object, punch.dkey.view()));
   punch.id = request_id(request);
-  if (!containers_.contains(punch.container)) CO_CHECK_OK(co_await containers_.look_up(punch.container));
+  const RoutedContainer* container = containers_.find(punch.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(punch.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
+  // A whole object is punched at every target.
+  if (punch.level != PunchLevel::kObject) CO_CHECK_OK(check_home(*target, *container, punch.object, punch.dkey.view()));
   const Instant deadline = this->deadline(request);
   co_return co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().punch(std::move(punch), Until{deadline, &target->cancel_source()});

@@ -13,9 +13,13 @@ Task<rpc::Response> ObjectService::query(rpc::Request& request) {
 Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(QueryRequest query, decode_query_request(request.body()));
+  const RoutedContainer* container = containers_.find(query.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(query.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
   // Without a dkey each target answers for the dkeys it has.
-  if (!query.dkey.empty()) CO_CHECK_OK(check_home(*target, query.object, query.dkey.view()));
-  if (!containers_.contains(query.container)) CO_CHECK_OK(co_await containers_.look_up(query.container));
+  if (!query.dkey.empty()) CO_CHECK_OK(check_home(*target, *container, query.object, query.dkey.view()));
   const Instant deadline = this->deadline(request);
   co_return co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().query(std::move(query), Until{deadline, &target->cancel_source()});

@@ -14,7 +14,11 @@ Task<rpc::Response> ObjectService::begin(rpc::Request& request) {
 Task<Result<BeginReply>> ObjectService::run_begin(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(const BeginRequest begin, decode_begin_request(request.body()));
-  if (!containers_.contains(begin.container)) CO_CHECK_OK(co_await containers_.look_up(begin.container));
+  const RoutedContainer* container = containers_.find(begin.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(begin.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
   const Instant deadline = this->deadline(request);
   co_return co_await call_on(reactor_, target->reactor(),
                              [&] { return target->objects().begin(begin, Until{deadline, &target->cancel_source()}); });
@@ -28,17 +32,18 @@ Task<rpc::Response> ObjectService::commit(rpc::Request& request) {
 }
 
 /// What the target answers for alone: a list of a spread object, for instance, would show only its own part.
-Result<> ObjectService::check_home(const Target& target, const CommitRequest& commit) const {
-  const bool alone = targets_.size() == 1;
+Result<> ObjectService::check_home(const Target& target, const RoutedContainer& container,
+                                   const CommitRequest& commit) const {
+  const bool alone = container.layout->target_count() == 1;
   const auto check_whole = [&](const ObjectId& object) -> Result<> {
-    if (alone || object.object_class() == ObjectClass::kS1) return check_home(target, object, {});
+    if (alone || object.object_class() == ObjectClass::kS1) return check_home(target, container, object, {});
     return failf(Code::kUnsupported, "object {} is spread over all targets: a transaction has to stay on one",
                  object.to_string());
   };
-  for (const AkeyRead& read : commit.reads) CHECK_OK(check_home(target, read.object, read.dkey));
+  for (const AkeyRead& read : commit.reads) CHECK_OK(check_home(target, container, read.object, read.dkey));
   for (const ListRead& list : commit.lists) {
     if (list.request.level >= ListLevel::kAkeys) {
-      CHECK_OK(check_home(target, list.request.object, list.request.dkey));
+      CHECK_OK(check_home(target, container, list.request.object, list.request.dkey));
     } else if (list.request.level == ListLevel::kDkeys) {
       CHECK_OK(check_whole(list.request.object));
     } else if (!alone) {
@@ -47,24 +52,29 @@ Result<> ObjectService::check_home(const Target& target, const CommitRequest& co
   }
   for (const QueryRead& query : commit.queries)
     CHECK_OK(query.request.dkey.empty() ? check_whole(query.request.object)
-                                        : check_home(target, query.request.object, query.request.dkey));
+                                        : check_home(target, container, query.request.object, query.request.dkey));
   for (const PunchRequest& punch : commit.punches)
     CHECK_OK(punch.level == PunchLevel::kObject ? check_whole(punch.object)
-                                                : check_home(target, punch.object, punch.dkey));
-  for (const UpdateRequest& update : commit.updates) CHECK_OK(check_home(target, update.object, update.dkey));
+                                                : check_home(target, container, punch.object, punch.dkey));
+  for (const UpdateRequest& update : commit.updates)
+    CHECK_OK(check_home(target, container, update.object, update.dkey));
   return {};
 }
 
 Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTimer& timer) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(CommitRequest commit, decode_commit_request(request.body()));
-  CO_CHECK_OK(check_home(*target, commit));
   commit.id = request_id(request);
   const std::uint32_t bytes = request.bulk_bytes();
   if (bytes > kMaxPayloadBytes)
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one transaction carries at most {}", bytes,
                     kMaxPayloadBytes);
-  if (!containers_.contains(commit.container)) CO_CHECK_OK(co_await containers_.look_up(commit.container));
+  const RoutedContainer* container = containers_.find(commit.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(commit.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
+  CO_CHECK_OK(check_home(*target, *container, commit));
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
   if (bytes != 0) {

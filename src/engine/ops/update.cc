@@ -13,13 +13,17 @@ Task<rpc::Response> ObjectService::update(rpc::Request& request) {
 Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTimer& timer) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(UpdateRequest update, decode_update_request(request.body()));
-  CO_CHECK_OK(check_home(*target, update.object, update.dkey.view()));
   update.id = request_id(request);
   const std::uint32_t bytes = request.bulk_bytes();
   if (bytes > kMaxPayloadBytes) {
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one update carries at most {}", bytes, kMaxPayloadBytes);
   }
-  if (!containers_.contains(update.container)) CO_CHECK_OK(co_await containers_.look_up(update.container));
+  const RoutedContainer* container = containers_.find(update.container);
+  if (container == nullptr) {
+    CO_TRY(container, co_await containers_.look_up(update.container));
+  }
+  CO_CHECK_OK(check_version(request, *container));
+  CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
 
   const Instant deadline = this->deadline(request);
   media::Buffer payload;

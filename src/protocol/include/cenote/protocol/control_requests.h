@@ -95,6 +95,9 @@ struct ContainerInfo {
   std::uint64_t used_objects = 0;
   /// Of a clone that is being flattened.
   std::optional<FlattenInfo> flattening = std::nullopt;
+  /// Enters into where its objects are placed: a clone has that of its source. Of no meaning in
+  /// pools that were made without a map.
+  std::uint64_t placement_seed = 0;
 };
 
 struct CreateContainer {

@@ -8,6 +8,7 @@ namespace cenote {
 enum class Opcode : std::uint16_t {
   kAdmin = 16,     ///< JSON control request: u8 method, text path, text body -> text JSON (docs/protocols/admin.md)
   kOidRange = 17,  ///< lease a range of object ids of a container: uuid -> u64 first, u64 count
+  kPoolView = 18,  ///< where the data of a pool is (pool_requests.h)
   kUpdate = 32,
   kFetch = 33,
   kPunch = 34,
