@@ -16,6 +16,7 @@
 #include "cenote/protocol/object_requests.h"
 #include "cenote/rpc/handshake.h"
 #include "control_records.h"
+#include "entries.h"
 #include "example_messages.h"
 #include "inode.h"
 #include "keys.h"
@@ -204,6 +205,20 @@ void object_seeds(Seeds& seeds) {
   seeds.add(kTarget, "key_single", 0, path.single(Epoch(6)));
   seeds.add(kTarget, "key_extent", 0, path.extent(2, 8192, Epoch(7)));
   seeds.add(kTarget, "key_wide_punch", 0, path.wide_punch(1 << 20, Epoch(8)));
+  const EntryName entry{.leader = 3, .epoch = Epoch(11)};
+  seeds.add(kTarget, "entry_key", 7, entry_key(entry, 2));
+  const EntryHeader header{.state = EntryState::kPrepared,
+                           .container = kId,
+                           .request = {.session = 1, .sequence = 2, .expiry = WallTime(Duration(3)), .acknowledged = 1},
+                           .added = {.bytes = 4096, .objects = 1},
+                           .pieces = 1,
+                           .note = to_bytes(as_bytes("members"))};
+  seeds.add(kTarget, "entry_header", 8, encode_entry_header(header));
+  const std::vector<Touched> touched{{kObject, key("d")}, {kObject, std::nullopt}};
+  store::Batch batch;
+  batch.put(store::TreeId(4), as_bytes("key"), as_bytes("value"));
+  batch.claim({media::BlockNo(512), 2});
+  seeds.add(kTarget, "entry_changes", 9, encode_entry_changes(touched, batch.encoded()));
   Bytes number(8, std::byte{7});
   KeyPath numbered(kNumbered, number);
   seeds.add(kTarget, "key_numbered", 0, numbered.dkey_entry(Epoch(9)));

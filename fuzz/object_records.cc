@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cenote/base/assert.h"
+#include "entries.h"
 #include "fuzz_input.h"
 #include "keys.h"
 #include "records.h"
@@ -139,6 +140,21 @@ void check_request_value(ByteView input) {
   if (const auto record = decode_request(input)) ASSERT(equal(encode_request(*record), input));
 }
 
+void check_entry_key(ByteView input) {
+  if (const auto key = parse_entry_key(input)) ASSERT(equal(entry_key(key->name, key->piece), input));
+}
+
+void check_entry_header(ByteView input) {
+  if (const auto header = decode_entry_header(input)) ASSERT(equal(encode_entry_header(*header), input));
+}
+
+void check_entry_changes(ByteView input) {
+  const auto changes = decode_entry_changes(input);
+  if (!changes) return;
+  ASSERT(equal(encode_entry_changes(changes->touched, changes->batch), input));
+  for (const store::Extent& extent : claims_of(*changes)) ASSERT(extent.blocks > 0);
+}
+
 // Texts are cut and ids spelled one way when they are written, so what is read need not be what would be written.
 void check_finding(ByteView input) {
   const auto kept = decode_finding(input);
@@ -154,8 +170,9 @@ void check_finding(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_key,         check_value,         check_system_key, check_system_value,
-                                  check_request_key, check_request_value, check_finding};
+  constexpr std::array kChecks = {check_key,          check_value,         check_system_key, check_system_value,
+                                  check_request_key,  check_request_value, check_finding,    check_entry_key,
+                                  check_entry_header, check_entry_changes};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -10,9 +10,9 @@
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
 #include "cenote/store/batch.h"
+#include "cenote/store/operation.h"
 #include "fuzz_input.h"
 #include "log_format.h"
-#include "operation.h"
 #include "superblock.h"
 
 namespace {

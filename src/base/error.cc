@@ -46,6 +46,7 @@ constexpr std::array kCodeNames = {
     CodeName{Code::kChecksumMismatch, "checksum_mismatch"},
     CodeName{Code::kTypeMismatch, "type_mismatch"},
     CodeName{Code::kTxRestart, "tx_restart"},
+    CodeName{Code::kUndecided, "undecided"},
     CodeName{Code::kUnreachable, "unreachable"},
     CodeName{Code::kConnectionLost, "connection_lost"},
     CodeName{Code::kProtocolError, "protocol_error"},

@@ -59,6 +59,7 @@ ExitCode exit_code(Code code) {
     case Code::kStaleMap:
     case Code::kNotReady:
     case Code::kTxRestart:
+    case Code::kUndecided:
     case Code::kCompacted:
     case Code::kLeaseExpired:
       return ExitCode::kBusy;

@@ -1,10 +1,9 @@
+#include "commit.h"
+
 #include <algorithm>
-#include <deque>
 
 #include "cenote/base/format.h"
 #include "object_count.h"
-#include "punch.h"
-#include "update.h"
 
 namespace cenote::object {
 namespace {
@@ -12,7 +11,8 @@ namespace {
 // What one run checks before other work gets its turn; the store keeps all pages that a run met until it ends.
 constexpr std::size_t kReadsPerRun = 32;
 
-/// Whether an akey is what it was at an epoch that can still be read.
+}  // namespace
+
 Result<bool> is_unchanged(const Reader& reader, const AkeyRead& read, Epoch since) {
   KeyPath path(read.object, read.dkey);
   path.set_akey(read.akey);
@@ -42,39 +42,14 @@ Result<bool> is_unchanged(const Reader& reader, const AkeyRead& read, Epoch sinc
   return true;
 }
 
+namespace {
+
 std::unexpected<Error> restart(const ObjectId& object, ByteView dkey, ByteView akey) {
   return failf(Code::kTxRestart, "{}: changed since the transaction read it; run it again",
                describe(object, dkey, akey));
 }
 
-/// One transaction. Its reads are checked in several runs, under a watch that notices what others change meanwhile; its
-/// changes are one batch.
-class Commit {
- public:
-  Commit(Core& core, const CommitRequest& request)
-      : core_(core), request_(request), watch_(core.watches, request.container) {}
-
-  Result<> prepare(const Container& container, const media::Buffer& payload);
-  Task<Result<>> write(Until until);
-  Task<Result<>> check_reads(Until until, store::Lsn& seen);
-  Result<UpdateReply> attempt(store::View& view, store::Lsn& seen);
-
- private:
-  void watch();
-  Result<> check_snapshot(const Container& container) const;
-  Result<> check_akeys(std::span<const AkeyRead> reads, store::View& view, store::Lsn& seen) const;
-  Task<Result<>> check_lists(Until until, store::Lsn& seen);
-  Task<Result<>> check_queries(Until until, store::Lsn& seen);
-  Result<> put_changes(const Container& container, const Reader& reader, EpochPair epochs, store::Lsn& seen);
-  Result<Usage> added_by(const Container& container, store::View& view) const;
-  void applied(Container& container, Epoch epoch, store::Lsn lsn);
-
-  Core& core_;
-  const CommitRequest& request_;
-  Watch watch_;
-  std::deque<Update> updates_;
-  std::deque<Punch> punches_;
-};
+}  // namespace
 
 Result<> Commit::prepare(const Container& container, const media::Buffer& payload) {
   std::uint64_t offset = 0;
@@ -192,6 +167,29 @@ void Commit::applied(Container& container, Epoch epoch, store::Lsn lsn) {
   for (const UpdateRequest& update : request_.updates) core_.watches.note(container.id, update.object);
 }
 
+/// Of what is changed and what was read.
+Result<> Commit::check_decided(const Container& container) const {
+  if (core_.entries.none_undecided()) return {};
+  for (const UpdateRequest& update : request_.updates)
+    CHECK_OK(core_.check_decided(container.id, update.object, update.dkey, kEpochLatest));
+  for (const PunchRequest& punch : request_.punches)
+    CHECK_OK(core_.check_decided(container.id, punch.object,
+                                 punch.level == PunchLevel::kObject ? ByteView() : punch.dkey.view(), kEpochLatest));
+  for (const AkeyRead& read : request_.reads)
+    CHECK_OK(core_.check_decided(container.id, read.object, read.dkey, kEpochLatest));
+  for (const QueryRead& query : request_.queries)
+    CHECK_OK(core_.check_decided(container.id, query.request.object, query.request.dkey, kEpochLatest));
+  for (const ListRead& list : request_.lists)
+    CHECK_OK(core_.check_decided(container.id, list.request.object, list.request.dkey, kEpochLatest));
+  return {};
+}
+
+Result<> Commit::check_still(const Container& container) const {
+  if (request_.has_reads()) CHECK_OK(check_snapshot(container));
+  if (!watch_.changed()) return {};
+  return fail(Code::kTxRestart, "others changed what the transaction read while it was committed; run it again");
+}
+
 Result<UpdateReply> Commit::attempt(store::View& view, store::Lsn& seen) {
   TRY(Container * container, core_.find_container(request_.container, seen));
   TRY(const auto known, core_.sessions.check(request_.id, core_.wall_now()));
@@ -200,9 +198,8 @@ Result<UpdateReply> Commit::attempt(store::View& view, store::Lsn& seen) {
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  if (request_.has_reads()) CHECK_OK(check_snapshot(*container));
-  if (watch_.changed())
-    return fail(Code::kTxRestart, "others changed what the transaction read while it was committed; run it again");
+  CHECK_OK(check_still(*container));
+  CHECK_OK(check_decided(*container));
   const EpochPair epochs = core_.clock.next_pair(core_.wall_now());
   CHECK_OK(put_changes(*container, container->reader(view, kEpochLatest), epochs, seen));
   Core::Stamp stamp{.request = request_.id, .epoch = epochs.second, .ceiling = {}};
@@ -214,6 +211,8 @@ Result<UpdateReply> Commit::attempt(store::View& view, store::Lsn& seen) {
   seen = std::max(seen, lsn);
   return UpdateReply{stamp.epoch};
 }
+
+namespace {
 
 Task<Result<UpdateReply>> run_commit(Core& core, const CommitRequest& request, media::Buffer& payload, Until until,
                                      store::Lsn& seen) {
@@ -238,7 +237,7 @@ Task<Result<UpdateReply>> run_commit(Core& core, const CommitRequest& request, m
 Task<Result<BeginReply>> begin(Core& core, const BeginRequest& request, Until until, store::Lsn& seen) {
   CO_CHECK_OK(core.find_container(request.container, seen));
   const Epoch snapshot = core.clock.next_pair(core.wall_now()).second;
-  CO_CHECK_OK(co_await admit_epoch(core, snapshot, until, seen));
+  CO_CHECK_OK(co_await reach_epoch(core, snapshot, until, seen));
   co_return BeginReply{snapshot};
 }
 

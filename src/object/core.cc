@@ -189,8 +189,27 @@ Result<> check_bound(const Container& container, Epoch epoch) {
                epoch.value(), container.bound.value());
 }
 
+Result<> Core::find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
+  const HeldEntry* found = nullptr;
+  if (object == ObjectId()) {
+    found = entries.in_container(container, epoch);
+  } else {
+    const auto place = dkey.empty() ? std::nullopt : std::optional(dkey);
+    found = entries.touching(container, object, place, epoch);
+  }
+  if (found == nullptr) return {};
+  return failf(Code::kUndecided, "{}: entry {} of target {} is prepared and not decided", describe(object, dkey, {}),
+               found->name.epoch.value(), found->name.leader);
+}
+
 Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen) {
   if (epoch == kEpochLatest) co_return Result<>();
+  CO_CHECK_OK(co_await reach_epoch(core, epoch, until, seen));
+  core.closed = std::max(core.closed, epoch);
+  co_return Result<>();
+}
+
+Task<Result<>> reach_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen) {
   if (epoch > core.clock.last()) {
     const WallTime latest = core.wall_now() + core.options.max_clock_offset;
     if (epoch.value() > static_cast<std::uint64_t>(latest.time_since_epoch().count()))
@@ -209,6 +228,7 @@ Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& see
 
 void Core::check_invariants() const {
   sessions.check_invariants();
+  entries.check_invariants();
   ASSERT(clock.last().value() == 0 || containers.empty() || clock.ceiling().value() > 0);
   for (const auto& [id, container] : containers) {
     ASSERT(container.id == id);

@@ -9,6 +9,7 @@
 #include "cenote/object/object_store.h"
 #include "cenote/object/space_account.h"
 #include "cenote/runtime/scope.h"
+#include "entries.h"
 #include "epoch_clock.h"
 #include "lookup.h"
 #include "pack.h"
@@ -37,7 +38,7 @@ struct Container {
   std::uint64_t refusals = 0;           ///< of the account, when they were looked at last ...
   Instant wanted_until{};               ///< ... and until when its old versions are worth less than their space
   std::vector<Epoch> snapshots;         ///< ascending: epochs whose readers see what they always saw
-  std::uint64_t releases = 0;           ///< snapshots that were removed since the store opened
+  std::uint64_t releases = 0;           ///< snapshots that were removed, and late changes, since the store opened
   std::vector<RolledBack> rolled_back;  ///< ascending and apart
   /// Of an encrypted container.
   std::optional<SealedKey> key;
@@ -55,8 +56,10 @@ struct Container {
   std::shared_ptr<FlattenStatus> flattening;
 
   void note_change(Epoch epoch) {
-    changed = epoch;
-    if (unmerged == kEpochZero) unmerged = epoch;
+    // What took long to be decided: a pass of aggregation that is under way may have missed it.
+    if (epoch < changed) ++releases;
+    changed = std::max(changed, epoch);
+    unmerged = unmerged == kEpochZero ? epoch : std::min(unmerged, epoch);
   }
   /// Good until the attempt ends.
   Reader reader(store::View& view, Epoch epoch) const { return {view, tree, epoch, rolled_back, ancestors}; }
@@ -117,6 +120,13 @@ struct Core {
   store::Lsn ceiling_lsn;     ///< of the last batch that raised the clock's ceiling
   store::TreeId system_tree;
   store::TreeId request_tree;
+  /// Of redundancy groups. The tree is made with the first of them.
+  Entries entries;
+  std::optional<store::TreeId> entry_tree;
+  store::TreeId new_entry_tree;
+  store::Lsn entry_lsn;  ///< of the last batch with which an entry went altogether
+  /// The highest epoch at which anything was read that is not the latest: nothing is prepared at or below it.
+  Epoch closed;
   AkeyCache akeys;
   Watches watches;
   Packer packer;
@@ -141,6 +151,14 @@ struct Core {
     const auto found = containers.find(container);
     return found == containers.end() ? epoch : found->second.looked_from(epoch);
   }
+  /// kUndecided: something that is prepared and not decided touches the dkey, or without one (empty) anything of the
+  /// object, or with object number zero anything of the container, and would be seen by a reader at `epoch`.
+  Result<> check_decided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
+    if (entries.none_undecided()) [[likely]]
+      return {};
+    return find_undecided(container, object, dkey, epoch);
+  }
+  Result<> find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const;
   /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
   /// Passes on what came of writing data. A target whose device could not be written takes no more changes.
@@ -242,6 +260,8 @@ Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until un
 /// Makes `epoch` one that may be read at: not below the container's bound, not in the future beyond clock error, and
 /// below every later update, also after a restart. Latest is always fine.
 Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen);
+/// The part of it that concerns the clock: whatever comes later is above `epoch`, also after a restart.
+Task<Result<>> reach_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen);
 /// kEpochTooOld below the container's bound, unless it is a snapshot's. Inside the attempt that reads.
 Result<> check_bound(const Container& container, Epoch epoch);
 

@@ -2,6 +2,7 @@
 
 #include "container_key.h"
 #include "core.h"
+#include "prepare.h"
 #include "tree_scan.h"
 
 namespace cenote::object {
@@ -152,6 +153,7 @@ Task<Result<>> load(Core& core) {
   CO_CHECK_OK(link_clones(core));
   for (auto& [id, container] : core.containers)
     if (!container.counts_objects) CO_CHECK_OK(co_await count_objects(core, container));
+  CO_CHECK_OK(co_await load_entries(core));
   // What changed since the last pass of aggregation is not known, only when at the earliest: every container gets one.
   for (auto& [id, container] : core.containers) {
     container.changed = core.clock.last();
@@ -173,6 +175,17 @@ Task<Result<std::vector<store::Extent>>> owned_extents(Core& core) {
   // What lies before the position of a container that is being reclaimed was given back already.
   for (const auto& [tree, position] : core.destroying) trees.emplace_back(tree, position);
   for (const auto& [tree, position] : trees) CO_CHECK_OK(co_await scan_tree(core, tree, position, take));
+  std::vector<std::pair<EntryName, std::uint16_t>> prepared;
+  core.entries.each([&prepared](const HeldEntry& entry) {
+    if (entry.header.state == EntryState::kPrepared) prepared.emplace_back(entry.name, entry.header.pieces);
+  });
+  for (const auto& [name, pieces] : prepared) {
+    Bytes changes;
+    CO_CHECK_OK(co_await core.store.run(
+        [&](store::View& view) { return read_entry_changes(view, *core.entry_tree, name, pieces, changes); }));
+    CO_TRY(const EntryChanges parts, decode_entry_changes(changes));
+    std::ranges::copy(claims_of(parts), std::back_inserter(extents));
+  }
   co_return extents;
 }
 

@@ -1,6 +1,7 @@
 #include "cenote/object/object_store.h"
 
 #include "core.h"
+#include "prepare.h"
 
 namespace cenote::object {
 
@@ -151,6 +152,12 @@ Task<Result<Usage>> ObjectStore::container_usage(Uuid container) {
 void ObjectStore::charge_to(Uuid container, std::shared_ptr<SpaceAccount> account) {
   const auto found = core_->containers.find(container);
   if (found == core_->containers.end() || found->second.kept) return;
+  core_->entries.each([&](HeldEntry& entry) {
+    if (entry.header.state != EntryState::kPrepared || entry.header.container != container) return;
+    account->add(entry.header.added);
+    if (entry.account) entry.account->refund(entry.header.added);
+    entry.account = account;
+  });
   account->add(found->second.used);
   if (found->second.account) found->second.account->refund(found->second.used);
   found->second.account = std::move(account);
@@ -297,6 +304,62 @@ Task<Result<QueryReply>> ObjectStore::query(QueryRequest request, Until until) {
   auto result = co_await object::query(*core_, request, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
+}
+
+Task<Result<Epoch>> ObjectStore::draw_epoch(Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  Epoch epoch = core_->clock.next(core_->wall_now());
+  if (epoch <= core_->closed) {
+    core_->clock.observe(core_->closed);
+    epoch = core_->clock.next(core_->wall_now());
+  }
+  CO_CHECK_OK(co_await reach_epoch(*core_, epoch, until, seen));
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return epoch;
+}
+
+Task<Result<EntryState>> ObjectStore::prepare(const CommitRequest& request, EntryName name, ByteView note,
+                                              media::Buffer payload, std::uint64_t payload_bytes, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<EntryState>> ObjectStore::change_entry(EntryName name, EntryEvent event) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::change_entry(*core_, name, event, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<EntryState>> ObjectStore::entry_state(EntryName name) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  const HeldEntry* const held = core_->entries.find(name);
+  const EntryState state = held == nullptr ? EntryState::kNone : held->header.state;
+  CO_CHECK_OK(co_await core_->make_durable(held == nullptr ? core_->entry_lsn : held->lsn));
+  co_return state;
+}
+
+Task<Result<std::vector<UndecidedEntry>>> ObjectStore::undecided_entries() {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  std::vector<UndecidedEntry> undecided;
+  store::Lsn seen = core_->entry_lsn;
+  core_->entries.each([&](const HeldEntry& entry) {
+    seen = std::max(seen, entry.lsn);
+    if (entry.header.state == EntryState::kPrepared)
+      undecided.push_back({entry.name, entry.header.container, entry.header.request, entry.header.note});
+  });
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return undecided;
 }
 
 Epoch ObjectStore::now() { return core_->clock.last(); }

@@ -142,6 +142,8 @@ Result<UpdateReply> attempt(Core& core, const PunchRequest& request, store::View
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
+  CHECK_OK(core.check_decided(container->id, request.object,
+                              request.level == PunchLevel::kObject ? ByteView() : request.dkey.view(), kEpochLatest));
   core.batch.clear();
   core.batch.set_space_class(store::SpaceClass::kReclaim);
   Core::Stamp stamp{.request = request.id, .epoch = core.clock.next(core.wall_now()), .ceiling = {}};

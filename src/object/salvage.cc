@@ -6,6 +6,7 @@
 #include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
 #include "container_key.h"
+#include "entries.h"
 #include "keys.h"
 #include "salvage_records.h"
 #include "salvage_source.h"
@@ -64,6 +65,7 @@ class Salvage {
   Task<Result<>> copy_all();
   Task<Result<>> read_records();
   Task<Result<>> make_trees();
+  void leave_out_entries(store::TreeId tree);
   Task<Result<>> make_tree(store::TreeId id, std::string name);
   Task<Result<>> copy_tree(store::TreeId tree, bool requests);
   Task<Result<>> copy_container(store::TreeId tree, const Uuid& id);
@@ -208,7 +210,7 @@ Task<Result<>> Salvage::copy_all() {
   if (is_target_) CO_CHECK_OK(co_await read_records());
   CO_CHECK_OK(co_await make_trees());
   for (const auto& [tree, name] : source_->trees()) {
-    if (tree == system || is_container_tree(name)) continue;
+    if (tree == system || is_container_tree(name) || name == kEntryTreeName) continue;
     CO_CHECK_OK(co_await copy_tree(tree, tree == requests));
   }
   for (const auto& [tree, container] : records_.trees()) CO_CHECK_OK(co_await copy_container(tree, container));
@@ -253,7 +255,10 @@ Task<Result<>> Salvage::read_records() {
 Task<Result<>> Salvage::make_trees() {
   std::map<store::TreeId, std::string> wanted;
   for (const auto& [id, name] : source_->trees())
-    if (!is_container_tree(name)) wanted[id] = name;
+    if (name == kEntryTreeName)
+      leave_out_entries(id);
+    else if (!is_container_tree(name))
+      wanted[id] = name;
   for (const auto& [id, container] : records_.trees()) {
     wanted[id] = container_tree_name(id);
     if (!source_->trees().contains(id))
@@ -272,6 +277,19 @@ Task<Result<>> Salvage::make_trees() {
   finding.finding.message = "the results of requests are lost: one that is sent again may take effect twice";
   emit(finding);
   co_return co_await make_tree(store_->next_tree_id(), std::string(kRequestTreeName));
+}
+
+/// A member of a redundancy group that lost something has no say in it any more.
+void Salvage::leave_out_entries(store::TreeId tree) {
+  TargetFinding finding;
+  finding.finding.kind = FindingKind::kTree;
+  finding.finding.tree = tree;
+  finding.finding.tree_name = kEntryTreeName;
+  finding.finding.message =
+      "what redundancy groups had prepared or decided here is left out: the others in the groups know it, and this "
+      "target has "
+      "to be reintegrated";
+  emit(finding);
 }
 
 Task<Result<>> Salvage::make_tree(store::TreeId id, std::string name) {

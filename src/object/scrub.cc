@@ -5,6 +5,7 @@
 #include "cenote/base/format.h"
 #include "cenote/runtime/sync.h"
 #include "cenote/store/scrub.h"
+#include "entries.h"
 #include "keys.h"
 #include "records.h"
 #include "value_check.h"
@@ -338,6 +339,14 @@ Task<Result<>> Scrub::records() {
       return {};
     };
     CO_CHECK_OK(co_await tree_of_records(*requests, kRequestTreeName, check));
+  }
+  if (const auto entries = store_.find_tree(kEntryTreeName)) {
+    const auto check = [](ByteView key_bytes, ByteView value) -> Result<> {
+      TRY(const EntryKey key, parse_entry_key(key_bytes));
+      if (key.piece == 0) CHECK_OK(decode_entry_header(value));
+      return {};
+    };
+    CO_CHECK_OK(co_await tree_of_records(*entries, kEntryTreeName, check));
   }
   co_return co_await finish_repairs();
 }

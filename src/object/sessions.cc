@@ -33,6 +33,13 @@ Result<std::optional<Sessions::Known>> Sessions::check(const RequestId& id, Wall
   return std::optional<Known>();
 }
 
+bool Sessions::knows(const RequestId& id) const {
+  const Session* session = find(id.session);
+  if (session == nullptr) return false;
+  const auto found = std::ranges::lower_bound(session->results, id.sequence, {}, &Kept::sequence);
+  return found != session->results.end() && found->sequence == id.sequence;
+}
+
 std::size_t Sessions::acknowledged_results(const Session& session, std::uint64_t acknowledged) {
   std::size_t count = 0;
   while (count < kErasedPerRequest && count < session.results.size() && session.results[count].sequence <= acknowledged)

@@ -33,6 +33,9 @@ class Sessions {
   /// kOutOfRange, kResourceExhausted. Of no effect.
   Result<std::optional<Known>> check(const RequestId& id, WallTime now) const;
 
+  /// Whether a result of it is kept.
+  bool knows(const RequestId& id) const;
+
   /// Adds the result of `id` to the batch that applies the request, and removes some of what the client has
   /// acknowledged. `applied` follows once the batch is; nothing may come between.
   void record(const RequestId& id, Epoch epoch, store::TreeId tree, store::Batch& batch);

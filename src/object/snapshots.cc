@@ -30,6 +30,7 @@ Result<> add(Core& core, const Uuid& id, Epoch epoch, store::View& view, store::
   // Added already, by this request's first arrival.
   if (container->is_snapshot(epoch)) return {};
   CHECK_OK(check_addition(core, *container, epoch));
+  CHECK_OK(core.check_decided(id, ObjectId(), {}, epoch));
   // Later updates must be newer, also after a restart.
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   core.batch.clear();
@@ -38,6 +39,7 @@ Result<> add(Core& core, const Uuid& id, Epoch epoch, store::View& view, store::
   if (ceiling) core.batch.put(core.system_tree, ceiling_key(), encode_number(ceiling->value()));
   TRY(container->lsn, view.apply(core.batch));
   core.clock.observe(epoch);
+  core.closed = std::max(core.closed, epoch);
   if (ceiling) {
     core.clock.raised(*ceiling);
     core.ceiling_lsn = container->lsn;

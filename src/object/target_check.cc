@@ -52,6 +52,7 @@ Task<> TargetCheck::check() {
     emit(finding);
   }
   co_await check_requests();
+  co_await check_entries();
   const std::vector<store::TreeReport> trees = examination_->trees();
   for (const store::TreeReport& tree : trees) {
     if (is_container_tree(tree.name)) co_await check_container(tree.id, tree.name);
@@ -218,6 +219,61 @@ Task<> TargetCheck::check_requests() {
       finding.finding.message = "a kept result of a request: " + (key ? record.error() : key.error()).message();
       emit(finding);
     }
+  }
+}
+
+/// What is prepared holds data that no container's tree refers to.
+Task<> TargetCheck::check_entries() {
+  const auto tree = examination_->find_tree(kEntryTreeName);
+  if (!tree) co_return;
+  std::optional<std::pair<EntryKey, EntryHeader>> prepared;
+  std::uint64_t page = 0;
+  Bytes changes;
+  const auto finish = [&] {
+    if (prepared) check_prepared(*tree, page, prepared->first, changes);
+    prepared.reset();
+    changes.clear();
+  };
+  store::TreeWalk walk(*examination_, *tree, store::TreeWalk::Purpose::kCheck);
+  while (co_await walk.next()) {
+    for (std::uint32_t i = 0; i < walk.count(); ++i) {
+      const auto key = parse_entry_key(walk.key(i));
+      const auto header = key && key->piece == 0 ? decode_entry_header(walk.value(i)) : Result<EntryHeader>();
+      if (!key || !header) {
+        TargetFinding finding = about(*tree, walk.page(), {}, store::FindingKind::kEntry);
+        finding.finding.message = (key ? header.error() : key.error()).message();
+        emit(finding);
+        continue;
+      }
+      if (key->piece > 0) {
+        changes.insert(changes.end(), walk.value(i).begin(), walk.value(i).end());
+        continue;
+      }
+      finish();
+      page = walk.page();
+      if (header->state == EntryState::kPrepared) prepared = {*key, *header};
+    }
+  }
+  finish();
+}
+
+void TargetCheck::check_prepared(store::TreeId tree, std::uint64_t page, const EntryKey& key, ByteView changes) {
+  TargetFinding finding = about(tree, page, {}, store::FindingKind::kEntry);
+  finding.epoch = key.name.epoch;
+  const auto parts = decode_entry_changes(changes);
+  if (!parts) {
+    finding.finding.message =
+        fmt::format("entry {} of target {}: {}", key.name.epoch.value(), key.name.leader, parts.error().message());
+    return emit(finding);
+  }
+  for (const store::Extent& extent : claims_of(*parts)) {
+    std::string why;
+    if (examination_->refer(extent, &why)) continue;
+    finding.finding.kind = store::FindingKind::kBlock;
+    finding.finding.message = fmt::format("entry {} of target {}: {}", key.name.epoch.value(), key.name.leader, why);
+    finding.finding.block = extent.first.value();
+    finding.finding.blocks = extent.blocks;
+    emit(finding);
   }
 }
 

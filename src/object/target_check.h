@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cenote/object/examine.h"
+#include "entries.h"
 #include "records.h"
 #include "value_check.h"
 
@@ -56,6 +57,8 @@ class TargetCheck {
   void check_owner(store::TreeId tree, const std::string& name);
   void check_missing();
   Task<> check_requests();
+  Task<> check_entries();
+  void check_prepared(store::TreeId tree, std::uint64_t page, const EntryKey& key, ByteView changes);
   Task<> read_pending();
   Task<> read_worker(std::size_t* next);
   void note_data(const Pending& pending, const ValueOutcome& outcome);

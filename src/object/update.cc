@@ -391,6 +391,7 @@ Result<UpdateReply> attempt(Core& core, const UpdateRequest& request, Update& up
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
+  CHECK_OK(core.check_decided(container->id, request.object, request.dkey, kEpochLatest));
   CHECK_OK(update.plan(*container, container->reader(view, kEpochLatest), nullptr, seen));
   Core::Stamp stamp{.request = request.id,
                     .epoch = core.clock.next(core.wall_now()),

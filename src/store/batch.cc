@@ -1,6 +1,6 @@
 #include "cenote/store/batch.h"
 
-#include "operation.h"
+#include "cenote/store/operation.h"
 
 namespace cenote::store {
 namespace {

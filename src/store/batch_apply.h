@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "cenote/base/error.h"
-#include "operation.h"
+#include "cenote/store/operation.h"
 #include "store_state.h"
 
 namespace cenote::store {

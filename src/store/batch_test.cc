@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "operation.h"
+#include "cenote/store/operation.h"
 
 namespace cenote::store {
 namespace {

@@ -2,10 +2,10 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "cenote/store/operation.h"
 #include "examination_state.h"
 #include "leaf_walk.h"
 #include "log_reader.h"
-#include "operation.h"
 
 // What an examination does with a store that does not open: it takes in as much of the newest checkpoint as is whole.
 namespace cenote::store {

@@ -1,7 +1,7 @@
 #include "cenote/store/log_listing.h"
 
+#include "cenote/store/operation.h"
 #include "log_reader.h"
-#include "operation.h"
 #include "superblock_io.h"
 
 namespace cenote::store {

@@ -1,4 +1,4 @@
-#include "operation.h"
+#include "cenote/store/operation.h"
 
 #include "cenote/base/codec.h"
 

@@ -54,6 +54,7 @@ enum class Code : std::uint16_t {
   kChecksumMismatch = 402,  ///< Data does not match the checksum that its writer computed.
   kTypeMismatch = 403,      ///< A single value was used as an array, a key of one flavour as another, or the like.
   kTxRestart = 404,         ///< Conflict with a concurrent transaction; run it again at a later epoch.
+  kUndecided = 405,         ///< Something prepared is in the way of which it is not known whether it takes effect.
 
   // 500-599 rpc
   kUnreachable = 500,      ///< No connection to the peer.

@@ -7,6 +7,7 @@
 
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/compression.h"
+#include "cenote/object/replica_entry.h"
 #include "cenote/object/space_account.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/runtime/cancel.h"
@@ -176,6 +177,26 @@ class ObjectStore {
                                    Until until);
   Task<Result<ListReply>> list(ListRequest request, Until until);
   Task<Result<QueryReply>> query(QueryRequest request, Until until);
+
+  // Entries of redundancy groups (docs/protocols/replication.md). Nobody sees what is prepared before it is committed;
+  // whoever would see it then is refused until it is decided (kUndecided): reads at its epoch or later, and whatever
+  // would change the same.
+  /// An epoch that was never given before, also after a crash, and that nothing was read at yet.
+  Task<Result<Epoch>> draw_epoch(Until until);
+  /// Takes in the changes of an entry and the space that they need, if nothing has changed what it read, and it would
+  /// be the newest version of all that it changes. Returns what is held of it; kPrepared also when it was before. Fails
+  /// without an effect: kUndecided (others are in the way, or another attempt of the request), kExists (another attempt
+  /// took effect), kEpochTooOld (a later epoch is needed, above `now`), kTxRestart, kNoSpace, kQuotaExceeded and what
+  /// else a commit may meet.
+  Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
+                                   std::uint64_t payload_bytes, Until until);
+  /// What becomes of an entry, by the table of the protocol; returns what is held of it then. A commit needs no space
+  /// that was not taken before. kInternal: what must never happen, such as the commit of what was refused; nothing is
+  /// changed then.
+  Task<Result<EntryState>> change_entry(EntryName name, EntryEvent event);
+  Task<Result<EntryState>> entry_state(EntryName name);
+  /// All that are prepared.
+  Task<Result<std::vector<UndecidedEntry>>> undecided_entries();
 
   /// Highest epoch used or seen; `observe` takes in one from elsewhere.
   Epoch now();

@@ -1,0 +1,115 @@
+#pragma once
+
+// Entries of redundancy groups that this target holds (docs/formats/object.md, "Entries"): in memory, and as the tree
+// of entries has them. A prepared entry is a header and its changes: the batch that will be applied when it is
+// committed, in pieces.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "cenote/object/replica_entry.h"
+#include "cenote/object/space_account.h"
+#include "cenote/store/types.h"
+#include "records.h"
+
+namespace cenote::object {
+
+inline constexpr std::string_view kEntryTreeName = "object.entries";
+
+/// A dkey that an entry changes or depends on, or all of an object.
+struct Touched {
+  ObjectId object;
+  std::optional<KeyBytes> dkey;
+};
+
+/// The first value of an entry in the tree.
+struct EntryHeader {
+  EntryState state = EntryState::kNone;
+  Uuid container;     ///< null: a refusal of something that was never held
+  RequestId request;  ///< as above
+  Usage added;        ///< what it adds to the container at most
+  std::uint16_t pieces = 0;
+  Bytes note;
+};
+
+/// The key of a piece of an entry: leader, epoch, number of the piece, big-endian; 0 is the header.
+RecordBytes entry_key(const EntryName& name, std::uint16_t piece);
+struct EntryKey {
+  EntryName name;
+  std::uint16_t piece = 0;
+};
+Result<EntryKey> parse_entry_key(ByteView key);
+Bytes encode_entry_header(const EntryHeader& header);
+/// kCorrupt, kNewerFormat.
+Result<EntryHeader> decode_entry_header(ByteView value);
+
+/// What its pieces are together: what it touches, and the encoded batch.
+struct EntryChanges {
+  std::vector<Touched> touched;
+  ByteView batch;  ///< points into what was decoded
+};
+Bytes encode_entry_changes(std::span<const Touched> touched, ByteView batch);
+/// kCorrupt: not that, or a batch with anything but puts and claims.
+Result<EntryChanges> decode_entry_changes(ByteView bytes);
+/// The extents that the batch claims.
+std::vector<store::Extent> claims_of(const EntryChanges& changes);
+
+/// An entry in memory.
+struct HeldEntry {
+  EntryName name;
+  EntryHeader header;
+  std::vector<Touched> touched;  ///< while it is prepared
+  /// What `header.added` is charged to while it is prepared; null: nobody counts it.
+  std::shared_ptr<SpaceAccount> account;
+  store::Lsn lsn;  ///< of its last change: an answer about it waits until this is durable
+};
+
+/// All entries that a target holds.
+///
+/// Invariants: equal to the tree of entries as of the last applied batch; no two prepared entries touch the same dkey,
+/// or an object and something of it; `undecided` counts the prepared ones.
+class Entries {
+ public:
+  bool none_undecided() const { return undecided_ == 0; }
+  std::size_t undecided() const { return undecided_; }
+  std::size_t size() const { return held_.size(); }
+  /// nullptr: nothing is held. Valid until the entry changes.
+  HeldEntry* find(const EntryName& name);
+
+  /// A prepared entry of this epoch or an earlier one that touches the dkey, or, without one, anything of the object.
+  const HeldEntry* touching(const Uuid& container, const ObjectId& object, const std::optional<ByteView>& dkey,
+                            Epoch upto) const;
+  /// The same of anything in the container.
+  const HeldEntry* in_container(const Uuid& container, Epoch upto) const;
+  /// A prepared entry of the request.
+  const HeldEntry* of_request(const RequestId& request) const;
+
+  HeldEntry& put(HeldEntry entry);
+  /// What was prepared is decided, or gone.
+  void set_state(HeldEntry& entry, EntryState state);
+  void erase(const EntryName& name);
+
+  template <typename Visit>
+  void each(Visit visit) {
+    for (auto& [name, entry] : held_) visit(entry);
+  }
+  void check_invariants() const;
+
+ private:
+  using Place = std::pair<Uuid, ObjectId>;
+  struct PlaceHash {
+    std::size_t operator()(const Place& place) const;
+  };
+  void index(HeldEntry& entry);
+  void unindex(HeldEntry& entry);
+
+  std::map<EntryName, HeldEntry> held_;
+  std::unordered_multimap<Place, HeldEntry*, PlaceHash> touching_;          // once for each of `touched`
+  std::map<std::pair<std::uint64_t, std::uint64_t>, HeldEntry*> requests_;  // of prepared ones, by session and sequence
+  std::size_t undecided_ = 0;
+};
+
+}  // namespace cenote::object
