@@ -315,7 +315,7 @@ void engine_seeds(Seeds& seeds) {
   using namespace cenote::engine;
   constexpr const char* kTarget = "engine_state";
   Identity identity{.state = Identity::State::kReady, .system = kId, .engine = kId, .name = "lab"};
-  identity.coordinator = {kId, "coordinator", 64 << 20, 8 << 20};
+  identity.coordinator = engine::StoreIdentity{kId, "coordinator", 64 << 20, 8 << 20};
   identity.targets = {{kId, "targets/0", 1 << 30, 64 << 20}, {kId, "/dev/disk", 1 << 30, 64 << 20}};
   seeds.add_text(kTarget, "identity", 0, encode_identity(identity));
   // Around the limit of nesting; the checksum does not matter, what is deep is refused before.

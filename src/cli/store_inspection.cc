@@ -104,7 +104,7 @@ Result<InspectedPath> InspectedPath::open(const std::string& path, const std::op
                                   store.wal ? full(store.wal->path) : "", store.data ? full(store.data->path) : "",
                                   key});
   };
-  add("coordinator", identity.coordinator);
+  if (identity.coordinator) add("coordinator", *identity.coordinator);
   for (std::size_t index = 0; index < identity.targets.size(); ++index) {
     add(fmt::format("target {}", index), identity.targets[index]);
   }

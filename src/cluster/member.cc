@@ -55,9 +55,17 @@ void Member::start() { background_.spawn(run(*this)); }
 
 Until Member::soon(CancelSource* cancel) const { return {reactor_.now() + options_.call_timeout, cancel}; }
 
+void Member::serve_until(Instant until) {
+  registered_ = true;
+  valid_until_ = until;
+  options_.on_lease();
+}
+
 void Member::serve_nothing() {
+  registered_ = false;
   valid_until_ = Instant::min();
   pools_.clear();
+  options_.on_lease();
 }
 
 bool Member::may_serve(Uuid pool, MapVersion version) const {
@@ -158,7 +166,7 @@ Task<Result<>> Member::register_under(Lease lease) {
     if (place.member && place.lease == lease.id) {
       lease_ = lease.id;
       incarnation_ = place.member->incarnation;
-      valid_until_ = lease.valid_until;
+      serve_until(lease.valid_until);
       co_return Result<>();
     }
     CO_CHECK_OK(check_predecessor(place));
@@ -169,7 +177,11 @@ Task<Result<>> Member::register_under(Lease lease) {
         .put(engine_key(options_.rank),
              encode(EngineRecord{.incarnation = next, .engine = options_.engine, .process = options_.process}))
         .put(member_key(options_.rank),
-             encode(MemberRecord{.incarnation = next, .process = options_.process, .addresses = options_.addresses}),
+             encode(MemberRecord{.incarnation = next,
+                                 .process = options_.process,
+                                 .addresses = options_.addresses,
+                                 .control_address = options_.control_address,
+                                 .fault_domain = options_.fault_domain}),
              lease.id);
     const auto done = co_await coordinator_.commit(std::move(change), soon(&background_.cancel_source()));
     // Whatever became of it is read in the next round.
@@ -189,7 +201,7 @@ Task<> Member::renew_until_lost() {
     const auto renewed = co_await coordinator_.keep_alive(lease_, soon(&stopping));
     if (stopping.cancelled()) co_return;
     if (renewed) {
-      valid_until_ = sent + renewed->ttl;
+      serve_until(sent + renewed->ttl);
       pause = std::max(sent + options_.renew_every - reactor_.now(), Duration(1));
       continue;
     }

@@ -9,12 +9,14 @@ namespace cenote::cluster {
 namespace {
 
 constexpr std::uint16_t kFormat = 1;
+/// Of registrations, which have more at their end since.
+constexpr std::uint16_t kMemberFormat = 2;
 constexpr std::uint16_t kOldestReader = 1;
 
 /// Every value begins alike: the format of its writer, and the oldest format whose readers can read it.
 struct ValueWriter {
-  ValueWriter() {
-    fields.integer(kFormat);
+  explicit ValueWriter(std::uint16_t format = kFormat) {
+    fields.integer(format);
     fields.integer(kOldestReader);
   }
   std::string take() const { return to_text(bytes); }
@@ -30,26 +32,34 @@ Uuid take_uuid(Decoder& fields) {
   return fields.bad() ? Uuid() : Uuid::from_bytes(bytes.first<16>());
 }
 
-/// Reads a value with `read(fields)`, which leaves the decoder bad for what breaks a rule.
+/// Reads a value with `read(fields, format)`, which leaves the decoder bad for what breaks a rule; `newest` is the last
+/// format of such values that this version knows.
 template <typename Read>
-auto decode_value_of(std::string_view what, std::string_view value, Read read)
-    -> Result<std::invoke_result_t<Read, Decoder&>> {
+auto decode_versions_of(std::string_view what, std::string_view value, std::uint16_t newest, Read read)
+    -> Result<std::invoke_result_t<Read, Decoder&, std::uint16_t>> {
   Decoder fields(as_bytes(value));
   const auto format = fields.integer<std::uint16_t>();
   const auto oldest = fields.integer<std::uint16_t>();
-  if (!fields.bad() && oldest > kFormat)
+  if (!fields.bad() && oldest > newest)
     return failf(Code::kNewerFormat, "{} is of format {}, which this Cenote cannot read", what, format);
   fields.require(format >= kFormat && oldest >= kOldestReader && oldest <= format);
-  auto record = read(fields);
+  auto record = read(fields, format);
   // A newer format that this reader can read may have more at its end.
-  CHECK_OK(format > kFormat ? fields.check(what) : fields.finish(what));
+  CHECK_OK(format > newest ? fields.check(what) : fields.finish(what));
   return record;
+}
+
+template <typename Read>
+auto decode_value_of(std::string_view what, std::string_view value, Read read)
+    -> Result<std::invoke_result_t<Read, Decoder&>> {
+  return decode_versions_of(what, value, kFormat, [&](Decoder& fields, std::uint16_t) { return read(fields); });
 }
 
 std::string with_rank(std::string_view prefix, Rank rank) { return fmt::format("{}{:010}", prefix, rank.value()); }
 
 }  // namespace
 
+std::string place_key(Rank rank) { return with_rank(kPlacePrefix, rank); }
 std::string engine_key(Rank rank) { return with_rank(kEnginePrefix, rank); }
 std::string member_key(Rank rank) { return with_rank(kMemberPrefix, rank); }
 std::string exit_key(Rank rank) { return with_rank(kExitPrefix, rank); }
@@ -78,6 +88,14 @@ Result<Uuid> pool_of_key(std::string_view key) {
   return Uuid::parse(key.substr(kPoolPrefix.size(), kUuidText));
 }
 
+std::string encode(const PlaceRecord& record) {
+  ValueWriter value;
+  put_uuid(value.fields, record.engine);
+  value.fields.integer(record.first_target);
+  value.fields.integer(record.targets);
+  return value.take();
+}
+
 std::string encode(const EngineRecord& record) {
   ValueWriter value;
   value.fields.integer(record.incarnation.value());
@@ -89,8 +107,9 @@ std::string encode(const EngineRecord& record) {
 }
 
 std::string encode(const MemberRecord& record) {
-  ASSERT(record.addresses.size() <= kMaxMemberAddresses);
-  ValueWriter value;
+  ASSERT(record.addresses.size() <= kMaxMemberAddresses && record.control_address.size() <= kMaxMemberAddressBytes &&
+         record.fault_domain.size() <= kMaxFaultDomainBytes);
+  ValueWriter value(kMemberFormat);
   value.fields.integer(record.incarnation.value());
   put_uuid(value.fields, record.process);
   value.fields.integer(static_cast<std::uint32_t>(record.addresses.size()));
@@ -98,6 +117,8 @@ std::string encode(const MemberRecord& record) {
     ASSERT(address.size() <= kMaxMemberAddressBytes);
     value.fields.text(address);
   }
+  value.fields.text(record.control_address);
+  value.fields.text(record.fault_domain);
   return value.take();
 }
 
@@ -137,6 +158,18 @@ std::string encode_active(MapVersion version) {
   return value.take();
 }
 
+Result<PlaceRecord> decode_place(std::string_view value) {
+  return decode_value_of("place of an engine", value, [](Decoder& fields) {
+    PlaceRecord record;
+    record.engine = take_uuid(fields);
+    record.first_target = fields.integer<std::uint32_t>();
+    record.targets = fields.integer<std::uint32_t>();
+    fields.require(record.targets >= 1 && record.targets <= kMaxEngineTargets &&
+                   record.first_target <= kMaxMapTargets - record.targets);
+    return record;
+  });
+}
+
 Result<EngineRecord> decode_engine(std::string_view value) {
   return decode_value_of("record of an engine", value, [](Decoder& fields) {
     EngineRecord record;
@@ -152,7 +185,7 @@ Result<EngineRecord> decode_engine(std::string_view value) {
 }
 
 Result<MemberRecord> decode_member(std::string_view value) {
-  return decode_value_of("registration of an engine", value, [](Decoder& fields) {
+  return decode_versions_of("registration of an engine", value, kMemberFormat, [](Decoder& fields, int format) {
     MemberRecord record;
     record.incarnation = Incarnation(fields.integer<std::uint64_t>());
     record.process = take_uuid(fields);
@@ -160,6 +193,10 @@ Result<MemberRecord> decode_member(std::string_view value) {
     fields.require(count <= kMaxMemberAddresses && record.incarnation != Incarnation(0));
     for (std::uint32_t i = 0; i < count && !fields.bad(); ++i)
       record.addresses.push_back(fields.text(kMaxMemberAddressBytes));
+    if (format >= 2) {
+      record.control_address = fields.text(kMaxMemberAddressBytes);
+      record.fault_domain = fields.text(kMaxFaultDomainBytes);
+    }
     return record;
   });
 }

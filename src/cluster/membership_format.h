@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cenote/cluster/engine_list.h"
 #include "cenote/cluster/member.h"
 #include "cenote/cluster/pool_map_store.h"
 
@@ -12,12 +13,14 @@ namespace cenote::cluster {
 
 inline constexpr std::string_view kMembershipPrefix = "membership/";
 inline constexpr std::string_view kEnginePrefix = "membership/engine/";
+inline constexpr std::string_view kPlacePrefix = "membership/place/";
 inline constexpr std::string_view kMemberPrefix = "membership/member/";
 inline constexpr std::string_view kExitPrefix = "membership/exit/";
 inline constexpr std::string_view kPoolPrefix = "membership/pool/";
 inline constexpr std::string_view kAckPrefix = "membership/ack/";
 inline constexpr std::string_view kSupervisorKey = "membership/supervisor";
 
+std::string place_key(Rank rank);
 std::string engine_key(Rank rank);
 std::string member_key(Rank rank);
 std::string exit_key(Rank rank);
@@ -33,6 +36,14 @@ Result<Rank> rank_of_key(std::string_view key);
 /// The pool of a key below kPoolPrefix. kMalformed: there is none.
 Result<Uuid> pool_of_key(std::string_view key);
 
+/// Which engine a rank belongs to, for ever, and the numbers of its targets among those of the system.
+struct PlaceRecord {
+  Uuid engine;
+  std::uint32_t first_target = 0;
+  std::uint32_t targets = 0;
+  friend bool operator==(const PlaceRecord&, const PlaceRecord&) = default;
+};
+
 /// What is known of an engine for ever, whether it runs or not.
 struct EngineRecord {
   Incarnation incarnation;  ///< of its last registration
@@ -47,6 +58,9 @@ struct MemberRecord {
   Incarnation incarnation;
   Uuid process;
   std::vector<std::string> addresses;
+  // Since format 2; empty in records of before.
+  std::string control_address = {};
+  std::string fault_domain = {};
   friend bool operator==(const MemberRecord&, const MemberRecord&) = default;
 };
 
@@ -70,6 +84,7 @@ struct SuspendedRecord {
   friend bool operator==(const SuspendedRecord&, const SuspendedRecord&) = default;
 };
 
+std::string encode(const PlaceRecord& record);
 std::string encode(const EngineRecord& record);
 std::string encode(const MemberRecord& record);
 std::string encode(const AckRecord& record);
@@ -79,6 +94,7 @@ std::string encode_exit(Uuid process);
 std::string encode_active(MapVersion version);
 
 // kMalformed: no such value. kNewerFormat: of a Cenote that this one cannot read.
+Result<PlaceRecord> decode_place(std::string_view value);
 Result<EngineRecord> decode_engine(std::string_view value);
 Result<MemberRecord> decode_member(std::string_view value);
 Result<AckRecord> decode_ack(std::string_view value);

@@ -14,8 +14,14 @@ TEST(MembershipFormat, WhatIsWrittenReadsTheSame) {
   const EngineRecord engine{
       .incarnation = Incarnation(3), .engine = map_examples::id(1), .process = kProcess, .ended = true};
   EXPECT_EQ(*decode_engine(encode(engine)), engine);
-  const MemberRecord member{.incarnation = Incarnation(3), .process = kProcess, .addresses = {"tcp://a:1", ""}};
+  const MemberRecord member{.incarnation = Incarnation(3),
+                            .process = kProcess,
+                            .addresses = {"tcp://a:1", ""},
+                            .control_address = "a:2",
+                            .fault_domain = "rack1/node7"};
   EXPECT_EQ(*decode_member(encode(member)), member);
+  const PlaceRecord place{.engine = map_examples::id(1), .first_target = 12, .targets = 4};
+  EXPECT_EQ(*decode_place(encode(place)), place);
   const AckRecord ack{.incarnation = Incarnation(3), .version = MapVersion(9)};
   EXPECT_EQ(*decode_ack(encode(ack)), ack);
   const HeadRecord head{.version = MapVersion(9), .bytes = 300, .redundancy = 2};
@@ -50,6 +56,13 @@ TEST(MembershipFormat, BoundsAndRulesAreChecked) {
   EXPECT_EQ(*decode_active(newer + "more"), MapVersion(4));
   newer[2] = 2;
   EXPECT_EQ(decode_active(newer).error().code(), Code::kNewerFormat);
+}
+
+TEST(MembershipFormat, RegistrationsOfTheFirstFormatAreRead) {
+  const MemberRecord record{.incarnation = Incarnation(1), .process = kProcess, .addresses = {"a"}};
+  std::string first = encode(record).substr(0, encode(record).size() - 8);
+  first[0] = 1;
+  EXPECT_EQ(*decode_member(first), record);
 }
 
 TEST(MembershipFormat, KeysNameTheirRankAndPool) {

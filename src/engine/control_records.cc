@@ -19,6 +19,21 @@ Result<State> decode_state(std::string_view name) {
   return failf(Code::kMalformed, "state is '{}'", printable(as_bytes(name)));
 }
 
+constexpr std::uint64_t kSystemFormat = 1;
+
+Result<SystemIdentity> parse_system(std::string_view value) {
+  TRY(const Json json, parse_object(value));
+  TRY(const std::uint64_t oldest, number_field(json, "oldest_reader"));
+  if (oldest > kSystemFormat) {
+    return failf(Code::kNewerFormat, "the system's coordinator needs a Cenote that reads format {}; this one reads {}",
+                 oldest, kSystemFormat);
+  }
+  SystemIdentity system;
+  TRY(system.id, uuid_field(json, "id"));
+  TRY(system.name, text_field(json, "name"));
+  return system;
+}
+
 Result<PoolRecord> parse_pool(const Uuid& id, std::string_view value) {
   TRY(const Json json, parse_object(value));
   PoolRecord record;
@@ -92,6 +107,13 @@ Result<RollbackRecord> parse_rollback(const Uuid& container, std::string_view va
 
 }  // namespace
 
+std::string encode(const SystemIdentity& system) {
+  return json_text(Json{{"format", kSystemFormat},
+                        {"oldest_reader", kSystemFormat},
+                        {"id", system.id.to_string()},
+                        {"name", system.name}});
+}
+
 std::string encode(const PoolRecord& record) {
   Json json{{"label", record.label},
             {"size", record.size_bytes},
@@ -123,6 +145,13 @@ std::string encode(const SnapshotRecord& record) {
 
 std::string encode(const RollbackRecord& record) {
   return json_text(Json{{"id", record.id.to_string()}, {"epoch", record.to.value()}, {"done", record.done ? 1U : 0U}});
+}
+
+Result<SystemIdentity> decode_system(std::string_view value) {
+  auto system = parse_system(value);
+  if (!system && !(system.error() == Code::kNewerFormat))
+    return failf(Code::kCorrupt, "the record of the system is damaged: {}", system.error().message());
+  return system;
 }
 
 Result<RollbackRecord> decode_rollback(const Uuid& container, std::string_view value) {

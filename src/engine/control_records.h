@@ -9,12 +9,14 @@
 #include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
+#include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
 
 namespace cenote::engine {
 
 // What the engine keeps in the coordinator (docs/formats/control-state.md):
 //
+//   system                    SystemIdentity, where several engines share the coordinator
 //   pool/<pool>               PoolRecord
 //   pool-label/<label>        the pool's UUID
 //   promised                  sum of the sizes of all pools; its revision orders creations and destructions of pools
@@ -77,10 +79,13 @@ struct RollbackRecord {
   friend bool operator==(const RollbackRecord&, const RollbackRecord&) = default;
 };
 
+std::string encode(const SystemIdentity& system);
 std::string encode(const PoolRecord& record);
 std::string encode(const ContainerRecord& record);
 std::string encode(const SnapshotRecord& record);
 std::string encode(const RollbackRecord& record);
+/// kCorrupt; kNewerFormat where only a newer version can read it.
+Result<SystemIdentity> decode_system(std::string_view value);
 /// kCorrupt naming the record; `id` is the one its key names.
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value);
 Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value);
@@ -90,6 +95,7 @@ Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view va
 /// A decimal number kept under `key`.
 Result<std::uint64_t> decode_number(std::string_view key, std::string_view value);
 
+inline constexpr const char* kSystemKey = "system";
 inline constexpr const char* kPromisedKey = "promised";
 inline constexpr const char* kPoolPrefix = "pool/";
 inline constexpr const char* kContainerPrefix = "container/";

@@ -22,8 +22,16 @@ TEST(ControlRecords, SurviveTheirText) {
         .container = kId, .name = "s:1", .id = Uuid::from_random(5, 6), .epoch = Epoch(UINT64_MAX), .state = state};
     EXPECT_EQ(decode_snapshot(snapshot_key(kId, "s:1"), encode(snapshot)), snapshot);
   }
+  const SystemIdentity system{kId, "cenote"};
+  EXPECT_EQ(decode_system(encode(system)), system);
   EXPECT_EQ(decode_number("promised", "18446744073709551615"), UINT64_MAX);
   EXPECT_EQ(id_of_key(member_key(Uuid::from_random(3, 4), kId)), kId);
+}
+
+TEST(ControlRecords, ASystemOfALaterVersionIsNotTakenForDamage) {
+  EXPECT_EQ(decode_system("{}").error(), Code::kCorrupt);
+  EXPECT_EQ(decode_system(R"({"oldest_reader":1,"id":"x","name":"y"})").error(), Code::kCorrupt);
+  EXPECT_EQ(decode_system(R"({"oldest_reader":2,"something":"else"})").error(), Code::kNewerFormat);
 }
 
 TEST(ControlRecords, DamageNamesTheRecord) {

@@ -283,7 +283,8 @@ Uuid new_id(const DataDirectory::Random& random) {
 
 }  // namespace
 
-Result<DataDirectory> DataDirectory::open(const EngineOptions& options, unsigned cores, const Random& random) {
+Result<DataDirectory> DataDirectory::open(const EngineOptions& options, unsigned cores, const Random& random,
+                                          SystemSource* outside) {
   std::error_code error;
   fs::path full = fs::absolute(options.data_directory, error).lexically_normal();
   if (!full.has_filename()) full = full.parent_path();
@@ -291,7 +292,7 @@ Result<DataDirectory> DataDirectory::open(const EngineOptions& options, unsigned
   CHECK_OK(ensure_folder(path));
   TRY(const int lock, lock_folder(path));
   DataDirectory directory(path, lock);
-  CHECK_OK(directory.load_or_create(options, cores, random));
+  CHECK_OK(directory.load_or_create(options, cores, random, outside));
   return directory;
 }
 
@@ -314,20 +315,54 @@ std::string DataDirectory::path_of(const std::string& path) const {
   return path.starts_with('/') ? path : path_ + "/" + path;
 }
 
-Result<> DataDirectory::load_or_create(const EngineOptions& options, unsigned cores, const Random& random) {
+Result<> DataDirectory::load_or_create(const EngineOptions& options, unsigned cores, const Random& random,
+                                       SystemSource* outside) {
   TRY(auto found, load_identity(path_));
   if (!found) {
     CHECK_OK(check_unused(path_));
-    return create(options, cores, random, nullptr);
+    return create(options, cores, random, nullptr, outside);
   }
-  if (found->state == Identity::State::kCreating) return create(options, cores, random, &*found);
+  CHECK_OK(check_system(*found, outside));
+  if (found->state == Identity::State::kCreating) return create(options, cores, random, &*found, outside);
   identity_ = *std::move(found);
   return check_stores(options);
 }
 
+/// Data of one system must never be served as another's, and a system has one coordinator for ever.
+Result<> DataDirectory::check_system(const Identity& found, SystemSource* outside) const {
+  if (outside == nullptr) {
+    if (found.coordinator) return {};
+    return failf(Code::kForeign,
+                 "data directory '{}' belongs to system '{}' ({}), which has an outside coordinator: name that with "
+                 "'coordinator', or use another directory",
+                 path_, found.name, found.system.to_string());
+  }
+  if (found.coordinator) {
+    return failf(Code::kForeign,
+                 "data directory '{}' belongs to system '{}' ({}), which has a coordinator of its own in there: leave "
+                 "'coordinator' out, or use an empty directory to join the system at {}",
+                 path_, found.name, found.system.to_string(), outside->place());
+  }
+  TRY(const auto there, outside->system(std::nullopt));
+  if (there && there->id == found.system) return {};
+  const std::string other =
+      there ? fmt::format("system '{}' ({})", there->name, there->id.to_string()) : std::string("no system");
+  return failf(Code::kForeign,
+               "data directory '{}' belongs to system '{}' ({}), but the coordinator at {} has {}: name the "
+               "coordinator of that system, or use an empty directory",
+               path_, found.name, found.system.to_string(), outside->place(), other);
+}
+
+Result<SystemIdentity> DataDirectory::join_system(SystemIdentity proposal, SystemSource* outside) const {
+  if (outside == nullptr) return proposal;
+  TRY(auto joined, outside->system(std::move(proposal)));
+  ASSERT(joined.has_value());
+  return *std::move(joined);
+}
+
 Result<> DataDirectory::create(const EngineOptions& options, unsigned cores, const Random& random,
-                               const Identity* interrupted) {
-  CHECK_OK(plan(options, cores, random, interrupted));
+                               const Identity* interrupted, SystemSource* outside) {
+  CHECK_OK(plan(options, cores, random, interrupted, outside));
   CHECK_OK(write_identity());
   auto made = make_files(options.preallocate);
   if (!made) abandon();
@@ -336,15 +371,18 @@ Result<> DataDirectory::create(const EngineOptions& options, unsigned cores, con
 
 // Ids of an interrupted creation are kept, because targets outside the directory may be formatted with them already.
 Result<> DataDirectory::plan(const EngineOptions& options, unsigned cores, const Random& random,
-                             const Identity* interrupted) {
+                             const Identity* interrupted, SystemSource* outside) {
   const Identity before = interrupted != nullptr ? *interrupted : Identity{};
   const auto keep_or_new = [&random](const Uuid& id) { return id.is_null() ? new_id(random) : id; };
   identity_ = Identity{};
-  identity_.name = options.system_name;
-  identity_.system = keep_or_new(before.system);
+  TRY(const SystemIdentity system, join_system({keep_or_new(before.system), options.system_name}, outside));
+  identity_.system = system.id;
+  identity_.name = system.name;
   identity_.engine = keep_or_new(before.engine);
-  identity_.coordinator = {keep_or_new(before.coordinator.id), kCoordinatorFile, kCoordinatorBytes,
-                           kCoordinatorLogBytes};
+  if (outside == nullptr) {
+    const Uuid id = keep_or_new(before.coordinator ? before.coordinator->id : Uuid());
+    identity_.coordinator = StoreIdentity{id, kCoordinatorFile, kCoordinatorBytes, kCoordinatorLogBytes};
+  }
   // `with_defaults` saw to it that all lists that are given are equally long.
   std::size_t wanted = std::max({options.target_paths.size(), options.wal_paths.size(), options.data_paths.size()});
   if (wanted == 0) wanted = options.targets != 0 ? options.targets : default_targets(cores);
@@ -392,7 +430,8 @@ Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
     }
     CHECK_OK(plan_log(options, target));
   }
-  if (options.preallocate && options.target_paths.empty() && each * to_make + kCoordinatorBytes > free_bytes) {
+  const std::uint64_t beside = identity_.coordinator ? identity_.coordinator->bytes : 0;
+  if (options.preallocate && options.target_paths.empty() && each * to_make + beside > free_bytes) {
     return failf(Code::kDeviceFull, "'{}' has {} bytes free: {} targets of {} bytes do not fit; choose a smaller size",
                  path_, free_bytes, to_make, each);
   }
@@ -401,7 +440,9 @@ Result<> DataDirectory::plan_sizes(const EngineOptions& options) {
 
 Result<> DataDirectory::make_files(bool preallocate) const {
   const std::string folder = path_ + "/" + kTargetsFolder;
-  CHECK_OK(make_file(path_of(identity_.coordinator.path), identity_.coordinator.bytes, preallocate));
+  if (const auto& coordinator = identity_.coordinator) {
+    CHECK_OK(make_file(path_of(coordinator->path), coordinator->bytes, preallocate));
+  }
   if (std::ranges::any_of(identity_.targets, [](const auto& target) { return !target.path.starts_with('/'); })) {
     CHECK_OK(ensure_folder(folder));
   }
@@ -460,7 +501,9 @@ Result<> DataDirectory::check_stores(const EngineOptions& options) const {
                  identity_.targets.size(), options.targets);
   }
   CHECK_OK(check_options(options));
-  CHECK_OK(check_device({identity_.coordinator.path, identity_.coordinator.bytes}, "coordinator"));
+  if (const auto& coordinator = identity_.coordinator) {
+    CHECK_OK(check_device({coordinator->path, coordinator->bytes}, "coordinator"));
+  }
   for (std::size_t index = 0; index < identity_.targets.size(); ++index) {
     const StoreIdentity& target = identity_.targets[index];
     const std::string name = fmt::format("target {}", index);
@@ -524,7 +567,7 @@ void DataDirectory::abandon() {
   for (const StoreIdentity& target : identity_.targets) {
     if (!target.path.starts_with('/')) fs::remove(path_of(target.path), ignored);
   }
-  fs::remove(path_of(identity_.coordinator.path), ignored);
+  if (identity_.coordinator) fs::remove(path_of(identity_.coordinator->path), ignored);
   // The identity stays: targets outside may be formatted with its ids, and it makes the next try begin again.
 }
 

@@ -30,7 +30,7 @@ class DataDirectoryTest : public testing::Test {
   }
 
   Result<DataDirectory> open() {
-    return DataDirectory::open(options_, 4, [this] { return ++random_; });
+    return DataDirectory::open(options_, 4, [this] { return ++random_; }, outside_);
   }
   // Creates the directory and commits it, so that the next open finds it ready.
   Identity create() {
@@ -57,6 +57,21 @@ class DataDirectoryTest : public testing::Test {
   fs::path root_;
   EngineOptions options_;
   std::uint64_t random_ = 0;
+  SystemSource* outside_ = nullptr;
+};
+
+/// A coordinator that several engines share, as far as a directory asks it.
+class SharedSystem final : public SystemSource {
+ public:
+  Result<std::optional<SystemIdentity>> system(std::optional<SystemIdentity> proposal) override {
+    if (!system_) system_ = std::move(proposal);
+    return system_;
+  }
+  std::string place() const override { return "http://there"; }
+  void forget() { system_.reset(); }
+
+ private:
+  std::optional<SystemIdentity> system_;
 };
 
 TEST_F(DataDirectoryTest, CreatesAndOpensAgain) {
@@ -181,7 +196,7 @@ TEST_F(DataDirectoryTest, AMissingIdentityIsNoEmptyDirectory) {
 
 TEST_F(DataDirectoryTest, ANewerFormatIsRefused) {
   create();
-  write(data("engine.json"), R"({"magic":"cenote-engine","format":3,"oldest_reader":3})");
+  write(data("engine.json"), R"({"magic":"cenote-engine","format":9,"oldest_reader":9})");
   EXPECT_EQ(refusal(), Code::kNewerFormat);
 }
 
@@ -273,6 +288,57 @@ TEST_F(DataDirectoryTest, SizesThatDoNotFitAreRefusedBeforeAnythingIsMade) {
   const Error error = refusal();
   EXPECT_EQ(error, Code::kDeviceFull);
   EXPECT_FALSE(fs::exists(data("targets")));
+}
+
+TEST_F(DataDirectoryTest, EnginesOfAnOutsideCoordinatorAreOfOneSystem) {
+  SharedSystem shared;
+  outside_ = &shared;
+  options_.system_name = "first";
+  const Identity first = create();
+  EXPECT_FALSE(first.coordinator.has_value());
+  EXPECT_FALSE(fs::exists(data("coordinator")));
+  EXPECT_EQ(open()->identity(), first);
+  options_.data_directory = (root_ / "second").string();
+  options_.system_name = "another";
+  const Identity second = create();
+  EXPECT_EQ(second.system, first.system);
+  EXPECT_EQ(second.name, "first");
+  EXPECT_NE(second.engine, first.engine);
+  EXPECT_EQ(open()->identity(), second);
+}
+
+TEST_F(DataDirectoryTest, ADirectoryOfAnotherSystemIsRefused) {
+  SharedSystem shared, others;
+  ASSERT_TRUE(others.system(SystemIdentity{Uuid::from_random(100, 200), "others"}).has_value());
+  outside_ = &shared;
+  create();
+  const auto says = [this](std::string_view what) {
+    const Error error = refusal();
+    EXPECT_EQ(error, Code::kForeign);
+    EXPECT_NE(error.message().find(what), std::string::npos) << error.message();
+  };
+  outside_ = &others;
+  says("has system 'others'");
+  outside_ = nullptr;
+  says("has an outside coordinator");
+  outside_ = &shared;
+  shared.forget();
+  says("has no system");
+  options_.data_directory = (root_ / "own").string();
+  outside_ = nullptr;
+  create();
+  outside_ = &others;
+  says("has a coordinator of its own");
+}
+
+TEST_F(DataDirectoryTest, AnInterruptedCreationGoesOnInItsSystemOnly) {
+  SharedSystem shared, others;
+  ASSERT_TRUE(others.system(SystemIdentity{Uuid::from_random(100, 200), "others"}).has_value());
+  outside_ = &shared;
+  const Identity begun = open()->identity();
+  EXPECT_EQ(open()->identity(), begun);
+  outside_ = &others;
+  EXPECT_EQ(refusal(), Code::kForeign);
 }
 
 TEST_F(DataDirectoryTest, AbandoningGivesTheSpaceBack) {

@@ -233,7 +233,8 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
 
 Task<Result<>> EngineCore::Impl::open_coordinator() {
   Reactor& reactor = host.control();
-  const StoreIdentity& own = identity.coordinator;
+  ASSERT(identity.coordinator.has_value());
+  const StoreIdentity& own = *identity.coordinator;
   CO_TRY(coordinator_devices, co_await StoreDevices::open(host, reactor, own));
   const store::Devices devices = coordinator_devices.roles();
   const auto failed_here = [&](const Error& error) {

@@ -71,6 +71,12 @@ Result<> check_document(Json& document) {
   return {};
 }
 
+/// What has nothing new in it stays readable for those who know earlier formats only.
+std::uint32_t format_of(const Identity& identity) {
+  if (!identity.coordinator) return kIdentityFormat;
+  return has_own_devices(identity) ? 2 : 1;
+}
+
 Result<Identity> decode_document(const Json& document) {
   Identity identity;
   TRY(const std::string state, text_field(document, "state"));
@@ -81,10 +87,13 @@ Result<Identity> decode_document(const Json& document) {
   TRY(identity.name, text_field(document, "name"));
   const auto coordinator = document.find("coordinator");
   const auto targets = document.find("targets");
-  if (coordinator == document.end() || targets == document.end() || !targets->is_array()) {
+  TRY(const std::uint64_t format, number_field(document, "format"));
+  if ((coordinator == document.end() && format < 3) || targets == document.end() || !targets->is_array()) {
     return fail(Code::kMalformed, "the lists of stores are missing");
   }
-  TRY(identity.coordinator, decode_store(*coordinator));
+  if (coordinator != document.end()) {
+    TRY(identity.coordinator, decode_store(*coordinator));
+  }
   for (const Json& target : *targets) {
     TRY(auto store, decode_store(target));
     identity.targets.push_back(std::move(store));
@@ -100,8 +109,7 @@ Result<Identity> decode_document(const Json& document) {
 std::string encode_identity(const Identity& identity) {
   Json targets = Json::array();
   for (const StoreIdentity& target : identity.targets) targets.push_back(encode_store(target));
-  // What has nothing new in it stays readable for those who read format 1 only.
-  const std::uint32_t format = has_own_devices(identity) ? kIdentityFormat : 1;
+  const std::uint32_t format = format_of(identity);
   Json document{{"magic", kMagic},
                 {"format", format},
                 {"oldest_reader", format},
@@ -109,8 +117,8 @@ std::string encode_identity(const Identity& identity) {
                 {"system", identity.system.to_string()},
                 {"engine", identity.engine.to_string()},
                 {"name", identity.name},
-                {"coordinator", encode_store(identity.coordinator)},
                 {"targets", std::move(targets)}};
+  if (identity.coordinator) document["coordinator"] = encode_store(*identity.coordinator);
   document["crc32c"] = checksum_of(document);
   return json_text(document, 2) + "\n";
 }

@@ -13,7 +13,7 @@ Identity sample() {
   identity.system = Uuid::from_random(1, 2);
   identity.engine = Uuid::from_random(3, 4);
   identity.name = "test";
-  identity.coordinator = {Uuid::from_random(5, 6), "coordinator", 64 << 20, 8 << 20};
+  identity.coordinator = StoreIdentity{Uuid::from_random(5, 6), "coordinator", 64 << 20, 8 << 20};
   identity.targets = {{Uuid::from_random(7, 8), "targets/0", 1 << 30, 64 << 20},
                       {Uuid::from_random(9, 10), "/dev/disk", 1 << 30, 64 << 20}};
   return identity;
@@ -32,6 +32,16 @@ TEST(Identity, DevicesOfTheirOwnNeedAReaderWhoKnowsThem) {
   identity.targets[1].data = DeviceIdentity{"data1", 1 << 30};
   const std::string text = encode_identity(identity);
   EXPECT_NE(text.find("\"oldest_reader\": 2"), std::string::npos);
+  const auto decoded = decode_identity(text);
+  ASSERT_TRUE(decoded.has_value()) << decoded.error().to_string();
+  EXPECT_EQ(*decoded, identity);
+}
+
+TEST(Identity, WithoutACoordinatorItNeedsAReaderWhoKnowsThat) {
+  Identity identity = sample();
+  identity.coordinator.reset();
+  std::string text = encode_identity(identity);
+  EXPECT_NE(text.find("\"oldest_reader\": 3"), std::string::npos);
   const auto decoded = decode_identity(text);
   ASSERT_TRUE(decoded.has_value()) << decoded.error().to_string();
   EXPECT_EQ(*decoded, identity);

@@ -37,8 +37,8 @@ class SimEngine::Host final : public EngineHost {
     identity_.system = id();
     identity_.engine = id();
     identity_.name = options.name;
-    identity_.coordinator = {id(), "coordinator", kCoordinatorBytes, options.log_bytes};
-    add_medium(identity_.coordinator.path, identity_.coordinator.bytes);
+    identity_.coordinator = StoreIdentity{id(), "coordinator", kCoordinatorBytes, options.log_bytes};
+    add_medium(identity_.coordinator->path, identity_.coordinator->bytes);
     for (std::uint32_t index = 0; index < options.targets; ++index) {
       StoreIdentity& target =
           identity_.targets.emplace_back(id(), std::to_string(index), options.target_bytes, options.log_bytes);
@@ -180,7 +180,7 @@ MetricRegistry& SimEngine::metrics() { return metrics_; }
 media::SimDevice* SimEngine::device(std::uint32_t target, std::string_view role) {
   return host_->device(path_of(target, role));
 }
-media::SimDevice* SimEngine::control_device() { return host_->device(host_->identity().coordinator.path); }
+media::SimDevice* SimEngine::control_device() { return host_->device(host_->identity().coordinator->path); }
 media::SimMedium& SimEngine::medium(std::uint32_t target, std::string_view role) {
   return host_->medium(path_of(target, role));
 }

@@ -20,6 +20,8 @@ using Incarnation = Strong<struct IncarnationTag>;
 
 inline constexpr std::size_t kMaxMemberAddresses = 8;
 inline constexpr std::size_t kMaxMemberAddressBytes = 128;
+/// A name and a slash for each level above the nodes, and the node's name.
+inline constexpr std::size_t kMaxFaultDomainBytes = kMaxMapLevels * (kMaxMapNameBytes + 1) + kMaxMapNameBytes;
 
 /// The data path of an engine, as its membership sees it.
 class MapUser {
@@ -35,7 +37,10 @@ struct MemberOptions {
   Uuid engine;
   /// Of this start of the process, chosen by who started it, so that it can attest the exit (`attest_exit`).
   Uuid process;
-  std::vector<std::string> addresses = {};
+  std::vector<std::string> addresses = {};  ///< of the data path
+  std::string control_address = {};         ///< "" without one
+  /// "rack1/node7", as of EngineSpec; "" where nobody named one.
+  std::string fault_domain = {};
   Duration lease_ttl = std::chrono::seconds(5);
   Duration renew_every = std::chrono::seconds(1);
   /// How long one call of the coordinator may take, and what passes before the next after a failure.
@@ -48,6 +53,8 @@ struct MemberOptions {
   bool predecessor_gone = false;
   /// Told of every failure, which is then tried again.
   std::function<void(const Error&)> report = [](const Error&) {};
+  /// Called whenever `valid_until` or `lease` has become another.
+  std::function<void()> on_lease = [] {};
 };
 
 /// What an engine knows of a pool that it is part of.
@@ -83,6 +90,9 @@ class Member {
   /// requests queue; and always for an engine that is excluded.
   bool may_serve(Uuid pool, MapVersion version) const;
   Instant valid_until() const { return valid_until_; }
+  /// Of the present registration, as long as the coordinator has not ended it; kNoLease: there is none. What else
+  /// belongs to this incarnation can be put under it.
+  LeaseId lease() const { return registered_ ? lease_ : kNoLease; }
   /// 0: none was registered so far.
   Incarnation incarnation() const { return incarnation_; }
   /// 0: the pool is not known (yet), or this engine has never been part of it.
@@ -105,6 +115,7 @@ class Member {
   Task<Result<>> refresh(Uuid pool, Scope& session);
   Task<Result<>> acknowledge(Uuid pool, MapVersion version, Scope& session);
   Task<Result<>> say_ended(Until until);
+  void serve_until(Instant until);
   void serve_nothing();
   Until soon(CancelSource* cancel) const;
 
@@ -114,6 +125,7 @@ class Member {
   MemberOptions options_;
   Scope background_;
   LeaseId lease_ = kNoLease;
+  bool registered_ = false;
   Incarnation incarnation_{0};
   Instant valid_until_ = Instant::min();
   std::map<Uuid, MemberPool> pools_;

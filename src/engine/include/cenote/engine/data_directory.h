@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "cenote/base/error.h"
@@ -8,6 +9,19 @@
 #include "cenote/engine/identity.h"
 
 namespace cenote::engine {
+
+/// Says which system an engine belongs to that has an outside coordinator. Blocks.
+class SystemSource {
+ public:
+  /// The system of the coordinator, durably. One that has none becomes `proposal`, if there is one; nullopt: it has
+  /// none still.
+  virtual Result<std::optional<SystemIdentity>> system(std::optional<SystemIdentity> proposal) = 0;
+  /// Where it is, for messages: "https://10.0.0.1:2379, root 'cenote/'".
+  virtual std::string place() const = 0;
+
+ protected:
+  ~SystemSource() = default;
+};
 
 /// The directory of one engine, locked: identity, lock file and the files of its stores
 /// (docs/formats/data-directory.md). The only place of the engine that touches a file system by itself; all of it
@@ -23,9 +37,12 @@ class DataDirectory {
 
   /// Opens the directory of `options`, or creates it where there is none. `options` come from `with_defaults`. Each
   /// error says which path and what to do: kInvalidArgument (a file, a directory of other content, options that
-  /// contradict what is there), kPermissionDenied, kLocked (names the process), kCorrupt (damaged identity, missing or
-  /// short store), kNewerFormat, kDeviceFull, kNotFound, kIoError. Nothing that existed is changed by a failure.
-  static Result<DataDirectory> open(const EngineOptions& options, unsigned cores, const Random& random);
+  /// contradict what is there), kForeign (another system than that of `outside`), kPermissionDenied, kLocked (names the
+  /// process), kCorrupt (damaged identity, missing or short store), kNewerFormat, kDeviceFull, kNotFound, kIoError.
+  /// Nothing that existed is changed by a failure. `outside`: of an engine with an outside coordinator, nullptr for one
+  /// that has its own.
+  static Result<DataDirectory> open(const EngineOptions& options, unsigned cores, const Random& random,
+                                    SystemSource* outside = nullptr);
 
   /// The identity of a directory that may be in use, for inspection: no lock, no change.
   static Result<Identity> read_identity(const std::string& directory);
@@ -53,9 +70,13 @@ class DataDirectory {
 
  private:
   DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
-  Result<> load_or_create(const EngineOptions& options, unsigned cores, const Random& random);
-  Result<> create(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted);
-  Result<> plan(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted);
+  Result<> load_or_create(const EngineOptions& options, unsigned cores, const Random& random, SystemSource* outside);
+  Result<> check_system(const Identity& found, SystemSource* outside) const;
+  Result<SystemIdentity> join_system(SystemIdentity proposal, SystemSource* outside) const;
+  Result<> create(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted,
+                  SystemSource* outside);
+  Result<> plan(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted,
+                SystemSource* outside);
   Result<> plan_sizes(const EngineOptions& options);
   Result<> make_files(bool preallocate) const;
   Result<> make_device(const DeviceIdentity& device, bool preallocate) const;

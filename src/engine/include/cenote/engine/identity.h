@@ -12,8 +12,9 @@
 namespace cenote::engine {
 
 /// Version of the identity file that this build writes, and the newest it can read.
-/// (2: a store may have devices of its own for its wal and its data; written only where one has.)
-inline constexpr std::uint32_t kIdentityFormat = 2;
+/// (2: a store may have devices of its own for its wal and its data; 3: there may be no coordinator. Each is written
+/// only where it is so.)
+inline constexpr std::uint32_t kIdentityFormat = 3;
 
 /// A device of a store that plays one role only.
 struct DeviceIdentity {
@@ -35,6 +36,13 @@ struct StoreIdentity {
   friend bool operator==(const StoreIdentity&, const StoreIdentity&) = default;
 };
 
+/// Which system: its id, and its name for people.
+struct SystemIdentity {
+  Uuid id;
+  std::string name;
+  friend bool operator==(const SystemIdentity&, const SystemIdentity&) = default;
+};
+
 /// Who an engine is and what belongs to it. Written once, at creation; every store names system and target again in its
 /// superblock, so nothing of another system is ever taken for its own.
 struct Identity {
@@ -47,7 +55,8 @@ struct Identity {
   Uuid system;
   Uuid engine;
   std::string name;  ///< of the system
-  StoreIdentity coordinator;
+  /// Holds the control state; none: an outside coordinator does, which several engines share.
+  std::optional<StoreIdentity> coordinator = {};
   std::vector<StoreIdentity> targets;  ///< by target index
   friend bool operator==(const Identity&, const Identity&) = default;
 };
