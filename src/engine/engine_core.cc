@@ -13,6 +13,7 @@
 #include "scrub_calls.h"
 #include "target.h"
 #include "target_calls.h"
+#include "targets_service.h"
 
 namespace cenote::engine {
 namespace {
@@ -101,6 +102,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                   Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+  Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
 
   Task<> refresh_metrics();
 
@@ -144,6 +146,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   StoreDevices coordinator_devices;
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<ControlService> control;
+  std::unique_ptr<TargetsService> targets_service;
   std::unique_ptr<AdminApi> api;
   Instant answers_held{};  // since when, for the present or the last time
   Gate callers;            // of control and api
@@ -258,6 +261,7 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
 }
 
 Task<Result<>> EngineCore::Impl::recover() {
+  targets_service = std::make_unique<TargetsService>(host.control(), *this);
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
   auto resumed = co_await control->resume();
   if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
@@ -344,8 +348,10 @@ Task<Result<>> EngineCore::Impl::close_all() {
   co_await callers.close();
   // What runs at the targets ends before they do.
   if (control != nullptr) co_await control->stop();
+  if (targets_service != nullptr) co_await targets_service->stop();
   api.reset();
   control.reset();
+  targets_service.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
@@ -576,8 +582,16 @@ class Caller {
 Task<Result<>> EngineCore::Impl::check_container(Uuid container) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
-  CO_CHECK_OK(co_await control->open_container(container));
+  const auto open = co_await control->open_container(container);
+  // Of what the leader of several engines has made here, the control state of this one may know nothing.
+  if (!open && !targets_service->knows(container)) co_return fail(open.error());
   co_return Result<>();
+}
+
+Task<Result<TargetsReply>> EngineCore::Impl::ask_targets(TargetsRequest request, Until until) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(targets_service != nullptr));
+  co_return co_await targets_service->call(std::move(request), until);
 }
 
 Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until) {

@@ -51,6 +51,8 @@ Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
       return admin(request);
     case Opcode::kOidRange:
       return oid_range(request);
+    case Opcode::kTargets:
+      return targets(request);
   }
   return unknown(request);
 }

@@ -43,6 +43,7 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> commit(rpc::Request& request);
   Task<rpc::Response> admin(rpc::Request& request);
   Task<rpc::Response> oid_range(rpc::Request& request);
+  Task<rpc::Response> targets(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
@@ -54,6 +55,7 @@ class ObjectService final : public rpc::Service {
   Task<Result<UpdateReply>> run_commit(rpc::Request& request, OpTimer& timer);
   Task<Result<std::string>> run_admin(rpc::Request& request);
   Task<Result<OidLease>> run_oid_range(rpc::Request& request);
+  Task<Result<Bytes>> run_targets(rpc::Request& request);
 
   /// The target that the header names: kInvalidArgument for one that is not there, kStaleMap for another map's.
   Result<Target*> steer(const rpc::Request& request) const;

@@ -20,9 +20,10 @@ enum class OpKind : std::uint8_t {
   kCommit,
   kAdmin,
   kOidRange,
+  kTargets,
   kUnknown
 };
-inline constexpr std::size_t kOpKinds = 10;
+inline constexpr std::size_t kOpKinds = 11;
 
 /// Counters and latencies of the requests that one data reactor handled; written by that reactor only.
 class OpMetrics {
