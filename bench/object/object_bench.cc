@@ -93,6 +93,8 @@ Task<Result<>> bench_all(Reactor& reactor, media::BlockDevice& device) {
     co_await run(bench, {"4 KiB fetch, as written", What::kFetch, 4096, 300'000});
     co_await run(bench, {"4 KiB random overwrite", What::kUpdate, 4096, 300'000});
     co_await run(bench, {"4 KiB fetch, overwritten", What::kFetch, 4096, 300'000});
+    co_await run(bench, {"4 KiB value update", What::kValueUpdate, 4096, 100'000});
+    co_await run(bench, {"4 KiB value, as an entry", What::kEntry, 4096, 100'000});
     co_await run(bench, {"64 byte value update", What::kSmallUpdate, 64, 300'000});
     co_await run(bench, {"64 byte value fetch", What::kSmallFetch, 64, 300'000});
     CO_CHECK_OK(co_await objects->aggregate(objects->now()));

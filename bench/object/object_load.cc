@@ -60,6 +60,9 @@ Task<Result<>> ObjectLoad::update(const Workload& workload, std::uint64_t index)
   if (is_small(workload.what)) {
     request.dkey = number_key(1'000'000 + next_random() % 100'000);
     akey.akey.assign(as_bytes("v"));
+  } else if (workload.what == What::kValueUpdate || workload.what == What::kEntry) {
+    request.dkey = number_key(2'000'000 + index % 100'000);  // nobody else has it at the moment
+    akey.akey.assign(as_bytes("v"));
   } else {
     akey.akey.assign(as_bytes("data"));
     akey.kind = ValueKind::kArray;
@@ -68,7 +71,30 @@ Task<Result<>> ObjectLoad::update(const Workload& workload, std::uint64_t index)
   CO_TRY(media::Buffer buffer, buffers.try_allocate(workload.bytes));
   std::memcpy(buffer.data(), data.data(), workload.bytes);
   append_checksums(akey, {buffer.data(), workload.bytes}, akey.checksums);
-  CO_CHECK_OK(co_await objects.update(request, std::move(buffer), workload.bytes, Until::forever()));
+  co_return co_await apply(workload, std::move(request), std::move(buffer));
+}
+
+Task<Result<>> ObjectLoad::apply(const Workload& workload, UpdateRequest request, media::Buffer payload) {
+  if (workload.what == What::kEntry) return apply_entry(std::move(request), std::move(payload), workload.bytes);
+  return apply_update(std::move(request), std::move(payload), workload.bytes);
+}
+
+Task<Result<>> ObjectLoad::apply_update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes) {
+  CO_CHECK_OK(co_await objects.update(request, std::move(payload), payload_bytes, Until::forever()));
+  co_return Result<>();
+}
+
+Task<Result<>> ObjectLoad::apply_entry(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes) {
+  CommitRequest commit;
+  commit.container = request.container;
+  commit.id = request.id;
+  request.id = {};
+  commit.updates.push_back(std::move(request));
+  CO_TRY(const Epoch epoch, co_await objects.draw_epoch(Until::forever()));
+  const object::EntryName name{.leader = 0, .epoch = epoch};
+  CO_CHECK_OK(co_await objects.prepare(commit, name, {}, std::move(payload), payload_bytes, Until::forever()));
+  CO_CHECK_OK(co_await objects.change_entry(name, object::EntryEvent::kCommit));
+  CO_CHECK_OK(co_await objects.change_entry(name, object::EntryEvent::kForget));
   co_return Result<>();
 }
 

@@ -16,6 +16,8 @@ enum class What : std::uint8_t {
   kUpdate,
   kSmallUpdate,
   kLargeUpdate,
+  kValueUpdate,
+  kEntry,  ///< as kValueUpdate, but prepared, committed and forgotten, as in a redundancy group
   kFetch,
   kSmallFetch,
   kLargeFetch
@@ -48,6 +50,9 @@ struct ObjectLoad {
   std::pair<std::uint64_t, RecordRange> place_of(const Workload& workload, std::uint64_t index);
   Task<Result<>> update(const Workload& workload, std::uint64_t index);
   Task<Result<>> fetch(const Workload& workload, std::uint64_t index);
+  Task<Result<>> apply(const Workload& workload, UpdateRequest request, media::Buffer payload);
+  Task<Result<>> apply_update(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes);
+  Task<Result<>> apply_entry(UpdateRequest request, media::Buffer payload, std::uint64_t payload_bytes);
 };
 
 }  // namespace cenote::bench
