@@ -14,6 +14,7 @@
 #include "scrub_calls.h"
 #include "target.h"
 #include "target_calls.h"
+#include "targets_service.h"
 
 namespace cenote::engine {
 namespace {
@@ -105,6 +106,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                   Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+  Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
 
   Task<> refresh_metrics();
 
@@ -150,6 +152,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
   std::unique_ptr<PoolLayouts> layouts;
   std::unique_ptr<ControlService> control;
+  std::unique_ptr<TargetsService> targets_service;
   std::unique_ptr<AdminApi> api;
   Instant answers_held{};  // since when, for the present or the last time
   Gate callers;            // of control and api
@@ -267,6 +270,7 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
 
 Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
+  targets_service = std::make_unique<TargetsService>(host.control(), *this);
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
   auto resumed = co_await control->resume();
   if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
@@ -353,9 +357,11 @@ Task<Result<>> EngineCore::Impl::close_all() {
   co_await callers.close();
   // What runs at the targets ends before they do.
   if (control != nullptr) co_await control->stop();
+  if (targets_service != nullptr) co_await targets_service->stop();
   api.reset();
   control.reset();
   layouts.reset();
+  targets_service.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
@@ -607,6 +613,12 @@ Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
 
 std::vector<cluster::EngineSpec> EngineCore::Impl::engines() const {
   return {{.path = "node0", .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
+}
+
+Task<Result<TargetsReply>> EngineCore::Impl::ask_targets(TargetsRequest request, Until until) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(targets_service != nullptr));
+  co_return co_await targets_service->call(std::move(request), until);
 }
 
 Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until) {

@@ -11,6 +11,7 @@
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 #include "containers.h"
+#include "target_messages.h"
 
 namespace cenote::engine {
 
@@ -34,6 +35,8 @@ class EngineServices {
   virtual Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                           Until until) = 0;
   virtual Task<Result<OidLease>> lease_oids(Uuid container, Until until) = 0;
+  /// See TargetsService.
+  virtual Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) = 0;
 
  protected:
   ~EngineServices() = default;

@@ -62,7 +62,10 @@ class MemoryTargets final : public ContainerTargets {
     accounts[container] = std::move(account);
     co_return Result<>();
   }
+  /// A destruction waits for it.
+  Event* may_destroy = nullptr;
   Task<Result<>> destroy(Uuid container) override {
+    if (may_destroy != nullptr) CO_CHECK_OK(co_await may_destroy->wait(Until::forever()));
     for (auto& target : containers) {
       CO_CHECK_OK(before());
       target.erase(container);

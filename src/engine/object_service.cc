@@ -53,6 +53,8 @@ Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
       return oid_range(request);
     case Opcode::kPoolView:
       return pool_view(request);
+    case Opcode::kTargets:
+      return targets(request);
   }
   return unknown(request);
 }

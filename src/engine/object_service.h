@@ -41,6 +41,7 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> admin(rpc::Request& request);
   Task<rpc::Response> oid_range(rpc::Request& request);
   Task<rpc::Response> pool_view(rpc::Request& request);
+  Task<rpc::Response> targets(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
@@ -53,6 +54,7 @@ class ObjectService final : public rpc::Service {
   Task<Result<std::string>> run_admin(rpc::Request& request);
   Task<Result<OidLease>> run_oid_range(rpc::Request& request);
   Task<Result<PoolView>> run_pool_view(rpc::Request& request);
+  Task<Result<Bytes>> run_targets(rpc::Request& request);
 
   /// The target that the header names: kInvalidArgument for one that is not there.
   Result<Target*> steer(const rpc::Request& request) const;

@@ -21,9 +21,10 @@ enum class OpKind : std::uint8_t {
   kAdmin,
   kOidRange,
   kPoolView,
+  kTargets,
   kUnknown
 };
-inline constexpr std::size_t kOpKinds = 11;
+inline constexpr std::size_t kOpKinds = 12;
 
 /// Counters and latencies of the requests that one data reactor handled; written by that reactor only.
 class OpMetrics {

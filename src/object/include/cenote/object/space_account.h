@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cenote/base/error.h"
+#include "cenote/base/uuid.h"
 
 namespace cenote::object {
 
@@ -30,9 +31,10 @@ class SpaceAccount {
  public:
   static constexpr std::uint64_t kNoLimit = UINT64_MAX;
 
-  /// `name` is what errors call it: "pool 'p'". What is charged here is charged to `parent`, too.
-  explicit SpaceAccount(std::string name, std::shared_ptr<SpaceAccount> parent = nullptr)
-      : name_(std::move(name)), parent_(std::move(parent)) {}
+  /// `name` is what errors call it: "pool 'p'". What is charged here is charged to `parent`, too. `id`: of the pool or
+  /// container, for those who tell other engines of it.
+  explicit SpaceAccount(std::string name, std::shared_ptr<SpaceAccount> parent = nullptr, Uuid id = {})
+      : name_(std::move(name)), parent_(std::move(parent)), id_(id) {}
   SpaceAccount(const SpaceAccount&) = delete;
   SpaceAccount& operator=(const SpaceAccount&) = delete;
 
@@ -54,6 +56,8 @@ class SpaceAccount {
     bytes_.soft_limit.store(most.bytes, std::memory_order_relaxed);
     objects_.soft_limit.store(most.objects, std::memory_order_relaxed);
   }
+  Usage limit() const { return {bytes_.most(), objects_.most()}; }
+  Usage soft_limit() const { return {bytes_.soft_most(), objects_.soft_most()}; }
   Usage used() const { return {bytes_.now(), objects_.now()}; }
   bool over_soft_limit() const { return bytes_.over_soft_limit() || objects_.over_soft_limit(); }
   /// Less than an eighth of a limit is left, here or in the parent: old versions are worth less than their space.
@@ -61,6 +65,8 @@ class SpaceAccount {
   /// How often a write did not fit, here or in the parent: who is refused needs space soon.
   std::uint64_t refusals() const;
   const std::string& name() const { return name_; }
+  const Uuid& id() const { return id_; }
+  const SpaceAccount* parent() const { return parent_.get(); }
 
  private:
   /// What is counted of one kind.
@@ -70,7 +76,9 @@ class SpaceAccount {
     std::atomic<std::uint64_t> soft_limit{kNoLimit};
 
     std::uint64_t now() const { return used.load(std::memory_order_relaxed); }
-    bool over_soft_limit() const { return now() > soft_limit.load(std::memory_order_relaxed); }
+    std::uint64_t most() const { return limit.load(std::memory_order_relaxed); }
+    std::uint64_t soft_most() const { return soft_limit.load(std::memory_order_relaxed); }
+    bool over_soft_limit() const { return now() > soft_most(); }
     bool fits(std::uint64_t now, std::uint64_t added) const;
     bool take(std::uint64_t added);
     void give(std::uint64_t removed);
@@ -83,6 +91,7 @@ class SpaceAccount {
 
   std::string name_;
   std::shared_ptr<SpaceAccount> parent_;
+  Uuid id_;
   Count bytes_, objects_;
   mutable std::atomic<std::uint64_t> refusals_{0};
 };

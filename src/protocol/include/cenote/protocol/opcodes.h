@@ -14,8 +14,9 @@ enum class Opcode : std::uint16_t {
   kPunch = 34,
   kList = 35,
   kQuery = 36,
-  kBegin = 37,   ///< where a transaction reads
-  kCommit = 38,  ///< all changes of a transaction
+  kBegin = 37,    ///< where a transaction reads
+  kCommit = 38,   ///< all changes of a transaction
+  kTargets = 48,  ///< what the leader of the control state asks of an engine's targets (docs/protocols/targets.md)
 };
 
 }  // namespace cenote
