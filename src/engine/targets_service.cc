@@ -2,6 +2,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/protocol/scrub_info.h"
+#include "turn.h"
 
 namespace cenote::engine {
 
@@ -16,18 +17,6 @@ struct TargetsService::Scrub {
 };
 
 namespace {
-
-/// Ends a turn however its owner returns.
-class Turn {
- public:
-  explicit Turn(Semaphore& turns) : turns_(turns) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { turns_.release(1); }
-
- private:
-  Semaphore& turns_;
-};
 
 /// The reply to what tells only whether it was done.
 Result<TargetsReply> done(Result<> outcome) {
