@@ -46,6 +46,12 @@ class ContainerTargets {
                                 std::shared_ptr<object::SpaceAccount> account) = 0;
   /// The same for a container that every target has, with what it holds already.
   virtual Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) = 0;
+  /// Whoever is charged goes by the limits of the account of a container or pool as they are now. Nothing to do for
+  /// targets that are charged to the account itself.
+  virtual Task<Result<>> limits_changed(std::shared_ptr<object::SpaceAccount> account) {
+    static_cast<void>(account);
+    co_return Result<>();
+  }
   /// Ends the container: no request that arrives after this returned finds it. A target without it is no error. What
   /// its clones see stays with the targets until the last of them is destroyed.
   virtual Task<Result<>> destroy(Uuid container) = 0;

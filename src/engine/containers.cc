@@ -123,6 +123,7 @@ Task<Result<ContainerInfo>> Containers::clone(CloneContainer request, CloneOf of
 }
 
 Task<Result<ContainerInfo>> Containers::create(CreateContainer request, std::optional<CloneOf> of, Uuid id) {
+  CO_CHECK_OK(co_await settle_destruction(id));
   CO_TRY(auto begun,
          co_await without_conflict<Versioned<ContainerRecord>>([&] { return begin_create(request, of, id); }));
   const ContainerRecord record = begun.record;
@@ -136,6 +137,13 @@ Task<Result<ContainerInfo>> Containers::create(CreateContainer request, std::opt
     }
   }
   co_return co_await info(record);
+}
+
+/// What an earlier try of this request made, and could not undo at every target, goes before it is made anew.
+Task<Result<>> Containers::settle_destruction(Uuid container) {
+  CO_TRY(const auto found, co_await store_.container(container));
+  if (!found || found->record.state != State::kDestroying) co_return Result<>();
+  co_return co_await destroy_record(container);
 }
 
 Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContainer request, std::optional<CloneOf> of,
@@ -287,9 +295,9 @@ Task<Result<>> Containers::put_properties(std::string pool, std::string containe
       .put(container_key(found.record.id), encode(found.record));
   for (const auto& [name, value] : properties) change.put(property_prefix(found.record.id) + name, value);
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
-  // Whoever holds the account goes by its new limits from here on.
-  CO_CHECK_OK(co_await account(found.record));
-  co_return Result<>();
+  // Whoever holds the account goes by its new limits from here on; who does not is told.
+  CO_TRY(auto account, co_await this->account(found.record));
+  co_return co_await targets_.limits_changed(std::move(account));
 }
 
 Task<Result<>> Containers::check_flattening(Uuid container) {

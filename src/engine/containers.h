@@ -73,6 +73,7 @@ class Containers {
 
  private:
   Task<Result<ContainerInfo>> create(CreateContainer request, std::optional<CloneOf> of, Uuid id);
+  Task<Result<>> settle_destruction(Uuid container);
   Task<Result<Versioned<ContainerRecord>>> begin_create(CreateContainer request, std::optional<CloneOf> of, Uuid id);
   Task<Result<>> finish_create(Versioned<ContainerRecord> container);
   Task<Result<>> begin_destroy(Uuid container);

@@ -5,29 +5,23 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "turn.h"
 
 namespace cenote::engine {
-namespace {
-
-/// Ends a turn however its owner returns.
-class Turn {
- public:
-  explicit Turn(Semaphore& turns) : turns_(turns) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { turns_.release(1); }
-
- private:
-  Semaphore& turns_;
-};
-
-}  // namespace
 
 Task<Result<>> ControlService::resume() {
   CO_CHECK_OK(co_await containers_.resume());
   CO_CHECK_OK(co_await snapshots_.resume());
   CO_CHECK_OK(co_await pools_.resume());
   co_return co_await flattenings_.resume();
+}
+
+Task<Result<>> ControlService::settle(Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  CO_CHECK_OK(co_await containers_.resume());
+  CO_CHECK_OK(co_await snapshots_.resume());
+  co_return co_await pools_.resume();
 }
 
 Task<> ControlService::stop() {

@@ -30,6 +30,9 @@ class ControlService {
 
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
+  /// The same at any later time: what failed while some targets could not be reached is completed, and targets that
+  /// have started anew are told what they are charged to.
+  Task<Result<>> settle(Until until);
   /// Ends what goes on in the background; awaited before destruction.
   Task<> stop();
 

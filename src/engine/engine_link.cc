@@ -7,10 +7,10 @@ namespace cenote::engine {
 Task<Result<TargetsReply>> RpcEngineLink::call(TargetsRequest request, Until until) {
   Bytes body;
   encode(request, body);
+  const Opcode opcode = is_change(request.op) ? Opcode::kTargets : Opcode::kTargetsQuery;
   rpc::CallOptions options;
   options.until = until;
-  CO_TRY(const rpc::Reply reply,
-         co_await caller_.call(static_cast<rpc::Opcode>(Opcode::kTargets), body, std::move(options)));
+  CO_TRY(const rpc::Reply reply, co_await caller_.call(static_cast<rpc::Opcode>(opcode), body, std::move(options)));
   co_return decode_targets_reply(request.op, reply.body);
 }
 

@@ -54,6 +54,7 @@ Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
     case Opcode::kPoolView:
       return pool_view(request);
     case Opcode::kTargets:
+    case Opcode::kTargetsQuery:
       return targets(request);
   }
   return unknown(request);
@@ -66,6 +67,7 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kQuery:
     case Opcode::kBegin:
     case Opcode::kPoolView:
+    case Opcode::kTargetsQuery:
       return true;
     default:
       return false;

@@ -89,8 +89,9 @@ Task<Result<PoolInfo>> Pools::query(std::string name) {
 Task<Result<PoolInfo>> Pools::set_properties(std::string name, std::map<std::string, std::string> properties) {
   CO_CHECK_OK(validate_properties(properties));
   CO_TRY(auto record, co_await without_conflict<PoolRecord>([&] { return put_properties(name, properties); }));
-  // Whoever holds the account goes by its new limits from here on.
-  CO_CHECK_OK(accounts_.set_limits(record));
+  // Whoever holds the account goes by its new limits from here on; who does not is told.
+  CO_TRY(const auto account, accounts_.set_limits(record));
+  CO_CHECK_OK(co_await targets_.limits_changed(account));
   co_return co_await info(std::move(record));
 }
 

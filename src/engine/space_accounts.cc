@@ -56,15 +56,16 @@ Result<std::uint64_t> parse_quota(const std::string& name, const std::string& va
 Result<SpaceAccounts::Account> SpaceAccounts::pool_account(const PoolRecord& pool) {
   Account& account = pools_[pool.id];
   if (!account) {
-    account = std::make_shared<object::SpaceAccount>(fmt::format("pool '{}'", pool.label));
+    account = std::make_shared<object::SpaceAccount>(fmt::format("pool '{}'", pool.label), nullptr, pool.id);
     CHECK_OK(set_pool_limits(*account, pool));
   }
   return account;
 }
 
-Result<> SpaceAccounts::set_limits(const PoolRecord& pool) {
-  TRY(const Account account, pool_account(pool));
-  return set_pool_limits(*account, pool);
+Result<SpaceAccounts::Account> SpaceAccounts::set_limits(const PoolRecord& pool) {
+  TRY(Account account, pool_account(pool));
+  CHECK_OK(set_pool_limits(*account, pool));
+  return account;
 }
 
 Result<SpaceAccounts::Account> SpaceAccounts::of(const PoolRecord& pool, const ContainerRecord& container,
@@ -73,7 +74,7 @@ Result<SpaceAccounts::Account> SpaceAccounts::of(const PoolRecord& pool, const C
   if (!account) {
     TRY(Account parent, pool_account(pool));
     account = std::make_shared<object::SpaceAccount>(fmt::format("container '{}/{}'", pool.label, container.label),
-                                                     std::move(parent));
+                                                     std::move(parent), container.id);
   }
   CHECK_OK(engine::set_limits(*account, properties));
   return account;

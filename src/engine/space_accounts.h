@@ -34,8 +34,8 @@ class SpaceAccounts {
   /// The container's account with the limits that its properties set; made at the first call, under its pool's.
   Result<Account> of(const PoolRecord& pool, const ContainerRecord& container,
                      const std::map<std::string, std::string>& properties);
-  /// Whoever is charged for something in the pool goes by its limits as they are now.
-  Result<> set_limits(const PoolRecord& pool);
+  /// The pool's account, with its limits as they are now.
+  Result<Account> set_limits(const PoolRecord& pool);
   /// Nobody is charged any more: what goes on being removed is refunded all the same.
   void forget_container(const Uuid& container) { containers_.erase(container); }
   void forget_pool(const Uuid& pool) { pools_.erase(pool); }

@@ -59,7 +59,7 @@ inline object::TargetFinding finding() {
 
 inline TargetsReply reply() {
   TargetsReply reply;
-  reply.about = {.targets = 2, .encrypted = true, .capacity_bytes = 1 << 30};
+  reply.about = {.encrypted = true, .capacity_bytes = 1 << 30, .target_bytes = {5, 6}};
   reply.epoch = Epoch(0x18d0'0000'0000'0001);
   reply.usage = {5, 6};
   reply.flattening = FlattenInfo{1, 2, 3, 4, 5, "target 0: no space"};

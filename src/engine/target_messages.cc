@@ -228,6 +228,25 @@ Result<> take(Decoder& in, ScrubNews& news) {
   return {};
 }
 
+void put(Encoder& to, const TargetsAbout& about) {
+  put(to, about.encrypted);
+  to.zeros(3);
+  to.integer(static_cast<std::uint32_t>(about.target_bytes.size()));
+  to.integer(about.capacity_bytes);
+  for (const std::uint64_t bytes : about.target_bytes) to.integer(bytes);
+}
+
+Result<> take(Decoder& in, TargetsAbout& about) {
+  about.encrypted = take_bool(in);
+  in.zeros(3);
+  const auto targets = in.integer<std::uint32_t>();
+  about.capacity_bytes = in.integer<std::uint64_t>();
+  CHECK_OK(in.check("targets reply"));
+  if (targets > kMaxTargets) return failf(Code::kOutOfRange, "{} targets of one engine", targets);
+  for (std::uint32_t i = 0; i < targets; ++i) about.target_bytes.push_back(in.integer<std::uint64_t>());
+  return {};
+}
+
 void put(Encoder& to, const std::optional<FlattenInfo>& info) {
   put(to, info.has_value());
   if (!info) return;
@@ -425,10 +444,7 @@ void encode(TargetsOp op, const TargetsReply& reply, Bytes& out) {
   Encoder to(out);
   switch (op) {
     case TargetsOp::kDescribe:
-      to.integer(reply.about.targets);
-      put(to, reply.about.encrypted);
-      to.zeros(3);
-      return to.integer(reply.about.capacity_bytes);
+      return put(to, reply.about);
     case TargetsOp::kNewestEpoch:
       return to.integer(reply.epoch.value());
     case TargetsOp::kMeasureFlattening:
@@ -449,13 +465,7 @@ Result<TargetsReply> decode_targets_reply(TargetsOp op, ByteView from) {
   TargetsReply& reply = *result;
   switch (op) {
     case TargetsOp::kDescribe:
-      reply.about.targets = in.integer<std::uint32_t>();
-      reply.about.encrypted = take_bool(in);
-      in.zeros(3);
-      reply.about.capacity_bytes = in.integer<std::uint64_t>();
-      CHECK_OK(in.check("targets reply"));
-      if (reply.about.targets > kMaxTargets)
-        return failf(Code::kOutOfRange, "{} targets of one engine", reply.about.targets);
+      CHECK_OK(take(in, reply.about));
       break;
     case TargetsOp::kNewestEpoch:
       reply.epoch = take_epoch(in);

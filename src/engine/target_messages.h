@@ -94,9 +94,9 @@ struct ScrubNews {
 
 /// The targets of an engine, as a whole.
 struct TargetsAbout {
-  std::uint32_t targets = 0;
   bool encrypted = false;
-  std::uint64_t capacity_bytes = 0;
+  std::uint64_t capacity_bytes = 0;           ///< that pools may promise
+  std::vector<std::uint64_t> target_bytes{};  ///< of each, what placement goes by
   friend bool operator==(const TargetsAbout&, const TargetsAbout&) = default;
 };
 

@@ -2,6 +2,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/protocol/scrub_info.h"
+#include "turn.h"
 
 namespace cenote::engine {
 
@@ -16,18 +17,6 @@ struct TargetsService::Scrub {
 };
 
 namespace {
-
-/// Ends a turn however its owner returns.
-class Turn {
- public:
-  explicit Turn(Semaphore& turns) : turns_(turns) {}
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-  ~Turn() { turns_.release(1); }
-
- private:
-  Semaphore& turns_;
-};
 
 /// The reply to what tells only whether it was done.
 Result<TargetsReply> done(Result<> outcome) {
@@ -117,9 +106,9 @@ Task<Result<TargetsReply>> TargetsService::answer(TargetsRequest request) {
   TargetsReply reply;
   switch (request.op) {
     case TargetsOp::kDescribe:
-      reply.about = {.targets = static_cast<std::uint32_t>(targets_.target_count()),
-                     .encrypted = targets_.encrypted(),
-                     .capacity_bytes = targets_.capacity_bytes()};
+      reply.about = {.encrypted = targets_.encrypted(),
+                     .capacity_bytes = targets_.capacity_bytes(),
+                     .target_bytes = targets_.engines().front().target_bytes};
       break;
     case TargetsOp::kNewestEpoch: {
       CO_TRY(reply.epoch, co_await targets_.newest_epoch());

@@ -32,7 +32,8 @@ class TargetsService final : public EngineLink {
   /// kLeaseExpired: there is a later leader. kRequestExpired: this leader has made a later change. kNotFound: no such
   /// scrub. Otherwise as of ContainerTargets. A call that failed may be made again, under a new number.
   Task<Result<TargetsReply>> call(TargetsRequest request, Until until) override;
-  /// Whether a leader has told of the container, since the engine started, and has not ended it.
+  /// Whether a leader has told of the container, since the engine started, and has not ended it: until then what is
+  /// written there is charged to nobody.
   bool knows(const Uuid& container) const { return accounts_.contains(container); }
 
  private:

@@ -96,7 +96,7 @@ TEST_F(TargetsServiceTest, CallsReachTheTargets) {
   EXPECT_TRUE(call(TargetsOp::kCreate).has_value()) << "again";
   targets_.holds = {7, 2};
   EXPECT_EQ(call(TargetsOp::kUsed)->usage, (object::Usage{7, 2}));
-  EXPECT_EQ(call(TargetsOp::kDescribe)->about, (TargetsAbout{2, false, 1000}));
+  EXPECT_EQ(call(TargetsOp::kDescribe)->about, (TargetsAbout{false, 1000, {1u << 30, 1u << 30}}));
   const TargetsRequest hold = request(TargetsOp::kHoldAnswers);
   ASSERT_TRUE(call(hold).has_value());
   EXPECT_TRUE(targets_.held);

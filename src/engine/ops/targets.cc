@@ -1,3 +1,5 @@
+#include "cenote/base/format.h"
+#include "cenote/protocol/opcodes.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
 
@@ -13,6 +15,10 @@ Task<rpc::Response> ObjectService::targets(rpc::Request& request) {
 Task<Result<Bytes>> ObjectService::run_targets(rpc::Request& request) {
   CO_TRY(TargetsRequest call, decode_targets_request(request.body()));
   const TargetsOp op = call.op;
+  // Questions are run again when they are resent, and the answers to changes are kept.
+  if (is_change(op) != (static_cast<Opcode>(request.opcode()) == Opcode::kTargets))
+    co_return failf(Code::kMalformed, "call {} to targets under opcode {}", static_cast<unsigned>(op),
+                    request.opcode());
   // A cancellation does not cross reactors; the deadline bounds the wait.
   const Until until = Until::at(deadline(request));
   CO_TRY(const TargetsReply reply, co_await call_on(reactor_, services_.control_reactor(),

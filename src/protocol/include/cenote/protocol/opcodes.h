@@ -14,9 +14,11 @@ enum class Opcode : std::uint16_t {
   kPunch = 34,
   kList = 35,
   kQuery = 36,
-  kBegin = 37,    ///< where a transaction reads
-  kCommit = 38,   ///< all changes of a transaction
-  kTargets = 48,  ///< what the leader of the control state asks of an engine's targets (docs/protocols/targets.md)
+  kBegin = 37,   ///< where a transaction reads
+  kCommit = 38,  ///< all changes of a transaction
+  // Between engines: what the leader of the control state asks of an engine's targets (docs/protocols/targets.md).
+  kTargets = 48,       ///< changes
+  kTargetsQuery = 49,  ///< questions, whose answers are not kept
 };
 
 }  // namespace cenote

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "container_targets.h"
+
+namespace cenote::engine {
+
+/// The targets of several engines as those of one. Calls go to all engines at the same time and end when all have: with
+/// the first failure, if there is one, while at others the call may have taken effect. Making it again completes it.
+/// Control reactor only.
+///
+/// Targets are numbered through the engines in their order, that of their ranks: first those of the first one.
+///
+/// Each engine keeps its containers within its share of each limit (`share`); the shares never add up to more than the
+/// limit. An account that a part gets says that engine's share, at this moment, to be copied or sent: it is charged by
+/// nobody.
+class AllTargets final : public ContainerTargets {
+ public:
+  /// One for each engine, by rank, which outlive it. Their capacities now decide the shares for as long as it lives.
+  AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines);
+
+  Task<Result<>> create(Uuid container, object::ContainerProperties properties,
+                        std::optional<object::CloneSource> source,
+                        std::shared_ptr<object::SpaceAccount> account) override;
+  Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
+  Task<Result<>> limits_changed(std::shared_ptr<object::SpaceAccount> account) override;
+  Task<Result<>> destroy(Uuid container) override;
+  Task<Result<Epoch>> newest_epoch() override;
+  Task<Result<>> hold_answers() override;
+  Task<Result<>> release_answers() override;
+  Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
+  Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
+  Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
+  Task<Result<>> check_rollback(Uuid container, Epoch to) override;
+  Task<Result<object::Usage>> measure_flattening(Uuid container) override;
+  Task<Result<>> start_flattening(Uuid container) override;
+  Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
+  Task<Result<object::Usage>> used(Uuid container) override;
+  std::size_t target_count() const override;
+  std::vector<cluster::EngineSpec> engines() const override;
+  Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
+  Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
+  Task<> cancel(ContainerScrub& scrub) override;
+  /// Of all engines.
+  bool encrypted() const override;
+  std::uint64_t capacity_bytes() const override;
+
+ private:
+  /// A scrub as it was handed to the engines, one each.
+  using Parts = std::vector<std::unique_ptr<ContainerScrub>>;
+
+  template <typename MakeTask>
+  Task<Result<>> on_all(MakeTask make_task);
+  std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, std::size_t engine) const;
+  std::uint64_t share(std::uint64_t limit, std::size_t engine) const;
+  object::Usage share(object::Usage limit, std::size_t engine) const {
+    return {share(limit.bytes, engine), share(limit.objects, engine)};
+  }
+  std::shared_ptr<Parts> split(ContainerScrub& scrub) const;
+  Task<Result<>> scrub_part(std::size_t engine, ContainerScrub& part, std::vector<Result<>>& outcomes);
+  Task<Result<>> read_progress(std::size_t engine, ContainerScrub& part,
+                               std::vector<ContainerScrub::Progress>& progress);
+
+  Reactor& reactor_;
+  std::vector<ContainerTargets*> engines_;
+  std::vector<std::uint64_t> weights_;
+  std::uint64_t all_weights_ = 0;
+  std::map<const ContainerScrub*, std::shared_ptr<Parts>> scrubs_;  // that run
+};
+
+}  // namespace cenote::engine

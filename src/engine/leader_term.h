@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cenote/base/time.h"
+
+namespace cenote::engine {
+
+/// What lets this process ask the targets of all engines: that it was elected leader of the control state. One for each
+/// election that it won. Control reactor only.
+class LeaderTerm {
+ public:
+  /// `token`: the revision of the election. Calls wait until `valid_until` at most, and none is made after it: what the
+  /// lease says when it is granted, and `extend` when it is renewed.
+  explicit LeaderTerm(std::uint64_t token, Instant valid_until = kNoDeadline)
+      : token_(token), valid_until_(valid_until) {}
+  LeaderTerm(const LeaderTerm&) = delete;
+  LeaderTerm& operator=(const LeaderTerm&) = delete;
+
+  std::uint64_t token() const { return token_; }
+  Instant valid_until() const { return valid_until_; }
+  void extend(Instant until) { valid_until_ = until; }
+  /// Of the next call, to whichever engine.
+  std::uint64_t next_number() { return ++last_number_; }
+  std::uint64_t last_number() const { return last_number_; }
+
+ private:
+  std::uint64_t token_;
+  Instant valid_until_;
+  std::uint64_t last_number_ = 0;
+};
+
+}  // namespace cenote::engine
