@@ -10,10 +10,23 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
+/// An engine could not be asked.
+bool is_of_the_way(const Error& error) {
+  switch (error.code()) {
+    case Code::kUnreachable:
+    case Code::kConnectionLost:
+    case Code::kDeadlineExceeded:
+    case Code::kNotReady:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
-AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines)
-    : reactor_(reactor), engines_(std::move(engines)) {
+AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members)
+    : reactor_(reactor), engines_(std::move(engines)), members_(std::move(members)) {
   ASSERT(!engines_.empty());
   for (const ContainerTargets* engine : engines_) {
     weights_.push_back(engine->capacity_bytes());
@@ -24,6 +37,29 @@ AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines)
 template <typename MakeTask>
 Task<Result<>> AllTargets::on_all(MakeTask make_task) {
   co_return first_failure(co_await gather(reactor_, engines_.size(), make_task));
+}
+
+template <typename MakeTask>
+Task<Result<>> AllTargets::on_members(const Uuid& container, MakeTask make_task) {
+  std::vector<std::size_t> members;
+  for (std::size_t engine = 0; engine < engines_.size(); ++engine)
+    if (is_member(container, engine)) members.push_back(engine);
+  co_return first_failure(
+      co_await gather(reactor_, members.size(), [&](std::size_t index) { return make_task(members[index]); }));
+}
+
+void AllTargets::note_pool(const Uuid& container, const object::SpaceAccount& account) {
+  if (account.parent() == nullptr) return;
+  const Uuid pool = account.parent()->id();
+  pools_[container] = pool;
+  if (members_.contains(pool)) return;
+  std::vector<bool>& members = members_[pool];
+  for (const ContainerTargets* engine : engines_) members.push_back(!engine->engines().empty());
+}
+
+bool AllTargets::is_member(const Uuid& container, std::size_t engine) const {
+  const auto pool = pools_.find(container);
+  return pool == pools_.end() || members_.at(pool->second)[engine];
 }
 
 std::uint64_t AllTargets::share(std::uint64_t limit, std::size_t engine) const {
@@ -46,14 +82,16 @@ std::shared_ptr<object::SpaceAccount> AllTargets::share(const object::SpaceAccou
 Task<Result<>> AllTargets::create(Uuid container, object::ContainerProperties properties,
                                   std::optional<object::CloneSource> source,
                                   std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all([&](std::size_t engine) {
+  note_pool(container, *account);
+  co_return co_await on_members(container, [&](std::size_t engine) {
     return engines_[engine]->create(container, properties, source, share(*account, engine));
   });
 }
 
 Task<Result<>> AllTargets::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all(
-      [&](std::size_t engine) { return engines_[engine]->charge_to(container, share(*account, engine)); });
+  note_pool(container, *account);
+  co_return co_await on_members(
+      container, [&](std::size_t engine) { return engines_[engine]->charge_to(container, share(*account, engine)); });
 }
 
 Task<Result<>> AllTargets::limits_changed(std::shared_ptr<object::SpaceAccount> account) {
@@ -62,7 +100,10 @@ Task<Result<>> AllTargets::limits_changed(std::shared_ptr<object::SpaceAccount> 
 }
 
 Task<Result<>> AllTargets::destroy(Uuid container) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->destroy(container); });
+  auto destroyed =
+      co_await on_members(container, [&](std::size_t engine) { return engines_[engine]->destroy(container); });
+  if (destroyed) pools_.erase(container);
+  co_return destroyed;
 }
 
 namespace {
@@ -113,36 +154,42 @@ Task<Result<>> AllTargets::release_answers() {
 }
 
 Task<Result<>> AllTargets::add_snapshot(Uuid container, Epoch epoch) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->add_snapshot(container, epoch); });
+  co_return co_await on_members(container,
+                                [&](std::size_t engine) { return engines_[engine]->add_snapshot(container, epoch); });
 }
 
 Task<Result<>> AllTargets::remove_snapshot(Uuid container, Epoch epoch) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->remove_snapshot(container, epoch); });
+  co_return co_await on_members(
+      container, [&](std::size_t engine) { return engines_[engine]->remove_snapshot(container, epoch); });
 }
 
 Task<Result<>> AllTargets::roll_back(Uuid container, Epoch to, Uuid request) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->roll_back(container, to, request); });
+  co_return co_await on_members(
+      container, [&](std::size_t engine) { return engines_[engine]->roll_back(container, to, request); });
 }
 
 Task<Result<>> AllTargets::check_rollback(Uuid container, Epoch to) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->check_rollback(container, to); });
+  co_return co_await on_members(container,
+                                [&](std::size_t engine) { return engines_[engine]->check_rollback(container, to); });
 }
 
 Task<Result<object::Usage>> AllTargets::measure_flattening(Uuid container) {
   std::vector<object::Usage> added(engines_.size());
-  CO_CHECK_OK(co_await on_all(
-      [&](std::size_t engine) { return keep(engines_[engine]->measure_flattening(container), added[engine]); }));
+  CO_CHECK_OK(co_await on_members(container, [&](std::size_t engine) {
+    return keep(engines_[engine]->measure_flattening(container), added[engine]);
+  }));
   co_return sum(added);
 }
 
 Task<Result<>> AllTargets::start_flattening(Uuid container) {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->start_flattening(container); });
+  co_return co_await on_members(container,
+                                [&](std::size_t engine) { return engines_[engine]->start_flattening(container); });
 }
 
 Task<Result<std::optional<FlattenInfo>>> AllTargets::flattening(Uuid container) {
   std::vector<std::optional<FlattenInfo>> parts(engines_.size());
-  CO_CHECK_OK(co_await on_all(
-      [&](std::size_t engine) { return keep(engines_[engine]->flattening(container), parts[engine]); }));
+  CO_CHECK_OK(co_await on_members(
+      container, [&](std::size_t engine) { return keep(engines_[engine]->flattening(container), parts[engine]); }));
   std::optional<FlattenInfo> sum;
   for (const auto& part : parts)
     if (part) add(sum, *part);
@@ -151,8 +198,16 @@ Task<Result<std::optional<FlattenInfo>>> AllTargets::flattening(Uuid container) 
 
 Task<Result<object::Usage>> AllTargets::used(Uuid container) {
   std::vector<object::Usage> used(engines_.size());
-  CO_CHECK_OK(
-      co_await on_all([&](std::size_t engine) { return keep(engines_[engine]->used(container), used[engine]); }));
+  std::size_t asked = 0;
+  Result<> failure;
+  static_cast<void>(co_await on_members(container, [&](std::size_t engine) -> Task<Result<>> {
+    ++asked;
+    auto answer = co_await keep(engines_[engine]->used(container), used[engine]);
+    if (!answer) failure = answer;
+    co_return answer;
+  }));
+  // Who asks how much there is can do with what there is at the engines that answer.
+  if (!failure && (!is_of_the_way(failure.error()) || asked <= 1)) co_return fail(failure.error());
   co_return sum(used);
 }
 

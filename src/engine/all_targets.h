@@ -14,13 +14,20 @@ namespace cenote::engine {
 ///
 /// Targets are numbered through the engines in their order, that of their ranks: first those of the first one.
 ///
+/// A container is known to the engines of its pool only (`PoolMembers`); of a container that nobody has created or
+/// charged since this object was made all engines are asked.
+///
 /// Each engine keeps its containers within its share of each limit (`share`); the shares never add up to more than the
 /// limit. An account that a part gets says that engine's share, at this moment, to be copied or sent: it is charged by
 /// nobody.
 class AllTargets final : public ContainerTargets {
  public:
+  /// Which engines, by their place here, have a part in a pool.
+  using PoolMembers = std::map<Uuid, std::vector<bool>>;
+
   /// One for each engine, by rank, which outlive it. Their capacities now decide the shares for as long as it lives.
-  AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines);
+  /// Pools that `members` does not name are those that are made from now on, of all engines that can be asked.
+  AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members = {});
 
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
                         std::optional<object::CloneSource> source,
@@ -38,6 +45,7 @@ class AllTargets final : public ContainerTargets {
   Task<Result<object::Usage>> measure_flattening(Uuid container) override;
   Task<Result<>> start_flattening(Uuid container) override;
   Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
+  /// At the engines that can be asked.
   Task<Result<object::Usage>> used(Uuid container) override;
   std::size_t target_count() const override;
   std::vector<cluster::EngineSpec> engines() const override;
@@ -54,6 +62,11 @@ class AllTargets final : public ContainerTargets {
 
   template <typename MakeTask>
   Task<Result<>> on_all(MakeTask make_task);
+  /// The same at the engines of the container's pool.
+  template <typename MakeTask>
+  Task<Result<>> on_members(const Uuid& container, MakeTask make_task);
+  void note_pool(const Uuid& container, const object::SpaceAccount& account);
+  bool is_member(const Uuid& container, std::size_t engine) const;
   std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, std::size_t engine) const;
   std::uint64_t share(std::uint64_t limit, std::size_t engine) const;
   object::Usage share(object::Usage limit, std::size_t engine) const {
@@ -66,6 +79,8 @@ class AllTargets final : public ContainerTargets {
 
   Reactor& reactor_;
   std::vector<ContainerTargets*> engines_;
+  PoolMembers members_;
+  std::map<Uuid, Uuid> pools_;  // of containers
   std::vector<std::uint64_t> weights_;
   std::uint64_t all_weights_ = 0;
   std::map<const ContainerScrub*, std::shared_ptr<Parts>> scrubs_;  // that run

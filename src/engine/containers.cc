@@ -363,22 +363,28 @@ Task<Result<OidLease>> Containers::try_lease(Uuid container) {
   co_return OidLease{first, kOidLeaseCount};
 }
 
+// What fails at one is no reason to leave the others as they are.
 Task<Result<>> Containers::resume() {
   CO_TRY(const auto records, co_await store_.containers());
+  Result<> outcome;
   for (const ContainerRecord& record : records) {
-    if (record.state == State::kReady) {
-      CO_TRY(auto account, co_await this->account(record));
-      CO_CHECK_OK(co_await targets_.charge_to(record.id, std::move(account)));
-      continue;
-    }
-    if (record.state == State::kCreating) {
-      CO_TRY(auto container, co_await store_.container(record.id));
-      // Nobody was told of it, so both ends are right: the one that was wished for if it is possible, else none.
-      if (container && co_await finish_create(*std::move(container))) continue;
-    }
-    CO_CHECK_OK(co_await destroy_record(record.id));
+    auto resumed = co_await resume(record);
+    if (!resumed && outcome) outcome = std::move(resumed);
   }
-  co_return Result<>();
+  co_return outcome;
+}
+
+Task<Result<>> Containers::resume(ContainerRecord record) {
+  if (record.state == State::kReady) {
+    CO_TRY(auto account, co_await this->account(record));
+    co_return co_await targets_.charge_to(record.id, std::move(account));
+  }
+  if (record.state == State::kCreating) {
+    CO_TRY(auto container, co_await store_.container(record.id));
+    // Nobody was told of it, so both ends are right: the one that was wished for if it is possible, else none.
+    if (container && co_await finish_create(*std::move(container))) co_return Result<>();
+  }
+  co_return co_await destroy_record(record.id);
 }
 
 Task<Result<std::map<std::string, std::string>>> Containers::properties(Uuid container) {

@@ -76,6 +76,7 @@ class Containers {
   Task<Result<>> settle_destruction(Uuid container);
   Task<Result<Versioned<ContainerRecord>>> begin_create(CreateContainer request, std::optional<CloneOf> of, Uuid id);
   Task<Result<>> finish_create(Versioned<ContainerRecord> container);
+  Task<Result<>> resume(ContainerRecord record);
   Task<Result<>> begin_destroy(Uuid container);
   Task<Result<>> finish_destroy(Uuid container);
   Task<Result<>> put_properties(std::string pool, std::string container, std::map<std::string, std::string> properties);

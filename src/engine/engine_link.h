@@ -10,11 +10,9 @@ namespace cenote::engine {
 /// The way from the leader of the control state to the targets of one engine: its own, or another's.
 class EngineLink {
  public:
+  virtual ~EngineLink() = default;
   /// Errors of TargetsService, and of the way.
   virtual Task<Result<TargetsReply>> call(TargetsRequest request, Until until) = 0;
-
- protected:
-  ~EngineLink() = default;
 };
 
 /// To another engine.

@@ -46,7 +46,11 @@ class EngineTargets final : public ContainerTargets {
   Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
   Task<Result<object::Usage>> used(Uuid container) override;
   std::size_t target_count() const override { return spec_.target_bytes.size(); }
-  std::vector<cluster::EngineSpec> engines() const override { return {spec_}; }
+  /// None while it is not known what it holds.
+  std::vector<cluster::EngineSpec> engines() const override {
+    if (capacity_bytes_ == 0) return {};
+    return {spec_};
+  }
   /// Asks how it goes until it has ended; an engine that cannot be asked any more has failed.
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
   /// As of when the engine was last asked, which is a second ago at most.

@@ -1,5 +1,7 @@
 #include "pools.h"
 
+#include <algorithm>
+
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
 
@@ -21,6 +23,22 @@ Result<> validate_properties(const std::map<std::string, std::string>& propertie
     CHECK_OK(parse_quota(name, value));
   }
   return {};
+}
+
+/// Users name domains, not the kinds of them.
+Result<std::vector<std::string>> levels_of(const std::vector<cluster::EngineSpec>& engines) {
+  if (engines.empty()) return fail(Code::kNotReady, "no engine can be asked for its targets: try again");
+  const auto depth = [](const cluster::EngineSpec& engine) { return std::ranges::count(engine.path, '/'); };
+  const auto other = std::ranges::find_if(
+      engines, [&](const cluster::EngineSpec& engine) { return depth(engine) != depth(engines.front()); });
+  if (other != engines.end()) {
+    return failf(Code::kInvalidArgument,
+                 "engine {} is in fault domain '{}' and engine {} in '{}': give all engines as many levels",
+                 engines.front().rank.value(), engines.front().path, other->rank.value(), other->path);
+  }
+  std::vector<std::string> levels;
+  for (auto level = 1; level <= depth(engines.front()); ++level) levels.push_back(fmt::format("level{}", level));
+  return levels;
 }
 
 }  // namespace
@@ -60,7 +78,8 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
                           .size_bytes = request.size_bytes != 0 ? request.size_bytes : left,
                           .properties = request.properties};
   const auto engines = targets_.engines();
-  CO_TRY(auto map, cluster::PoolMap::create(id, {}, engines));
+  CO_TRY(const auto levels, levels_of(engines));
+  CO_TRY(auto map, cluster::PoolMap::create(id, levels, engines));
   Transaction change;
   change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());

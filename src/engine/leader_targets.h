@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "all_targets.h"
+#include "cenote/cluster/engine_list.h"
+#include "cenote/rpc/link.h"
+#include "cenote/rpc/peer.h"
+#include "cenote/rpc/session.h"
+#include "engine_targets.h"
+
+namespace cenote::engine {
+
+/// The targets of all engines of a system, as the leader of the control service reaches them: its own, and others over
+/// the network. Made anew when engines come or go. Control reactor only.
+class LeaderTargets {
+ public:
+  struct Options {
+    Uuid system;
+    Uuid engine;        ///< of the leader, as which it introduces itself
+    cluster::Rank own;  ///< its rank
+  };
+
+  /// `engines` by rank, all that ever had a place; `own` leads to this engine's targets. References outlive it.
+  LeaderTargets(Reactor& reactor, rpc::Transport& transport, LeaderTerm& term, EngineLink& own,
+                std::vector<cluster::ListedEngine> engines, Options options);
+  /// After `stop`.
+  ~LeaderTargets();
+
+  /// Asks all engines that are up what their targets are, and the coordinator which engines have a part in which pool.
+  /// That an engine cannot be asked is no failure: it has no part in pools that are made.
+  Task<Result<>> open(cluster::Coordinator& coordinator, Until until);
+  /// Once it is open.
+  ContainerTargets& all() { return *all_; }
+  /// Ends calls that run.
+  Task<> stop();
+
+ private:
+  struct Engine {
+    cluster::ListedEngine listed;
+    std::unique_ptr<rpc::Peer> peer;  ///< null: this engine, or one that is not up
+    std::unique_ptr<EngineLink> link;
+    std::unique_ptr<EngineTargets> targets;
+  };
+  Task<Result<>> describe(Engine& engine);
+  Task<Result<AllTargets::PoolMembers>> members(cluster::Coordinator& coordinator, Until until);
+
+  Reactor& reactor_;
+  rpc::ClientSession session_;
+  std::vector<Engine> engines_;
+  std::unique_ptr<AllTargets> all_;
+};
+
+}  // namespace cenote::engine
