@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "admin_api.h"
+#include "caller.h"
 #include "cenote/base/format.h"
 #include "cenote/cluster/embedded_coordinator.h"
 #include "cenote/runtime/cross_core.h"
@@ -11,6 +12,7 @@
 #include "data_reactor.h"
 #include "gather.h"
 #include "scrub_calls.h"
+#include "shared_control.h"
 #include "target.h"
 #include "target_calls.h"
 
@@ -28,6 +30,8 @@ Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 /// Everything of an engine. Members are used on the control reactor, except what is reached through `call_on`; data
 /// reactors call back through EngineServices, on the control reactor, too.
 ///
+/// Where the coordinator is shared with other engines nothing is answered without a valid `lease` (I9).
+///
 /// Invariants: `targets_` and `target_list_` do not change while servers run. Made in the order reactors, targets,
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
 struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
@@ -37,6 +41,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
         options(std::move(o)),
         metrics(m),
         logger(std::move(l)),
+        is_shared(h.coordinator() != nullptr),
         callers(h.control()) {}
   ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
 
@@ -47,8 +52,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<>> open_targets();
   Task<Result<>> open_target(std::size_t index);
   Task<Result<>> open_coordinator();
+  Task<Result<>> open_own_coordinator();
   Task<Result<>> recover();
+  Task<Result<>> find_place();
   Task<Result<>> serve();
+  Task<Result<>> join();
   /// The first address of the first reactor: which was asked for, and which it got.
   struct SharedPort {
     rpc::Address asked, given;
@@ -85,7 +93,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
   Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
   Task<> cancel(ContainerScrub& scrub) override;
-  bool encrypted() const override { return control_encrypted; }
+  bool encrypted() const override { return stores_encrypted; }
   Task<Result<object::Usage>> used(Uuid container) override;
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
@@ -98,9 +106,15 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
   Task<Result<>> check_container(Uuid container) override;
-  Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
-                                  Until until) override;
+  Task<Result<std::string>> admin(AdminRequest request, Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+  const ServingLease* serving_lease() const override { return is_shared ? &lease : nullptr; }
+
+  /// What the control service of the whole system works on, at the engine that leads it. So far the targets of that
+  /// engine only: this is the place for those of all engines.
+  ContainerTargets& system_targets() { return *this; }
+  /// This engine, of a system that has no other.
+  EngineInfo describe_alone() const;
 
   Task<> refresh_metrics();
 
@@ -141,15 +155,21 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
   std::uint64_t capacity = 0;
   bool growing = false;
+  const bool is_shared;  // the coordinator, with other engines
   StoreDevices coordinator_devices;
-  std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
+  std::unique_ptr<cluster::EmbeddedCoordinator> own_coordinator;
+  cluster::Coordinator* coordinator = nullptr;
+  // Where the coordinator is shared: answers what the data path asks, and changes nothing but object numbers.
   std::unique_ptr<ControlService> control;
   std::unique_ptr<AdminApi> api;
+  ServingLease lease;
+  std::unique_ptr<SharedControl> shared;
   Instant answers_held{};  // since when, for the present or the last time
   Gate callers;            // of control and api
   std::vector<rpc::Address> addresses;
   std::string control_address;
   bool control_encrypted = false;
+  bool stores_encrypted = false;
   std::atomic<bool> ready = false;
 };
 
@@ -159,6 +179,7 @@ Task<Result<>> EngineCore::Impl::start() {
   if (started) started = co_await open_coordinator();
   if (started) started = co_await recover();
   if (started) started = co_await serve();
+  if (started) started = co_await join();
   if (!started) {
     // What the clean-up meets is a consequence of the failure that is reported.
     co_await stop_servers();
@@ -225,8 +246,23 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
 }
 
 Task<Result<>> EngineCore::Impl::open_coordinator() {
+  ASSERT(identity.coordinator.has_value() != is_shared);
+  if (is_shared) {
+    coordinator = host.coordinator();
+    stores_encrypted = options.encryption_key.has_value();
+  } else {
+    CO_CHECK_OK(co_await open_own_coordinator());
+  }
+  options.encryption_key.reset();
+  if (identity.state == Identity::State::kCreating) {
+    CO_CHECK_OK(host.commit_creation());
+    identity.state = Identity::State::kReady;
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::open_own_coordinator() {
   Reactor& reactor = host.control();
-  ASSERT(identity.coordinator.has_value());
   const StoreIdentity& own = *identity.coordinator;
   CO_TRY(coordinator_devices, co_await StoreDevices::open(host, reactor, own));
   const store::Devices devices = coordinator_devices.roles();
@@ -247,23 +283,41 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
       .key = std::exchange(options.encryption_key, std::nullopt)};
   auto opened = co_await store::Store::open(reactor, devices, open);
   if (!opened) co_return failed_here(lost_store(std::move(opened).error()));
-  control_encrypted = (*opened)->sealed();
+  control_encrypted = stores_encrypted = (*opened)->sealed();
   auto made = co_await cluster::EmbeddedCoordinator::open(*std::move(opened));
   if (!made) co_return failed_here(std::move(made).error());
-  coordinator = *std::move(made);
-  if (identity.state == Identity::State::kCreating) {
-    CO_CHECK_OK(host.commit_creation());
-    identity.state = Identity::State::kReady;
-  }
+  own_coordinator = *std::move(made);
+  coordinator = own_coordinator.get();
   co_return Result<>();
 }
 
 Task<Result<>> EngineCore::Impl::recover() {
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
-  auto resumed = co_await control->resume();
-  if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  if (is_shared) {
+    CO_CHECK_OK(co_await find_place());
+  } else {
+    auto resumed = co_await control->resume();
+    if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  }
   api = std::make_unique<AdminApi>(*control, *this);
   co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::find_place() {
+  shared = std::make_unique<SharedControl>(
+      host, *coordinator, lease, *this, [this]() -> ContainerTargets& { return system_targets(); },
+      SharedControl::Options{.identity = identity,
+                             .advertise_address = options.advertise_address,
+                             .fault_domain = options.fault_domain,
+                             .lease_ttl = options.lease_ttl,
+                             .drift_margin = options.drift_margin},
+      logger);
+  co_return co_await shared->claim_place();
+}
+
+Task<Result<>> EngineCore::Impl::join() {
+  if (shared == nullptr) co_return Result<>();
+  co_return co_await shared->join(addresses, control_address);
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::next_incarnation() {
@@ -342,18 +396,21 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 }
 
 Task<Result<>> EngineCore::Impl::close_all() {
+  if (shared != nullptr) co_await shared->stop();
   co_await callers.close();
   // What runs at the targets ends before they do.
   if (control != nullptr) co_await control->stop();
   api.reset();
   control.reset();
+  shared.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
   static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return drop_reactor(index); }));
   reactors.clear();
-  if (coordinator != nullptr) outcomes.push_back(co_await coordinator->close());
-  coordinator.reset();
+  coordinator = nullptr;
+  if (own_coordinator != nullptr) outcomes.push_back(co_await own_coordinator->close());
+  own_coordinator.reset();
   co_await coordinator_devices.close();
   co_return first_failure(std::move(outcomes));
 }
@@ -492,12 +549,30 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
   info.encrypted = control_encrypted;
-  const std::string trouble = coordinator == nullptr ? "" : coordinator->trouble();
+  const std::string trouble = own_coordinator == nullptr ? "" : own_coordinator->trouble();
   if (!trouble.empty()) info.control_state = "read-only: " + trouble;
   info.targets.resize(targets.size());
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));
+  if (shared == nullptr) {
+    info.engines = {describe_alone()};
+  } else {
+    info.engines = co_await shared->engines();
+  }
   co_return info;
+}
+
+EngineInfo EngineCore::Impl::describe_alone() const {
+  EngineInfo engine{.rank = 0,
+                    .id = identity.engine,
+                    .control_address = control_address,
+                    .fault_domain = options.fault_domain,
+                    .state = kEngineUp,
+                    .first_target = 0,
+                    .targets = static_cast<std::uint32_t>(targets.size()),
+                    .leader = true};
+  for (const rpc::Address& address : addresses) engine.addresses.push_back(address.to_string());
+  return engine;
 }
 
 Task<SystemScrub> EngineCore::Impl::describe_scrub() {
@@ -551,29 +626,6 @@ Task<Result<>> EngineCore::Impl::grow_target(std::size_t index, std::uint64_t si
   co_return co_await call_on(host.control(), reactor_of(index), [&] { return targets[index]->grow(); });
 }
 
-namespace {
-
-/// Counts a call of the control side for as long as it runs.
-class Caller {
- public:
-  explicit Caller(Gate& gate) : gate_(gate), entered_(gate.enter()) {}
-  Caller(const Caller&) = delete;
-  Caller& operator=(const Caller&) = delete;
-  ~Caller() {
-    if (entered_) gate_.leave();
-  }
-  Result<> check(bool started) const {
-    if (entered_ && started) return {};
-    return fail(Code::kNotReady, entered_ ? "the engine is starting: try again" : "the engine is stopping");
-  }
-
- private:
-  Gate& gate_;
-  bool entered_;
-};
-
-}  // namespace
-
 Task<Result<>> EngineCore::Impl::check_container(Uuid container) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
@@ -587,11 +639,19 @@ Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until)
   co_return co_await control->lease_oids(container, until);
 }
 
-Task<Result<std::string>> EngineCore::Impl::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
-                                                  Until until) {
+Task<Result<std::string>> EngineCore::Impl::admin(AdminRequest request, Until until) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(api != nullptr));
-  co_return co_await api->handle({method, std::move(path), std::move(body), new_id}, until);
+  if (shared == nullptr) co_return co_await api->handle(std::move(request), until);
+  CO_CHECK_OK(lease.check(host.control().now()));
+  Result<std::string> answer = fail(Code::kInternal);
+  if (is_about_engine(request.path)) {
+    answer = co_await api->handle(std::move(request), until);
+  } else {
+    answer = co_await shared->admin(std::move(request), until);
+  }
+  CO_CHECK_OK(lease.check(host.control().now()));
+  co_return answer;
 }
 
 Task<> EngineCore::Impl::refresh_metrics() {
@@ -610,11 +670,12 @@ void EngineCore::set_control_address(std::string address) { impl_->control_addre
 Task<Result<>> EngineCore::start() { return impl_->start(); }
 Task<Result<>> EngineCore::stop() { return impl_->stop(); }
 bool EngineCore::ready() const { return impl_->ready.load(std::memory_order_acquire); }
+Instant EngineCore::serves_until() const { return impl_->is_shared ? impl_->lease.until() : kNoDeadline; }
 const std::vector<rpc::Address>& EngineCore::addresses() const { return impl_->addresses; }
 const Identity& EngineCore::identity() const { return impl_->identity; }
 Task<Result<std::string>> EngineCore::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                             Until until) {
-  return impl_->admin(method, std::move(path), std::move(body), new_id, until);
+  return impl_->admin({method, std::move(path), std::move(body), new_id}, until);
 }
 Task<> EngineCore::refresh_metrics() { return impl_->refresh_metrics(); }
 
