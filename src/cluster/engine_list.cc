@@ -65,6 +65,7 @@ Task<Result<std::vector<ListedEngine>>> list_engines(Coordinator& coordinator, U
     if (rank.value() >= engines.size()) continue;
     ListedEngine& engine = engines[rank.value()];
     engine.up = true;
+    engine.registered = entry.modified;
     engine.addresses = std::move(record.addresses);
     engine.control_address = std::move(record.control_address);
     engine.fault_domain = std::move(record.fault_domain);

@@ -60,6 +60,12 @@ Result<std::string> answer(Result<T> outcome) {
 
 }  // namespace
 
+bool is_about_engine(std::string_view path) {
+  constexpr std::string_view kSystem = "/v1/system";
+  return path.starts_with(kSystem) &&
+         (path.size() == kSystem.size() || path[kSystem.size()] == '/' || path[kSystem.size()] == '?');
+}
+
 Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (request.path.size() > kMaxAdminPathBytes || request.body.size() > kMaxAdminBodyBytes) {
     co_return failf(Code::kOutOfRange, "path or body is too long: at most {} and {} bytes", kMaxAdminPathBytes,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
@@ -23,7 +24,11 @@ struct AdminRequest {
   std::string body;  ///< JSON, or empty
   /// Id of what a POST creates, the same in every retry, so that a retry finds what the first attempt made.
   Uuid new_id;
+  bool forwarded = false;  ///< another engine has passed it on to this one, which it takes for the control leader
 };
+
+/// Whether a path is about the engine that is asked, not about pools and containers.
+bool is_about_engine(std::string_view path);
 
 /// What an engine can tell about itself and do with itself.
 class SystemView {

@@ -66,6 +66,13 @@ constexpr AdminMethod kPost = AdminMethod::kPost;
 constexpr AdminMethod kPatch = AdminMethod::kPatch;
 constexpr AdminMethod kDelete = AdminMethod::kDelete;
 
+TEST(AdminPaths, TheEngineAnswersForItselfAndTheLeaderForTheRest) {
+  for (const char* path : {"/v1/system", "/v1/system?x", "/v1/system/grow", "/v1/system/"})
+    EXPECT_TRUE(is_about_engine(path)) << path;
+  for (const char* path : {"", "/v1", "/v1/systems", "/v1/pools", "/v1/pools/system"})
+    EXPECT_FALSE(is_about_engine(path)) << path;
+}
+
 TEST_F(AdminApiTest, LifeOfAPoolAndAContainer) {
   const auto pool = call(kPost, "/v1/pools", R"({"label":"p","size_bytes":500})");
   ASSERT_TRUE(pool.has_value()) << pool.error().to_string();

@@ -10,7 +10,8 @@ namespace {
 
 __extension__ using Wide = unsigned __int128;
 
-/// An engine could not be asked.
+}  // namespace
+
 bool is_of_the_way(const Error& error) {
   switch (error.code()) {
     case Code::kUnreachable:
@@ -22,8 +23,6 @@ bool is_of_the_way(const Error& error) {
       return false;
   }
 }
-
-}  // namespace
 
 AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members)
     : reactor_(reactor), engines_(std::move(engines)), members_(std::move(members)) {
@@ -198,16 +197,14 @@ Task<Result<std::optional<FlattenInfo>>> AllTargets::flattening(Uuid container) 
 
 Task<Result<object::Usage>> AllTargets::used(Uuid container) {
   std::vector<object::Usage> used(engines_.size());
-  std::size_t asked = 0;
   Result<> failure;
   static_cast<void>(co_await on_members(container, [&](std::size_t engine) -> Task<Result<>> {
-    ++asked;
     auto answer = co_await keep(engines_[engine]->used(container), used[engine]);
-    if (!answer) failure = answer;
+    if (!answer && !is_of_the_way(answer.error())) failure = answer;
     co_return answer;
   }));
   // Who asks how much there is can do with what there is at the engines that answer.
-  if (!failure && (!is_of_the_way(failure.error()) || asked <= 1)) co_return fail(failure.error());
+  if (!failure) co_return fail(failure.error());
   co_return sum(used);
 }
 

@@ -8,6 +8,9 @@
 
 namespace cenote::engine {
 
+/// Whether an engine could not be asked, or did not answer: what it would have said is not known.
+bool is_of_the_way(const Error& error);
+
 /// The targets of several engines as those of one. Calls go to all engines at the same time and end when all have: with
 /// the first failure, if there is one, while at others the call may have taken effect. Making it again completes it.
 /// Control reactor only.

@@ -124,7 +124,8 @@ Task<Result<>> ControlStore::erase_all(std::string prefix) {
   CO_TRY(const auto entries, co_await cluster::range_all(coordinator_, std::move(prefix)));
   for (std::size_t next = 0; next < entries.size();) {
     cluster::Transaction change;
-    for (; next < entries.size() && change.changes().size() < cluster::kMaxTransactionOperations; ++next)
+    // Room for what a leader's transactions require besides.
+    for (; next < entries.size() && change.changes().size() + 1 < cluster::kMaxTransactionOperations; ++next)
       change.erase(entries[next].key);
     CO_CHECK_OK(co_await coordinator_.commit(std::move(change)));
   }

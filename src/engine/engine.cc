@@ -9,6 +9,7 @@
 #include "cenote/base/format.h"
 #include "cenote/engine/data_directory.h"
 #include "cenote/engine/engine_core.h"
+#include "control_side.h"
 #include "http_port.h"
 #include "uring_host.h"
 
@@ -23,12 +24,19 @@ std::uint64_t system_random() {
   return value;
 }
 
+/// The clock of the reactors, for threads that are none.
+Instant monotonic_now() { return Instant(std::chrono::steady_clock::now().time_since_epoch()); }
+
 }  // namespace
 
 /// Members in the order in which they are made; each may use those above it.
 struct Engine::Impl final : HttpBackend {
-  Impl(EngineOptions o, DataDirectory d, MetricRegistry& m, Logger l)
-      : options(std::move(o)), directory(std::move(d)), metrics_registry(m), logger(std::move(l)) {}
+  Impl(EngineOptions o, std::unique_ptr<ControlSide> c, DataDirectory d, MetricRegistry& m, Logger l)
+      : options(std::move(o)),
+        control(std::move(c)),
+        directory(std::move(d)),
+        metrics_registry(m),
+        logger(std::move(l)) {}
 
   Result<> start();
   Result<> start_core();
@@ -36,9 +44,11 @@ struct Engine::Impl final : HttpBackend {
 
   Result<std::string> admin(AdminMethod method, std::string path, std::string body) override;
   std::string metrics() override;
-  bool ready() override { return is_ready.load(std::memory_order_acquire); }
+  bool ready() override { return started() && monotonic_now() < core->serves_until(); }
+  bool started() const { return is_started.load(std::memory_order_acquire); }
 
   EngineOptions options;
+  std::unique_ptr<ControlSide> control;
   DataDirectory directory;
   MetricRegistry& metrics_registry;
   Logger logger;
@@ -46,14 +56,14 @@ struct Engine::Impl final : HttpBackend {
   std::unique_ptr<EngineCore> core;
   std::string control_address;
   std::unique_ptr<HttpPort> http;  // after the core, since its threads use it
-  std::atomic<bool> is_ready = false;
+  std::atomic<bool> is_started = false;
   bool running = false;
 };
 
 Result<> Engine::Impl::start() {
   // Nobody keeps it longer than the stores take to open.
   const std::optional<SecretKey> key = std::exchange(options.encryption_key, std::nullopt);
-  TRY(host, UringHost::start(options, directory, logger));
+  TRY(host, UringHost::start(options, *control, directory, logger));
   if (options.cache_bytes == 0) {
     options.cache_bytes = default_cache_bytes(usable_memory(), directory.identity().targets.size());
   }
@@ -64,6 +74,8 @@ Result<> Engine::Impl::start() {
                                  .stop_grace = options.stop_grace,
                                  .scrub_bytes_per_second = options.scrub_bytes_per_second,
                                  .scrub_period = options.scrub_period,
+                                 .advertise_address = options.advertise_address,
+                                 .fault_domain = options.fault_domain,
                                  .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.
@@ -73,25 +85,26 @@ Result<> Engine::Impl::start() {
     control_address = http->address().to_string();
     core->set_control_address(control_address);
   }
-  auto started = host->control_thread().run([this] { return core->start(); });
-  running = started.has_value();
-  is_ready.store(running, std::memory_order_release);
-  return started;
+  auto outcome = host->control_thread().run([this] { return core->start(); });
+  running = outcome.has_value();
+  is_started.store(running, std::memory_order_release);
+  return outcome;
 }
 
 Result<> Engine::Impl::stop() {
-  is_ready.store(false, std::memory_order_release);
+  is_started.store(false, std::memory_order_release);
   Result<> outcome;
   if (running) outcome = host->control_thread().run([this] { return core->stop(); });
   running = false;
   http.reset();
   core.reset();
   host.reset();
+  control.reset();
   return outcome;
 }
 
 Result<std::string> Engine::Impl::admin(AdminMethod method, std::string path, std::string body) {
-  if (!ready()) return fail(Code::kNotReady, "the engine is starting or stopping: try again");
+  if (!started()) return fail(Code::kNotReady, "the engine is starting or stopping: try again");
   const std::uint64_t high = system_random();
   const Uuid new_id = Uuid::from_random(high, system_random());
   return host->control_thread().run([&] {
@@ -101,7 +114,7 @@ Result<std::string> Engine::Impl::admin(AdminMethod method, std::string path, st
 }
 
 std::string Engine::Impl::metrics() {
-  if (ready()) host->control_thread().run([this] { return core->refresh_metrics(); });
+  if (started()) host->control_thread().run([this] { return core->refresh_metrics(); });
   return metrics_registry.prometheus_text();
 }
 
@@ -115,9 +128,11 @@ Engine::~Engine() {
 Result<std::unique_ptr<Engine>> Engine::start(EngineOptions options, MetricRegistry& metrics, Logger logger) {
   const unsigned cores = std::thread::hardware_concurrency();
   TRY(options, with_defaults(std::move(options), cores));
-  TRY(auto directory, DataDirectory::open(options, cores, system_random));
+  TRY(auto control, ControlSide::start(options.coordinator, logger));
+  TRY(auto directory, DataDirectory::open(options, cores, system_random, control->system_source()));
   const bool creating = directory.creating();
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(directory), metrics, std::move(logger));
+  auto impl =
+      std::make_unique<Impl>(std::move(options), std::move(control), std::move(directory), metrics, std::move(logger));
   auto started = impl->start();
   if (!started) {
     static_cast<void>(impl->stop());

@@ -1,20 +1,11 @@
 #include "cenote/engine/engine_core.h"
 
 #include <algorithm>
-#include <atomic>
 
-#include "admin_api.h"
 #include "cenote/base/format.h"
-#include "cenote/cluster/embedded_coordinator.h"
-#include "cenote/runtime/cross_core.h"
-#include "control_service.h"
-#include "data_reactor.h"
-#include "gather.h"
-#include "pool_layouts.h"
+#include "engine_core_impl.h"
 #include "scrub_calls.h"
-#include "target.h"
 #include "target_calls.h"
-#include "targets_service.h"
 
 namespace cenote::engine {
 namespace {
@@ -27,147 +18,13 @@ Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 
 }  // namespace
 
-/// Everything of an engine. Members are used on the control reactor, except what is reached through `call_on`; data
-/// reactors call back through EngineServices, on the control reactor, too.
-///
-/// Invariants: `targets_` and `target_list_` do not change while servers run. Made in the order reactors, targets,
-/// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
-struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
-  Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
-      : host(h),
-        identity(std::move(id)),
-        options(std::move(o)),
-        metrics(m),
-        logger(std::move(l)),
-        callers(h.control()) {}
-  ~Impl() { ASSERT(reactors.empty() && targets.empty() && coordinator == nullptr); }
-
-  // Start, step by step.
-  Task<Result<>> start();
-  Task<Result<>> make_reactors();
-  Task<Result<>> make_reactor(std::size_t index);
-  Task<Result<>> open_targets();
-  Task<Result<>> open_target(std::size_t index);
-  Task<Result<>> open_coordinator();
-  Task<Result<>> recover();
-  Task<Result<>> serve();
-  /// The first address of the first reactor: which was asked for, and which it got.
-  struct SharedPort {
-    rpc::Address asked, given;
-  };
-  Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
-  Task<Result<std::uint64_t>> next_incarnation();
-  // Stop, in the opposite order.
-  Task<Result<>> stop();
-  Task<> stop_servers();
-  Task<> cancel_requests_at(Instant deadline, CancelSource* cancel);
-  Task<Result<>> stop_server(std::size_t index, Instant deadline);
-  Task<Result<>> cancel_requests(std::size_t target);
-  Task<Result<>> close_all();
-  Task<Result<>> close_target(std::size_t index);
-  Task<Result<>> drop_reactor(std::size_t index);
-
-  // ContainerTargets
-  Task<Result<>> create(Uuid container, object::ContainerProperties properties,
-                        std::optional<object::CloneSource> source,
-                        std::shared_ptr<object::SpaceAccount> account) override;
-  Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
-  Task<Result<>> destroy(Uuid container) override;
-  Task<Result<Epoch>> newest_epoch() override;
-  Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
-  Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
-  Task<Result<>> hold_answers() override;
-  Task<Result<>> release_answers() override;
-  Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
-  Task<Result<>> check_rollback(Uuid container, Epoch to) override;
-  Task<Result<object::Usage>> measure_flattening(Uuid container) override;
-  Task<Result<>> start_flattening(Uuid container) override;
-  Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
-  std::size_t target_count() const override { return targets.size(); }
-  std::vector<cluster::EngineSpec> engines() const override;
-  Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
-  Task<std::vector<ContainerScrub::Progress>> progress_of(ContainerScrub& scrub) override;
-  Task<> cancel(ContainerScrub& scrub) override;
-  bool encrypted() const override { return control_encrypted; }
-  Task<Result<object::Usage>> used(Uuid container) override;
-  std::uint64_t capacity_bytes() const override { return capacity; }
-  // SystemView
-  Task<SystemInfo> describe() override;
-  Task<SystemScrub> describe_scrub() override;
-  Task<Result<>> control_scrub(ControlScrub request) override;
-  Task<Result<>> grow(GrowTargets request) override;
-  Task<Result<>> grow_targets(GrowTargets request);
-  Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
-  // EngineServices
-  Reactor& control_reactor() override { return host.control(); }
-  cluster::Rank rank() const override { return cluster::Rank(0); }
-  Task<Result<RoutedContainer>> find_container(Uuid container) override;
-  Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
-  Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
-                                  Until until) override;
-  Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
-  Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
-
-  Task<> refresh_metrics();
-
-  /// kNotFound: there is none of this number.
-  Result<> check_target(std::optional<std::uint32_t> target) const {
-    if (target.value_or(0) < targets.size()) return {};
-    return failf(Code::kNotFound, "there is no target {}: they are 0 to {}", *target, targets.size() - 1);
-  }
-  Reactor& reactor_of(std::size_t target) { return *host.data()[target % host.data().size()]; }
-  /// Calls `make_task(index)` for the index of each target, on its reactor, all at the same time.
-  template <typename MakeTask>
-  Task<std::vector<Result<>>> on_target_reactors(MakeTask make_task) {
-    co_return co_await gather(host.control(), targets.size(), [&](std::size_t index) {
-      return call_on(host.control(), reactor_of(index), [&make_task, index] { return make_task(index); });
-    });
-  }
-  /// The same with the targets themselves, which are all there.
-  template <typename MakeTask>
-  Task<Result<>> on_all_targets(MakeTask make_task) {
-    co_return first_failure(co_await on_target_reactors([&](std::size_t index) { return make_task(*targets[index]); }));
-  }
-  /// Calls `make_task(index)` for each data reactor, on it, all at the same time.
-  template <typename MakeTask>
-  Task<Result<>> on_all_reactors(MakeTask make_task) {
-    co_return first_failure(co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
-      return call_on(host.control(), *host.data()[index], [&make_task, index] { return make_task(index); });
-    }));
-  }
-
-  EngineHost& host;
-  Identity identity;
-  EngineCoreOptions options;
-  MetricRegistry& metrics;
-  Logger logger;
-
-  std::vector<std::unique_ptr<DataReactor>> reactors;
-  std::vector<std::unique_ptr<Target>> targets;
-  std::vector<Target*> target_list;  // what the services of all reactors look targets up in
-  std::uint64_t capacity = 0;
-  std::vector<std::uint64_t> target_bytes;  // what placement goes by, in new pools
-  bool growing = false;
-  StoreDevices coordinator_devices;
-  std::unique_ptr<cluster::EmbeddedCoordinator> coordinator;
-  std::unique_ptr<PoolLayouts> layouts;
-  std::unique_ptr<ControlService> control;
-  std::unique_ptr<TargetsService> targets_service;
-  std::unique_ptr<AdminApi> api;
-  Instant answers_held{};  // since when, for the present or the last time
-  Gate callers;            // of control and api
-  std::vector<rpc::Address> addresses;
-  std::string control_address;
-  bool control_encrypted = false;
-  std::atomic<bool> ready = false;
-};
-
 Task<Result<>> EngineCore::Impl::start() {
   auto started = co_await make_reactors();
   if (started) started = co_await open_targets();
   if (started) started = co_await open_coordinator();
   if (started) started = co_await recover();
   if (started) started = co_await serve();
+  if (started) started = co_await join();
   if (!started) {
     // What the clean-up meets is a consequence of the failure that is reported.
     co_await stop_servers();
@@ -235,8 +92,23 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
 }
 
 Task<Result<>> EngineCore::Impl::open_coordinator() {
+  ASSERT(identity.coordinator.has_value() != is_shared);
+  if (is_shared) {
+    coordinator = host.coordinator();
+    stores_encrypted = options.encryption_key.has_value();
+  } else {
+    CO_CHECK_OK(co_await open_own_coordinator());
+  }
+  options.encryption_key.reset();
+  if (identity.state == Identity::State::kCreating) {
+    CO_CHECK_OK(host.commit_creation());
+    identity.state = Identity::State::kReady;
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::open_own_coordinator() {
   Reactor& reactor = host.control();
-  ASSERT(identity.coordinator.has_value());
   const StoreIdentity& own = *identity.coordinator;
   CO_TRY(coordinator_devices, co_await StoreDevices::open(host, reactor, own));
   const store::Devices devices = coordinator_devices.roles();
@@ -257,14 +129,11 @@ Task<Result<>> EngineCore::Impl::open_coordinator() {
       .key = std::exchange(options.encryption_key, std::nullopt)};
   auto opened = co_await store::Store::open(reactor, devices, open);
   if (!opened) co_return failed_here(lost_store(std::move(opened).error()));
-  control_encrypted = (*opened)->sealed();
+  control_encrypted = stores_encrypted = (*opened)->sealed();
   auto made = co_await cluster::EmbeddedCoordinator::open(*std::move(opened));
   if (!made) co_return failed_here(std::move(made).error());
-  coordinator = *std::move(made);
-  if (identity.state == Identity::State::kCreating) {
-    CO_CHECK_OK(host.commit_creation());
-    identity.state = Identity::State::kReady;
-  }
+  own_coordinator = *std::move(made);
+  coordinator = own_coordinator.get();
   co_return Result<>();
 }
 
@@ -272,10 +141,30 @@ Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
   targets_service = std::make_unique<TargetsService>(host.control(), *this);
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
-  auto resumed = co_await control->resume();
-  if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  if (is_shared) {
+    CO_CHECK_OK(co_await find_place());
+  } else {
+    auto resumed = co_await control->resume();
+    if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  }
   api = std::make_unique<AdminApi>(*control, *this);
   co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::find_place() {
+  shared = std::make_unique<SharedControl>(host, *coordinator, lease, *this, *targets_service,
+                                           SharedControl::Options{.identity = identity,
+                                                                  .advertise_address = options.advertise_address,
+                                                                  .fault_domain = options.fault_domain,
+                                                                  .lease_ttl = options.lease_ttl,
+                                                                  .drift_margin = options.drift_margin},
+                                           logger);
+  co_return co_await shared->claim_place();
+}
+
+Task<Result<>> EngineCore::Impl::join() {
+  if (shared == nullptr) co_return Result<>();
+  co_return co_await shared->join(addresses, control_address);
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::next_incarnation() {
@@ -354,12 +243,14 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 }
 
 Task<Result<>> EngineCore::Impl::close_all() {
+  if (shared != nullptr) co_await shared->stop();
   co_await callers.close();
   // What runs at the targets ends before they do.
   if (control != nullptr) co_await control->stop();
   if (targets_service != nullptr) co_await targets_service->stop();
   api.reset();
   control.reset();
+  shared.reset();
   layouts.reset();
   targets_service.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
@@ -367,8 +258,9 @@ Task<Result<>> EngineCore::Impl::close_all() {
   targets.clear();
   static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return drop_reactor(index); }));
   reactors.clear();
-  if (coordinator != nullptr) outcomes.push_back(co_await coordinator->close());
-  coordinator.reset();
+  coordinator = nullptr;
+  if (own_coordinator != nullptr) outcomes.push_back(co_await own_coordinator->close());
+  own_coordinator.reset();
   co_await coordinator_devices.close();
   co_return first_failure(std::move(outcomes));
 }
@@ -385,119 +277,6 @@ Task<Result<>> EngineCore::Impl::drop_reactor(std::size_t index) {
   co_return Result<>();
 }
 
-Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
-                                        std::optional<object::CloneSource> source,
-                                        std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all_targets(
-      [&](Target& target) { return create_at(target, container, properties, source, account); });
-}
-
-Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all_targets([&](Target& target) { return charge_at(target, container, account); });
-}
-
-Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
-  // First everybody stops taking it for granted, then it goes: a request in between is refused by its target.
-  static_cast<void>(
-      co_await on_all_reactors([&](std::size_t index) { return forget_at(*reactors[index], container); }));
-  co_return co_await on_all_targets([=](Target& target) { return destroy_at(target, container); });
-}
-
-Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
-  std::vector<Epoch> seen(targets.size());
-  CO_CHECK_OK(co_await on_all_targets([&](Target& target) { return read_clock_at(target, seen[target.index()]); }));
-  Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
-  for (const Epoch epoch : seen) newest = std::max(newest, epoch);
-  co_return newest;
-}
-
-Task<Result<>> EngineCore::Impl::hold_answers() {
-  answers_held = host.control().now();
-  const auto held = co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
-  // The others must not wait for somebody who gives up.
-  if (!held) static_cast<void>(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
-  co_return held;
-}
-
-Task<Result<>> EngineCore::Impl::release_answers() {
-  CO_CHECK_OK(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
-  if (host.control().now() - answers_held < kHoldAnswers) co_return Result<>();
-  co_return fail(Code::kBusy, "the targets took too long to agree on a moment: try again");
-}
-
-Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().add_snapshot(container, epoch); });
-}
-
-Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
-  co_return co_await on_all_targets([=](Target& target) { return remove_snapshot_at(target, container, epoch); });
-}
-
-Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
-}
-
-Task<Result<>> EngineCore::Impl::check_rollback(Uuid container, Epoch to) {
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().check_rollback(container, to); });
-}
-
-Task<Result<object::Usage>> EngineCore::Impl::measure_flattening(Uuid container) {
-  std::vector<object::Usage> added(targets.size());
-  CO_CHECK_OK(co_await on_all_targets(
-      [&](Target& target) { return measure_flattening_at(target, container, added[target.index()]); }));
-  object::Usage sum;
-  for (const object::Usage& part : added) sum = sum + part;
-  co_return sum;
-}
-
-Task<Result<>> EngineCore::Impl::start_flattening(Uuid container) {
-  co_return co_await on_all_targets([=](Target& target) { return start_flattening_at(target, container); });
-}
-
-Task<Result<std::optional<FlattenInfo>>> EngineCore::Impl::flattening(Uuid container) {
-  std::vector<std::optional<object::FlattenStatus>> parts(targets.size());
-  CO_CHECK_OK(co_await on_all_targets(
-      [&](Target& target) { return describe_flattening_at(target, container, parts[target.index()]); }));
-  std::optional<FlattenInfo> sum;
-  for (std::size_t index = 0; index < parts.size(); ++index) {
-    if (!parts[index]) continue;
-    if (!sum) sum.emplace();
-    sum->copied_bytes += parts[index]->copied.bytes;
-    sum->copied_objects += parts[index]->copied.objects;
-    sum->left_bytes += parts[index]->left.bytes;
-    sum->left_objects += parts[index]->left.objects;
-    sum->damaged += parts[index]->damaged;
-    if (sum->obstacle.empty() && !parts[index]->obstacle.empty())
-      sum->obstacle = fmt::format("target {}: {}", index, parts[index]->obstacle);
-  }
-  co_return sum;
-}
-
-Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {
-  std::vector<object::Usage> used(targets.size());
-  CO_CHECK_OK(
-      co_await on_all_targets([&](Target& target) { return measure_at(target, container, used[target.index()]); }));
-  object::Usage sum;
-  for (const object::Usage& part : used) sum = sum + part;
-  co_return sum;
-}
-
-Task<std::vector<Result<>>> EngineCore::Impl::scrub(ContainerScrub& scrub) {
-  co_return co_await on_target_reactors(
-      [&](std::size_t index) { return scrub_at(*targets[index], scrub, scrub.parts[index]); });
-}
-
-Task<std::vector<ContainerScrub::Progress>> EngineCore::Impl::progress_of(ContainerScrub& scrub) {
-  std::vector<ContainerScrub::Progress> progress(targets.size());
-  static_cast<void>(co_await on_target_reactors(
-      [&](std::size_t index) { return read_progress_at(scrub.parts[index], progress[index]); }));
-  co_return progress;
-}
-
-Task<> EngineCore::Impl::cancel(ContainerScrub& scrub) {
-  static_cast<void>(co_await on_target_reactors([&](std::size_t index) { return cancel_at(scrub.parts[index]); }));
-}
-
 Task<SystemInfo> EngineCore::Impl::describe() {
   SystemInfo info;
   info.system = identity.system;
@@ -507,12 +286,30 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   if (!addresses.empty()) info.data_address = addresses.front().to_string();
   info.control_address = control_address;
   info.encrypted = control_encrypted;
-  const std::string trouble = coordinator == nullptr ? "" : coordinator->trouble();
+  const std::string trouble = own_coordinator == nullptr ? "" : own_coordinator->trouble();
   if (!trouble.empty()) info.control_state = "read-only: " + trouble;
   info.targets.resize(targets.size());
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));
+  if (shared == nullptr) {
+    info.engines = {describe_alone()};
+  } else {
+    info.engines = co_await shared->engines();
+  }
   co_return info;
+}
+
+EngineInfo EngineCore::Impl::describe_alone() const {
+  EngineInfo engine{.rank = 0,
+                    .id = identity.engine,
+                    .control_address = control_address,
+                    .fault_domain = options.fault_domain,
+                    .state = kEngineUp,
+                    .first_target = 0,
+                    .targets = static_cast<std::uint32_t>(targets.size()),
+                    .leader = true};
+  for (const rpc::Address& address : addresses) engine.addresses.push_back(address.to_string());
+  return engine;
 }
 
 Task<SystemScrub> EngineCore::Impl::describe_scrub() {
@@ -566,29 +363,6 @@ Task<Result<>> EngineCore::Impl::grow_target(std::size_t index, std::uint64_t si
   co_return co_await call_on(host.control(), reactor_of(index), [&] { return targets[index]->grow(); });
 }
 
-namespace {
-
-/// Counts a call of the control side for as long as it runs.
-class Caller {
- public:
-  explicit Caller(Gate& gate) : gate_(gate), entered_(gate.enter()) {}
-  Caller(const Caller&) = delete;
-  Caller& operator=(const Caller&) = delete;
-  ~Caller() {
-    if (entered_) gate_.leave();
-  }
-  Result<> check(bool started) const {
-    if (entered_ && started) return {};
-    return fail(Code::kNotReady, entered_ ? "the engine is starting: try again" : "the engine is stopping");
-  }
-
- private:
-  Gate& gate_;
-  bool entered_;
-};
-
-}  // namespace
-
 Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
@@ -603,6 +377,9 @@ Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
   CO_CHECK_OK(co_await control->check_pool(pool));
   CO_TRY(const auto layout, co_await layouts->of(pool, until));
   PoolView view;
+  if (shared != nullptr) {
+    CO_TRY(view.engines, co_await shared->members_of(*layout, until));
+  }
   if (layout->map() == nullptr) {
     view.targets = layout->target_count();
   } else {
@@ -612,7 +389,8 @@ Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
 }
 
 std::vector<cluster::EngineSpec> EngineCore::Impl::engines() const {
-  return {{.path = "node0", .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
+  const std::string node = options.fault_domain.empty() ? fmt::format("node{}", rank().value()) : options.fault_domain;
+  return {{.path = node, .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
 }
 
 Task<Result<TargetsReply>> EngineCore::Impl::ask_targets(TargetsRequest request, Until until) {
@@ -627,11 +405,19 @@ Task<Result<OidLease>> EngineCore::Impl::lease_oids(Uuid container, Until until)
   co_return co_await control->lease_oids(container, until);
 }
 
-Task<Result<std::string>> EngineCore::Impl::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
-                                                  Until until) {
+Task<Result<std::string>> EngineCore::Impl::admin(AdminRequest request, Until until) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(api != nullptr));
-  co_return co_await api->handle({method, std::move(path), std::move(body), new_id}, until);
+  if (shared == nullptr) co_return co_await api->handle(std::move(request), until);
+  CO_CHECK_OK(lease.check(host.control().now()));
+  Result<std::string> answer = fail(Code::kInternal);
+  if (is_about_engine(request.path)) {
+    answer = co_await api->handle(std::move(request), until);
+  } else {
+    answer = co_await shared->admin(std::move(request), until);
+  }
+  CO_CHECK_OK(lease.check(host.control().now()));
+  co_return answer;
 }
 
 Task<> EngineCore::Impl::refresh_metrics() {
@@ -650,11 +436,12 @@ void EngineCore::set_control_address(std::string address) { impl_->control_addre
 Task<Result<>> EngineCore::start() { return impl_->start(); }
 Task<Result<>> EngineCore::stop() { return impl_->stop(); }
 bool EngineCore::ready() const { return impl_->ready.load(std::memory_order_acquire); }
+Instant EngineCore::serves_until() const { return impl_->is_shared ? impl_->lease.until() : kNoDeadline; }
 const std::vector<rpc::Address>& EngineCore::addresses() const { return impl_->addresses; }
 const Identity& EngineCore::identity() const { return impl_->identity; }
 Task<Result<std::string>> EngineCore::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
                                             Until until) {
-  return impl_->admin(method, std::move(path), std::move(body), new_id, until);
+  return impl_->admin({method, std::move(path), std::move(body), new_id}, until);
 }
 Task<> EngineCore::refresh_metrics() { return impl_->refresh_metrics(); }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_map.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/rpc/address.h"
 #include "cenote/store/types.h"
@@ -75,11 +76,52 @@ Result<> check_targets(const EngineOptions& options) {
   return {};
 }
 
+bool is_wildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+Result<> check_fault_domain(std::string_view path) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  if (path.empty()) return {};
+  std::size_t names = 0;
+  for (std::size_t from = 0; from != std::string_view::npos;) {
+    const std::size_t slash = path.find('/', from);
+    const std::string_view name = path.substr(from, slash == std::string_view::npos ? slash : slash - from);
+    if (name.empty() || name.size() > cluster::kMaxMapNameBytes || ++names > cluster::kMaxMapLevels + 1 ||
+        name.find_first_not_of(kAllowed) != std::string_view::npos) {
+      return failf(Code::kInvalidArgument,
+                   "fault domain '{}' is no path like 'rack1/node7': up to {} names and a slash between each two, of "
+                   "letters, digits, '.', '_' and '-', each at most {} long",
+                   printable(as_bytes(path)), cluster::kMaxMapLevels + 1, cluster::kMaxMapNameBytes);
+    }
+    from = slash == std::string_view::npos ? slash : slash + 1;
+  }
+  return {};
+}
+
+/// What the other engines of the system are told.
+Result<> check_joining(const EngineOptions& options) {
+  CHECK_OK(check_fault_domain(options.fault_domain));
+  if (!options.advertise_address.empty()) {
+    auto advertised = rpc::Address::parse(options.advertise_address);
+    if (!advertised) return fail(advertised.error().with_context("advertise address"));
+    if (is_wildcard(advertised->host))
+      return failf(Code::kInvalidArgument, "advertise address '{}' names no machine", options.advertise_address);
+  }
+  if (options.coordinator == nullptr) return {};
+  if (options.listen_address.empty())
+    return fail(Code::kInvalidArgument, "listen address is empty: the other engines of the system must reach this one");
+  TRY(const auto listen, rpc::Address::parse(options.listen_address));
+  if (!is_wildcard(listen.host) || !options.advertise_address.empty()) return {};
+  return failf(Code::kInvalidArgument,
+               "listen address '{}' is none at which other engines find this one: give one with 'advertise'",
+               options.listen_address);
+}
+
 Result<> check(const EngineOptions& options) {
   if (options.data_directory.empty()) return fail(Code::kInvalidArgument, "no data directory is given");
   CHECK_OK(validate_label("system name", options.system_name));
   CHECK_OK(check_address("listen address", options.listen_address, options.insecure));
   CHECK_OK(check_address("control address", options.control_address, options.insecure));
+  CHECK_OK(check_joining(options));
   CHECK_OK(check_targets(options));
   CHECK_OK(check_range("reactors", options.reactors, 0, kMaxReactors));
   if (options.cache_bytes != 0) {

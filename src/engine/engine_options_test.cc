@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "cenote/engine/coordinator_source.h"
+
 namespace cenote::engine {
 namespace {
 
@@ -50,6 +52,49 @@ TEST(EngineOptions, OnlyThisMachineUnlessInsecure) {
   for (const char* address : {"", "127.0.0.1:0", "localhost:80", "[::1]:1", "127.8.8.8"}) {
     options.control_address = address;
     EXPECT_EQ(refusal(options), Code::kOk) << address;
+  }
+}
+
+class NoSource final : public CoordinatorSource {
+ public:
+  Task<Result<std::unique_ptr<cluster::Coordinator>>> open(Reactor&, Logger) override {
+    co_return fail(Code::kUnreachable);
+  }
+  std::string place() const override { return "nowhere"; }
+};
+
+TEST(EngineOptions, OtherEnginesMustFindThisOne) {
+  NoSource source;
+  EngineOptions options = sample();
+  options.insecure = true;
+  options.listen_address = "0.0.0.0:7777";
+  EXPECT_EQ(refusal(options), Code::kOk) << "an engine alone";
+  options.coordinator = &source;
+  EXPECT_EQ(refusal(options), Code::kInvalidArgument);
+  for (const char* address : {"10.0.0.1", "[::1]:7", "node7:9999"}) {
+    options.advertise_address = address;
+    EXPECT_EQ(refusal(options), Code::kOk) << address;
+  }
+  for (const char* address : {"0.0.0.0", "[::]:1", "node7:port"}) {
+    options.advertise_address = address;
+    EXPECT_EQ(refusal(options), Code::kInvalidArgument) << address;
+  }
+  options.advertise_address.clear();
+  options.listen_address.clear();
+  EXPECT_EQ(refusal(options), Code::kInvalidArgument);
+}
+
+TEST(EngineOptions, FaultDomainsArePathsOfNames) {
+  EngineOptions options = sample();
+  for (const std::string& path :
+       {std::string("node7"), std::string("rack1/node7"), std::string("a/b/c/d/e/f/g/h/i"), std::string(63, 'x')}) {
+    options.fault_domain = path;
+    EXPECT_EQ(refusal(options), Code::kOk) << path;
+  }
+  for (const std::string& path : {std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"),
+                                  std::string("a b"), std::string("a/b/c/d/e/f/g/h/i/j"), std::string(64, 'x')}) {
+    options.fault_domain = path;
+    EXPECT_EQ(refusal(options), Code::kInvalidArgument) << path;
   }
 }
 

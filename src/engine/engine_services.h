@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "admin_api.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 #include "cenote/cluster/pool_layout.h"
@@ -11,6 +12,7 @@
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 #include "containers.h"
+#include "serving_lease.h"
 #include "target_messages.h"
 
 namespace cenote::engine {
@@ -21,10 +23,10 @@ struct RoutedContainer {
   std::shared_ptr<const cluster::PoolLayout> layout;
 };
 
-/// What the request handlers need of the engine's control side. All but `control_reactor` and `rank` is called on that
-/// reactor.
+/// What the request handlers need of the engine's control side. Where nothing else is said, called on its reactor.
 class EngineServices {
  public:
+  /// Any reactor.
   virtual Reactor& control_reactor() = 0;
   /// Of this engine within its system. Never changes while requests are served, so any reactor may ask.
   virtual cluster::Rank rank() const = 0;
@@ -32,11 +34,12 @@ class EngineServices {
   virtual Task<Result<RoutedContainer>> find_container(Uuid container) = 0;
   /// kPoolNotFound.
   virtual Task<Result<PoolView>> view_pool(Uuid pool, Until until) = 0;
-  virtual Task<Result<std::string>> admin(AdminMethod method, std::string path, std::string body, Uuid new_id,
-                                          Until until) = 0;
+  virtual Task<Result<std::string>> admin(AdminRequest request, Until until) = 0;
   virtual Task<Result<OidLease>> lease_oids(Uuid container, Until until) = 0;
   /// See TargetsService.
   virtual Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) = 0;
+  /// Without which nothing is served; nullptr: this engine needs none. Any reactor.
+  virtual const ServingLease* serving_lease() const = 0;
 
  protected:
   ~EngineServices() = default;

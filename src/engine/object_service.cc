@@ -26,12 +26,29 @@ ObjectService::ObjectService(Reactor& reactor, EngineServices& services, std::sp
                              OpMetrics& metrics, Logger logger)
     : reactor_(reactor),
       services_(services),
+      lease_(services.serving_lease()),
       targets_(targets),
       metrics_(metrics),
       logger_(std::move(logger)),
       containers_(reactor, services) {}
 
 Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
+  return lease_ == nullptr ? dispatch(request) : serve_under_lease(request);
+}
+
+// A request that took effect and gets no answer is not kept as failed: the client's next attempt finds it by its id.
+Task<rpc::Response> ObjectService::serve_under_lease(rpc::Request& request) {
+  auto allowed = lease_->check(reactor_.now());
+  if (allowed) {
+    rpc::Response response = co_await dispatch(request);
+    allowed = lease_->check(reactor_.now());
+    if (allowed) co_return response;
+  }
+  rpc::Response refused(std::move(allowed).error());
+  co_return refused;
+}
+
+Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
   switch (static_cast<Opcode>(request.opcode())) {
     case Opcode::kUpdate:
       return update(request);

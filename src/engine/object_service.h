@@ -30,6 +30,9 @@ class ObjectService final : public rpc::Service {
   ContainerCache& containers() { return containers_; }
 
  private:
+  /// Nothing is read without a valid lease, and nothing answered.
+  Task<rpc::Response> serve_under_lease(rpc::Request& request);
+  Task<rpc::Response> dispatch(rpc::Request& request);
   // One file each, in ops/.
   Task<rpc::Response> update(rpc::Request& request);
   Task<rpc::Response> fetch(rpc::Request& request);
@@ -86,6 +89,7 @@ class ObjectService final : public rpc::Service {
 
   Reactor& reactor_;
   EngineServices& services_;
+  const ServingLease* const lease_;
   std::span<Target* const> targets_;
   OpMetrics& metrics_;
   Logger logger_;

@@ -4,6 +4,8 @@
 #include <map>
 
 #include "cenote/base/format.h"
+#include "sim_coordinator_link.h"
+#include "system_record.h"
 
 namespace cenote::engine {
 namespace {
@@ -37,8 +39,10 @@ class SimEngine::Host final : public EngineHost {
     identity_.system = id();
     identity_.engine = id();
     identity_.name = options.name;
-    identity_.coordinator = StoreIdentity{id(), "coordinator", kCoordinatorBytes, options.log_bytes};
-    add_medium(identity_.coordinator->path, identity_.coordinator->bytes);
+    if (!options.shared) {
+      identity_.coordinator = StoreIdentity{id(), "coordinator", kCoordinatorBytes, options.log_bytes};
+      add_medium(identity_.coordinator->path, identity_.coordinator->bytes);
+    }
     for (std::uint32_t index = 0; index < options.targets; ++index) {
       StoreIdentity& target =
           identity_.targets.emplace_back(id(), std::to_string(index), options.target_bytes, options.log_bytes);
@@ -79,8 +83,29 @@ class SimEngine::Host final : public EngineHost {
     return {};
   }
 
+  cluster::Coordinator* coordinator() override { return link_.get(); }
+  std::unique_ptr<rpc::Transport> outgoing() override { return network_.transport(control_node()); }
+
+  /// What the directory of a real engine is asked before anything starts.
+  Task<Result<>> join_system() {
+    if (!options_.shared) co_return Result<>();
+    link_ = std::make_unique<SimCoordinatorLink>(control_node(), *options_.shared->node, *options_.shared->coordinator);
+    std::optional<SystemIdentity> proposal;
+    if (identity_.state == Identity::State::kCreating) proposal = {identity_.system, identity_.name};
+    CO_TRY(const auto system, co_await find_system(*link_, proposal, Until::forever()));
+    if (proposal) {
+      identity_.system = system->id;
+      identity_.name = system->name;
+    }
+    if (!system || system->id != identity_.system) co_return fail(Code::kForeign, "it is of another system");
+    co_return Result<>();
+  }
+  void leave() { link_.reset(); }
+  void set_coordinator_reachable(bool reachable) { link_->reachable = reachable && !crashed_; }
+
   void crash(media::CrashOptions options) {
     crashed_ = true;
+    if (link_ != nullptr) link_->reachable = false;
     for (auto& [path, device] : devices_) device->crash(options);
     for (SimReactor* node : nodes_) network_.crash(node->name());
   }
@@ -104,6 +129,7 @@ class SimEngine::Host final : public EngineHost {
   Identity identity_;
   std::map<std::string, std::unique_ptr<media::SimMedium>> media_;  // by path
   std::map<std::string, media::SimDevice*> devices_;                // the open ones
+  std::unique_ptr<SimCoordinatorLink> link_;                        // of the software that runs
   bool crashed_ = false;
 };
 
@@ -149,17 +175,28 @@ SimEngine::~SimEngine() { ASSERT(core_ == nullptr); }
 Task<Result<>> SimEngine::start() {
   ASSERT(core_ == nullptr);
   if (host_->crashed()) co_return fail(Code::kDeviceDead, "the node has crashed");
+  if (auto joined = co_await host_->join_system(); !joined) {
+    host_->leave();
+    co_return joined;
+  }
   core_ = std::make_unique<EngineCore>(*host_, host_->identity(), options_.core, metrics_, options_.logger);
   auto started = co_await core_->start();
-  if (!started && !host_->crashed()) core_.reset();
+  if (!started && !host_->crashed()) forget_core();
   co_return started;
 }
 
 Task<Result<>> SimEngine::stop() {
   Result<> outcome = co_await core_->stop();
-  core_.reset();
+  forget_core();
   co_return outcome;
 }
+
+void SimEngine::forget_core() {
+  core_.reset();
+  host_->leave();
+}
+
+void SimEngine::set_coordinator_reachable(bool reachable) { host_->set_coordinator_reachable(reachable); }
 
 void SimEngine::crash(media::CrashOptions options) { host_->crash(options); }
 
@@ -167,7 +204,7 @@ Task<> SimEngine::clear() {
   ASSERT(host_->crashed());
   // Everything fails on dead media, as it should.
   if (core_ != nullptr) static_cast<void>(co_await core_->stop());
-  core_.reset();
+  forget_core();
   host_->revive();
 }
 

@@ -15,11 +15,9 @@ UringReactor& uring(Reactor& reactor) { return static_cast<UringReactor&>(reacto
 
 }  // namespace
 
-Result<std::unique_ptr<UringHost>> UringHost::start(const EngineOptions& options, DataDirectory& directory,
-                                                    Logger logger) {
-  std::unique_ptr<UringHost> host(new UringHost(options, directory, std::move(logger)));
-  // The control reactor waits for rare events; polling would only take time from the others.
-  TRY(host->control_, CoreThread::start({.spin = Duration(0)}));
+Result<std::unique_ptr<UringHost>> UringHost::start(const EngineOptions& options, ControlSide& control,
+                                                    DataDirectory& directory, Logger logger) {
+  std::unique_ptr<UringHost> host(new UringHost(options, control, directory, std::move(logger)));
   const std::size_t targets = directory.identity().targets.size();
   const std::size_t count = std::clamp<std::size_t>(options.reactors, 1, targets);
   for (std::size_t index = 0; index < count; ++index) {
@@ -50,6 +48,8 @@ void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::Bu
   auto registered = static_cast<media::UringDevice&>(device).register_buffers(pool);
   if (!registered) logger_.debug("buffers are not registered", {{"error", registered.error()}});
 }
+
+std::unique_ptr<rpc::Transport> UringHost::outgoing() { return std::make_unique<rpc::TcpTransport>(uring(control())); }
 
 Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index, rpc::Counters& counters) {
   std::vector<Endpoint> endpoints;

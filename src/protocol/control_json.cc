@@ -11,6 +11,18 @@ Json json_of(const TargetInfo& target) {
           {"free_bytes", target.free_bytes}, {"state", target.state},       {"encrypted", target.encrypted}};
 }
 
+Json json_of(const EngineInfo& engine) {
+  return {{"rank", engine.rank},
+          {"id", engine.id.to_string()},
+          {"addresses", engine.addresses},
+          {"control_address", engine.control_address},
+          {"fault_domain", engine.fault_domain},
+          {"state", engine.state},
+          {"first_target", engine.first_target},
+          {"targets", engine.targets},
+          {"leader", engine.leader}};
+}
+
 Json json_of(const PoolInfo& pool) {
   return {{"id", pool.id.to_string()},         {"label", pool.label},
           {"size_bytes", pool.size_bytes},     {"used_bytes", pool.used_bytes},
@@ -50,6 +62,27 @@ Result<TargetInfo> target_from(const Json& json) {
   target.encrypted = members.flag_or("encrypted", false);
   CHECK_OK(members.finish());
   return target;
+}
+
+Result<EngineInfo> engine_from(const Json& json) {
+  Members members("engine", json);
+  EngineInfo engine;
+  engine.rank = members.small("rank");
+  engine.id = members.uuid("id");
+  if (const Json* addresses = members.array("addresses")) {
+    for (const Json& address : *addresses) {
+      if (!address.is_string()) return fail(Code::kMalformed, "engine: an address is no string");
+      engine.addresses.push_back(address.get<std::string>());
+    }
+  }
+  engine.control_address = members.text("control_address");
+  engine.fault_domain = members.text_or("fault_domain", "");
+  engine.state = members.text("state");
+  engine.first_target = members.small("first_target");
+  engine.targets = members.small("targets");
+  engine.leader = members.flag_or("leader", false);
+  CHECK_OK(members.finish());
+  return engine;
 }
 
 Result<PoolInfo> pool_from(const Json& json) {
@@ -155,11 +188,14 @@ Result<> validate_label(std::string_view what, std::string_view label) {
 std::string to_json(const SystemInfo& info) {
   Json targets = Json::array();
   for (const TargetInfo& target : info.targets) targets.push_back(json_of(target));
+  Json engines = Json::array();
+  for (const EngineInfo& engine : info.engines) engines.push_back(json_of(engine));
   return dump({{"system", info.system.to_string()},
                {"name", info.name},
                {"version", info.version},
                {"map_version", info.map_version},
                {"targets", std::move(targets)},
+               {"engines", std::move(engines)},
                {"data_address", info.data_address},
                {"control_address", info.control_address},
                {"encrypted", info.encrypted},
@@ -206,6 +242,14 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
     for (const Json& entry : *targets) {
       TRY(auto target, target_from(entry));
       info.targets.push_back(std::move(target));
+    }
+  }
+  if (document.contains("engines")) {
+    if (const Json* engines = members.array("engines")) {
+      for (const Json& entry : *engines) {
+        TRY(auto engine, engine_from(entry));
+        info.engines.push_back(std::move(engine));
+      }
     }
   }
   CHECK_OK(members.finish());

@@ -18,6 +18,15 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
                   .control_address = "b:2"};
   info.targets.push_back(
       {.index = 3, .id = kId, .total_bytes = 1u << 30, .free_bytes = 5, .state = "up", .encrypted = true});
+  info.engines.push_back({.rank = 1,
+                          .id = kId,
+                          .addresses = {"a:1", "b:1"},
+                          .control_address = "a:2",
+                          .fault_domain = "rack1/node7",
+                          .state = kEngineUp,
+                          .first_target = 4,
+                          .targets = 2,
+                          .leader = true});
   const auto read = system_info_from_json(to_json(info));
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_EQ(read->system, kId);
@@ -28,6 +37,15 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
   EXPECT_TRUE(read->targets[0].encrypted);
   EXPECT_FALSE(read->encrypted);
   EXPECT_EQ(read->control_address, "b:2");
+  EXPECT_EQ(read->engines, info.engines);
+}
+
+TEST(ControlJson, AnEngineThatKnowsOfNoOthersIsUnderstood) {
+  const auto read = system_info_from_json(
+      R"({"system":"11111111-1111-4111-8111-111111111111","name":"lab","version":"0.2","map_version":1,"targets":[],)"
+      R"("data_address":"a:1","control_address":"b:2"})");
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_TRUE(read->engines.empty());
 }
 
 TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {

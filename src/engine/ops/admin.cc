@@ -32,16 +32,20 @@ Task<Result<std::string>> ObjectService::run_admin(rpc::Request& request) {
   const auto number = decoder.integer<std::uint8_t>();
   std::string path = decoder.text(kMaxAdminPathBytes);
   std::string body = decoder.text(kMaxAdminBodyBytes);
+  // Another engine that passes a client's request on says which id that has.
+  const bool forwarded = decoder.remaining() > 0;
+  const ByteView given = forwarded ? decoder.raw(Uuid().bytes().size()) : ByteView();
   CO_CHECK_OK(decoder.finish("admin request"));
   const auto method = static_cast<AdminMethod>(number);
   if (method < AdminMethod::kGet || method > AdminMethod::kDelete) {
     co_return failf(Code::kMalformed, "admin request: there is no method {}", number);
   }
-  const Uuid id = id_of_request(request);
+  const Uuid id = forwarded ? Uuid::from_bytes(std::span<const std::byte, 16>(given)) : id_of_request(request);
   // A cancellation does not cross reactors; the deadline bounds the wait.
   const Until until = Until::at(deadline(request));
+  AdminRequest wanted{method, std::move(path), std::move(body), id, forwarded};
   co_return co_await call_on(reactor_, services_.control_reactor(),
-                             [&] { return services_.admin(method, std::move(path), std::move(body), id, until); });
+                             [&] { return services_.admin(std::move(wanted), until); });
 }
 
 }  // namespace cenote::engine

@@ -31,9 +31,11 @@ struct ListedEngine {
   EnginePlace place;
   /// It has a lease: the rest is what it said of itself.
   bool up = false;
+  Revision registered;  ///< of its registration: another one, another process
   std::vector<std::string> addresses = {};
   std::string control_address = {};
   std::string fault_domain = {};
+  friend bool operator==(const ListedEngine&, const ListedEngine&) = default;
 };
 
 /// All engines that ever got a place, by rank. Places and registrations are not of one moment.

@@ -28,6 +28,13 @@ struct EngineCoreOptions {
   // As of EngineOptions.
   std::uint64_t scrub_bytes_per_second = 32ull << 20;
   Duration scrub_period = std::chrono::hours(7 * 24);
+  // With an outside coordinator only; as of EngineOptions.
+  std::string advertise_address = {};
+  std::string fault_domain = {};
+  /// How long the engine serves after the coordinator was last heard, and what others add to that before they take its
+  /// place. Of all engines of a system alike.
+  Duration lease_ttl = std::chrono::seconds(5);
+  Duration drift_margin = std::chrono::milliseconds(2500);
   /// The master key of all stores; forgotten when they are open.
   std::optional<SecretKey> encryption_key = std::nullopt;
 };
@@ -55,6 +62,9 @@ class EngineCore {
 
   /// True between the end of a successful start and the begin of the stop. Thread-safe.
   bool ready() const;
+  /// Until when nothing but a stop keeps it from serving: with an outside coordinator, which then has to be heard again
+  /// first, as long as its lease is valid; else for ever. Thread-safe.
+  Instant serves_until() const;
   /// Where clients connect, with real ports. Fixed while ready.
   const std::vector<rpc::Address>& addresses() const;
   const Identity& identity() const;

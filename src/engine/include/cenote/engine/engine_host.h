@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cenote/base/error.h"
+#include "cenote/cluster/coordinator.h"
 #include "cenote/engine/identity.h"
 #include "cenote/media/block_device.h"
 #include "cenote/media/buffer_pool.h"
@@ -51,6 +52,11 @@ class EngineHost {
   /// the port that the first one was given for port 0 then counts for all. The transports count in `counters`, which
   /// are of that reactor and outlive them.
   virtual Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) = 0;
+  /// The coordinator that this engine shares with others; nullptr: it has one of its own, in a store. On the control
+  /// reactor, and open for as long as the engine runs.
+  virtual cluster::Coordinator* coordinator() { return nullptr; }
+  /// How the control reactor reaches other engines; called on it. Only where there is an outside coordinator.
+  virtual std::unique_ptr<rpc::Transport> outgoing() { return nullptr; }
   /// Called once, when a system that was being created has all its stores formatted, durably. On the control reactor.
   virtual Result<> commit_creation() = 0;
 };

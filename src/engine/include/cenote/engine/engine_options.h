@@ -15,6 +15,8 @@ class InprocNetwork;
 
 namespace cenote::engine {
 
+class CoordinatorSource;
+
 /// Smallest target an engine accepts: below, log and reserve would leave no room for data.
 inline constexpr std::uint64_t kMinTargetBytes = 64ull << 20;
 inline constexpr std::uint64_t kMaxTargetBytes = 64ull << 40;
@@ -36,6 +38,13 @@ struct EngineOptions {
   std::string listen_address = "127.0.0.1:7777";
   /// Where the control port (HTTP: admin API, metrics, health) listens; "" for none.
   std::string control_address = "127.0.0.1:7778";
+  /// The coordinator of a system of several engines, which this one belongs to; nullptr: the system has this engine
+  /// only, with a coordinator of its own. Decided when the directory is created. Not owned; outlives the engine.
+  CoordinatorSource* coordinator = nullptr;
+  /// Where the other engines of the system find this one, "HOST" or "HOST:PORT"; "": where it listens.
+  std::string advertise_address;
+  /// Where it stands, from the highest level to its node, "rack1/node7": what fails together. "": nobody knows.
+  std::string fault_domain;
   /// Serve clients of this process, too, at the address `inproc_address`. Not owned; outlives the engine.
   rpc::InprocNetwork* inproc = nullptr;
   std::string inproc_address = "engine:1";

@@ -1,12 +1,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "cenote/base/error.h"
 #include "cenote/base/metrics.h"
+#include "cenote/cluster/coordinator.h"
 #include "cenote/engine/engine_core.h"
 #include "cenote/engine/identity.h"
 #include "cenote/media/sim_device.h"
@@ -14,6 +16,12 @@
 #include "cenote/runtime/sim_reactor.h"
 
 namespace cenote::engine {
+
+/// A coordinator that several simulated engines share, and the node that it runs on.
+struct SimSharedCoordinator {
+  SimReactor* node = nullptr;
+  cluster::Coordinator* coordinator = nullptr;  ///< outlives the engines
+};
 
 struct SimEngineOptions {
   std::string name = "engine";  ///< of its nodes; clients connect to (name, port)
@@ -25,6 +33,7 @@ struct SimEngineOptions {
   std::uint64_t log_bytes = 4ull << 20;
   bool own_devices = false;  ///< Each target has devices of their own for its log and its data.
   media::SimDeviceOptions device;
+  std::optional<SimSharedCoordinator> shared;  ///< none: the engine has a coordinator of its own
   EngineCoreOptions core;
   Logger logger;
 };
@@ -41,7 +50,8 @@ class SimEngine {
   /// Stopped, or crashed and cleared.
   ~SimEngine();
 
-  /// On the control node. The first start formats the stores.
+  /// On the control node. The first start formats the stores, and joins the system of a shared coordinator. kForeign:
+  /// the engine belongs to another one.
   Task<Result<>> start();
   Task<Result<>> stop();
   /// Power fails, now: from outside all nodes, or from any.
@@ -50,6 +60,8 @@ class SimEngine {
   /// again.
   Task<> clear();
   bool running() const;
+  /// Whether the shared coordinator can be reached, until the next start.
+  void set_coordinator_reachable(bool reachable);
 
   rpc::Address address() const;
   SimReactor& control();
@@ -59,13 +71,14 @@ class SimEngine {
   /// A device of a target of the running engine, for faults; null when it is not open. `role` is "", or "wal" or "data"
   /// where it has one of its own.
   media::SimDevice* device(std::uint32_t target, std::string_view role = "");
-  /// The same of the control state's.
+  /// The same of the control state's, where the coordinator is not shared.
   media::SimDevice* control_device();
   /// What the medium of that device holds.
   media::SimMedium& medium(std::uint32_t target, std::string_view role = "");
 
  private:
   class Host;
+  void forget_core();
   std::unique_ptr<Host> host_;
   MetricRegistry metrics_;
   SimEngineOptions options_;

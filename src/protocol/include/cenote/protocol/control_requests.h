@@ -31,6 +31,28 @@ struct TargetInfo {
   bool encrypted = false;  ///< what its store writes
 };
 
+/// What EngineInfo::state says: whether an engine has a valid registration, or that the coordinator was not there to
+/// ask.
+inline constexpr const char* kEngineUp = "up";
+inline constexpr const char* kEngineGone = "gone";
+inline constexpr const char* kEngineUnknown = "unknown";
+
+/// One engine of the system, whether it runs or not.
+struct EngineInfo {
+  std::uint32_t rank = 0;  ///< its number within the system
+  Uuid id;
+  // Of one that is gone: empty.
+  std::vector<std::string> addresses = {};  ///< where clients reach it
+  std::string control_address = {};
+  std::string fault_domain = {};
+  std::string state;
+  /// Its targets are these among those of the system: so many from this one on.
+  std::uint32_t first_target = 0;
+  std::uint32_t targets = 0;
+  bool leader = false;  ///< the control service, which changes pools and containers, runs there
+  friend bool operator==(const EngineInfo&, const EngineInfo&) = default;
+};
+
 struct SystemInfo {
   Uuid system;
   std::string name;
@@ -42,6 +64,8 @@ struct SystemInfo {
   bool encrypted = false;  ///< what the control store writes: names and properties of pools and containers
   /// Of the control store, as of a target: "up", or why pools and containers cannot be changed.
   std::string control_state = "up";
+  /// By rank; the rest is about the one that was asked. Empty from an engine of before 0.3.
+  std::vector<EngineInfo> engines = {};
 };
 
 /// Takes into use what the devices of targets have become larger by.

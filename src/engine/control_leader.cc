@@ -1,0 +1,205 @@
+#include "control_leader.h"
+
+#include "control_service.h"
+#include "fenced_coordinator.h"
+#include "leader_record.h"
+
+namespace cenote::engine {
+
+/// What a leader runs.
+struct ControlLeader::Service {
+  Service(Reactor& reactor, cluster::Coordinator& outside, cluster::Revision since,
+          std::vector<cluster::ListedEngine> listed, std::unique_ptr<LeaderTargets> reached, SystemView& system)
+      : engines(std::move(listed)),
+        targets(std::move(reached)),
+        coordinator(outside, kLeaderKey, since),
+        control(reactor, coordinator, targets->all()),
+        api(control, system),
+        callers(reactor) {}
+
+  std::vector<cluster::ListedEngine> engines;
+  std::unique_ptr<LeaderTargets> targets;
+  FencedCoordinator coordinator;
+  ControlService control;
+  AdminApi api;
+  Gate callers;
+};
+
+/// From the candidacy under a lease to what ended it.
+struct ControlLeader::Term {
+  explicit Term(cluster::LeaseId l) : lease(l) {}
+
+  cluster::LeaseId lease;
+  CancelSource over;
+  std::unique_ptr<LeaderTerm> rights;  ///< once it is won
+  bool serving = false;
+  CancelSource* waiting = nullptr;  ///< for something to change
+  std::unique_ptr<Service> service;
+};
+
+ControlLeader::ControlLeader(Reactor& reactor, cluster::Coordinator& coordinator, cluster::Member& member,
+                             SystemView& system, Options options, Logger logger)
+    : reactor_(reactor),
+      coordinator_(coordinator),
+      member_(member),
+      system_(system),
+      options_(std::move(options)),
+      logger_(std::move(logger)),
+      election_(coordinator, kLeaderKey),
+      background_(reactor),
+      lease_changed_(reactor) {}
+
+ControlLeader::~ControlLeader() { ASSERT(background_.running() == 0 && term_ == nullptr); }
+
+bool ControlLeader::leads() const { return term_ != nullptr && term_->serving; }
+
+void ControlLeader::start() {
+  const bool started = background_.spawn(run(*this));
+  ASSERT(started);
+}
+
+Task<> ControlLeader::stop() {
+  background_.cancel_source().cancel();
+  if (term_ != nullptr) end_term(*term_);
+  co_await background_.stop();
+}
+
+void ControlLeader::end_term(Term& term) {
+  term.over.cancel();
+  if (term.waiting != nullptr) term.waiting->cancel();
+}
+
+void ControlLeader::on_lease() {
+  if (term_ != nullptr && term_->lease != member_.lease()) end_term(*term_);
+  if (term_ != nullptr && term_->lease == member_.lease() && term_->rights != nullptr)
+    term_->rights->extend(member_.valid_until());
+  lease_changed_.notify_all();
+}
+
+// One round for each registration, or for each failure.
+Task<> ControlLeader::run(ControlLeader& self) {
+  CancelSource& stopping = self.background_.cancel_source();
+  while (!stopping.cancelled()) {
+    if (self.member_.lease() == cluster::kNoLease) {
+      static_cast<void>(co_await self.lease_changed_.wait({kNoDeadline, &stopping}));
+      continue;
+    }
+    self.term_ = std::make_unique<Term>(self.member_.lease());
+    const auto served = co_await self.serve(*self.term_);
+    co_await self.end(*self.term_);
+    self.term_.reset();
+    if (served || stopping.cancelled()) continue;
+    self.logger_.warn("control service: no term", {{"error", served.error()}});
+    co_await self.pause(self.options_.retry_pause);
+  }
+}
+
+Task<> ControlLeader::pause(Duration duration) {
+  static_cast<void>(co_await sleep_for(reactor_, duration, background_.cancel_source()));
+}
+
+Task<Result<>> ControlLeader::serve(Term& term) {
+  const auto won = co_await election_.campaign(options_.self, term.lease, {kNoDeadline, &term.over});
+  if (term.over.cancelled()) co_return Result<>();
+  if (!won) co_return fail(won.error());
+  auto led = co_await lead(term, *won);
+  // Another engine may do better than one whose targets do not do what is to be completed.
+  if (!led && !term.over.cancelled()) {
+    static_cast<void>(co_await election_.resign(*won, soon()));
+    co_await pause(options_.failed_term_pause);
+  }
+  co_return led;
+}
+
+Task<Result<>> ControlLeader::lead(Term& term, cluster::Leader leader) {
+  term.rights = std::make_unique<LeaderTerm>(leader.revision.value(), member_.valid_until());
+  logger_.info("this engine leads the control service", {{"since", leader.revision}});
+  Result<> outcome;
+  while (outcome && !term.over.cancelled()) {
+    auto engines = co_await cluster::list_engines(coordinator_, soon());
+    if (!engines) co_return fail(engines.error());
+    outcome = co_await serve_with(term, leader, *std::move(engines));
+    co_await end(term);
+  }
+  logger_.info("this engine leads the control service no longer", {{"since", leader.revision}});
+  co_return outcome;
+}
+
+/// Until the term is over, or the engines are others.
+Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
+                                         std::vector<cluster::ListedEngine> engines) {
+  auto targets = options_.targets(*term.rights, engines);
+  auto opened = co_await targets->open(coordinator_, soon());
+  if (!opened) {
+    co_await targets->stop();
+    co_return opened;
+  }
+  term.service =
+      std::make_unique<Service>(reactor_, coordinator_, leader.revision, engines, std::move(targets), system_);
+  auto resumed = co_await term.service->control.resume();
+  if (!resumed && !is_of_the_way(resumed.error()))
+    co_return fail(resumed.error().with_context("recovering the control state"));
+  if (!resumed)
+    logger_.warn("an engine cannot be asked: what was interrupted there goes on when it is back",
+                 {{"error", resumed.error()}});
+  if (term.over.cancelled()) co_return Result<>();
+  term.serving = true;
+  co_await wait_for_change(term, leader, std::move(engines));
+  co_return Result<>();
+}
+
+Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines) {
+  while (!term.over.cancelled()) {
+    CancelSource looking;
+    term.waiting = &looking;
+    const auto next = co_await election_.changed(leader.revision, {reactor_.now() + options_.watch_engines, &looking});
+    term.waiting = nullptr;
+    if (term.over.cancelled()) co_return;
+    if (next) {
+      end_term(term);
+      co_return;
+    }
+    const auto now = co_await cluster::list_engines(coordinator_, soon());
+    if (now && *now != engines) co_return;
+    if (!(next.error() == Code::kDeadlineExceeded) && !(next.error() == Code::kCancelled))
+      static_cast<void>(co_await sleep_for(reactor_, options_.retry_pause, term.over));
+  }
+}
+
+Task<Result<>> ControlLeader::check_engines(Term& term) {
+  const auto now = co_await cluster::list_engines(coordinator_, soon());
+  if (!now || term.service == nullptr || *now == term.service->engines) co_return Result<>();
+  if (term.waiting != nullptr) term.waiting->cancel();
+  co_return fail(Code::kNotReady, "engines have come or gone at this moment: try again");
+}
+
+// What runs comes to its end by itself: its transactions fail once somebody else leads.
+Task<> ControlLeader::end(Term& term) {
+  term.serving = false;
+  if (term.service == nullptr) co_return;
+  co_await term.service->targets->stop();
+  co_await term.service->callers.close();
+  co_await term.service->control.stop();
+  term.service.reset();
+}
+
+Task<Result<std::string>> ControlLeader::handle(AdminRequest request, Until until) {
+  Term* const term = term_.get();
+  if (term == nullptr || !term->serving || !term->service->callers.enter()) {
+    co_return fail(Code::kNotReady, "this engine does not lead the control service at the moment: try again");
+  }
+  Service& service = *term->service;
+  // A pool is made of the engines that are there.
+  Result<> current;
+  if (request.method == AdminMethod::kPost && request.path == "/v1/pools") current = co_await check_engines(*term);
+  Result<std::string> answer = fail(Code::kInternal);
+  if (current) {
+    answer = co_await service.api.handle(std::move(request), until);
+  } else {
+    answer = fail(std::move(current).error());
+  }
+  service.callers.leave();
+  co_return answer;
+}
+
+}  // namespace cenote::engine

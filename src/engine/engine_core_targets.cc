@@ -1,0 +1,125 @@
+// What the control state asks of the engine's own targets.
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+#include "engine_core_impl.h"
+#include "scrub_calls.h"
+#include "target_calls.h"
+
+namespace cenote::engine {
+
+Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
+                                        std::optional<object::CloneSource> source,
+                                        std::shared_ptr<object::SpaceAccount> account) {
+  co_return co_await on_all_targets(
+      [&](Target& target) { return create_at(target, container, properties, source, account); });
+}
+
+Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
+  co_return co_await on_all_targets([&](Target& target) { return charge_at(target, container, account); });
+}
+
+Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
+  // First everybody stops taking it for granted, then it goes: a request in between is refused by its target.
+  static_cast<void>(
+      co_await on_all_reactors([&](std::size_t index) { return forget_at(*reactors[index], container); }));
+  co_return co_await on_all_targets([=](Target& target) { return destroy_at(target, container); });
+}
+
+Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
+  std::vector<Epoch> seen(targets.size());
+  CO_CHECK_OK(co_await on_all_targets([&](Target& target) { return read_clock_at(target, seen[target.index()]); }));
+  Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
+  for (const Epoch epoch : seen) newest = std::max(newest, epoch);
+  co_return newest;
+}
+
+Task<Result<>> EngineCore::Impl::hold_answers() {
+  answers_held = host.control().now();
+  const auto held = co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
+  // The others must not wait for somebody who gives up.
+  if (!held) static_cast<void>(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
+  co_return held;
+}
+
+Task<Result<>> EngineCore::Impl::release_answers() {
+  CO_CHECK_OK(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
+  if (host.control().now() - answers_held < kHoldAnswers) co_return Result<>();
+  co_return fail(Code::kBusy, "the targets took too long to agree on a moment: try again");
+}
+
+Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().add_snapshot(container, epoch); });
+}
+
+Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
+  co_return co_await on_all_targets([=](Target& target) { return remove_snapshot_at(target, container, epoch); });
+}
+
+Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
+}
+
+Task<Result<>> EngineCore::Impl::check_rollback(Uuid container, Epoch to) {
+  co_return co_await on_all_targets([=](Target& target) { return target.objects().check_rollback(container, to); });
+}
+
+Task<Result<object::Usage>> EngineCore::Impl::measure_flattening(Uuid container) {
+  std::vector<object::Usage> added(targets.size());
+  CO_CHECK_OK(co_await on_all_targets(
+      [&](Target& target) { return measure_flattening_at(target, container, added[target.index()]); }));
+  object::Usage sum;
+  for (const object::Usage& part : added) sum = sum + part;
+  co_return sum;
+}
+
+Task<Result<>> EngineCore::Impl::start_flattening(Uuid container) {
+  co_return co_await on_all_targets([=](Target& target) { return start_flattening_at(target, container); });
+}
+
+Task<Result<std::optional<FlattenInfo>>> EngineCore::Impl::flattening(Uuid container) {
+  std::vector<std::optional<object::FlattenStatus>> parts(targets.size());
+  CO_CHECK_OK(co_await on_all_targets(
+      [&](Target& target) { return describe_flattening_at(target, container, parts[target.index()]); }));
+  std::optional<FlattenInfo> sum;
+  for (std::size_t index = 0; index < parts.size(); ++index) {
+    if (!parts[index]) continue;
+    if (!sum) sum.emplace();
+    sum->copied_bytes += parts[index]->copied.bytes;
+    sum->copied_objects += parts[index]->copied.objects;
+    sum->left_bytes += parts[index]->left.bytes;
+    sum->left_objects += parts[index]->left.objects;
+    sum->damaged += parts[index]->damaged;
+    if (sum->obstacle.empty() && !parts[index]->obstacle.empty())
+      sum->obstacle = fmt::format("target {}: {}", index, parts[index]->obstacle);
+  }
+  co_return sum;
+}
+
+Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {
+  std::vector<object::Usage> used(targets.size());
+  CO_CHECK_OK(
+      co_await on_all_targets([&](Target& target) { return measure_at(target, container, used[target.index()]); }));
+  object::Usage sum;
+  for (const object::Usage& part : used) sum = sum + part;
+  co_return sum;
+}
+
+Task<std::vector<Result<>>> EngineCore::Impl::scrub(ContainerScrub& scrub) {
+  co_return co_await on_target_reactors(
+      [&](std::size_t index) { return scrub_at(*targets[index], scrub, scrub.parts[index]); });
+}
+
+Task<std::vector<ContainerScrub::Progress>> EngineCore::Impl::progress_of(ContainerScrub& scrub) {
+  std::vector<ContainerScrub::Progress> progress(targets.size());
+  static_cast<void>(co_await on_target_reactors(
+      [&](std::size_t index) { return read_progress_at(scrub.parts[index], progress[index]); }));
+  co_return progress;
+}
+
+Task<> EngineCore::Impl::cancel(ContainerScrub& scrub) {
+  static_cast<void>(co_await on_target_reactors([&](std::size_t index) { return cancel_at(scrub.parts[index]); }));
+}
+
+}  // namespace cenote::engine

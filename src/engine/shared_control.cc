@@ -1,0 +1,164 @@
+#include "shared_control.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+/// Where others find what listens at `address`. `advertised` was checked with the options.
+std::string address_for_others(const rpc::Address& address, const std::string& advertised, bool with_port) {
+  if (advertised.empty()) return address.to_string();
+  rpc::Address told = *rpc::Address::parse(advertised, address.port);
+  if (!with_port) told.port = address.port;
+  return told.to_string();
+}
+
+}  // namespace
+
+SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ServingLease& lease,
+                             SystemView& system, EngineLink& targets, Options options, Logger logger)
+    : host_(host),
+      coordinator_(coordinator),
+      lease_(lease),
+      system_(system),
+      targets_(targets),
+      options_(std::move(options)),
+      logger_(std::move(logger)),
+      lease_changed_(host.control()) {}
+
+SharedControl::~SharedControl() { ASSERT(member_ == nullptr && leader_ == nullptr && link_ == nullptr); }
+
+Task<Result<>> SharedControl::claim_place() {
+  const auto targets = static_cast<std::uint32_t>(options_.identity.targets.size());
+  CO_TRY(place_, co_await cluster::claim_place(coordinator_, options_.identity.engine, targets, soon()));
+  co_return Result<>();
+}
+
+void SharedControl::make_member(std::vector<std::string> addresses, std::string control_address) {
+  Reactor& reactor = host_.control();
+  const std::uint64_t high = reactor.random();
+  member_ = std::make_unique<cluster::Member>(
+      reactor, coordinator_, maps_,
+      cluster::MemberOptions{.rank = place_.rank,
+                             .engine = options_.identity.engine,
+                             .process = Uuid::from_random(high, reactor.random()),
+                             .addresses = std::move(addresses),
+                             .control_address = std::move(control_address),
+                             .fault_domain = options_.fault_domain,
+                             .lease_ttl = options_.lease_ttl,
+                             .call_timeout = options_.call_timeout,
+                             .drift_margin = options_.drift_margin,
+                             .report = [this](const Error& error) { on_trouble(error); },
+                             .on_lease = [this] { on_lease(); }});
+}
+
+Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::string control_address) {
+  Reactor& reactor = host_.control();
+  LeaderRecord self{.rank = place_.rank, .addresses = {}};
+  for (const rpc::Address& address : addresses)
+    self.addresses.push_back(address_for_others(address, options_.advertise_address, true));
+  if (const auto own = rpc::Address::parse(control_address); own)
+    control_address = address_for_others(*own, options_.advertise_address, false);
+  transport_ = host_.outgoing();
+  make_member(self.addresses, std::move(control_address));
+  const auto reach = [this](LeaderTerm& term, std::vector<cluster::ListedEngine> engines) {
+    const LeaderTargets::Options wanted{
+        .system = options_.identity.system, .engine = options_.identity.engine, .own = place_.rank};
+    return std::make_unique<LeaderTargets>(host_.control(), *transport_, term, targets_, std::move(engines), wanted);
+  };
+  leader_ = std::make_unique<ControlLeader>(reactor, coordinator_, *member_, system_,
+                                            ControlLeader::Options{.self = encode(self), .targets = reach}, logger_);
+  link_ = std::make_unique<LeaderLink>(
+      reactor, coordinator_, *transport_,
+      LeaderLink::Options{.system = options_.identity.system, .engine = options_.identity.engine}, logger_);
+  member_->start();
+  // An earlier process of this engine that was killed has a lease for a while.
+  const Instant patience = reactor.now() + options_.lease_ttl + options_.drift_margin + 2 * options_.call_timeout;
+  while (!member_->may_serve()) {
+    if (!co_await lease_changed_.wait(Until::at(patience))) co_return fail(co_await why_not_registered());
+  }
+  leader_->start();
+  link_->start();
+  logger_.info("registered with the coordinator",
+               {{"rank", place_.rank}, {"incarnation", member_->incarnation()}, {"first_target", place_.first_target}});
+  co_return Result<>();
+}
+
+Task<Error> SharedControl::why_not_registered() {
+  if (trouble_ && !(*trouble_ == Code::kBusy)) co_return trouble_->with_context("registering with the coordinator");
+  std::string where = "elsewhere";
+  const auto listed = co_await cluster::list_engines(coordinator_, soon());
+  if (listed && place_.rank.value() < listed->size() && !(*listed)[place_.rank.value()].addresses.empty())
+    where = "at " + (*listed)[place_.rank.value()].addresses.front();
+  co_return Error(Code::kLocked,
+                  fmt::format("engine {} (rank {}) runs already, {}: two directories with one identity must never run "
+                              "at once; stop that one, and remove the copy",
+                              options_.identity.engine.to_string(), place_.rank.value(), where));
+}
+
+Task<> SharedControl::stop() {
+  if (link_ != nullptr) co_await link_->stop();
+  if (leader_ != nullptr) co_await leader_->stop();
+  if (member_ != nullptr) co_await member_->stop(soon());
+  link_.reset();
+  leader_.reset();
+  member_.reset();
+  transport_.reset();
+}
+
+void SharedControl::on_lease() {
+  lease_.set(member_->valid_until());
+  if (leader_ != nullptr) leader_->on_lease();
+  if (member_->may_serve()) trouble_.reset();
+  lease_changed_.notify_all();
+}
+
+void SharedControl::on_trouble(const Error& error) {
+  trouble_ = error;
+  logger_.warn("membership", {{"error", error}});
+}
+
+Task<Result<std::string>> SharedControl::admin(AdminRequest request, Until until) {
+  if (link_ == nullptr) co_return fail(Code::kNotReady, "the engine is starting or stopping: try again");
+  const bool own = link_->leader() && link_->leader()->rank == place_.rank;
+  // One that another engine passed on goes no further: they might pass it on for ever.
+  if (own || leader_->leads() || request.forwarded) co_return co_await leader_->handle(std::move(request), until);
+  co_return co_await link_->forward(std::move(request), until);
+}
+
+Task<Result<std::vector<PoolEngine>>> SharedControl::members_of(const cluster::PoolLayout& layout, Until until) {
+  CO_TRY(auto listed, co_await cluster::list_engines(coordinator_, until));
+  std::vector<PoolEngine> members;
+  for (cluster::ListedEngine& engine : listed) {
+    const bool has_part = layout.map() != nullptr &&
+                          std::ranges::find(layout.map()->engines(), engine.place.rank, &cluster::MapEngine::rank) !=
+                              layout.map()->engines().end();
+    if (has_part) members.push_back({engine.place.rank.value(), std::move(engine.addresses)});
+  }
+  co_return members;
+}
+
+Task<std::vector<EngineInfo>> SharedControl::engines() {
+  auto listed = co_await cluster::list_engines(coordinator_, soon());
+  const bool current = listed.has_value();
+  if (current) seen_ = *std::move(listed);
+  std::vector<EngineInfo> engines;
+  for (const cluster::ListedEngine& engine : seen_) {
+    const char* const state = !current ? kEngineUnknown : engine.up ? kEngineUp : kEngineGone;
+    const bool leads = link_ != nullptr && link_->leader() && link_->leader()->rank == engine.place.rank;
+    engines.push_back({.rank = engine.place.rank.value(),
+                       .id = engine.place.engine,
+                       .addresses = engine.addresses,
+                       .control_address = engine.control_address,
+                       .fault_domain = engine.fault_domain,
+                       .state = state,
+                       .first_target = engine.place.first_target,
+                       .targets = engine.place.targets,
+                       .leader = leads});
+  }
+  co_return engines;
+}
+
+}  // namespace cenote::engine
