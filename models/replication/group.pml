@@ -11,6 +11,7 @@
  *
  *   -DCALM           faults may end at any moment; then all must come to its end
  *   -DSKIP           a version may be replaced by another exclusion before it is active
+ *   -DFORGET         the request may expire; then its records may be forgotten
  *   -DBREAK_<name>   leaves out one rule of the page; the check must then find a counterexample */
 
 #define MEMBERS 3
@@ -45,6 +46,22 @@ byte told;           /* the client was told that its request failed: 1 + the map
 bool calm;           /* no more faults: what is undecided must now come to its end */
 
 #include "entry.pml"
+
+#ifdef BREAK_FORGET
+#define FORGET
+#endif
+#ifdef FORGET
+bool expired;        /* the request */
+bool confirmed[2];   /* all voters have the entry committed: its record may be forgotten */
+byte stored[2];      /* durable: who has what the entry changed */
+#define is_expired (expired)
+#define keeps(e, m) (stored[e] & bit_of(m))
+#define store(e, m) stored[e] = stored[e] | bit_of(m)
+#else
+#define is_expired (false)
+#define keeps(e, m) (at(e, m) == Committed)
+#define store(e, m) skip
+#endif
 
 #define bit_of(m) (1 << (m))
 #define first_of(set) ((set) & 1 -> 0 : ((set) & 2 -> 1 : 2))
@@ -93,7 +110,7 @@ byte renewed; /* members that have a lease again and did not learn the map */
 #else
 #define client_waits(m) (!told)
 #endif
-#define can_begin(m) (!calm && entries < 2 && client_waits(m) && leads(m) && !may_commit(0, m) && !may_commit(1, m))
+#define can_begin(m) (!calm && entries < 2 && !is_expired && client_waits(m) && leads(m) && !may_commit(0, m) && !may_commit(1, m))
 
 inline begin(m) {
   born[entries] = known[m];
@@ -107,8 +124,13 @@ inline begin(m) {
 #else
 #define enough(e, m, missing) ((missing) == 0)
 #endif
+#ifdef BREAK_ANSWERS
+#define counts(e, v) (true)
+#else
+#define counts(e, v) (answered[e] == (v))
+#endif
 #define can_commit(e, m) \
-  (!commit_sent[e] && votes(e, m) && leads(m) && answered[e] == known[m] && may_commit(e, m) && \
+  (!commit_sent[e] && votes(e, m) && leads(m) && counts(e, known[m]) && may_commit(e, m) && \
    enough(e, m, voters(e, known[m]) & ~yes[e]))
 
 inline decide_commit(e) {
@@ -153,7 +175,7 @@ inline decide_commit(e) {
 #else
 #define TOLD_IN(m) 0
 #endif
-#define can_tell(m) (entries > 0 && !told && leads(m) && out(0, m, known[m]) && out(1, m, known[m]))
+#define can_tell(m) (entries > 0 && !is_expired && !told && leads(m) && out(0, m, known[m]) && out(1, m, known[m]))
 
 /* --- Members ------------------------------------------------------------------------------------------------------------------ */
 
@@ -167,11 +189,15 @@ inline decide_commit(e) {
 #else
 #define has_twin(e, m) may_commit(other(e), m)
 #endif
-#define can_prepare(e, m) (votes(e, m) && at(e, m) == None && works(m) && in_time(e, m) && !has_twin(e, m))
+#define can_prepare(e, m) (!is_expired && votes(e, m) && at(e, m) == None && works(m) && in_time(e, m) && !has_twin(e, m))
 
 inline say_prepared(e, m) {
   if
+#ifndef BREAK_ANSWERS
   :: answered[e] < known[m] -> answered[e] = known[m]; yes[e] = bit_of(m)
+#else
+  :: answered[e] < known[m] -> answered[e] = known[m]; yes[e] = yes[e] | bit_of(m)
+#endif
   :: answered[e] == known[m] -> yes[e] = yes[e] | bit_of(m)
   :: else
   fi
@@ -182,7 +208,14 @@ inline say_prepared(e, m) {
    (answered[e] < known[m] || (answered[e] == known[m] && !(yes[e] & bit_of(m)))))
 
 /* Somebody asks, or the prepare cannot be carried out. */
-#define can_refuse(e, m) (votes(e, m) && at(e, m) == None && works(m))
+#ifdef FORGET
+#define holds_open(e, q, v) (undecided(e, q) && known[q] == (v))
+#define is_asked(e, m) \
+  ((!expired && in_time(e, m)) || holds_open(e, 0, known[m]) || holds_open(e, 1, known[m]) || holds_open(e, 2, known[m]))
+#else
+#define is_asked(e, m) (true)
+#endif
+#define can_refuse(e, m) (votes(e, m) && at(e, m) == None && works(m) && is_asked(e, m))
 
 inline refuse(e, m) {
 #ifdef BREAK_REFUSAL
@@ -210,7 +243,7 @@ inline refuse(e, m) {
 #else
 #define settled_for_read(m) (!undecided(0, m) && !undecided(1, m))
 #endif
-#define shows(m) (at(0, m) == Committed || at(1, m) == Committed)
+#define shows(m) (keeps(0, m) || keeps(1, m))
 /* A leader reads, too, when it evaluates conditions. */
 #define reads_nothing(m) (works(m) && (is_complete(m) || leads(m)) && settled_for_read(m) && !shows(m))
 
@@ -293,7 +326,10 @@ inline take_back(m) {
 
 inline copy_entry(e, m) {
   if
-  :: older[e] && at(e, source) == Committed -> change(e, m, OnCopy)
+  :: older[e] && at(e, source) == Committed -> change(e, m, OnCopy); store(e, m)
+#ifdef FORGET
+  :: older[e] && at(e, source) != Committed && keeps(e, source) -> store(e, m) /* data alone */
+#endif
   :: else
   fi
 }
@@ -321,7 +357,9 @@ inline move_entry(e) {
   take_votes(e);
   down(born[e]);
   down(answered[e]);
+#ifndef BREAK_ANSWERS
   if :: answered[e] == 0 -> yes[e] = 0 :: else fi;
+#endif
 #ifndef BREAK_VERSION
   down(abort_sent[e])
 #endif
@@ -361,6 +399,23 @@ inline activate() {
 
 /* --- Everything that can happen ----------------------------------------------------------------------------------------------- */
 
+#ifdef FORGET
+#ifdef BREAK_FORGET
+#define confirms(e, q, v) (true)
+#else
+#define confirms(e, q, v) (!(voters(e, v) & bit_of(q)) || keeps(e, q))
+#endif
+#define can_confirm(e, m) \
+  (expired && commit_sent[e] && !confirmed[e] && leads(m) && confirms(e, 0, known[m]) && confirms(e, 1, known[m]) && confirms(e, 2, known[m]))
+#define can_forget(e, m) \
+  ((e) < entries && works(m) && ((at(e, m) == Committed && confirmed[e]) || (at(e, m) == Refused && known[m] > born[e])))
+#define FORGETTING(e, m) \
+  :: d_step { can_confirm(e, m) -> confirmed[e] = true } \
+  :: d_step { can_forget(e, m) -> change(e, m, OnForget) }
+#else
+#define FORGETTING(e, m)
+#endif
+
 #define OF_ENTRY(e, m) \
   :: d_step { can_prepare(e, m) -> change(e, m, OnPrepare); say_prepared(e, m) } \
   :: d_step { can_answer(e, m) -> say_prepared(e, m) } \
@@ -368,7 +423,8 @@ inline activate() {
   :: d_step { can_commit(e, m) -> decide_commit(e) } \
   :: d_step { can_abort(e, m) -> abort_sent[e] = known[m] } \
   :: d_step { can_hear_abort(e, m) -> change(e, m, OnAbort) } \
-  :: d_step { can_hear_commit(e, m) -> change(e, m, OnCommit) }
+  :: d_step { can_hear_commit(e, m) -> change(e, m, OnCommit); store(e, m) } \
+  FORGETTING(e, m)
 
 #define OF_MEMBER(m) \
   :: d_step { can_begin(m) -> begin(m) } \
@@ -399,6 +455,9 @@ init {
   :: d_step { can_activate -> activate() }
 #ifdef BREAK_RENEW
   :: d_step { renewed != 7 -> renewed = 7 }
+#endif
+#ifdef FORGET
+  :: d_step { !expired -> expired = true }
 #endif
 #ifdef CALM
   :: d_step { !calm -> calm = true }
