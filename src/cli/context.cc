@@ -45,8 +45,11 @@ Result<Container> open_container(Context& context, std::string_view name, const 
   return container.at_snapshot(snapshot, context.bounds());
 }
 
-void add_snapshot_option(CLI::App& verb, std::string& snapshot) {
-  verb.add_option("--snapshot", snapshot, "as the container was in this snapshot, not as it is")->type_name("NAME");
+void add_snapshot_option(CLI::App& verb, std::string& snapshot, const char* description) {
+  const auto check = [](const std::string& name) {
+    return name.empty() ? std::string("a name is needed") : std::string();
+  };
+  verb.add_option("--snapshot", snapshot, description)->type_name("NAME")->check(check);
 }
 
 namespace {

@@ -43,8 +43,9 @@ CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& d
 
 /// With a name of a snapshot: the container as it was.
 Result<Container> open_container(Context& context, std::string_view name, const std::string& snapshot = {});
-/// The option of verbs that read.
-void add_snapshot_option(CLI::App& verb, std::string& snapshot);
+/// The option of verbs that read. A name that is empty, say of a variable that is not set, does not mean the present.
+void add_snapshot_option(CLI::App& verb, std::string& snapshot,
+                         const char* description = "as the container was in this snapshot, not as it is");
 
 // One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
 void add_server(CLI::App& app, Context& context);

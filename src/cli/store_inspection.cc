@@ -22,7 +22,18 @@ namespace {
 namespace stdfs = std::filesystem;
 
 constexpr int kLockTries = 20;
+/// Of a store in a directory that is locked here, so that no server can have it open.
+constexpr int kMemberTries = 100;
 constexpr std::chrono::milliseconds kLockPause(50);
+
+/// The kernel lets go of the stores of a server that was killed some time after it let go of the directory.
+Task<Result<std::unique_ptr<media::UringDevice>>> open_when_free(UringReactor& reactor, std::string path, int tries) {
+  for (;;) {
+    auto device = media::UringDevice::open(reactor, path);
+    if (device || !(device.error() == Code::kLocked) || --tries == 0) co_return device;
+    co_await reactor.sleep_for(kLockPause);
+  }
+}
 
 Task<Result<>> look_inside(Reactor& reactor, store::Devices devices, StoreInspection& inspection,
                            const InspectedPath::Member& member, std::uint64_t cache_bytes) {
@@ -136,12 +147,13 @@ InspectedPath::~InspectedPath() {
 
 Task<Result<InspectedDevices>> InspectedDevices::open(UringReactor& reactor, InspectedPath::Member member) {
   InspectedDevices devices;
-  CO_TRY(devices.meta, media::UringDevice::open(reactor, member.path));
+  const int tries = member.system.is_null() ? kLockTries : kMemberTries;
+  CO_TRY(devices.meta, co_await open_when_free(reactor, member.path, tries));
   if (!member.wal.empty()) {
-    CO_TRY(devices.wal, media::UringDevice::open(reactor, member.wal));
+    CO_TRY(devices.wal, co_await open_when_free(reactor, member.wal, tries));
   }
   if (!member.data.empty()) {
-    CO_TRY(devices.data, media::UringDevice::open(reactor, member.data));
+    CO_TRY(devices.data, co_await open_when_free(reactor, member.data, tries));
   }
   co_return devices;
 }

@@ -305,12 +305,11 @@ Task<Result<>> Containers::check_flattening(Uuid container) {
   CO_TRY(const auto found, co_await store_.container(container));
   if (!found) co_return failf(Code::kContainerNotFound, "no container {}", container.to_string());
   CO_TRY(const auto account, co_await this->account(found->record));
-  auto fits = account->charge(added);
+  auto fits = account->check_room(added);
   if (!fits) {
     co_return fail(
         fits.error().with_context(fmt::format("flattening '{}' would be more than it may hold", found->record.label)));
   }
-  account->refund(added);
   co_return Result<>();
 }
 

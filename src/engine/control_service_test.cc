@@ -181,7 +181,7 @@ TEST_F(ControlServiceTest, QuotasReachTheAccounts) {
   EXPECT_TRUE(set("quota", "none").has_value());
   EXPECT_TRUE(account->charge({50, 0}).has_value());
   EXPECT_TRUE(set("quota", "70").has_value());
-  EXPECT_EQ(account->check_room(1).error(), Code::kQuotaExceeded) << "more is stored than is allowed now";
+  EXPECT_EQ(account->check_room({1, 0}).error(), Code::kQuotaExceeded) << "more is stored than is allowed now";
   for (const char* value : {"", "-1", "1.5", "10GiB", "x", "18446744073709551615", "99999999999999999999"})
     EXPECT_EQ(set("quota", value).error(), Code::kInvalidArgument) << value;
   EXPECT_EQ(set("quota-soft", "x").error(), Code::kInvalidArgument);

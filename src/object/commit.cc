@@ -218,7 +218,7 @@ Task<Result<UpdateReply>> run_commit(Core& core, const CommitRequest& request, m
                                      store::Lsn& seen) {
   CO_TRY(const Container* container, core.find_container(request.container, seen));
   const std::uint64_t bytes = payload_bytes(request);
-  if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room(bytes));
+  if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room({bytes, 0}));
   Commit commit(core, request);
   CO_CHECK_OK(commit.prepare(*container, payload));
   CO_CHECK_OK(core.data_written(co_await commit.write(until)));

@@ -43,9 +43,10 @@ Error SpaceAccount::exceeded(const Count& count, const char* unit, std::uint64_t
                            name_, added, unit, count.now(), count.limit.load(std::memory_order_relaxed)));
 }
 
-Result<> SpaceAccount::check_room(std::uint64_t bytes) const {
-  if (bytes > 0 && !bytes_.fits(bytes_.now(), bytes)) return fail(exceeded(bytes_, "bytes", bytes));
-  return parent_ ? parent_->check_room(bytes) : Result<>();
+Result<> SpaceAccount::check_room(Usage added) const {
+  if (!bytes_.has_room(added.bytes)) return fail(exceeded(bytes_, "bytes", added.bytes));
+  if (!objects_.has_room(added.objects)) return fail(exceeded(objects_, "objects", added.objects));
+  return parent_ ? parent_->check_room(added) : Result<>();
 }
 
 Result<> SpaceAccount::take(Usage added) {

@@ -16,13 +16,13 @@ TEST(SpaceAccount, HoldsToItsLimitToTheByte) {
   account.refund({1u << 30, 0});
   account.set_limit({100, kNoLimit});
   EXPECT_TRUE(account.charge({60, 0}));
-  EXPECT_TRUE(account.check_room(40));
+  EXPECT_TRUE(account.check_room({40, 0}));
   const auto refused = account.charge({41, 0});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kQuotaExceeded);
   EXPECT_NE(refused.error().message().find("container 'a': 41 more bytes do not fit, 60 of 100"), std::string::npos);
   EXPECT_TRUE(account.charge({40, 0}));
-  EXPECT_FALSE(account.check_room(1));
+  EXPECT_FALSE(account.check_room({1, 0}));
   account.refund({1, 0});
   EXPECT_TRUE(account.charge({1, 0}));
   EXPECT_EQ(account.used().bytes, 100u);
@@ -108,6 +108,22 @@ TEST(SpaceAccount, ThreadsTogetherNeverPassTheLimit) {
   for (const std::uint64_t bytes : taken) sum += bytes;
   EXPECT_EQ(sum, pool->used().bytes);
   EXPECT_EQ(sum, kLimit - kLimit % 3);
+}
+
+TEST(SpaceAccount, WhoAsksForRoomTakesNothingFromOthers) {
+  const auto pool = std::make_shared<SpaceAccount>("pool 'p'");
+  SpaceAccount account("container 'a'", pool);
+  pool->set_limit({100, 2});
+  EXPECT_EQ(code_of(account.check_room({101, 0})), Code::kQuotaExceeded);
+  EXPECT_EQ(code_of(account.check_room({100, 3})), Code::kQuotaExceeded);
+  const std::jthread asks([&](std::stop_token stop) {
+    while (!stop.stop_requested()) static_cast<void>(account.check_room({100, 2}));
+  });
+  SpaceAccount writer("container 'b'", pool);
+  for (int i = 0; i < 100'000; ++i) {
+    ASSERT_TRUE(writer.charge({100, 2})) << i;
+    writer.refund({100, 2});
+  }
 }
 
 /// Far from the limit as a share, but too little for what somebody wants to write: whoever deletes because of that need

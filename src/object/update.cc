@@ -425,7 +425,7 @@ Task<Result<UpdateReply>> update(Core& core, const UpdateRequest& request, media
     co_return UpdateReply{known->epoch};
   }
   // Again when it is applied, exactly; here before data is written that would have no place.
-  if (container->account) CO_CHECK_OK(container->account->check_room(payload_bytes));
+  if (container->account) CO_CHECK_OK(container->account->check_room({payload_bytes, 0}));
   CO_CHECK_OK(check_payload(request, payload, payload_bytes));
   Update operation(core, request,
                    {.data = payload.data(), .bytes = payload_bytes, .registered_index = payload.registered_index()});

@@ -118,6 +118,12 @@ class WithAServer(SystemTest):
         self.fails(self.engine, USAGE, "container", "set-prop", self.container, "user." + "k" * 2000 + "=v")
         self.fails(self.engine, USAGE, "pool", "create", "small", "--size", "lots", says=["lots"])
 
+    def test_an_empty_name_of_a_snapshot_does_not_mean_the_present(self):
+        empty = ("--snapshot", "")
+        self.fails(self.engine, USAGE, "kv", "get", self.container, "kept", *empty, says=["--snapshot"])
+        self.fails(self.engine, USAGE, "container", "clone", self.container, "pool/clone", *empty, says=["--snapshot"])
+        self.fails(self.engine, NOT_FOUND, "container", "query", "pool/clone")
+
     def test_keys_and_values_over_their_limit(self):
         self.succeeds(self.engine, "kv", "put", self.container, "k" * 512, "fits")
         self.fails(self.engine, USAGE, "kv", "put", self.container, "k" * 513, "does not", says=["512"])

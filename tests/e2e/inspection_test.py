@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Stores looked at offline: `cenote debug check`, `tree`, `log`, `space`, `object`."""
 
+import fcntl
 import json
 import os
 import struct
+import subprocess
+import threading
+import time
 import unittest
 
-from system import BUSY, CORRUPT, FAILURE, NOT_FOUND, OK, USAGE, SystemTest, cenote
+from system import (BUSY, CENOTE, CORRUPT, FAILURE, NOT_FOUND, OK, PATIENCE_S, USAGE, SystemTest, cenote,
+                    environment)
 from damage_test import BLOCK, SUPERBLOCKS, crc32c, digest, flip
 
 PAGE_MAGIC = b"CnPg"
@@ -127,6 +132,31 @@ class Inspection(SystemTest):
             flip(path, at + 2000)
         self.assertTrue(lost)
         self.check(OK, path)
+
+    def test_stores_that_a_killed_server_still_holds_are_waited_for(self):
+        server = self.stopped(crash=True)
+        # As the kernel does while it takes down what the server had under way.
+        with open(self.target(server), "rb") as store, open(os.path.join(server.data, "lock"), "rb") as directory:
+            fcntl.flock(store, fcntl.LOCK_EX)
+            check = subprocess.Popen([CENOTE, "debug", "check", server.data], env=environment(),
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            while check.poll() is None and self.is_free(directory):
+                time.sleep(0.01)
+            # From here on it looks for the stores.
+            lets_go = threading.Timer(0.3, fcntl.flock, (store, fcntl.LOCK_UN))
+            lets_go.start()
+            told, _ = check.communicate(timeout=PATIENCE_S)
+            lets_go.join()
+        self.assertEqual(check.returncode, OK, told)
+
+    def is_free(self, file):
+        """Whether nobody has locked it."""
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        fcntl.flock(file, fcntl.LOCK_UN)
+        return True
 
     def test_one_superblock_less_is_a_warning(self):
         server = self.stopped()

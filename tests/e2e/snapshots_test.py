@@ -6,7 +6,7 @@ import random
 import time
 import unittest
 
-from system import CONFLICT, NO_SPACE, NOT_FOUND, OK, PATIENCE_S, PERMISSION, USAGE, SystemTest, describe_tree
+from system import CONFLICT, NO_SPACE, NOT_FOUND, OK, PATIENCE_S, PERMISSION, USAGE, SystemTest, cenote, describe_tree
 
 MIB = 1 << 20
 
@@ -200,6 +200,68 @@ class Snapshots(SystemTest):
         self.assertNotIn("clone_of", self.json_of(engine, "container", "query", "pool/old"))
         self.assertEqual(self.json_of(engine, "container", "check", "pool/later")["state"], "whole")
         self.assertEqual(engine.stop(), 0, engine.text_of_log())
+
+    def test_a_flattening_that_is_half_done_survives_a_kill_and_goes_on_when_there_is_space(self):
+        engine = self.started()
+        source = self.with_container(engine)
+        self.succeeds(engine, "container", "create", "pool/filler")
+        chance = random.Random(5)
+        values = {f"key-{number}": chance.randbytes(MIB - 1) for number in range(16)}
+        for key, value in values.items():
+            self.succeeds(engine, "kv", "put", source, key, "--stdin", stdin=value)
+        self.succeeds(engine, "container", "clone", source, "pool/clone")
+        self.succeeds(engine, "kv", "put", "pool/clone", "key-1", "of the clone")
+        self.succeeds(engine, "kv", "del", "pool/clone", "key-2")
+        cloned = {key: value for key, value in values.items() if key != "key-2"} | {"key-1": b"of the clone"}
+        self.succeeds(engine, "container", "clone", "pool/clone", "pool/second")
+        self.succeeds(engine, "container", "snapshot", "create", "pool/clone", "before")
+        self.succeeds(engine, "kv", "put", "pool/clone", "key-3", "later")
+        now = cloned | {"key-3": b"later"}
+        views = [((source,), values), (("pool/clone",), now), (("pool/clone", "--snapshot", "before"), cloned),
+                 (("pool/second",), cloned)]
+
+        # Then one target has room for some of what is to be copied to it, and a sixteenth is left to requests.
+        filler = chance.randbytes(MIB)
+        fillers = 0
+        while (room := min(target["free_bytes"] - target["total_bytes"] // 16 - 3 * MIB
+                           for target in self.json_of(engine, "engine", "list")["targets"])) > 0:
+            for _ in range(room // MIB + 1):
+                self.succeeds(engine, "kv", "put", "pool/filler", f"filler-{fillers}", "--stdin", stdin=filler)
+                fillers += 1
+        self.succeeds(engine, "container", "flatten", "pool/clone")
+        self.wait_for_obstacle(engine, "pool/clone", "left to requests")
+        self.assertGreater(self.json_of(engine, "container", "query", "pool/clone")["used_bytes"], 2 * MIB)
+        engine.kill()
+        self.assertEqual(cenote("debug", "check", engine.data).returncode, OK)
+        engine.start()
+        self.wait_for_obstacle(engine, "pool/clone", "left to requests")
+        for view, expected in views:
+            self.assert_shows(engine, view, expected)
+        self.succeeds(engine, "container", "destroy", source)
+        self.succeeds(engine, "container", "destroy", "pool/filler")
+        done = self.json_of(engine, "container", "flatten", "pool/clone", "--wait")
+        self.assertNotIn("clone_of", done)
+        engine.kill()
+        self.assertEqual(cenote("debug", "check", engine.data).returncode, OK)
+        engine.start()
+        for view, expected in views[1:]:
+            self.assert_shows(engine, view, expected)
+        self.assertEqual(engine.stop(), 0, engine.text_of_log())
+
+    def wait_for_obstacle(self, engine, container, words):
+        give_up = time.monotonic() + PATIENCE_S
+        obstacle = ""
+        while words not in obstacle and time.monotonic() < give_up:
+            obstacle = self.json_of(engine, "container", "query", container)["flattening"]["obstacle"]
+        self.assertIn(words, obstacle)
+
+    def assert_shows(self, engine, view, expected):
+        """What `kv list` and `kv get` say of a container, or of a snapshot."""
+        container, *at = view
+        self.assertEqual(self.json_of(engine, "kv", "list", container, *at)["keys"], sorted(expected))
+        for key, value in expected.items():
+            shown = self.succeeds(engine, "kv", "get", container, key, *at)
+            self.assertTrue(shown == value, f"{key} of {view} is not what it was")
 
     def test_a_clone_that_is_gone_and_has_clones_is_in_the_way_of_a_rollback(self):
         engine = self.started()

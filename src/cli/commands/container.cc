@@ -155,8 +155,7 @@ void add_container(CLI::App& app, Context& context) {
                   "  cenote container clone scratch/home scratch/yesterday --snapshot monday");
   verb->add_option("POOL/SOURCE", arguments->source, "the container to clone")->required();
   verb->add_option("POOL/NAME", arguments->name, "the new container, in the same pool")->required();
-  verb->add_option("--snapshot", arguments->snapshot, "a snapshot of the source; left out: as it is now")
-      ->type_name("NAME");
+  add_snapshot_option(*verb, arguments->snapshot, "a snapshot of the source; left out: as it is now");
   verb->footer(
       verb->get_footer() +
       "\nNothing is copied, whatever the size; both can be changed, each for itself. The source may be destroyed:\n"

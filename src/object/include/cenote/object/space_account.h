@@ -40,8 +40,8 @@ class SpaceAccount {
 
   /// Takes `added`, here and in the parent or nowhere: kQuotaExceeded names the account that has too little left.
   Result<> charge(Usage added);
-  /// Whether so many bytes would fit at this moment.
-  Result<> check_room(std::uint64_t bytes) const;
+  /// Whether `added` would fit at this moment. Nothing is taken meanwhile, so nobody is refused for a question.
+  Result<> check_room(Usage added) const;
   /// Takes in what is stored already, or must not be refused, whatever the limits.
   void add(Usage stored);
   void refund(Usage removed);
@@ -80,6 +80,7 @@ class SpaceAccount {
     std::uint64_t soft_most() const { return soft_limit.load(std::memory_order_relaxed); }
     bool over_soft_limit() const { return now() > soft_most(); }
     bool fits(std::uint64_t now, std::uint64_t added) const;
+    bool has_room(std::uint64_t added) const { return added == 0 || fits(now(), added); }
     bool take(std::uint64_t added);
     void give(std::uint64_t removed);
     bool is_scarce() const;
