@@ -11,6 +11,7 @@
 #include "acknowledge.h"
 #include "cenote/base/assert.h"
 #include "cenote/base/codec.h"
+#include "cenote/base/format.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
@@ -23,6 +24,7 @@
 #include "map_examples.h"
 #include "records.h"
 #include "state_format.h"
+#include "target_examples.h"
 #include "values.h"
 
 namespace {
@@ -333,6 +335,20 @@ void engine_seeds(Seeds& seeds) {
   seeds.add_text(kTarget, "key", 4, member_key(kId, kId));
 }
 
+void target_message_seeds(Seeds& seeds) {
+  using namespace cenote::engine;
+  constexpr const char* kTarget = "target_messages";
+  for (const TargetsRequest& request : target_examples::requests()) {
+    const auto op = static_cast<std::uint8_t>(request.op);
+    Bytes body;
+    encode(request, body);
+    seeds.add(kTarget, fmt::format("request_{}", op).c_str(), 0, body);
+    body.clear();
+    encode(request.op, target_examples::reply(), body);
+    if (!body.empty()) seeds.add(kTarget, fmt::format("reply_{}", op).c_str(), op, body);
+  }
+}
+
 void posix_seeds(Seeds& seeds) {
   using namespace cenote::posix;
   constexpr const char* kTarget = "posix_formats";
@@ -391,6 +407,7 @@ int main(int count, char** values) {
   object_seeds(seeds);
   cluster_seeds(seeds);
   engine_seeds(seeds);
+  target_message_seeds(seeds);
   posix_seeds(seeds);
   cli_seeds(seeds);
   return seeds.good() ? 0 : 1;
