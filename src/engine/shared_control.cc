@@ -122,6 +122,13 @@ Task<Result<std::string>> SharedControl::admin(AdminRequest request, Until until
   co_return co_await link_->forward(std::move(request), until);
 }
 
+std::optional<cluster::Rank> SharedControl::leading() const {
+  if (link_ == nullptr) return std::nullopt;
+  // It knows of itself before it is told.
+  if (leader_->leads()) return place_.rank;
+  return link_->leader() ? std::optional(link_->leader()->rank) : std::nullopt;
+}
+
 Task<std::vector<EngineInfo>> SharedControl::engines() {
   auto listed = co_await cluster::list_engines(coordinator_, soon());
   const bool current = listed.has_value();
@@ -129,7 +136,6 @@ Task<std::vector<EngineInfo>> SharedControl::engines() {
   std::vector<EngineInfo> engines;
   for (const cluster::ListedEngine& engine : seen_) {
     const char* const state = !current ? kEngineUnknown : engine.up ? kEngineUp : kEngineGone;
-    const bool leads = link_ != nullptr && link_->leader() && link_->leader()->rank == engine.place.rank;
     engines.push_back({.rank = engine.place.rank.value(),
                        .id = engine.place.engine,
                        .addresses = engine.addresses,
@@ -138,7 +144,7 @@ Task<std::vector<EngineInfo>> SharedControl::engines() {
                        .state = state,
                        .first_target = engine.place.first_target,
                        .targets = engine.place.targets,
-                       .leader = leads});
+                       .leader = leading() == engine.place.rank});
   }
   co_return engines;
 }
