@@ -362,7 +362,7 @@ void posix_seeds(Seeds& seeds) {
               .other_name = {},
               .symlink_target = {}};
   seeds.add(kTarget, "inode_file", 0, encode_inode(inode));
-  inode.state = EntryState::kArrived;
+  inode.state = posix::EntryState::kArrived;
   inode.object_to_remove = kNumbered;
   inode.removed_has_xattrs = inode.has_xattrs = true;
   inode.other_directory = kObject;

@@ -64,6 +64,7 @@ void fall_through(CLI::App& command) {
 void add_commands(CLI::App& app, Context& context) {
   add_server(app, context);
   add_dev(app, context);
+  add_system(app, context);
   add_engine(app, context);
   add_pool(app, context);
   add_container(app, context);

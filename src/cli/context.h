@@ -50,6 +50,7 @@ void add_snapshot_option(CLI::App& verb, std::string& snapshot,
 // One function per noun: adds its verbs to the command line. Each lives in commands/<noun>.cc.
 void add_server(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);
+void add_system(CLI::App& app, Context& context);
 void add_engine(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 void add_container(CLI::App& app, Context& context);

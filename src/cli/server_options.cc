@@ -21,27 +21,29 @@ constexpr std::array kFields = {FieldOfSetting{"targets ", "server.targets"},
                                 FieldOfSetting{"the system name", "server.name"},
                                 FieldOfSetting{"listen address", "server.listen"},
                                 FieldOfSetting{"control address", "server.control"},
+                                FieldOfSetting{"advertise address", "server.advertise"},
+                                FieldOfSetting{"fault domain", "server.fault-domain"},
                                 FieldOfSetting{"reactors ", "server.reactors"},
                                 FieldOfSetting{"cache_bytes ", "server.cache"},
                                 FieldOfSetting{"log_bytes ", "server.log-size"},
                                 FieldOfSetting{"scrub_bytes_per_second ", "server.scrub-rate"},
                                 FieldOfSetting{"scrub_period ", "server.scrub-period"}};
 
-Result<std::vector<std::string>> paths_in(const Settings& settings, const char* key) {
-  std::vector<std::string> paths;
+}  // namespace
+
+Result<std::vector<std::string>> list_in(const Settings& settings, const char* key, std::string_view what) {
+  std::vector<std::string> parts;
   const std::string list = settings.text(key);
   std::string_view text = list;
   for (bool more = !text.empty(); more;) {
     const std::size_t comma = text.find(',');
     more = comma != std::string_view::npos;
-    paths.emplace_back(text.substr(0, comma));
-    if (paths.back().empty()) return fail(settings.wrong(key, "a path between commas is empty"));
+    parts.emplace_back(text.substr(0, comma));
+    if (parts.back().empty()) return fail(settings.wrong(key, fmt::format("{} between commas is empty", what)));
     if (more) text.remove_prefix(comma + 1);
   }
-  return paths;
+  return parts;
 }
-
-}  // namespace
 
 Error in_terms_of_settings(const Settings& settings, const Error& error) {
   for (const auto& [field, key] : kFields) {
@@ -58,9 +60,11 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   options.listen_address = settings.text("server.listen");
   options.control_address = settings.text("server.control");
   if (options.control_address == "none") options.control_address.clear();
-  TRY(options.target_paths, paths_in(settings, "server.devices"));
-  TRY(options.wal_paths, paths_in(settings, "server.wal-devices"));
-  TRY(options.data_paths, paths_in(settings, "server.data-devices"));
+  options.advertise_address = settings.text("server.advertise");
+  options.fault_domain = settings.text("server.fault-domain");
+  TRY(options.target_paths, list_in(settings, "server.devices", "a path"));
+  TRY(options.wal_paths, list_in(settings, "server.wal-devices", "a path"));
+  TRY(options.data_paths, list_in(settings, "server.data-devices", "a path"));
   TRY(options.targets, settings.number("server.targets"));
   TRY(options.target_bytes, settings.bytes("server.target-size"));
   TRY(options.reactors, settings.number("server.reactors"));

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <vector>
+
 #include "cenote/base/log.h"
 #include "cenote/engine/engine_options.h"
 #include "settings.h"
@@ -10,6 +14,9 @@ namespace cenote::cli {
 /// from.
 /// Reads the key of encrypted stores, or runs the command that prints it.
 Result<engine::EngineOptions> engine_options(const Settings& settings);
+
+/// The parts of a setting that is a list, between commas, each of which is `what`; none of an empty one.
+Result<std::vector<std::string>> list_in(const Settings& settings, const char* key, std::string_view what);
 
 /// Where the logs of a server go.
 Result<LogOptions> log_options(const Settings& settings);

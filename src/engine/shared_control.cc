@@ -140,6 +140,13 @@ Task<Result<std::vector<PoolEngine>>> SharedControl::members_of(const cluster::P
   co_return members;
 }
 
+std::optional<cluster::Rank> SharedControl::leading() const {
+  if (link_ == nullptr) return std::nullopt;
+  // It knows of itself before it is told.
+  if (leader_->leads()) return place_.rank;
+  return link_->leader() ? std::optional(link_->leader()->rank) : std::nullopt;
+}
+
 Task<std::vector<EngineInfo>> SharedControl::engines() {
   auto listed = co_await cluster::list_engines(coordinator_, soon());
   const bool current = listed.has_value();
@@ -147,7 +154,6 @@ Task<std::vector<EngineInfo>> SharedControl::engines() {
   std::vector<EngineInfo> engines;
   for (const cluster::ListedEngine& engine : seen_) {
     const char* const state = !current ? kEngineUnknown : engine.up ? kEngineUp : kEngineGone;
-    const bool leads = link_ != nullptr && link_->leader() && link_->leader()->rank == engine.place.rank;
     engines.push_back({.rank = engine.place.rank.value(),
                        .id = engine.place.engine,
                        .addresses = engine.addresses,
@@ -156,7 +162,7 @@ Task<std::vector<EngineInfo>> SharedControl::engines() {
                        .state = state,
                        .first_target = engine.place.first_target,
                        .targets = engine.place.targets,
-                       .leader = leads});
+                       .leader = leading() == engine.place.rank});
   }
   co_return engines;
 }

@@ -61,6 +61,8 @@ class SharedControl {
  private:
   void make_member(std::vector<std::string> addresses, std::string control_address);
   Until soon() const { return Until::at(host_.control().now() + options_.call_timeout); }
+  /// As far as is known here.
+  std::optional<cluster::Rank> leading() const;
   void on_lease();
   void on_trouble(const Error& error);
   Task<Error> why_not_registered();

@@ -13,6 +13,9 @@ namespace {
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kKeyBytes = 4 + 8 + 2;
 constexpr std::size_t kTouchedBytes = 16 + 1;
+// As they are stored.
+static_assert(static_cast<int>(EntryState::kPrepared) == 1 && static_cast<int>(EntryState::kCommitted) == 2 &&
+              static_cast<int>(EntryState::kRefused) == 3);
 
 bool overlap(const Touched& held, const std::optional<ByteView>& dkey) {
   return !held.dkey || !dkey || equal(*held.dkey, *dkey);

@@ -86,7 +86,7 @@ TEST_F(EntriesTest, TheTableOfTheProtocolIsKept) {
   const Bytes value = pattern(1, 10);
   EntryName entry = name();
   EXPECT_EQ(change(entry, EntryEvent::kCommit), EntryState::kNone) << "late, at a target that has forgotten";
-  EXPECT_EQ(change(entry, EntryEvent::kDecline), EntryState::kRefused);
+  EXPECT_EQ(change(entry, EntryEvent::kAsk), EntryState::kRefused) << "who is asked for nothing refuses it";
   EXPECT_EQ(change(entry, EntryEvent::kDecline), EntryState::kRefused);
   EXPECT_EQ(change(entry, EntryEvent::kAbort), EntryState::kRefused);
   EXPECT_EQ(change(entry, EntryEvent::kCommit).error(), Code::kInternal);
@@ -94,10 +94,10 @@ TEST_F(EntriesTest, TheTableOfTheProtocolIsKept) {
   entry = name();
   ASSERT_EQ(prepare(put_of("d", value), entry, value), EntryState::kPrepared);
   EXPECT_EQ(prepare(put_of("d", value), entry, value), EntryState::kPrepared);
-  EXPECT_EQ(change(entry, EntryEvent::kDecline), EntryState::kPrepared) << "who is asked says what is";
+  EXPECT_EQ(change(entry, EntryEvent::kAsk), EntryState::kPrepared) << "who is asked says what is";
   EXPECT_EQ(change(entry, EntryEvent::kForget).error(), Code::kInternal);
   EXPECT_EQ(change(entry, EntryEvent::kCommit), EntryState::kCommitted);
-  EXPECT_EQ(change(entry, EntryEvent::kDecline), EntryState::kCommitted);
+  EXPECT_EQ(change(entry, EntryEvent::kAsk), EntryState::kCommitted);
   EXPECT_EQ(change(entry, EntryEvent::kAbort).error(), Code::kInternal);
   EXPECT_EQ(change(entry, EntryEvent::kLeave), EntryState::kCommitted);
   EXPECT_EQ(change(entry, EntryEvent::kForget), EntryState::kNone);

@@ -115,7 +115,7 @@ Task<Result<EntryState>> Preparation::run(const media::Buffer& payload, Until un
   if (touched_.empty()) co_return fail(Code::kInvalidArgument, "an entry that changes nothing");
   CO_TRY(const Container* container, core_.find_container(request_.container, seen));
   const std::uint64_t bytes = payload_bytes(request_);
-  if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room(bytes));
+  if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room({.bytes = bytes, .objects = 0}));
   CO_CHECK_OK(commit_.prepare(*container, payload));
   CO_CHECK_OK(core_.data_written(co_await commit_.write(until)));
   CO_CHECK_OK(co_await commit_.check_reads(until, seen));
@@ -403,42 +403,33 @@ Result<EntryState> Decision::forget(HeldEntry& entry, store::View& view, store::
   return EntryState::kNone;
 }
 
-/// The table of docs/protocols/replication.md. What must never happen is damage of the protocol: it is said, and
+/// By the table of docs/protocols/replication.md. What must never happen is damage of the protocol: it is said, and
 /// nothing is changed.
 Result<EntryState> Decision::attempt(store::View& view, store::Lsn& seen) {
   left_ = 0;
   HeldEntry* const entry = core_.entries.find(name_);
   seen = std::max(seen, entry == nullptr ? core_.entry_lsn : entry->lsn);
   const EntryState state = entry == nullptr ? EntryState::kNone : entry->header.state;
-  const auto impossible = [&](std::string_view what) -> Result<EntryState> {
-    return failf(Code::kInternal, "{}: {}: members of its group do not agree", name_of(name_), what);
-  };
-  Result<EntryState> next = state;
-  switch (event_) {
-    case EntryEvent::kDecline:
-      if (state == EntryState::kNone) return refuse(view, seen);
-      break;
-    case EntryEvent::kCommit:
-      if (state == EntryState::kRefused) return impossible("committed elsewhere, and refused here");
-      if (state == EntryState::kPrepared) next = commit(*entry, view);
-      break;
-    case EntryEvent::kAbort:
-      if (state == EntryState::kCommitted) return impossible("aborted elsewhere, and committed here");
-      if (state == EntryState::kNone) return refuse(view, seen);
-      if (state == EntryState::kPrepared) next = drop(*entry, EntryState::kRefused, view);
-      break;
-    case EntryEvent::kLeave:
-      if (state == EntryState::kPrepared) next = drop(*entry, EntryState::kNone, view);
-      if (state == EntryState::kRefused) return forget(*entry, view, seen);
-      break;
-    case EntryEvent::kForget:
-      if (state == EntryState::kPrepared) return impossible("forgotten before it was decided");
-      if (entry != nullptr) return forget(*entry, view, seen);
-      break;
+  const auto next = next_state(state, event_);
+  if (!next) {
+    return failf(Code::kInternal, "{}: '{}' where it is {}: the members of its group do not agree", name_of(name_),
+                 kEntryEventNames[static_cast<std::size_t>(event_)], kEntryStateNames[static_cast<std::size_t>(state)]);
+  }
+  Result<EntryState> outcome = *next;
+  if (*next == state) {
+    // nothing changes
+  } else if (state == EntryState::kNone) {
+    outcome = refuse(view, seen);
+  } else if (state != EntryState::kPrepared) {
+    outcome = forget(*entry, view, seen);
+  } else if (*next == EntryState::kCommitted) {
+    outcome = commit(*entry, view);
+  } else {
+    outcome = drop(*entry, *next, view);
   }
   if (const HeldEntry* after = core_.entries.find(name_)) seen = std::max(seen, after->lsn);
   seen = std::max(seen, core_.entry_lsn);
-  return next;
+  return outcome;
 }
 
 /// Removes what a decision left of the pieces of a large entry.
@@ -485,6 +476,8 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
 }
 
 Task<Result<EntryState>> change_entry(Core& core, EntryName name, EntryEvent event, store::Lsn& seen) {
+  if (event == EntryEvent::kPrepare || event == EntryEvent::kCopy)
+    co_return fail(Code::kInvalidArgument, "what is prepared or copied brings its changes");
   Decision decision(core, name, event);
   CO_TRY(const EntryState state,
          co_await core.store.run([&](store::View& view) { return decision.attempt(view, seen); }));

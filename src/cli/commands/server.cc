@@ -3,6 +3,7 @@
 #include "cenote/base/metrics.h"
 #include "cenote/engine/engine.h"
 #include "context.h"
+#include "etcd_source.h"
 #include "open_files.h"
 #include "server_options.h"
 #include "setting_flags.h"
@@ -35,6 +36,9 @@ Result<> serve(Context& context, const Arguments& arguments) {
   arguments.flags.apply(context.settings);
   TRY(engine::EngineOptions options, engine_options(context.settings));
   options.overwrite_devices = arguments.overwrite;
+  TRY(auto outside, coordinator_options(context.settings));
+  std::optional<EtcdSource> etcd;
+  if (outside) options.coordinator = &etcd.emplace(*std::move(outside));
   TRY(const LogOptions logs, log_options(context.settings));
   const std::string data = options.data_directory;
   StopSignals signals;
@@ -59,12 +63,14 @@ Result<> serve(Context& context, const Arguments& arguments) {
 
 void add_server(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* server = add_verb(app, "server", "Run an engine; SIGTERM or Ctrl-C stops it cleanly",
-                              "  cenote server --data /var/lib/cenote\n"
-                              "  cenote server --data ./data --targets 2 --target-size 10GiB\n"
-                              "  cenote server --data ./data --devices /dev/nvme0n1,/dev/nvme1n1\n"
-                              "  cenote server --data ./data --devices /dev/sda --wal-devices /dev/nvme0n1\n"
-                              "Every flag has a setting in the configuration file, too: see 'cenote config show'.");
+  CLI::App* server =
+      add_verb(app, "server", "Run an engine; SIGTERM or Ctrl-C stops it cleanly",
+               "  cenote server --data /var/lib/cenote\n"
+               "  cenote server --data ./data --targets 2 --target-size 10GiB\n"
+               "  cenote server --data ./data --devices /dev/nvme0n1,/dev/nvme1n1\n"
+               "  cenote server --data ./data --devices /dev/sda --wal-devices /dev/nvme0n1\n"
+               "  cenote server --data ./data1 --coordinator http://127.0.0.1:2379    # one engine of several\n"
+               "Every flag has a setting in the configuration file, too: see 'cenote config show'.");
   arguments->flags.add_section(*server, "server.");
   server->add_flag("--overwrite", arguments->overwrite, "use devices although they hold other data, which is lost");
   server->callback([=, &context] { context.action = [=, &context] { return serve(context, *arguments); }; });

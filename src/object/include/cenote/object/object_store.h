@@ -190,9 +190,9 @@ class ObjectStore {
   /// else a commit may meet.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
                                    std::uint64_t payload_bytes, Until until);
-  /// What becomes of an entry, by the table of the protocol; returns what is held of it then. A commit needs no space
-  /// that was not taken before. kInternal: what must never happen, such as the commit of what was refused; nothing is
-  /// changed then.
+  /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
+  /// returns what is held of it then. A commit needs no space that was not taken before. kInternal: what must never
+  /// happen, such as the commit of what was refused; nothing is changed then.
   Task<Result<EntryState>> change_entry(EntryName name, EntryEvent event);
   Task<Result<EntryState>> entry_state(EntryName name);
   /// All that are prepared.

@@ -7,6 +7,7 @@
 #include "cenote/base/epoch.h"
 #include "cenote/base/uuid.h"
 #include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/replica_entry.h"
 
 namespace cenote::object {
 
@@ -16,23 +17,6 @@ struct EntryName {
   std::uint32_t leader = 0;
   Epoch epoch;
   friend auto operator<=>(const EntryName&, const EntryName&) = default;
-};
-
-/// What a target holds of an entry. Numbers are stored.
-enum class EntryState : std::uint8_t {
-  kNone = 0,      ///< nothing
-  kPrepared = 1,  ///< its changes, which nobody sees; whether they take effect is not known here
-  kCommitted = 2,
-  kRefused = 3,  ///< it never took effect here and never will
-};
-
-/// What can become of an entry that is held, or not.
-enum class EntryEvent : std::uint8_t {
-  kDecline,  ///< it cannot be carried out, or is asked for and not there: from now on it never is
-  kCommit,
-  kAbort,
-  kLeave,   ///< this target left the group: it has no say in it any more
-  kForget,  ///< nobody asks for it any more
 };
 
 /// Bytes that whoever prepares an entry may keep with it: who takes part in it, and since when.

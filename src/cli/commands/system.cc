@@ -1,0 +1,41 @@
+#include "cenote/base/format.h"
+#include "cenote/protocol/control_requests.h"
+#include "context.h"
+
+namespace cenote::cli {
+namespace {
+
+std::string targets_of(const EngineInfo& engine) {
+  if (engine.targets == 0) return "-";
+  if (engine.targets == 1) return std::to_string(engine.first_target);
+  return fmt::format("{}-{}", engine.first_target, engine.first_target + engine.targets - 1);
+}
+
+std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
+
+Result<> query(Context& context) {
+  TRY(Client * client, context.client());
+  TRY(const SystemInfo system, client->system(context.bounds()));
+  context.out.line(fmt::format("{} ({})", system.name, system.system.to_string()));
+  std::vector<std::vector<std::string>> rows;
+  for (const EngineInfo& engine : system.engines) {
+    rows.push_back({std::to_string(engine.rank), engine.state, engine.leader ? "leader" : "",
+                    or_dash(engine.addresses.empty() ? "" : engine.addresses.front()), or_dash(engine.control_address),
+                    targets_of(engine), or_dash(engine.fault_domain), engine.id.to_string()});
+  }
+  context.out.table({"ENGINE", "STATE", "CONTROL", "ADDRESS", "CONTROL PORT", "TARGETS", "FAULT DOMAIN", "UUID"}, rows);
+  context.out.document(Json::parse(to_json(system)));
+  return {};
+}
+
+}  // namespace
+
+void add_system(CLI::App& app, Context& context) {
+  CLI::App* system = add_noun(app, "system", "The system: all its engines",
+                              "A system is one engine, or several that share a coordinator ('cenote server --help').");
+  CLI::App* verb = add_verb(*system, "query", "Show the engines: where they are, who leads, who is gone",
+                            "  cenote system query\n  cenote system query --json");
+  verb->callback([&context] { context.action = [&context] { return query(context); }; });
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Two engines and a real etcd form one system: whom clients may ask, what happens when one of the three dies."""
+
+import os
+import socket
+import subprocess
+import time
+import unittest
+import urllib.error
+import urllib.request
+
+from system import BUSY, FAILURE, OK, PATIENCE_S, SystemTest, cenote
+
+
+def free_port(start=10000 + os.getpid() % 900 * 10):
+    """Outside of the range from which the kernel gives ports away, so that nobody else takes it meanwhile."""
+    for port in range(start, start + 2000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("no free port")
+
+
+class Etcd:
+    def __init__(self, directory):
+        client = free_port()
+        peer = free_port(client + 1)
+        self.url = f"http://127.0.0.1:{client}"
+        self.directory = directory
+        self.command = ["etcd", "--data-dir", directory, "--listen-client-urls", self.url, "--advertise-client-urls",
+                        self.url, "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls",
+                        f"http://127.0.0.1:{peer}", "--initial-cluster", f"default=http://127.0.0.1:{peer}",
+                        "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-level",
+                        "error"]
+        self.process = None
+
+    def start(self):
+        log = open(self.directory + ".log", "ab")
+        self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        log.close()
+        for _ in range(int(PATIENCE_S / 0.05)):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"etcd ends with {self.process.returncode}, see {self.directory}.log")
+            try:
+                with urllib.request.urlopen(self.url + "/health", timeout=5):
+                    return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError("etcd does not become healthy")
+
+    def kill(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+class SeveralEngines(SystemTest):
+    def setUp(self):
+        super().setUp()
+        self.etcd = Etcd(self.path("etcd"))
+        self.addCleanup(self.etcd.kill)
+        self.etcd.start()
+
+    def joining(self, data, *arguments):
+        return self.server("--coordinator", self.etcd.url, *arguments, data=data)
+
+    def until(self, holds, what):
+        """Waits for what must come by itself; the bound is for a system in which it never does."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            found = holds()
+            if found:
+                return found
+            time.sleep(0.05)
+        return self.fail("never: " + what)
+
+    def engines(self, server):
+        return self.json_of(server, "system", "query")["engines"]
+
+    def leader(self, server):
+        leading = [engine["rank"] for engine in self.engines(server) if engine["leader"] and engine["state"] == "up"]
+        self.assertLessEqual(len(leading), 1)
+        return leading
+
+    @staticmethod
+    def is_ready(server):
+        try:
+            with urllib.request.urlopen(f"http://{server.control}/readyz", timeout=10) as answer:
+                return answer.status == 200
+        except urllib.error.HTTPError as error:
+            error.close()
+            return False
+
+    def start_fails(self, code, *arguments, says):
+        done = cenote("server", "--listen", "127.0.0.1:0", "--control", "none", *arguments)
+        self.assert_start_fails(done, code, *says)
+
+    def test_a_system_of_two_engines(self):
+        servers = [self.joining("a", "--name", "pair", "--fault-domain", "rack1/a"), self.joining("b")]
+        for server in servers:
+            server.start()
+        rank = self.until(lambda: self.leader(servers[1]), "somebody leads")[0]
+        self.assertEqual(self.until(lambda: self.leader(servers[0]), "the other one knows"), [rank])
+        for server in servers:
+            seen = self.json_of(server, "system", "query")
+            self.assertEqual(seen["name"], "pair")
+            self.assertEqual([(engine["rank"], engine["state"], engine["first_target"], engine["fault_domain"])
+                              for engine in seen["engines"]], [(0, "up", 0, "rack1/a"), (1, "up", 2, "")])
+            self.assertEqual([engine["addresses"] for engine in seen["engines"]], [[each.address] for each in servers])
+        self.assertIn(b"rack1/a", self.succeeds(servers[1], "system", "query"))
+
+        # Whoever is asked, the leader answers.
+        leader, other = servers[rank], servers[1 - rank]
+        self.succeeds(other, "pool", "create", "p", "--size", "10MiB")
+        self.assertEqual(self.succeeds(leader, "pool", "list"), self.succeeds(other, "pool", "list"))
+
+        # The leader dies; the other takes over; the dead one comes back as soon as its lease has ended.
+        leader.kill()
+        self.succeeds(other, "pool", "create", "q", "--size", "10MiB")
+        self.assertEqual(self.leader(other), [1 - rank])
+        leader.start()
+        pools = self.json_of(leader, "pool", "list")["pools"]
+        self.assertEqual(sorted(pool["label"] for pool in pools), ["p", "q"])
+
+        # etcd dies; nobody serves beyond the lease; it comes back, and so do they.
+        self.etcd.kill()
+        for server in servers:
+            self.until(lambda: not self.is_ready(server), "an engine without a lease serves nothing")
+        done = cenote("--timeout", "1s", "system", "query", CENOTE_SERVER=other.address)
+        self.assert_fails(done, BUSY, "lease")
+        self.etcd.start()
+        for server in servers:
+            self.until(lambda: self.is_ready(server), "the engine serves again")
+            self.assertEqual(len(self.json_of(server, "pool", "list")["pools"]), 2)
+
+        # A directory stays with its system.
+        self.assertEqual(leader.stop(), OK, leader.text_of_log())
+        self.start_fails(FAILURE, "--data", leader.data, "--coordinator", self.etcd.url, "--coordinator-root", "other/",
+                         says=("no system", leader.data, self.etcd.url))
+        self.start_fails(FAILURE, "--data", leader.data, says=("outside coordinator", leader.data))
+        gone = [engine["state"] for engine in self.engines(other)]
+        self.assertEqual(gone[rank], "gone")
+        self.assertEqual(other.stop(), OK, other.text_of_log())
+
+
+if __name__ == "__main__":
+    unittest.main()
