@@ -154,7 +154,8 @@ TEST_F(TargetsServiceTest, AccountsHaveTheLimitsThatWereToldLast) {
   EXPECT_TRUE(account->charge({1001, 0}).has_value());
   EXPECT_TRUE(call(TargetsOp::kCharge).has_value());
   EXPECT_EQ(targets_.accounts.at(kContainer), account) << "a known container keeps its account";
-  EXPECT_EQ(account->check_room({.bytes = 1, .objects = 0}).error(), Code::kQuotaExceeded) << "and has the limits that came with it";
+  EXPECT_EQ(account->check_room({.bytes = 1, .objects = 0}).error(), Code::kQuotaExceeded)
+      << "and has the limits that came with it";
   targets_.flattening_adds = {500, 1};
   EXPECT_EQ(call(TargetsOp::kMeasureFlattening).error(), Code::kQuotaExceeded);
   account->refund({1001, 0});
