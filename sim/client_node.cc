@@ -7,7 +7,7 @@ ClientNode::ClientNode(Run& run, std::string name)
 
 Task<Result<>> ClientNode::connect(Until until) {
   for (;;) {
-    auto connected = co_await async::Client::connect(node_, *transport_, {run_.engine().address()},
+    auto connected = co_await async::Client::connect(node_, *transport_, run_.addresses(),
                                                      {.timeout = std::chrono::seconds(2), .name = node_.name()});
     if (connected) {
       client_ = *std::move(connected);

@@ -11,9 +11,20 @@ namespace {
 
 using namespace std::chrono_literals;
 
-enum class Fault : std::uint8_t { kReset, kCut, kCutOneWay, kRestart, kCrash, kCrashAtWrite, kSlow, kSkew };
+enum class Fault : std::uint8_t {
+  kReset,
+  kCut,
+  kCutOneWay,
+  kRestart,
+  kCrash,
+  kCrashAtWrite,
+  kSlow,
+  kSkew,
+  kApart,
+  kAlone
+};
 
-std::vector<Fault> faults_of(const FaultPlan& plan) {
+std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   std::vector<Fault> faults;
   if (plan.resets) faults.insert(faults.end(), 3, Fault::kReset);
   if (plan.cuts) faults.insert(faults.end(), {Fault::kCut, Fault::kCutOneWay});
@@ -21,6 +32,7 @@ std::vector<Fault> faults_of(const FaultPlan& plan) {
     faults.insert(faults.end(), {Fault::kRestart, Fault::kCrash, Fault::kCrashAtWrite, Fault::kCrashAtWrite});
   if (plan.slow) faults.push_back(Fault::kSlow);
   if (plan.skew) faults.push_back(Fault::kSkew);
+  if (plan.apart && several) faults.insert(faults.end(), {Fault::kApart, Fault::kAlone});
   return faults;
 }
 
@@ -34,11 +46,14 @@ class Injector {
 
  private:
   const std::string& some_client() { return clients_[run_.below(clients_.size())]; }
-  std::string engine_name() { return run_.engine().address().host; }
+  std::string engine_name() { return run_.engine(run_.some_engine()).address().host; }
+  Task<> restart_cleanly(std::uint32_t index);
   Task<> cut(bool one_way);
   Task<> crash_at_write();
   Task<> slow_down();
   void skew();
+  Task<> set_apart();
+  Task<> leave_alone();
   /// False when the run is to end.
   Task<bool> wait(Duration duration) { co_return (co_await sleep_for(run_.director(), duration, *stop_)).has_value(); }
 
@@ -62,15 +77,13 @@ Task<> Injector::inject(Fault fault) {
       co_return;
     case Fault::kRestart:
       run_.count("restarts");
-      run_.note("fault: clean restart");
-      co_await stop_engine(run_);
-      co_await run_.director().sleep_for(run_.random_duration(2s));
-      if (!run_.failed()) static_cast<void>(co_await start_engine(run_));
-      run_.note("the engine is back");
+      co_await restart_cleanly(run_.some_engine());
       co_return;
-    case Fault::kCrash:
-      co_await crash_and_restart(run_, run_.random_duration(3s));
+    case Fault::kCrash: {
+      const std::uint32_t index = run_.some_engine();
+      co_await crash_and_restart(run_, run_.random_duration(3s), index);
       co_return;
+    }
     case Fault::kCrashAtWrite:
       co_await crash_at_write();
       co_return;
@@ -80,66 +93,104 @@ Task<> Injector::inject(Fault fault) {
     case Fault::kSkew:
       skew();
       co_return;
+    case Fault::kApart:
+      co_await set_apart();
+      co_return;
+    case Fault::kAlone:
+      co_await leave_alone();
+      co_return;
   }
+}
+
+Task<> Injector::restart_cleanly(std::uint32_t index) {
+  run_.note(fmt::format("fault: clean restart of engine {}", index));
+  co_await stop_engine(run_, index);
+  co_await run_.director().sleep_for(run_.random_duration(2s));
+  if (!run_.failed()) static_cast<void>(co_await start_engine(run_, index));
+  run_.note("the engine is back");
+}
+
+Task<> Injector::set_apart() {
+  const std::uint32_t from = run_.some_engine(), to = run_.some_engine();
+  run_.count("engines_apart");
+  run_.note(fmt::format("fault: engine {} does not reach engine {}", from, to));
+  run_.network().cut(run_.engine(from).control().name(), run_.engine(to).address().host);
+  static_cast<void>(co_await wait(run_.random_duration(run_.chance(1, 3) ? Duration(20s) : Duration(2s))));
+  run_.network().heal_all();
+}
+
+Task<> Injector::leave_alone() {
+  const std::uint32_t index = run_.some_engine();
+  if (!run_.engine(index).running()) co_return;
+  run_.count("engines_alone");
+  run_.note(fmt::format("fault: engine {} does not reach the coordinator", index));
+  run_.engine(index).set_coordinator_reachable(false);
+  static_cast<void>(co_await wait(run_.random_duration(run_.chance(1, 2) ? Duration(20s) : Duration(2s))));
+  run_.engine(index).set_coordinator_reachable(true);
 }
 
 Task<> Injector::cut(bool one_way) {
   const std::string client = some_client();
+  const std::string engine = engine_name();
   run_.count("cuts");
   run_.note(fmt::format("fault: cut {}{}", client, one_way ? ", one way" : ""));
   if (!one_way) {
-    run_.network().cut(client, engine_name());
+    run_.network().cut(client, engine);
   } else if (run_.chance(1, 2)) {
-    run_.network().cut_one_way(client, engine_name());
+    run_.network().cut_one_way(client, engine);
   } else {
-    run_.network().cut_one_way(engine_name(), client);
+    run_.network().cut_one_way(engine, client);
   }
   static_cast<void>(co_await wait(run_.random_duration(run_.chance(1, 4) ? Duration(15s) : Duration(1s))));
   run_.network().heal_all();
 }
 
 Task<> Injector::crash_at_write() {
-  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(run_.engine().identity().targets.size()));
-  media::SimDevice* device = run_.engine().device(target);
+  const std::uint32_t index = run_.some_engine();
+  engine::SimEngine& engine = run_.engine(index);
+  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(engine.identity().targets.size()));
+  media::SimDevice* device = engine.device(target);
   if (device == nullptr) co_return;
   Event hit(run_.director());
   // The hook is within the device: the rest of the node dies at the same instant, but outside of it.
-  device->set_write_hook([this, &hit, left = 1 + run_.below(60)](std::uint64_t, const media::IoRequest&) mutable {
-    if (left == 0) return;
-    --left;
-    if (left > 0) return;
-    run_.world().after(Duration(0), [this, &hit] {
-      if (hit.is_set()) return;
-      crash(run_);
-      hit.set();
-    });
-  });
+  device->set_write_hook(
+      [this, &hit, index, left = 1 + run_.below(60)](std::uint64_t, const media::IoRequest&) mutable {
+        if (left == 0) return;
+        --left;
+        if (left > 0) return;
+        run_.world().after(Duration(0), [this, &hit, index] {
+          if (hit.is_set()) return;
+          crash(run_, index);
+          hit.set();
+        });
+      });
   const auto waited = co_await hit.wait(Until{run_.director().now() + 5s, stop_});
   if (!waited) {
     // Not many writes at the moment; another action at this very instant may still be on its way.
-    if (auto* same = run_.engine().device(target)) same->set_write_hook({});
+    if (auto* same = engine.device(target)) same->set_write_hook({});
     co_await run_.director().sleep_for(1ns);
     if (!hit.is_set()) co_return;
   }
-  run_.note(fmt::format("fault: crash at a write of target {}", target));
-  co_await restart(run_, run_.random_duration(3s));
+  run_.note(fmt::format("fault: crash at a write of target {} of engine {}", target, index));
+  co_await restart(run_, run_.random_duration(3s), index);
 }
 
 Task<> Injector::slow_down() {
-  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(run_.engine().identity().targets.size()));
-  media::SimDevice* device = run_.engine().device(target);
+  engine::SimEngine& engine = run_.engine(run_.some_engine());
+  const std::uint32_t target = static_cast<std::uint32_t>(run_.below(engine.identity().targets.size()));
+  media::SimDevice* device = engine.device(target);
   if (device == nullptr) co_return;
   run_.count("slow_devices");
   run_.note(fmt::format("fault: target {} is slow", target));
   device->set_slowdown(static_cast<double>(10 + run_.below(1000)));
   static_cast<void>(co_await wait(run_.random_duration(1s)));
-  if (auto* same = run_.engine().device(target)) same->set_slowdown(1.0);
+  if (auto* same = engine.device(target)) same->set_slowdown(1.0);
 }
 
 void Injector::skew() {
   const auto draw = [this] { return run_.random_duration(800ms) - 400ms; };
   run_.count("skews");
-  run_.engine().control().set_clock_skew(draw());
+  run_.engine(run_.some_engine()).control().set_clock_skew(draw());
 }
 
 }  // namespace
@@ -157,19 +208,19 @@ void roughen_network(Run& run) {
   run.network().set_dead_after(1s + run.random_duration(10s));
 }
 
-void crash(Run& run) {
+void crash(Run& run, std::uint32_t index) {
   run.count("crashes");
-  run.note("fault: crash");
-  run.engine().crash({.keep_random = !run.chance(1, 3), .tear = run.chance(1, 2)});
+  run.note(fmt::format("fault: crash of engine {}", index));
+  run.engine(index).crash({.keep_random = !run.chance(1, 3), .tear = run.chance(1, 2)});
 }
 
-Task<> crash_and_restart(Run& run, Duration downtime) {
-  crash(run);
-  co_await restart(run, downtime);
+Task<> crash_and_restart(Run& run, Duration downtime, std::uint32_t index) {
+  crash(run, index);
+  co_await restart(run, downtime, index);
 }
 
-Task<> restart(Run& run, Duration downtime) {
-  engine::SimEngine& engine = run.engine();
+Task<> restart(Run& run, Duration downtime, std::uint32_t index) {
+  engine::SimEngine& engine = run.engine(index);
   for (;;) {
     co_await on_node(run, engine.control(), [&engine] { return engine.clear(); });
     co_await run.director().sleep_for(downtime);
@@ -177,31 +228,34 @@ Task<> restart(Run& run, Duration downtime) {
     const auto again = std::make_shared<bool>(false);
     const auto over = std::make_shared<bool>(false);
     if (run.chance(1, 4)) {
-      run.world().after(run.random_duration(20ms), [&run, again, over] {
+      run.world().after(run.random_duration(20ms), [&run, again, over, index] {
         if (*over) return;
         *again = true;
-        crash(run);
+        crash(run, index);
       });
     }
     const auto started = co_await on_node(run, engine.control(), [&engine] { return engine.start(); });
     *over = true;
     if (*again) continue;
-    if (!started) run.fail("the engine does not start after a crash: " + started.error().to_string());
+    if (!started)
+      run.fail(fmt::format("engine {} does not start after a crash: {}", index, started.error().to_string()));
     run.note("the engine is back");
     co_return;
   }
 }
 
 Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop) {
-  const std::vector<Fault> faults = faults_of(plan);
+  const std::vector<Fault> faults = faults_of(plan, run.engine_count() > 1);
   Injector injector(run, std::move(clients), stop);
   while (!faults.empty() && !run.failed()) {
     if (!co_await sleep_for(run.director(), run.random_duration(plan.pause_max), *stop)) break;
     co_await injector.inject(faults[run.below(faults.size())]);
   }
   run.network().heal_all();
-  for (std::uint32_t target = 0; target < run.engine().identity().targets.size(); ++target) {
-    if (media::SimDevice* device = run.engine().device(target)) device->set_slowdown(1.0);
+  for (std::uint32_t index = 0; index < run.engine_count(); ++index) {
+    engine::SimEngine& engine = run.engine(index);
+    for (std::uint32_t target = 0; target < engine.identity().targets.size(); ++target)
+      if (media::SimDevice* device = engine.device(target)) device->set_slowdown(1.0);
   }
 }
 

@@ -17,6 +17,7 @@ struct FaultPlan {
   bool crashes = true;  ///< restarts and power failures of the engine, at any time or at a device write
   bool slow = true;     ///< a device gets slow
   bool skew = true;     ///< wall clocks differ, within what the protocol allows
+  bool apart = true;    ///< of several engines: one does not reach another, or not the coordinator
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.
@@ -35,11 +36,11 @@ Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients,
 Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
                          std::function<Task<Result<>>()> finish);
 
-/// Cuts the engine's power, at once; from anywhere.
-void crash(Run& run);
+/// Cuts an engine's power, at once; from anywhere.
+void crash(Run& run, std::uint32_t index = 0);
 /// After a crash: waits for `downtime` and starts the engine again, perhaps through more crashes while it recovers. On
 /// the director.
-Task<> restart(Run& run, Duration downtime);
-Task<> crash_and_restart(Run& run, Duration downtime);
+Task<> restart(Run& run, Duration downtime, std::uint32_t index = 0);
+Task<> crash_and_restart(Run& run, Duration downtime, std::uint32_t index = 0);
 
 }  // namespace cenote::sim

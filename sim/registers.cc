@@ -241,6 +241,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
           entry.operation.condition_failed = true;
           break;
         case Code::kDeadlineExceeded:
+        case Code::kNotReady:
         case Code::kConnectionLost:
         case Code::kRequestExpired:
         case Code::kUnreachable:
@@ -307,7 +308,7 @@ void Registers::check() {
 
 Task<> Registers::body() {
   make_keys();
-  if (!co_await start_engine(run_)) co_return;
+  if (!co_await start_engines(run_)) co_return;
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;
@@ -331,11 +332,18 @@ Task<> Registers::body() {
   for (const auto& client : clients) {
     co_await on_node(run_, client->node(), [&client] { return client->close(); });
   }
-  co_await stop_engine(run_);
+  co_await stop_engines(run_);
   if (!run_.failed()) check();
 }
 
 }  // namespace
+
+Outcome run_several(std::uint64_t seed, const Options& options) {
+  constexpr std::uint32_t kEngines = 3;
+  Run run(seed, options, shape_engine(seed), kEngines);
+  Registers registers(run);
+  return run.drive(registers.body(), std::chrono::hours(4));
+}
 
 Outcome run_registers(std::uint64_t seed, const Options& options) {
   Run run(seed, options, shape_engine(seed));

@@ -29,14 +29,28 @@ Task<> run_body(Task<> body, bool* done) {
 
 }  // namespace
 
-Run::Run(std::uint64_t seed, Options options, engine::SimEngineOptions engine_options)
+Run::Run(std::uint64_t seed, Options options, engine::SimEngineOptions engine_options, std::uint32_t engines)
     : world_(seed),
       network_(world_),
       director_(world_.add_node("director")),
       options_(options),
       log_(open_log(world_, director_, options)) {
-  engine_options.logger = Logger(*log_, "engine");
-  engine_ = std::make_unique<engine::SimEngine>(world_, network_, std::move(engine_options));
+  if (engines > 1) {
+    coordinator_ = std::make_unique<engine::SimCoordinator>(world_);
+    engine_options.shared = coordinator_->shared();
+  }
+  const std::string name = engine_options.name;
+  for (std::uint32_t index = 0; index < engines; ++index) {
+    if (index > 0) engine_options.name = fmt::format("{}-{}", name, index);
+    engine_options.logger = Logger(*log_, engine_options.name);
+    engines_.push_back(std::make_unique<engine::SimEngine>(world_, network_, engine_options));
+  }
+}
+
+std::vector<rpc::Address> Run::addresses() const {
+  std::vector<rpc::Address> addresses;
+  for (const auto& engine : engines_) addresses.push_back(engine->address());
+  return addresses;
 }
 
 void Run::fail(std::string what) {
@@ -92,16 +106,29 @@ engine::SimEngineOptions shape_engine(std::uint64_t seed) {
   return options;
 }
 
-Task<bool> start_engine(Run& run) {
-  const auto started = co_await on_node(run, run.engine().control(), [&run] { return run.engine().start(); });
-  if (!started) run.fail("the engine does not start: " + started.error().to_string());
+Task<bool> start_engine(Run& run, std::uint32_t index) {
+  engine::SimEngine& engine = run.engine(index);
+  const auto started = co_await on_node(run, engine.control(), [&engine] { return engine.start(); });
+  if (!started) run.fail(fmt::format("engine {} does not start: {}", index, started.error().to_string()));
   co_return started.has_value();
 }
 
-Task<> stop_engine(Run& run) {
-  if (!run.engine().running()) co_return;
-  const auto stopped = co_await on_node(run, run.engine().control(), [&run] { return run.engine().stop(); });
-  if (!stopped) run.fail("the engine does not stop cleanly: " + stopped.error().to_string());
+Task<bool> start_engines(Run& run) {
+  for (std::uint32_t index = 0; index < run.engine_count(); ++index)
+    if (!co_await start_engine(run, index)) co_return false;
+  if (run.engine_count() > 1) co_await run.director().sleep_for(std::chrono::seconds(2));
+  co_return true;
+}
+
+Task<> stop_engine(Run& run, std::uint32_t index) {
+  engine::SimEngine& engine = run.engine(index);
+  if (!engine.running()) co_return;
+  const auto stopped = co_await on_node(run, engine.control(), [&engine] { return engine.stop(); });
+  if (!stopped) run.fail(fmt::format("engine {} does not stop cleanly: {}", index, stopped.error().to_string()));
+}
+
+Task<> stop_engines(Run& run) {
+  for (std::uint32_t index = 0; index < run.engine_count(); ++index) co_await stop_engine(run, index);
 }
 
 }  // namespace cenote::sim

@@ -4,8 +4,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cenote/base/log.h"
+#include "cenote/engine/sim_coordinator.h"
 #include "cenote/engine/sim_engine.h"
 #include "cenote/rpc/sim_network.h"
 #include "cenote/runtime/cross_core.h"
@@ -27,20 +29,26 @@ struct Outcome {
   std::map<std::string, std::uint64_t> counts;  ///< what was done: operations, crashes, resets, ...
 };
 
-/// A simulated world in which one workload runs against one engine. The workload's own coroutines run on the
+/// A simulated world in which one workload runs against one engine, or several that share a coordinator, which never
+/// fails but may be out of reach. The workload's own coroutines run on the
 /// `director`, a node that is part of no system, and visit other nodes with `call_on`.
 ///
 /// Invariant: the first failure is the one that is kept.
 class Run {
  public:
-  Run(std::uint64_t seed, Options options, engine::SimEngineOptions engine_options);
+  Run(std::uint64_t seed, Options options, engine::SimEngineOptions engine_options, std::uint32_t engines = 1);
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
 
   SimWorld& world() { return world_; }
   rpc::SimNetwork& network() { return network_; }
   SimReactor& director() { return director_; }
-  engine::SimEngine& engine() { return *engine_; }
+  engine::SimEngine& engine(std::uint32_t index = 0) { return *engines_[index]; }
+  std::uint32_t engine_count() const { return static_cast<std::uint32_t>(engines_.size()); }
+  /// One of them, drawn.
+  std::uint32_t some_engine() { return engines_.size() == 1 ? 0 : static_cast<std::uint32_t>(below(engines_.size())); }
+  /// Where clients reach the system.
+  std::vector<rpc::Address> addresses() const;
   const Options& options() const { return options_; }
 
   /// Uniform in [0, bound), from the seed.
@@ -66,7 +74,8 @@ class Run {
   SimReactor& director_;
   Options options_;
   std::unique_ptr<LogOutput> log_;
-  std::unique_ptr<engine::SimEngine> engine_;
+  std::unique_ptr<engine::SimCoordinator> coordinator_;  // of several engines
+  std::vector<std::unique_ptr<engine::SimEngine>> engines_;
   std::string failure_;
   std::map<std::string, std::uint64_t> counts_;
 };
@@ -75,10 +84,13 @@ class Run {
 /// decides.
 engine::SimEngineOptions shape_engine(std::uint64_t seed);
 
-/// Starts the engine for the first time, on its control node. False: failed, and the run knows.
-Task<bool> start_engine(Run& run);
+/// Starts an engine, on its control node. False: failed, and the run knows.
+Task<bool> start_engine(Run& run, std::uint32_t index = 0);
+/// All of them; returns when they have heard of each other.
+Task<bool> start_engines(Run& run);
 /// A clean stop, if it runs; a failure of it is one of the run.
-Task<> stop_engine(Run& run);
+Task<> stop_engine(Run& run, std::uint32_t index = 0);
+Task<> stop_engines(Run& run);
 
 /// Runs `task` on `node` as a part of the director's work.
 template <typename MakeTask>

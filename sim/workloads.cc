@@ -8,6 +8,9 @@ namespace {
 constexpr std::array kWorkloads{
     Workload{"registers", "conditional updates, fetches and punches of a few dkeys by several clients: linearizable",
              run_registers},
+    Workload{"several",
+             "the same over three engines that share a coordinator, and die, or cannot reach each other or it",
+             run_several},
     Workload{"posix", "a tree of files against a model, operations cut short: atomic, nothing leaks", run_posix},
     Workload{"kv", "a shared map against std::map: values, conditions, pages of listings", run_kv},
     Workload{"transactions", "transactions over shared keys and a log: serialisable, whole, none lost",

@@ -1,6 +1,7 @@
 #include "all_targets.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "cenote/base/format.h"
 #include "gather.h"
@@ -9,6 +10,18 @@ namespace cenote::engine {
 namespace {
 
 __extension__ using Wide = unsigned __int128;
+
+/// Rounded down, so that the shares of all are no more than the limit.
+std::uint64_t share_of(std::uint64_t limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
+  if (limit == object::SpaceAccount::kNoLimit) return limit;
+  const std::uint64_t all = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
+  if (all == 0) return limit / weights.size();
+  return static_cast<std::uint64_t>(Wide{limit} * weights[engine] / all);
+}
+
+object::Usage share_of(object::Usage limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
+  return {share_of(limit.bytes, weights, engine), share_of(limit.objects, weights, engine)};
+}
 
 }  // namespace
 
@@ -27,10 +40,7 @@ bool is_of_the_way(const Error& error) {
 AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members)
     : reactor_(reactor), engines_(std::move(engines)), members_(std::move(members)) {
   ASSERT(!engines_.empty());
-  for (const ContainerTargets* engine : engines_) {
-    weights_.push_back(engine->capacity_bytes());
-    all_weights_ += weights_.back();
-  }
+  for (const ContainerTargets* engine : engines_) weights_.push_back(engine->capacity_bytes());
 }
 
 template <typename MakeTask>
@@ -52,29 +62,28 @@ void AllTargets::note_pool(const Uuid& container, const object::SpaceAccount& ac
   const Uuid pool = account.parent()->id();
   pools_[container] = pool;
   if (members_.contains(pool)) return;
-  std::vector<bool>& members = members_[pool];
-  for (const ContainerTargets* engine : engines_) members.push_back(!engine->engines().empty());
+  members_[pool] = weights_;
 }
 
 bool AllTargets::is_member(const Uuid& container, std::size_t engine) const {
   const auto pool = pools_.find(container);
-  return pool == pools_.end() || members_.at(pool->second)[engine];
+  return pool == pools_.end() || members_.at(pool->second)[engine] > 0;
 }
 
-std::uint64_t AllTargets::share(std::uint64_t limit, std::size_t engine) const {
-  if (limit == object::SpaceAccount::kNoLimit) return limit;
-  if (all_weights_ == 0) return limit / engines_.size();
-  return static_cast<std::uint64_t>(Wide{limit} * weights_[engine] / all_weights_);
+const AllTargets::Weights& AllTargets::weights_of(const object::SpaceAccount& account) const {
+  const auto pool = members_.find(account.parent() == nullptr ? account.id() : account.parent()->id());
+  return pool == members_.end() ? weights_ : pool->second;
 }
 
-std::shared_ptr<object::SpaceAccount> AllTargets::share(const object::SpaceAccount& whole, std::size_t engine) const {
+std::shared_ptr<object::SpaceAccount> AllTargets::share(const object::SpaceAccount& whole, const Weights& weights,
+                                                        std::size_t engine) const {
   std::shared_ptr<object::SpaceAccount> parent;
-  if (whole.parent() != nullptr) parent = share(*whole.parent(), engine);
+  if (whole.parent() != nullptr) parent = share(*whole.parent(), weights, engine);
   std::string name = whole.name();
   if (engines_.size() > 1) name += " on this engine, which has its share of the limit";
   auto part = std::make_shared<object::SpaceAccount>(std::move(name), std::move(parent), whole.id());
-  part->set_limit(share(whole.limit(), engine));
-  part->set_soft_limit(share(whole.soft_limit(), engine));
+  part->set_limit(share_of(whole.limit(), weights, engine));
+  part->set_soft_limit(share_of(whole.soft_limit(), weights, engine));
   return part;
 }
 

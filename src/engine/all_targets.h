@@ -25,11 +25,11 @@ bool is_of_the_way(const Error& error);
 /// nobody.
 class AllTargets final : public ContainerTargets {
  public:
-  /// Which engines, by their place here, have a part in a pool.
-  using PoolMembers = std::map<Uuid, std::vector<bool>>;
+  /// What each engine, by its place here, brought into a pool, in bytes: its share of limits. 0: it has no part in it.
+  using PoolMembers = std::map<Uuid, std::vector<std::uint64_t>>;
 
-  /// One for each engine, by rank, which outlive it. Their capacities now decide the shares for as long as it lives.
-  /// Pools that `members` does not name are those that are made from now on, of all engines that can be asked.
+  /// One for each engine, by rank, which outlive it. Pools that `members` does not name are those that are made from
+  /// now on, of all engines that can be asked, with what they hold now.
   AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members = {});
 
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
@@ -70,10 +70,13 @@ class AllTargets final : public ContainerTargets {
   Task<Result<>> on_members(const Uuid& container, MakeTask make_task);
   void note_pool(const Uuid& container, const object::SpaceAccount& account);
   bool is_member(const Uuid& container, std::size_t engine) const;
-  std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, std::size_t engine) const;
-  std::uint64_t share(std::uint64_t limit, std::size_t engine) const;
-  object::Usage share(object::Usage limit, std::size_t engine) const {
-    return {share(limit.bytes, engine), share(limit.objects, engine)};
+  using Weights = std::vector<std::uint64_t>;
+  /// Of the pool that an account is of, or belongs to.
+  const Weights& weights_of(const object::SpaceAccount& account) const;
+  std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, const Weights& weights,
+                                              std::size_t engine) const;
+  std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, std::size_t engine) const {
+    return share(whole, weights_of(whole), engine);
   }
   std::shared_ptr<Parts> split(ContainerScrub& scrub) const;
   Task<Result<>> scrub_part(std::size_t engine, ContainerScrub& part, std::vector<Result<>>& outcomes);
@@ -83,9 +86,8 @@ class AllTargets final : public ContainerTargets {
   Reactor& reactor_;
   std::vector<ContainerTargets*> engines_;
   PoolMembers members_;
-  std::map<Uuid, Uuid> pools_;  // of containers
-  std::vector<std::uint64_t> weights_;
-  std::uint64_t all_weights_ = 0;
+  std::map<Uuid, Uuid> pools_;                                      // of containers
+  Weights weights_;                                                 ///< of pools that are not known
   std::map<const ContainerScrub*, std::shared_ptr<Parts>> scrubs_;  // that run
 };
 

@@ -58,6 +58,10 @@ Task<Result<TargetsReply>> EngineTargets::call(TargetsRequest request, Duration 
   request.token = term_.token();
   request.number = term_.next_number();
   auto reply = co_await link_.call(std::move(request), until);
+  if (!reply && reply.error() == Code::kDeadlineExceeded) {
+    // Whoever asked has more time than this call: it is worth another attempt.
+    co_return failf(Code::kUnreachable, "engine '{}' does not answer: {}", name_, reply.error().message());
+  }
   if (!reply) co_return fail(reply.error().with_context(fmt::format("engine '{}'", name_)));
   co_return reply;
 }

@@ -77,16 +77,22 @@ Task<Result<>> LeaderTargets::describe(Engine& engine) {
   co_return Result<>();
 }
 
+std::vector<std::uint64_t> LeaderTargets::weights_in(const cluster::PoolMap& map) const {
+  std::vector<std::uint64_t> weights(engines_.size());
+  for (const cluster::MapTarget& target : map.targets()) {
+    const cluster::Rank rank = map.engines()[target.engine].rank;
+    if (rank.value() < weights.size()) weights[rank.value()] += target.bytes;
+  }
+  return weights;
+}
+
 Task<Result<AllTargets::PoolMembers>> LeaderTargets::members(cluster::Coordinator& coordinator, Until until) {
   AllTargets::PoolMembers members;
   CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator, until));
   for (const Uuid& pool : pools) {
     CO_TRY(const auto stored, co_await cluster::load_stored_map(coordinator, pool, until));
     if (!stored) continue;  // it has gone meanwhile
-    std::vector<bool>& parts = members[pool];
-    for (const Engine& engine : engines_)
-      parts.push_back(std::ranges::find(stored->map.engines(), engine.listed.place.rank, &cluster::MapEngine::rank) !=
-                      stored->map.engines().end());
+    members.emplace(pool, weights_in(stored->map));
   }
   co_return members;
 }

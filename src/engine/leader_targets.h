@@ -45,6 +45,7 @@ class LeaderTargets {
     std::unique_ptr<EngineTargets> targets;
   };
   Task<Result<>> describe(Engine& engine);
+  std::vector<std::uint64_t> weights_in(const cluster::PoolMap& map) const;
   Task<Result<AllTargets::PoolMembers>> members(cluster::Coordinator& coordinator, Until until);
 
   Reactor& reactor_;

@@ -7,8 +7,8 @@
 #include "accept_maps.h"
 #include "cenote/base/format.h"
 #include "cenote/cluster/engine_list.h"
+#include "cenote/engine/sim_coordinator.h"
 #include "cenote/engine/sim_engine.h"
-#include "sim_coordinator.h"
 #include "test_client.h"
 
 namespace cenote::engine {

@@ -9,7 +9,7 @@ import unittest
 import urllib.error
 import urllib.request
 
-from system import BUSY, FAILURE, OK, PATIENCE_S, SystemTest, cenote
+from system import BUSY, FAILURE, OK, PATIENCE_S, TIMEOUT, UNREACHABLE, SystemTest, cenote
 
 
 def free_port(start=10000 + os.getpid() % 900 * 10):
@@ -86,6 +86,14 @@ class SeveralEngines(SystemTest):
         return leading
 
     @staticmethod
+    def updates(server):
+        """How many updates the engine has handled."""
+        with urllib.request.urlopen(f"http://{server.control}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines
+                   if line.startswith("cenote_engine_request_seconds_count") and 'op="update"' in line)
+
+    @staticmethod
     def is_ready(server):
         try:
             with urllib.request.urlopen(f"http://{server.control}/readyz", timeout=10) as answer:
@@ -99,7 +107,7 @@ class SeveralEngines(SystemTest):
         self.assert_start_fails(done, code, *says)
 
     def test_a_system_of_two_engines(self):
-        servers = [self.joining("a", "--name", "pair", "--fault-domain", "rack1/a"), self.joining("b")]
+        servers = [self.joining("a", "--name", "pair", "--fault-domain", "rack1/a"), self.joining("b", "--fault-domain", "rack2/b")]
         for server in servers:
             server.start()
         rank = self.until(lambda: self.leader(servers[1]), "somebody leads")[0]
@@ -108,7 +116,7 @@ class SeveralEngines(SystemTest):
             seen = self.json_of(server, "system", "query")
             self.assertEqual(seen["name"], "pair")
             self.assertEqual([(engine["rank"], engine["state"], engine["first_target"], engine["fault_domain"])
-                              for engine in seen["engines"]], [(0, "up", 0, "rack1/a"), (1, "up", 2, "")])
+                              for engine in seen["engines"]], [(0, "up", 0, "rack1/a"), (1, "up", 2, "rack2/b")])
             self.assertEqual([engine["addresses"] for engine in seen["engines"]], [[each.address] for each in servers])
         self.assertIn(b"rack1/a", self.succeeds(servers[1], "system", "query"))
 
@@ -117,11 +125,26 @@ class SeveralEngines(SystemTest):
         self.succeeds(other, "pool", "create", "p", "--size", "10MiB")
         self.assertEqual(self.succeeds(leader, "pool", "list"), self.succeeds(other, "pool", "list"))
 
+        # What is in a container lies on both.
+        self.succeeds(other, "container", "create", "p/c", "--type", "kv")
+        for key in range(8):
+            self.succeeds(servers[key % 2], "kv", "put", "p/c", f"key{key}", f"value{key}")
+        self.assertTrue(all(self.updates(server) > 0 for server in servers))
+
         # The leader dies; the other takes over; the dead one comes back as soon as its lease has ended.
         leader.kill()
         self.succeeds(other, "pool", "create", "q", "--size", "10MiB")
         self.assertEqual(self.leader(other), [1 - rank])
+        codes = set()
+        for key in range(8):
+            done = cenote("--timeout", "2s", "kv", "get", "p/c", f"key{key}", CENOTE_SERVER=other.address)
+            codes.add(done.returncode)
+            self.assertEqual(done.stdout.strip(), f"value{key}".encode() if done.returncode == OK else b"")
+        self.assertTrue(OK in codes and codes <= {OK, BUSY, UNREACHABLE, TIMEOUT} and len(codes) > 1,
+                        f"{codes}: what is on the dead one waits for it, the rest is served")
         leader.start()
+        for key in range(8):
+            self.assertEqual(self.succeeds(other, "kv", "get", "p/c", f"key{key}").strip(), f"value{key}".encode())
         pools = self.json_of(leader, "pool", "list")["pools"]
         self.assertEqual(sorted(pool["label"] for pool in pools), ["p", "q"])
 
