@@ -196,17 +196,9 @@ void control_seeds(Seeds& seeds) {
   text("label", "a.label:of_one-pool");
 }
 
-void object_seeds(Seeds& seeds) {
+void replica_entry_seeds(Seeds& seeds) {
   using namespace cenote::object;
   constexpr const char* kTarget = "object_records";
-  KeyPath path(kObject, as_bytes(std::string_view("d\0key", 5)));
-  seeds.add(kTarget, "key_object", 0, path.object_entry(Epoch(3)));
-  seeds.add(kTarget, "key_dkey", 0, path.dkey_entry(Epoch(4)));
-  path.set_akey(as_bytes("akey"));
-  seeds.add(kTarget, "key_akey", 0, path.akey_entry(Epoch(5)));
-  seeds.add(kTarget, "key_single", 0, path.single(Epoch(6)));
-  seeds.add(kTarget, "key_extent", 0, path.extent(2, 8192, Epoch(7)));
-  seeds.add(kTarget, "key_wide_punch", 0, path.wide_punch(1 << 20, Epoch(8)));
   const EntryName entry{.leader = 3, .epoch = Epoch(11)};
   seeds.add(kTarget, "entry_key", 7, entry_key(entry, 2));
   const EntryHeader header{.state = EntryState::kPrepared,
@@ -221,6 +213,19 @@ void object_seeds(Seeds& seeds) {
   batch.put(store::TreeId(4), as_bytes("key"), as_bytes("value"));
   batch.claim({media::BlockNo(512), 2});
   seeds.add(kTarget, "entry_changes", 9, encode_entry_changes(touched, batch.encoded()));
+}
+
+void object_seeds(Seeds& seeds) {
+  using namespace cenote::object;
+  constexpr const char* kTarget = "object_records";
+  KeyPath path(kObject, as_bytes(std::string_view("d\0key", 5)));
+  seeds.add(kTarget, "key_object", 0, path.object_entry(Epoch(3)));
+  seeds.add(kTarget, "key_dkey", 0, path.dkey_entry(Epoch(4)));
+  path.set_akey(as_bytes("akey"));
+  seeds.add(kTarget, "key_akey", 0, path.akey_entry(Epoch(5)));
+  seeds.add(kTarget, "key_single", 0, path.single(Epoch(6)));
+  seeds.add(kTarget, "key_extent", 0, path.extent(2, 8192, Epoch(7)));
+  seeds.add(kTarget, "key_wide_punch", 0, path.wide_punch(1 << 20, Epoch(8)));
   Bytes number(8, std::byte{7});
   KeyPath numbered(kNumbered, number);
   seeds.add(kTarget, "key_numbered", 0, numbered.dkey_entry(Epoch(9)));
@@ -405,6 +410,7 @@ int main(int count, char** values) {
   client_seeds(seeds);
   control_seeds(seeds);
   object_seeds(seeds);
+  replica_entry_seeds(seeds);
   cluster_seeds(seeds);
   engine_seeds(seeds);
   target_message_seeds(seeds);

@@ -24,7 +24,7 @@ class EngineListTest : public testing::Test {
     coordinator_ = *world_.block_on(node_, EmbeddedCoordinator::open(*std::move(store)));
   }
   void TearDown() override {
-    world_.block_on(node_, coordinator_->close());
+    static_cast<void>(world_.block_on(node_, coordinator_->close()));
     world_.block_on(node_, device_.close());
   }
 

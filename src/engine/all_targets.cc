@@ -123,6 +123,14 @@ Task<Result<>> keep(Task<Result<T>> call, T& answer) {
   co_return Result<>();
 }
 
+/// That an engine cannot be asked is no failure.
+template <typename T>
+Task<Result<>> keep_if_reached(Task<Result<T>> call, T& answer, Result<>& failure) {
+  auto kept = co_await keep(std::move(call), answer);
+  if (!kept && !is_of_the_way(kept.error())) failure = kept;
+  co_return kept;
+}
+
 object::Usage sum(const std::vector<object::Usage>& parts) {
   object::Usage sum;
   for (const object::Usage& part : parts) sum = sum + part;
@@ -207,10 +215,8 @@ Task<Result<std::optional<FlattenInfo>>> AllTargets::flattening(Uuid container) 
 Task<Result<object::Usage>> AllTargets::used(Uuid container) {
   std::vector<object::Usage> used(engines_.size());
   Result<> failure;
-  static_cast<void>(co_await on_members(container, [&](std::size_t engine) -> Task<Result<>> {
-    auto answer = co_await keep(engines_[engine]->used(container), used[engine]);
-    if (!answer && !is_of_the_way(answer.error())) failure = answer;
-    co_return answer;
+  static_cast<void>(co_await on_members(container, [&](std::size_t engine) {
+    return keep_if_reached(engines_[engine]->used(container), used[engine], failure);
   }));
   // Who asks how much there is can do with what there is at the engines that answer.
   if (!failure) co_return fail(failure.error());

@@ -42,8 +42,8 @@ Result<> away(const TargetsRequest&) { return fail(Code::kUnreachable, "no conne
 
 /// One engine, as far as its targets go.
 struct Side {
-  Side(SimReactor& node, LeaderTerm& term, std::uint32_t rank, std::string name,
-       std::vector<std::uint64_t> target_bytes)
+  Side(SimReactor& node, LeaderTerm& term, std::uint32_t rank, const std::string& name,
+       const std::vector<std::uint64_t>& target_bytes)
       : memory(target_bytes.size()),
         service(node, memory),
         link(service),
@@ -167,7 +167,7 @@ TEST_F(AllTargetsTest, WhatAnEngineMissedARetryCompletes) {
 }
 
 TEST_F(AllTargetsTest, AnAnswerThatIsLostDoesNotMatterWhenTheCallIsMadeAgain) {
-  const auto lose = [&](std::vector<TargetsOp> answers) {
+  const auto lose = [&](const std::vector<TargetsOp>& answers) {
     b_.link.after = [answers](const TargetsRequest& request) {
       if (std::ranges::find(answers, request.op) == answers.end()) return Result<>();
       return Result<>(fail(Code::kConnectionLost, "it broke"));

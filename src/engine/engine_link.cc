@@ -10,7 +10,7 @@ Task<Result<TargetsReply>> RpcEngineLink::call(TargetsRequest request, Until unt
   const Opcode opcode = is_change(request.op) ? Opcode::kTargets : Opcode::kTargetsQuery;
   rpc::CallOptions options;
   options.until = until;
-  CO_TRY(const rpc::Reply reply, co_await caller_.call(static_cast<rpc::Opcode>(opcode), body, std::move(options)));
+  CO_TRY(const rpc::Reply reply, co_await caller_.call(static_cast<rpc::Opcode>(opcode), body, options));
   co_return decode_targets_reply(request.op, reply.body);
 }
 

@@ -76,8 +76,11 @@ void LeaderLink::take(std::optional<cluster::Leader> leader) {
   leader_.reset();
   if (leader) {
     auto record = decode_leader(leader->value);
-    if (record) leader_ = *std::move(record);
-    if (!record) logger_.error("nobody can be asked for pools and containers", {{"error", record.error()}});
+    if (record) {
+      leader_ = *std::move(record);
+    } else {
+      logger_.error("nobody can be asked for pools and containers", {{"error", record.error()}});
+    }
   }
   if (connection_ != nullptr) {
     const bool dropped = dropping_.spawn(drop(std::exchange(connection_, nullptr)));

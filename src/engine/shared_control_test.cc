@@ -100,7 +100,8 @@ class SharedControlTest : public testing::TestWithParam<std::uint32_t> {
   }
   Place& other(const Place& than) { return &places_[0] == &than ? places_[1] : places_[0]; }
   /// Asks again for as long as the answer is that nobody is ready, as clients do.
-  Result<std::string> patiently(Place& place, AdminMethod method, std::string path, std::string body = "") {
+  Result<std::string> patiently(Place& place, AdminMethod method, const std::string& path,
+                                const std::string& body = "") {
     for (const Instant begun = world_.now();; pass(50ms)) {
       auto answer = wait(place.client->admin(method, path, body));
       if (answer || !(answer.error() == Code::kNotReady) || world_.now() - begun > 20s) return answer;

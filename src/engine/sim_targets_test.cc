@@ -25,7 +25,7 @@ Bytes value(std::string_view text) { return to_bytes(as_bytes(text)); }
 
 /// An engine, a client that stores on it, and the leader's way to its targets.
 struct Member {
-  Member(SimWorld& world, rpc::SimNetwork& network, SimReactor& leader, LeaderTerm& term, std::string name,
+  Member(SimWorld& world, rpc::SimNetwork& network, SimReactor& leader, LeaderTerm& term, const std::string& name,
          std::uint32_t rank, Shape shape)
       : engine(world, network, {.name = name, .targets = shape.targets, .reactors = shape.reactors}),
         client_node(world.add_node(name + ".client")),
@@ -94,7 +94,7 @@ class SimTargetsTest : public testing::TestWithParam<Shape> {
     const auto started = world_.block_on(member.engine.control(), member.engine.start());
     ASSERT_TRUE(started.has_value()) << started.error().to_string();
   }
-  void admin(Member& member, std::string path, std::string body, Uuid new_id) {
+  void admin(Member& member, const std::string& path, const std::string& body, Uuid new_id) {
     const auto made = world_.block_on(member.engine.control(),
                                       member.engine.core().admin(AdminMethod::kPost, path, body, new_id, forever()));
     ASSERT_TRUE(made.has_value()) << made.error().to_string();

@@ -61,14 +61,15 @@ CommitRequest request_of(const TestTarget& target, std::uint64_t number, Bytes& 
   return request;
 }
 
+Task<> decide(TestTarget& target, std::vector<Sent>& sent, std::uint64_t number) {
+  sent[number].deciding = true;
+  const auto decided = co_await target.objects->change_entry(sent[number].name, decision_of(number));
+  EXPECT_EQ(decided, outcome_of(number));
+  sent[number].decided = true;
+}
+
 /// Two are always prepared and not decided.
 Task<> work(TestTarget& target, std::vector<Sent>& sent) {
-  const auto decide = [&](std::uint64_t number) -> Task<> {
-    sent[number].deciding = true;
-    const auto decided = co_await target.objects->change_entry(sent[number].name, decision_of(number));
-    EXPECT_EQ(decided, outcome_of(number));
-    sent[number].decided = true;
-  };
   for (std::uint64_t number = 0; number < kEntryCount; ++number) {
     const auto epoch = co_await target.objects->draw_epoch(Until::forever());
     EXPECT_TRUE(epoch);
@@ -80,7 +81,7 @@ Task<> work(TestTarget& target, std::vector<Sent>& sent) {
                                                         std::move(buffer), payload.size(), Until::forever());
     EXPECT_EQ(state, EntryState::kPrepared) << (state ? "" : state.error().to_string());
     sent[number].prepared = true;
-    if (number >= 2) co_await decide(number - 2);
+    if (number >= 2) co_await decide(target, sent, number - 2);
     if (number == 7) EXPECT_TRUE(co_await target.store->checkpoint());
   }
 }
@@ -106,6 +107,31 @@ void examine(TestTarget& target) {
   ASSERT_TRUE(report) << report.error().to_string();
 }
 
+/// What is held of an entry is what was answered, or what was sent after that.
+void expect_held(const Sent& sent, std::uint64_t number, EntryState state) {
+  if (sent.decided) {
+    EXPECT_EQ(state, outcome_of(number));
+  } else if (sent.deciding) {
+    EXPECT_TRUE(state == EntryState::kPrepared || state == outcome_of(number));
+  } else if (sent.prepared) {
+    EXPECT_EQ(state, EntryState::kPrepared);
+  } else {
+    EXPECT_TRUE(state == EntryState::kPrepared || state == EntryState::kNone);
+  }
+}
+
+/// The newest of each dkey that was committed is what it shows.
+void expect_newest(TestTarget& target, const std::vector<Sent>& sent) {
+  for (std::uint64_t residue = 0; residue < 4; ++residue) {
+    std::optional<std::uint64_t> newest;
+    for (std::uint64_t number = residue; number < sent.size(); number += 4) {
+      const EntryState state = *target.block_on(target.objects->entry_state(sent[number].name));
+      if (state == EntryState::kCommitted) newest = number;
+    }
+    if (newest) expect_shown(target, *newest, true);
+  }
+}
+
 void verify(Image& image, std::uint64_t seed) {
   SCOPED_TRACE(testing::Message() << "seed " << seed << ", cut before device write " << image.write);
   TestTarget target(seed);
@@ -117,31 +143,14 @@ void verify(Image& image, std::uint64_t seed) {
     SCOPED_TRACE(testing::Message() << "entry " << number);
     const Sent& sent = image.sent[number];
     const EntryState state = *target.block_on(target.objects->entry_state(sent.name));
-    if (sent.decided) {
-      EXPECT_EQ(state, outcome_of(number));
-    } else if (sent.deciding) {
-      EXPECT_TRUE(state == EntryState::kPrepared || state == outcome_of(number));
-    } else if (sent.prepared) {
-      EXPECT_EQ(state, EntryState::kPrepared);
-    } else {
-      EXPECT_TRUE(state == EntryState::kPrepared || state == EntryState::kNone);
-    }
-    if (state == EntryState::kPrepared) {
-      const auto fetched = target.fetch(target.fetch_single(kObject, dkey_of(number, 0), key_of("a")));
-      EXPECT_EQ(code_of(fetched), Code::kUndecided);
-      EXPECT_EQ(target.block_on(target.objects->change_entry(sent.name, decision_of(number))), outcome_of(number));
-    }
+    expect_held(sent, number, state);
+    if (state != EntryState::kPrepared) continue;
+    const auto fetched = target.fetch(target.fetch_single(kObject, dkey_of(number, 0), key_of("a")));
+    EXPECT_EQ(code_of(fetched), Code::kUndecided);
+    EXPECT_EQ(target.block_on(target.objects->change_entry(sent.name, decision_of(number))), outcome_of(number));
   }
   EXPECT_TRUE(target.block_on(target.objects->undecided_entries())->empty());
-  // The newest of each dkey that was committed is what it shows.
-  for (std::uint64_t residue = 0; residue < 4; ++residue) {
-    std::optional<std::uint64_t> newest;
-    for (std::uint64_t number = residue; number < image.sent.size(); number += 4) {
-      const EntryState state = *target.block_on(target.objects->entry_state(image.sent[number].name));
-      if (state == EntryState::kCommitted) newest = number;
-    }
-    if (newest) expect_shown(target, *newest, true);
-  }
+  expect_newest(target, image.sent);
   target.check();
   ASSERT_TRUE(target.block_on(target.objects->aggregate(target.objects->now())));
   target.check();

@@ -116,7 +116,7 @@ TEST(SpaceAccount, WhoAsksForRoomTakesNothingFromOthers) {
   pool->set_limit({100, 2});
   EXPECT_EQ(code_of(account.check_room({101, 0})), Code::kQuotaExceeded);
   EXPECT_EQ(code_of(account.check_room({100, 3})), Code::kQuotaExceeded);
-  const std::jthread asks([&](std::stop_token stop) {
+  const std::jthread asks([&](const std::stop_token& stop) {
     while (!stop.stop_requested()) static_cast<void>(account.check_room({100, 2}));
   });
   SpaceAccount writer("container 'b'", pool);

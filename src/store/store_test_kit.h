@@ -64,8 +64,8 @@ class StoreBench {
   /// Which roles have a device of their own.
   enum class Layout { kOneDevice, kThreeDevices, kOwnWal, kOwnData, kWalWithData };
 
-  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96, Layout layout_ = Layout::kOneDevice)
-      : world(seed), node(world.add_node("node")), medium(mediums[0]), layout(layout_) {
+  explicit StoreBench(std::uint64_t seed, std::uint64_t mib = 96, Layout of = Layout::kOneDevice)
+      : world(seed), node(world.add_node("node")), medium(mediums[0]), layout(of) {
     mediums[0] = std::make_unique<media::SimMedium>(mib * kGroupBlocks);
     const std::uint64_t first_mib = layout == Layout::kWalWithData ? mib : 16;
     const bool first = layout != Layout::kOneDevice && layout != Layout::kOwnData;
