@@ -61,6 +61,7 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
     self.addresses.push_back(address_for_others(address, options_.advertise_address, true));
   if (const auto own = rpc::Address::parse(control_address); own)
     control_address = address_for_others(*own, options_.advertise_address, false);
+  addresses_ = self.addresses;
   transport_ = host_.outgoing();
   make_member(self.addresses, std::move(control_address));
   const auto reach = [this](LeaderTerm& term, std::vector<cluster::ListedEngine> engines) {
@@ -86,16 +87,23 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
   co_return Result<>();
 }
 
+// Only a registration from elsewhere tells of a copy; one from here is that of a process which died, whose lease has
+// not ended, or has ended unseen while the coordinator was away.
 Task<Error> SharedControl::why_not_registered() {
   if (trouble_ && !(*trouble_ == Code::kBusy)) co_return trouble_->with_context("registering with the coordinator");
-  std::string where = "elsewhere";
   const auto listed = co_await cluster::list_engines(coordinator_, soon());
-  if (listed && place_.rank.value() < listed->size() && !(*listed)[place_.rank.value()].addresses.empty())
-    where = "at " + (*listed)[place_.rank.value()].addresses.front();
-  co_return Error(Code::kLocked,
-                  fmt::format("engine {} (rank {}) runs already, {}: two directories with one identity must never run "
-                              "at once; stop that one, and remove the copy",
-                              options_.identity.engine.to_string(), place_.rank.value(), where));
+  const cluster::ListedEngine* const seen =
+      listed && place_.rank.value() < listed->size() ? &(*listed)[place_.rank.value()] : nullptr;
+  if (seen == nullptr || !seen->up || seen->addresses.empty() || seen->addresses == addresses_) {
+    co_return Error(Code::kBusy, fmt::format("engine {} (rank {}) did not get its registration in time: an earlier "
+                                             "process of it had not been seen to end; start it again",
+                                             options_.identity.engine.to_string(), place_.rank.value()));
+  }
+  co_return Error(
+      Code::kLocked,
+      fmt::format("engine {} (rank {}) runs already, at {}: two directories with one identity must never run "
+                  "at once; stop that one, and remove the copy",
+                  options_.identity.engine.to_string(), place_.rank.value(), seen->addresses.front()));
 }
 
 Task<> SharedControl::stop() {

@@ -79,6 +79,7 @@ class SharedControl {
   Condition lease_changed_;
   std::optional<Error> trouble_;  // the last failure of the membership, until it is registered
   std::vector<cluster::ListedEngine> seen_;
+  std::vector<std::string> addresses_;  // that this engine tells others
   // From `join` on.
   std::unique_ptr<rpc::Transport> transport_;
   std::unique_ptr<cluster::Member> member_;
