@@ -144,11 +144,13 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
                  {{"error", resumed.error()}});
   if (term.over.cancelled()) co_return Result<>();
   term.serving = true;
-  co_await wait_for_change(term, leader, std::move(engines));
+  const bool whole = term.service->targets->reached_all();
+  co_await wait_for_change(term, leader, std::move(engines), whole);
   co_return Result<>();
 }
 
-Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines) {
+Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines,
+                                      bool whole) {
   while (!term.over.cancelled()) {
     CancelSource looking;
     term.waiting = &looking;
@@ -160,7 +162,7 @@ Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::v
       co_return;
     }
     const auto now = co_await cluster::list_engines(coordinator_, soon());
-    if (now && *now != engines) co_return;
+    if (now && (*now != engines || !whole)) co_return;
     if (!(next.error() == Code::kDeadlineExceeded) && !(next.error() == Code::kCancelled))
       static_cast<void>(co_await sleep_for(reactor_, options_.retry_pause, term.over));
   }

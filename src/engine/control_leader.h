@@ -61,7 +61,8 @@ class ControlLeader {
   /// kNotReady: other engines are there than the control service reaches; it soon reaches them.
   Task<Result<>> check_engines(Term& term);
   static void end_term(Term& term);
-  Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines);
+  /// `whole`: the control service reaches all engines that are up; else it is soon to be made anew.
+  Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines, bool whole);
   Task<> end(Term& term);
   Task<> pause(Duration duration);
   Until soon() const { return Until::at(reactor_.now() + options_.call_timeout); }

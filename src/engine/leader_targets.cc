@@ -73,8 +73,9 @@ LeaderTargets::LeaderTargets(Reactor& reactor, rpc::Transport& transport, Leader
 LeaderTargets::~LeaderTargets() = default;
 
 Task<Result<>> LeaderTargets::describe(Engine& engine) {
-  static_cast<void>(co_await engine.targets->describe());
-  co_return Result<>();
+  const auto described = co_await engine.targets->describe();
+  if (!described && engine.listed.up) reached_all_ = false;
+  co_return described;
 }
 
 std::vector<std::uint64_t> LeaderTargets::weights_in(const cluster::PoolMap& map) const {

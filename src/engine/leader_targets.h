@@ -34,6 +34,8 @@ class LeaderTargets {
   Task<Result<>> open(cluster::Coordinator& coordinator, Until until);
   /// Once it is open.
   ContainerTargets& all() { return *all_; }
+  /// Whether all engines that are up have said what their targets are.
+  bool reached_all() const { return reached_all_; }
   /// Ends calls that run.
   Task<> stop();
 
@@ -52,6 +54,7 @@ class LeaderTargets {
   rpc::ClientSession session_;
   std::vector<Engine> engines_;
   std::unique_ptr<AllTargets> all_;
+  bool reached_all_ = true;
 };
 
 }  // namespace cenote::engine
