@@ -48,7 +48,7 @@ Result<PoolRoutes::Place> PoolRoutes::place(cluster::TargetId target) {
               .map_version = static_cast<std::uint32_t>(layout_->version().value())};
   const auto engine = addresses_.find(place.engine);
   if (engine == addresses_.end()) {
-    if (addresses_.empty()) return found;
+    if (!has_several_engines_) return found;
     return failf(Code::kNotReady, "engine {} of pool {} is not running", place.engine.value(), pool_.to_string());
   }
   TRY(found.peer, engines_.at(engine->second));
@@ -76,6 +76,7 @@ Result<> PoolRoutes::take(PoolView view) {
     }
   }
   if (layout != nullptr) layout_ = std::move(layout);
+  has_several_engines_ = !view.engines.empty();
   addresses_.clear();
   for (PoolEngine& engine : view.engines) {
     if (!engine.addresses.empty()) addresses_.emplace(cluster::Rank(engine.rank), std::move(engine.addresses));

@@ -52,7 +52,7 @@ class PoolRoutes {
   /// How many were taken.
   std::uint64_t generation() const { return generation_; }
   /// Whether another engine than the one that answers for the system may have a part of the pool.
-  bool has_several_engines() const { return !addresses_.empty(); }
+  bool has_several_engines() const { return has_several_engines_; }
 
   struct Place {
     rpc::Peer* peer = nullptr;
@@ -73,7 +73,8 @@ class PoolRoutes {
   Uuid pool_;
   std::uint64_t generation_ = 0;
   std::shared_ptr<const cluster::PoolLayout> layout_;
-  std::map<cluster::Rank, std::vector<std::string>> addresses_;
+  bool has_several_engines_ = false;
+  std::map<cluster::Rank, std::vector<std::string>> addresses_;  // of those that run
 };
 
 /// Where a request goes, to be found out anew for every attempt. Names memory of the caller of the request.

@@ -52,18 +52,6 @@ Result<TargetId> PoolLayout::home(const ObjectId& object, PlacementSeed seed, By
   return group.complete[0];
 }
 
-Result<std::vector<TargetId>> PoolLayout::holders(const ObjectId& object, PlacementSeed seed) const {
-  TRY(const ClassParts parts, class_parts(object.object_class()));
-  if (parts.spreads_over_all()) return all();
-  std::vector<TargetId> targets;
-  if (parts.groups == 1) {
-    TRY(targets.emplace_back(), home(object, seed, {}));
-    return targets;
-  }
-  return failf(Code::kUnsupported, "object {} is of class {}: this version keeps no objects of several groups",
-               object.to_string(), class_name(object.object_class()));
-}
-
 Result<std::vector<TargetId>> PoolLayout::all() const {
   std::vector<TargetId> targets;
   for (std::uint32_t number = 0; number < targets_; ++number) {

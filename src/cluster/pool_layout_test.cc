@@ -35,16 +35,15 @@ TEST(PoolLayout, WithoutAMapItIsTheHashOfEarlierVersions) {
   EXPECT_EQ(layout->all()->size(), 7u);
 }
 
-TEST(PoolLayout, EveryDkeyHasItsHomeAmongTheHolders) {
+TEST(PoolLayout, DkeysOfNarrowObjectsStayTogetherAndOthersSpread) {
   const auto layout = layout_of(map_of(racks_of_engines(2, 2, 3)));
   std::set<TargetId> used;
   for (std::uint64_t number = 0; number < 200; ++number) {
     const ObjectId narrow = object(ObjectClass::kS1, number);
-    const auto holders = layout->holders(narrow, PlacementSeed(9));
-    ASSERT_EQ(holders->size(), 1u);
+    const TargetId home = *layout->home(narrow, PlacementSeed(9), {});
     const ObjectId wide = object(ObjectClass::kSX, number);
     for (const char* dkey : {"a", "b", "c"}) {
-      EXPECT_EQ(layout->home(narrow, PlacementSeed(9), as_bytes(dkey)), holders->front());
+      EXPECT_EQ(layout->home(narrow, PlacementSeed(9), as_bytes(dkey)), home);
       used.insert(*layout->home(wide, PlacementSeed(9), as_bytes(dkey)));
     }
   }
@@ -88,7 +87,6 @@ TEST(PoolLayout, RedundancyIsNotServedYet) {
   const auto layout = layout_of(map_of(racks_of_engines(2, 2, 2)));
   const ObjectId id = object(*parse_class("RP_2G1"), 1);
   EXPECT_EQ(layout->home(id, {}, {}).error(), Code::kUnsupported);
-  EXPECT_EQ(layout->holders(object(*parse_class("S4"), 1), {}).error(), Code::kUnsupported);
 }
 
 }  // namespace

@@ -36,8 +36,6 @@ class PoolLayout {
   /// The target that has a dkey of the object, for classes without redundancy. kNotReady: the target that had it is
   /// lost or has not come back, and nobody else has it. kUnsupported: the class has redundancy.
   Result<TargetId> home(const ObjectId& object, PlacementSeed seed, ByteView dkey) const;
-  /// All targets that may have a part of the object, each once: several for classes that spread.
-  Result<std::vector<TargetId>> holders(const ObjectId& object, PlacementSeed seed) const;
   /// All targets with data. kNotReady: as of `home`, so whoever asks them all misses something.
   Result<std::vector<TargetId>> all() const;
 
