@@ -1,5 +1,6 @@
 #include "cenote/cluster/pool_layout.h"
 
+#include "cenote/base/checksum.h"
 #include "cenote/base/format.h"
 #include "cenote/protocol/object_requests.h"
 
@@ -40,16 +41,71 @@ TargetPlace PoolLayout::place_of(TargetId target) const {
   return {map_->engines()[found.engine].rank, found.index};
 }
 
+Result<GroupKey> PoolLayout::key_of(const ObjectId& object, PlacementSeed seed, ByteView dkey) {
+  TRY(const ClassParts parts, class_parts(object.object_class()));
+  if (parts.redundancy == Redundancy::kErasureCoded)
+    return failf(Code::kUnsupported, "object {} is of class {}: this version keeps no erasure codes",
+                 object.to_string(), class_name(object.object_class()));
+  GroupKey key{.object = object, .seed = seed, .group = group_of(object, parts, dkey)};
+  if (parts.group_size() > 1) key.dkey_hash = hash64(dkey);
+  return key;
+}
+
+Result<const Placement*> PoolLayout::placement_of(std::uint32_t group_size) const {
+  if (group_size == 1) return &*single_;
+  if (group_size > kMaxReplicas) return failf(Code::kUnsupported, "no class has {} replicas", group_size);
+  Tables& tables = replicated_[group_size];
+  std::call_once(tables.built, [&] { tables.placement.emplace(Placement::build(*map_, group_size)); });
+  if (!*tables.placement) return fail(tables.placement->error());
+  return &**tables.placement;
+}
+
+Result<GroupLayout> PoolLayout::group(const GroupKey& key) const {
+  TRY(const ClassParts parts, class_parts(key.object.object_class()));
+  if (!map_) {
+    return failf(Code::kUnsupported,
+                 "object {} is of class {}: a pool that was made before pools had maps keeps no "
+                 "redundancy",
+                 key.object.to_string(), class_name(key.object.object_class()));
+  }
+  TRY(const Placement* const placement, placement_of(parts.group_size()));
+  return placement->group(ObjectPlace(key.object, key.seed), parts, key.group);
+}
+
+Result<TargetId> PoolLayout::leader(const GroupKey& key, const GroupLayout& group) const {
+  for (std::uint32_t step = 0; step < group.size; ++step) {
+    const TargetId member = group.complete[(key.dkey_hash + step) % group.size];
+    if (member != kNoTarget) return member;
+  }
+  return fail(lost(*map_, fmt::format("object {}", key.object.to_string())));
+}
+
+Result<TargetId> PoolLayout::leader(const GroupKey& key) const {
+  TRY(const GroupLayout found, group(key));
+  return leader(key, found);
+}
+
 Result<TargetId> PoolLayout::home(const ObjectId& object, PlacementSeed seed, ByteView dkey) const {
   if (!map_) return TargetId(target_of(object, dkey, targets_));
-  TRY(const ClassParts parts, class_parts(object.object_class()));
-  if (parts.group_size() != 1) {
-    return failf(Code::kUnsupported, "object {} is of class {}: this version keeps no redundancy", object.to_string(),
-                 class_name(object.object_class()));
+  TRY(const GroupKey key, key_of(object, seed, dkey));
+  return leader(key);
+}
+
+Result<SmallVector<TargetId, kMaxReplicas>> PoolLayout::readers(const ObjectId& object, PlacementSeed seed,
+                                                                ByteView dkey) const {
+  SmallVector<TargetId, kMaxReplicas> found;
+  if (!map_) {
+    found.push_back(TargetId(target_of(object, dkey, targets_)));
+    return found;
   }
-  const GroupLayout group = single_->group(ObjectPlace(object, seed), parts, group_of(object, parts, dkey));
-  if (group.complete[0] == kNoTarget) return fail(lost(*map_, fmt::format("object {}", object.to_string())));
-  return group.complete[0];
+  TRY(const GroupKey key, key_of(object, seed, dkey));
+  TRY(const GroupLayout members, group(key));
+  for (std::uint32_t step = 0; step < members.size; ++step) {
+    const TargetId member = members.complete[(key.dkey_hash + step) % members.size];
+    if (member != kNoTarget) found.push_back(member);
+  }
+  if (found.empty()) return fail(lost(*map_, fmt::format("object {}", object.to_string())));
+  return found;
 }
 
 Result<std::vector<TargetId>> PoolLayout::all() const {
@@ -59,6 +115,15 @@ Result<std::vector<TargetId>> PoolLayout::all() const {
     if (map_ && !map_->is_relied_on(map_->target(id))) continue;
     if (map_ && !PoolMap::is_complete(map_->target(id))) return fail(lost(*map_, "a part"));
     targets.push_back(id);
+  }
+  return targets;
+}
+
+std::vector<TargetId> PoolLayout::all_complete() const {
+  std::vector<TargetId> targets;
+  for (std::uint32_t number = 0; number < targets_; ++number) {
+    const TargetId id(number);
+    if (!map_ || PoolMap::is_complete(map_->target(id))) targets.push_back(id);
   }
   return targets;
 }

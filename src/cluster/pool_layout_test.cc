@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "cenote/base/format.h"
@@ -83,10 +85,53 @@ TEST(PoolLayout, WhatIsLostIsNamedAndNotLookedForElsewhere) {
   EXPECT_EQ(after->all().error(), Code::kNotReady) << "a listing that misses a target is none";
 }
 
-TEST(PoolLayout, RedundancyIsNotServedYet) {
-  const auto layout = layout_of(map_of(racks_of_engines(2, 2, 2)));
+TEST(PoolLayout, LeadersSpreadOverTheMembersOfAGroup) {
+  const auto layout = layout_of(map_of(racks_of_engines(1, 5, 2)));
+  const ObjectId id = object(*parse_class("RP_3G1"), 1);
+  const GroupLayout members = *layout->group(*PoolLayout::key_of(id, PlacementSeed(5), as_bytes("any")));
+  std::map<TargetId, int> led;
+  for (int dkey = 0; dkey < 3000; ++dkey) {
+    const std::string name = fmt::format("dkey{}", dkey);
+    const auto readers = layout->readers(id, PlacementSeed(5), as_bytes(name));
+    ASSERT_EQ(readers->size(), 3u);
+    EXPECT_EQ(readers->front(), *layout->home(id, PlacementSeed(5), as_bytes(name))) << "the leader comes first";
+    EXPECT_EQ(std::set<TargetId>(readers->begin(), readers->end()).size(), 3u);
+    ++led[readers->front()];
+  }
+  ASSERT_EQ(led.size(), 3u);
+  for (std::uint32_t i = 0; i < members.size; ++i) EXPECT_NEAR(led[members.complete[i]], 1000, 150);
+}
+
+TEST(PoolLayout, AnotherMemberLeadsWhenTheLeaderIsLost) {
+  PoolMap map = map_of(racks_of_engines(1, 3, 1));
+  const auto before = layout_of(map);
+  const TargetId lost(1);
+  ASSERT_TRUE(map.apply(MapOperation::kExclude, std::vector{lost}).has_value());
+  const auto after = layout_of(map);
+  const ObjectId id = object(*parse_class("RP_2GX"), 7);
+  int moved = 0, kept = 0;
+  for (int dkey = 0; dkey < 300; ++dkey) {
+    const std::string name = fmt::format("dkey{}", dkey);
+    const auto old_readers = *before->readers(id, {}, as_bytes(name));
+    const auto new_readers = *after->readers(id, {}, as_bytes(name));
+    for (const TargetId reader : new_readers) {
+      EXPECT_NE(reader, lost);
+      EXPECT_NE(std::ranges::find(old_readers, reader), old_readers.end()) << "only who had the data is read from";
+    }
+    (old_readers.front() == lost ? moved : kept) += 1;
+    if (old_readers.front() != lost) EXPECT_EQ(new_readers.front(), old_readers.front());
+  }
+  EXPECT_GT(moved, 0);
+  EXPECT_GT(kept, 0);
+  EXPECT_EQ(after->all_complete(), (std::vector{TargetId(0), TargetId(2)}));
+}
+
+TEST(PoolLayout, WhatCannotBeKeptIsRefused) {
+  const auto layout = layout_of(map_of(racks_of_engines(1, 2, 1)));
+  EXPECT_EQ(layout->home(object(*parse_class("RP_3G1"), 1), {}, {}).error(), Code::kResourceExhausted);
+  EXPECT_EQ(layout->home(object(*parse_class("EC_2P1G1"), 1), {}, {}).error(), Code::kUnsupported);
   const ObjectId id = object(*parse_class("RP_2G1"), 1);
-  EXPECT_EQ(layout->home(id, {}, {}).error(), Code::kUnsupported);
+  EXPECT_EQ(PoolLayout::without_map(4)->group(*PoolLayout::key_of(id, {}, {})).error(), Code::kUnsupported);
 }
 
 }  // namespace

@@ -114,6 +114,10 @@ Result<> ObjectService::check_version(const rpc::Request& request, const RoutedC
 
 Result<> ObjectService::check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
                                    ByteView dkey) const {
+  if (object.object_class() != ObjectClass::kS1 && object.object_class() != ObjectClass::kSX) {
+    return failf(Code::kUnsupported, "object {} is of a class with redundancy: this version keeps none",
+                 object.to_string());
+  }
   TRY(const cluster::TargetId home, container.layout->home(object, container.seed, dkey));
   const cluster::TargetPlace place = container.layout->place_of(home);
   if (place.engine == services_.rank() && place.index == target.index()) return {};

@@ -17,7 +17,6 @@ constexpr std::uint32_t kErasureBit = 0x80;
 constexpr std::uint32_t kOneGroup = 1;
 constexpr std::uint32_t kAllTargets = 2;
 constexpr std::uint32_t kTwoGroups = 3;  // and one more for each further power of two
-constexpr std::uint32_t kMaxReplicas = 6;
 constexpr std::uint32_t kMaxDataLog2 = 4;
 constexpr std::uint32_t kMaxParity = 3;
 

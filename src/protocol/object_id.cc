@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 
 namespace cenote {
 namespace {
@@ -20,8 +21,11 @@ Result<std::uint64_t> parse_half(std::string_view digits) {
 }  // namespace
 
 Result<> ObjectId::validate() const {
-  if (object_class() != ObjectClass::kS1 && object_class() != ObjectClass::kSX)
-    return failf(Code::kInvalidArgument, "object {}: class {} is unknown to this version", to_string(), high_ >> 48);
+  const auto parts = class_parts(object_class());
+  const bool single = object_class() == ObjectClass::kS1 || object_class() == ObjectClass::kSX;
+  if (!parts || (!single && parts->redundancy != Redundancy::kReplicated))
+    return failf(Code::kInvalidArgument, "object {}: {} is unknown to this version", to_string(),
+                 class_name(object_class()));
   if (dkey_flavour() > KeyFlavour::kUint64 || akey_flavour() > KeyFlavour::kUint64)
     return failf(Code::kInvalidArgument, "object {}: unknown key flavour", to_string());
   if (((high_ >> 32) & 0xff) != 0)

@@ -11,6 +11,8 @@ namespace cenote {
 
 /// Most members of a redundancy group: EC_16P3.
 inline constexpr std::uint32_t kMaxGroupSize = 19;
+/// Most members of a group of replicas: RP_6.
+inline constexpr std::uint32_t kMaxReplicas = 6;
 /// Most groups of an object with a fixed number of them.
 inline constexpr std::uint32_t kMaxGroups = 32768;
 
