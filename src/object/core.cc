@@ -189,14 +189,13 @@ Result<> check_bound(const Container& container, Epoch epoch) {
                epoch.value(), container.bound.value());
 }
 
+const HeldEntry* Core::undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
+  if (object == ObjectId()) return entries.in_container(container, epoch);
+  return entries.touching(container, object, dkey.empty() ? std::nullopt : std::optional(dkey), epoch);
+}
+
 Result<> Core::find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
-  const HeldEntry* found = nullptr;
-  if (object == ObjectId()) {
-    found = entries.in_container(container, epoch);
-  } else {
-    const auto place = dkey.empty() ? std::nullopt : std::optional(dkey);
-    found = entries.touching(container, object, place, epoch);
-  }
+  const HeldEntry* const found = undecided_at(container, object, dkey, epoch);
   if (found == nullptr) return {};
   return failf(Code::kUndecided, "{}: entry {} of target {} is prepared and not decided", describe(object, dkey, {}),
                found->name.epoch.value(), found->name.leader);

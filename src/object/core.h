@@ -159,6 +159,8 @@ struct Core {
     return find_undecided(container, object, dkey, epoch);
   }
   Result<> find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const;
+  /// What `check_decided` finds; nullptr: nothing.
+  const HeldEntry* undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const;
   /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
   /// Passes on what came of writing data. A target whose device could not be written takes no more changes.

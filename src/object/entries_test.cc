@@ -273,5 +273,62 @@ TEST_F(EntriesTest, AContainerMayGoWhileItsChangesAreUndecided) {
   EXPECT_TRUE(owned->empty());
 }
 
+TEST_F(EntriesTest, ConditionsAreThoseOfTheMomentOfThePreparation) {
+  const Bytes value = pattern(1, 50);
+  CommitRequest insert = put_of("d", value);
+  insert.updates[0].akeys[0].condition = Precondition::kAbsent;
+  const EntryName first = name();
+  EXPECT_EQ(prepare(insert, first, value), EntryState::kPrepared);
+  EXPECT_EQ(prepare(insert, name(), value).error(), Code::kUndecided) << "it may come to be there";
+  ASSERT_TRUE(change(first, EntryEvent::kCommit));
+  EXPECT_EQ(prepare(insert, name(), value).error(), Code::kConditionFailed);
+}
+
+TEST_F(EntriesTest, APunchIsRefusedOnlyForWhatItWouldHide) {
+  const Bytes value = pattern(1, 50);
+  ASSERT_TRUE(update("d", value));
+  const EntryName early = name();
+  ASSERT_TRUE(update("other", value));
+  CommitRequest punch;
+  punch.container = target_.container;
+  PunchRequest& change_of = punch.punches.emplace_back();
+  change_of.container = target_.container;
+  change_of.object = kObject;
+  change_of.level = PunchLevel::kDkey;
+  change_of.dkey = key_of("d");
+  EXPECT_EQ(prepare(punch, early, {}), EntryState::kPrepared) << "what is newer is another dkey";
+  ASSERT_TRUE(change(early, EntryEvent::kAbort));
+  const EntryName late = name();
+  ASSERT_TRUE(update("d", value));
+  EXPECT_EQ(prepare(punch, late, {}).error(), Code::kEpochTooOld);
+  change_of.level = PunchLevel::kObject;
+  change_of.dkey.clear();
+  EXPECT_EQ(prepare(punch, late, {}).error(), Code::kEpochTooOld);
+  const EntryName newest = name();
+  EXPECT_EQ(prepare(punch, newest, {}), EntryState::kPrepared);
+  ASSERT_TRUE(change(newest, EntryEvent::kCommit));
+  EXPECT_EQ(get("other").error(), Code::kNotFound);
+}
+
+TEST_F(EntriesTest, WhoMeetsAnEntryCanTellWhichOneItIs) {
+  const Bytes value = pattern(1, 50);
+  const CommitRequest request = put_of("d", value, 1);
+  EXPECT_FALSE(target_.objects->undecided_before(request));
+  const EntryName held = name();
+  ASSERT_TRUE(prepare(request, held, value));
+  ASSERT_TRUE(target_.objects->undecided_before(put_of("d", value, 2)));
+  EXPECT_EQ(target_.objects->undecided_before(put_of("d", value, 2))->name, held);
+  EXPECT_EQ(target_.objects->undecided_before(put_of("e", value, 1))->name, held) << "another attempt of the request";
+  EXPECT_FALSE(target_.objects->undecided_before(put_of("e", value, 2)));
+  EXPECT_EQ(target_.objects->undecided_at(target_.container, kObject, {}, kEpochLatest)->name, held);
+  EXPECT_EQ(target_.objects->undecided_at(target_.container, {}, {}, kEpochLatest)->note, to_bytes(as_bytes("note")));
+  EXPECT_FALSE(target_.objects->undecided_at(target_.container, kObject, key_of("d"), Epoch(held.epoch.value() - 1)));
+  EXPECT_EQ(target_.objects->undecided_of(id_of(1))->name, held);
+  EXPECT_EQ(*target_.block_on(target_.objects->kept_result(id_of(1))), std::nullopt);
+  ASSERT_TRUE(change(held, EntryEvent::kCommit));
+  EXPECT_EQ((*target_.block_on(target_.objects->kept_result(id_of(1))))->epoch, held.epoch);
+  EXPECT_EQ(target_.objects->held_entries().at(0).state, EntryState::kCommitted);
+}
+
 }  // namespace
 }  // namespace cenote::object

@@ -362,6 +362,46 @@ Task<Result<std::vector<UndecidedEntry>>> ObjectStore::undecided_entries() {
   co_return undecided;
 }
 
+std::vector<HeldEntryInfo> ObjectStore::held_entries() const {
+  std::vector<HeldEntryInfo> held;
+  core_->entries.each([&](const HeldEntry& entry) {
+    held.push_back({entry.name, entry.header.state, entry.header.container, entry.header.note});
+  });
+  return held;
+}
+
+namespace {
+
+std::optional<UndecidedEntry> info_of(const HeldEntry* entry) {
+  if (entry == nullptr) return std::nullopt;
+  return UndecidedEntry{entry->name, entry->header.container, entry->header.request, entry->header.note};
+}
+
+}  // namespace
+
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const CommitRequest& request) const {
+  if (core_->entries.none_undecided()) return std::nullopt;
+  return info_of(undecided_in_the_way(core_->entries, request));
+}
+
+std::optional<UndecidedEntry> ObjectStore::undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey,
+                                                        Epoch epoch) const {
+  return info_of(core_->undecided_at(container, object, dkey, epoch));
+}
+
+std::optional<UndecidedEntry> ObjectStore::undecided_of(const RequestId& request) const {
+  return info_of(core_->entries.of_request(request));
+}
+
+Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId request) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  CO_TRY(const auto known, core_->sessions.check(request, core_->wall_now()));
+  if (!known) co_return std::optional<UpdateReply>();
+  CO_CHECK_OK(co_await core_->make_durable(known->lsn));
+  co_return std::optional(UpdateReply{known->epoch});
+}
+
 Epoch ObjectStore::now() { return core_->clock.last(); }
 void ObjectStore::observe(Epoch epoch) { core_->clock.observe(epoch); }
 

@@ -22,6 +22,8 @@ constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + 1 + Core::kSta
 static_assert(kCommitEntries <= store::kMaxBatchEntries);
 /// Erased at a time where they do not fit the batch that decides.
 constexpr std::uint32_t kErasedPerBatch = 128;
+/// Of what a punch hides, to find out whether it is older.
+constexpr std::uint32_t kEntriesLookedAt = 4096;
 
 class TouchedSet {
  public:
@@ -75,6 +77,15 @@ std::unexpected<Error> undecided(const HeldEntry& entry) {
   return failf(Code::kUndecided, "{} is prepared and not decided", name_of(entry.name));
 }
 
+const HeldEntry* touching(const Entries& entries, const Uuid& container, std::span<const Touched> places) {
+  for (const Touched& place : places) {
+    const std::optional<ByteView> dkey = place.dkey ? std::optional<ByteView>(*place.dkey) : std::nullopt;
+    const HeldEntry* other = entries.touching(container, place.object, dkey, kEpochLatest);
+    if (other != nullptr) return other;
+  }
+  return nullptr;
+}
+
 /// What an update would put must be the newest of it.
 Result<> check_newest(const Reader& reader, const UpdateRequest& update, Epoch epoch) {
   for (const AkeyUpdate& akey : update.akeys) {
@@ -84,6 +95,33 @@ Result<> check_newest(const Reader& reader, const UpdateRequest& update, Epoch e
     if (!newest)
       return failf(Code::kEpochTooOld, "{}: has a version newer than {}",
                    describe(update.object, update.dkey, akey.akey), epoch.value());
+  }
+  return {};
+}
+
+/// What a punch hides must be older than it, all of it: found by looking at as many entries as that takes, up to a
+/// bound beyond which it is taken for newer.
+Result<> check_newest(const Reader& reader, const PunchRequest& punch, Epoch epoch) {
+  KeyPath path(punch.object);
+  if (punch.level != PunchLevel::kObject) path.set_dkey(punch.dkey);
+  std::vector<Bytes> prefixes;
+  if (punch.level == PunchLevel::kObject) prefixes.push_back(to_bytes(path.object_prefix()));
+  if (punch.level == PunchLevel::kDkey) prefixes.push_back(to_bytes(path.dkey_prefix()));
+  for (const KeyBytes& akey : punch.akeys) {
+    path.set_akey(akey);
+    prefixes.push_back(to_bytes(path.akey_prefix()));
+  }
+  std::uint32_t left = kEntriesLookedAt;
+  for (const Bytes& prefix : prefixes) {
+    store::Cursor cursor(reader.view, reader.tree);
+    TRY(bool found, cursor.seek(prefix));
+    while (found && starts_with(cursor.key(), prefix)) {
+      TRY(const ParsedKey key, parse_key(cursor.key()));
+      if (key.epoch > epoch || left-- == 0)
+        return failf(Code::kEpochTooOld, "{}: may have a version newer than {}", describe(punch.object, punch.dkey, {}),
+                     epoch.value());
+      TRY(found, cursor.next());
+    }
   }
   return {};
 }
@@ -139,9 +177,8 @@ Result<> Preparation::check_epoch(const Container& container, const Reader& read
   if (epoch <= core_.closed || epoch <= container.bound)
     return failf(Code::kEpochTooOld, "epoch {} is one that was read at already", epoch.value());
   for (const UpdateRequest& update : request_.updates) CHECK_OK(check_newest(reader, update, epoch));
-  if (!request_.punches.empty() && container.changed > epoch)
-    return failf(Code::kEpochTooOld, "the container was changed at {}, after {}", container.changed.value(),
-                 epoch.value());
+  if (container.changed <= epoch) return {};
+  for (const PunchRequest& punch : request_.punches) CHECK_OK(check_newest(reader, punch, epoch));
   return {};
 }
 
@@ -150,11 +187,7 @@ Result<> Preparation::check(const Container& container, const Reader& reader) co
     return failf(Code::kResourceExhausted, "this target holds {} entries, {} of them undecided", core_.entries.size(),
                  core_.entries.undecided());
   if (const HeldEntry* twin = core_.entries.of_request(request_.id)) return undecided(*twin);
-  for (const Touched& touched : touched_) {
-    const std::optional<ByteView> dkey = touched.dkey ? std::optional<ByteView>(*touched.dkey) : std::nullopt;
-    const HeldEntry* other = core_.entries.touching(container.id, touched.object, dkey, kEpochLatest);
-    if (other != nullptr) return undecided(*other);
-  }
+  if (const HeldEntry* other = touching(core_.entries, container.id, touched_)) return undecided(*other);
   CHECK_OK(commit_.check_still(container));
   return check_epoch(container, reader);
 }
@@ -252,6 +285,12 @@ class Decision {
 };
 
 }  // namespace
+
+const HeldEntry* undecided_in_the_way(const Entries& entries, const CommitRequest& request) {
+  if (const HeldEntry* twin = entries.of_request(request.id)) return twin;
+  const auto touched = touched_by(request);
+  return touched ? touching(entries, request.container, *touched) : nullptr;
+}
 
 Result<> read_entry_changes(store::View& view, store::TreeId tree, const EntryName& name, std::uint16_t pieces,
                             Bytes& into) {
@@ -461,7 +500,7 @@ Task<Result<>> erase_entry_pieces(Core& core, EntryName name) {
 Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, EntryName name, ByteView note,
                                        media::Buffer& payload, std::uint64_t payload_bytes, Until until,
                                        store::Lsn& seen) {
-  CO_CHECK_OK(validate(request));
+  CO_CHECK_OK(validate(request, Conditions::kAllowed));
   if (note.size() > kMaxEntryNoteBytes)
     co_return failf(Code::kOutOfRange, "a note of {} bytes: at most {} are kept", note.size(), kMaxEntryNoteBytes);
   if (cenote::payload_bytes(request) != payload_bytes || payload.size() < payload_bytes)

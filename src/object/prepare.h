@@ -12,6 +12,9 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
                                        store::Lsn& seen);
 Task<Result<EntryState>> change_entry(Core& core, EntryName name, EntryEvent event, store::Lsn& seen);
 
+/// A prepared entry that would be in the way of the request; nullptr: there is none.
+const HeldEntry* undecided_in_the_way(const Entries& entries, const CommitRequest& request);
+
 /// The changes of a prepared entry, as `decode_entry_changes` takes them.
 Result<> read_entry_changes(store::View& view, store::TreeId tree, const EntryName& name, std::uint16_t pieces,
                             Bytes& into);

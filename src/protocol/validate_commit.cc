@@ -48,8 +48,8 @@ std::unexpected<Error> not_normal(const ObjectId& object, ByteView dkey) {
 /// What the transaction punches.
 class Punched {
  public:
-  Result<> add(const PunchRequest& punch) {
-    if (punch.condition != Precondition::kNone)
+  Result<> add(const PunchRequest& punch, Conditions conditions) {
+    if (punch.condition != Precondition::kNone && conditions == Conditions::kNone)
       return fail(Code::kInvalidArgument, "condition: changes of a transaction have none");
     if (punch.level == PunchLevel::kObject) return add(levels_, path_of(punch.object), punch);
     if (punch.level == PunchLevel::kDkey) return add(levels_, path_of(punch.object, punch.dkey), punch);
@@ -128,7 +128,7 @@ Result<> check_reads(const CommitRequest& request) {
   return {};
 }
 
-Result<> check_updates(const CommitRequest& request) {
+Result<> check_updates(const CommitRequest& request, Conditions conditions) {
   std::set<Path> akeys;
   for (const UpdateRequest& update : request.updates) {
     CHECK_OK(check_part(request, update.container, &update.id));
@@ -137,7 +137,8 @@ Result<> check_updates(const CommitRequest& request) {
       if (!akeys.insert(path_of(update.object, update.dkey, akey.akey)).second)
         return not_normal(update.object, update.dkey);
     const auto conditional = [](const AkeyUpdate& akey) { return akey.condition != Precondition::kNone; };
-    if (update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, conditional))
+    if (conditions == Conditions::kNone &&
+        (update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, conditional)))
       return fail(Code::kInvalidArgument, "condition: changes of a transaction have none");
   }
   return check_limit(payload_bytes(request), kMaxPayloadBytes, "payload of a transaction");
@@ -173,17 +174,17 @@ std::uint64_t transaction_entries(const CommitRequest& request) {
   return entries;
 }
 
-Result<> validate(const CommitRequest& request) {
+Result<> validate(const CommitRequest& request, Conditions conditions) {
   if (request.container.is_null()) return fail(Code::kInvalidArgument, "container: the null id");
   if (request.punches.empty() && request.updates.empty())
     return fail(Code::kInvalidArgument, "changes: none, so there is nothing to commit");
   CHECK_OK(check_reads(request));
-  CHECK_OK(check_updates(request));
+  CHECK_OK(check_updates(request, conditions));
   Punched punched;
   for (const PunchRequest& punch : request.punches) {
     CHECK_OK(check_part(request, punch.container, &punch.id));
     CHECK_OK(validate(punch));
-    CHECK_OK(punched.add(punch));
+    CHECK_OK(punched.add(punch, conditions));
   }
   CHECK_OK(punched.check(request.updates));
   return check_limit(transaction_entries(request), kMaxTransactionEntries, "entries of a transaction's changes");

@@ -183,11 +183,11 @@ class ObjectStore {
   // would change the same.
   /// An epoch that was never given before, also after a crash, and that nothing was read at yet.
   Task<Result<Epoch>> draw_epoch(Until until);
-  /// Takes in the changes of an entry and the space that they need, if nothing has changed what it read, and it would
-  /// be the newest version of all that it changes. Returns what is held of it; kPrepared also when it was before. Fails
-  /// without an effect: kUndecided (others are in the way, or another attempt of the request), kExists (another attempt
-  /// took effect), kEpochTooOld (a later epoch is needed, above `now`), kTxRestart, kNoSpace, kQuotaExceeded and what
-  /// else a commit may meet.
+  /// Takes in the changes of an entry and the space that they need, if nothing has changed what it read, its conditions
+  /// hold, and it would be the newest version of all that it changes. Returns what is held of it; kPrepared also when
+  /// it was before. Fails without an effect: kConditionFailed, kUndecided (others are in the way, or another attempt of
+  /// the request), kExists (another attempt took effect), kEpochTooOld (a later epoch is needed, above `now`),
+  /// kTxRestart, kNoSpace, kQuotaExceeded and what else a commit may meet.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
                                    std::uint64_t payload_bytes, Until until);
   /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
@@ -197,6 +197,18 @@ class ObjectStore {
   Task<Result<EntryState>> entry_state(EntryName name);
   /// All that are prepared.
   Task<Result<std::vector<UndecidedEntry>>> undecided_entries();
+  /// All that are held, as they are at this moment, durable or not.
+  std::vector<HeldEntryInfo> held_entries() const;
+  /// What made a call answer kUndecided: a prepared entry that is in the way of these changes ...
+  std::optional<UndecidedEntry> undecided_before(const CommitRequest& request) const;
+  /// ... or of a reader at `epoch` of the dkey, without one (empty) of the object, or with the null object of the
+  /// container. Nothing: it has been decided meanwhile.
+  std::optional<UndecidedEntry> undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey,
+                                             Epoch epoch) const;
+  /// An attempt of the request that is prepared.
+  std::optional<UndecidedEntry> undecided_of(const RequestId& request) const;
+  /// The result of a request that took effect, if it is kept. kRequestExpired and what else `update` says of an id.
+  Task<Result<std::optional<UpdateReply>>> kept_result(RequestId request);
 
   /// Highest epoch used or seen; `observe` takes in one from elsewhere.
   Epoch now();

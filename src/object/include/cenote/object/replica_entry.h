@@ -33,4 +33,12 @@ struct UndecidedEntry {
   Bytes note;
 };
 
+/// An entry that is held, in whatever state.
+struct HeldEntryInfo {
+  EntryName name;
+  EntryState state = EntryState::kNone;
+  Uuid container;
+  Bytes note;
+};
+
 }  // namespace cenote::object

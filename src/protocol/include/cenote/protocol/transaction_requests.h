@@ -68,8 +68,12 @@ Result<BeginRequest> decode_begin_request(ByteView from);
 Result<BeginReply> decode_begin_reply(ByteView from);
 Result<CommitRequest> decode_commit_request(ByteView from);
 
+/// Whether changes may be conditional: those of a transaction are not, as the reads that it decided on stand beside
+/// them.
+enum class Conditions : std::uint8_t { kNone, kAllowed };
+
 /// Also that the changes are in normal form (kInvalidArgument) and not too many (kOutOfRange).
-Result<> validate(const CommitRequest& request);
+Result<> validate(const CommitRequest& request, Conditions conditions = Conditions::kNone);
 
 /// Bytes of all payloads.
 std::uint64_t payload_bytes(const CommitRequest& request);
