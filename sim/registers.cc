@@ -6,8 +6,10 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "cenote/protocol/object_class.h"
 #include "cenote/runtime/cross_core.h"
 #include "client_node.h"
 #include "dkey_model.h"
@@ -25,6 +27,10 @@ using Check = LinearizabilityCheck<DkeyModel>;
 // After its deadline a request may still arrive and take effect for as long as the clocks may differ: rpc's bound on
 // the offset, twice, and the way through the engine.
 constexpr Duration kAfterlife = 5s;
+// What was prepared at some members may be decided only when the others can be asked again.
+constexpr Duration kReplicatedAfterlife = 90s;
+constexpr std::array<std::string_view, 2> kSingleClasses{"S1", "SX"};
+constexpr std::array<std::string_view, 5> kReplicatedClasses{"RP_2G1", "RP_2GX", "RP_3G1", "RP_3GX", "SX"};
 constexpr std::uint64_t kSingleSalt = 99;
 
 /// A dkey and the shape of what is stored in it.
@@ -53,7 +59,9 @@ constexpr std::size_t kSingleRoom = 70010;
 
 class Registers {
  public:
-  explicit Registers(Run& run) : run_(run) {}
+  /// `classes` are those of the objects. `afterlife`: how long a request may still take effect after its deadline.
+  Registers(Run& run, std::span<const std::string_view> classes, Duration afterlife)
+      : run_(run), classes_(classes), afterlife_(afterlife) {}
   Task<> body();
 
  private:
@@ -70,6 +78,8 @@ class Registers {
   void check();
 
   Run& run_;
+  std::span<const std::string_view> classes_;
+  Duration afterlife_;
   std::vector<Key> keys_;
   std::uint64_t numbers_ = 0;
 };
@@ -78,7 +88,7 @@ void Registers::make_keys() {
   static constexpr std::array<std::uint32_t, 6> kCellBytes{8, 104, 704, 2048, 4096, 20000};
   for (std::uint64_t i = 2 + run_.below(5); i > 0; --i) {
     Key& key = keys_.emplace_back();
-    const auto object_class = run_.chance(1, 2) ? ObjectClass::kS1 : ObjectClass::kSX;
+    const ObjectClass object_class = *parse_class(classes_[run_.below(classes_.size())]);
     key.object = ObjectId::make(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 5000 + run_.below(2));
     key.dkey = to_bytes(as_bytes(fmt::format("dkey {}", i)));
     key.cell_bytes = kCellBytes[run_.below(kCellBytes.size())];
@@ -246,7 +256,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
         case Code::kRequestExpired:
         case Code::kUnreachable:
           entry.certain = false;
-          entry.ended = until.deadline + kAfterlife;
+          entry.ended = until.deadline + afterlife_;
           run_.count("uncertain");
           break;
         default:
@@ -270,7 +280,7 @@ Task<> Registers::worker(ClientNode* client, std::uint32_t index) {
 Task<Result<>> Registers::read_all(ClientNode& client) {
   const Until until = Until::at(client.node().now() + 120s);
   // Nothing of unknown outcome may still be on its way.
-  co_await client.node().sleep_for(60s);
+  co_await client.node().sleep_for(std::max<Duration>(60s, afterlife_));
   CO_TRY(async::Container container, co_await client.client().open_container("pool", "data", until));
   for (Key& key : keys_) {
     Check::Entry entry{
@@ -341,13 +351,20 @@ Task<> Registers::body() {
 Outcome run_several(std::uint64_t seed, const Options& options) {
   constexpr std::uint32_t kEngines = 3;
   Run run(seed, options, shape_engine(seed), kEngines);
-  Registers registers(run);
+  Registers registers(run, kSingleClasses, kAfterlife);
+  return run.drive(registers.body(), std::chrono::hours(4));
+}
+
+Outcome run_replicas(std::uint64_t seed, const Options& options) {
+  constexpr std::uint32_t kEngines = 3;
+  Run run(seed, options, shape_engine(seed), kEngines);
+  Registers registers(run, kReplicatedClasses, kReplicatedAfterlife);
   return run.drive(registers.body(), std::chrono::hours(4));
 }
 
 Outcome run_registers(std::uint64_t seed, const Options& options) {
   Run run(seed, options, shape_engine(seed));
-  Registers registers(run);
+  Registers registers(run, kSingleClasses, kAfterlife);
   return run.drive(registers.body(), std::chrono::hours(4));
 }
 

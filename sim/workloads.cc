@@ -11,6 +11,7 @@ constexpr std::array kWorkloads{
     Workload{"several",
              "the same over three engines that share a coordinator, and die, or cannot reach each other or it",
              run_several},
+    Workload{"replicas", "the same with objects that two or three of the engines keep, each of them whole", run_replicas},
     Workload{"posix", "a tree of files against a model, operations cut short: atomic, nothing leaks", run_posix},
     Workload{"kv", "a shared map against std::map: values, conditions, pages of listings", run_kv},
     Workload{"transactions", "transactions over shared keys and a log: serialisable, whole, none lost",

@@ -16,6 +16,7 @@ struct Workload {
 
 Outcome run_registers(std::uint64_t seed, const Options& options);
 Outcome run_several(std::uint64_t seed, const Options& options);
+Outcome run_replicas(std::uint64_t seed, const Options& options);
 Outcome run_posix(std::uint64_t seed, const Options& options);
 Outcome run_transactions(std::uint64_t seed, const Options& options);
 Outcome run_kv(std::uint64_t seed, const Options& options);

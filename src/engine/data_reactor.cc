@@ -40,12 +40,30 @@ DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricReg
 
 DataReactor::~DataReactor() { ASSERT(server_ == nullptr); }
 
+void DataReactor::make_links(EngineServices& services, std::unique_ptr<rpc::Transport> transport, Uuid system) {
+  containers_ = std::make_unique<ContainerCache>(reactor_, services);
+  links_ = std::make_unique<EngineLinks>(reactor_, services, std::move(transport), system);
+}
+
+std::unique_ptr<TargetGroups> DataReactor::make_groups(Target& target, cluster::Rank engine) {
+  const GroupMember::Options options{.self = {engine, static_cast<std::uint16_t>(target.index())}, .buffers = &pool_};
+  auto groups = std::make_unique<TargetGroups>(target, *containers_, *links_, options, logger_);
+  groups->start();
+  return groups;
+}
+
+Task<> DataReactor::stop_links() {
+  if (links_ != nullptr) co_await links_->stop();
+  links_.reset();
+}
+
 Result<std::vector<rpc::Address>> DataReactor::serve(std::vector<Endpoint> endpoints, EngineServices& services,
-                                                     std::span<Target* const> targets, rpc::ServerOptions options) {
+                                                     ServedTargets targets, rpc::ServerOptions options) {
   options.bytes_max = options_.request_bytes;
   options.observer = this;
   options.counters = &counters_;
-  service_ = std::make_unique<ObjectService>(reactor_, services, targets, op_metrics_, logger_.named("engine"));
+  service_ =
+      std::make_unique<ObjectService>(reactor_, services, targets, *containers_, op_metrics_, logger_.named("engine"));
   server_ = std::make_unique<rpc::Server>(reactor_, pool_, *service_, options);
   std::vector<rpc::Address> addresses;
   for (Endpoint& endpoint : endpoints) {
@@ -65,7 +83,7 @@ Task<> DataReactor::stop(Until grace) {
 }
 
 void DataReactor::forget_container(const Uuid& container) {
-  if (service_ != nullptr) service_->containers().forget(container);
+  if (containers_ != nullptr) containers_->forget(container);
 }
 
 void DataReactor::refresh_metrics() {

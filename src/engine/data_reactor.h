@@ -14,6 +14,7 @@
 #include "cenote/rpc/server.h"
 #include "object_service.h"
 #include "op_metrics.h"
+#include "replication/target_groups.h"
 
 namespace cenote::engine {
 
@@ -36,9 +37,15 @@ class DataReactor final : private rpc::Observer {
   /// Of everything that serves clients here.
   rpc::Counters& counters() { return counters_; }
 
+  /// Makes what the reactor's targets need to take part in redundancy groups. `transport` leads to other engines; null:
+  /// there are none. Before `serve` on any reactor.
+  void make_links(EngineServices& services, std::unique_ptr<rpc::Transport> transport, Uuid system);
+  std::unique_ptr<TargetGroups> make_groups(Target& target, cluster::Rank engine);
+  /// Ends the calls of those groups; after their targets serve nobody any more.
+  Task<> stop_links();
   /// Begins to serve clients at `endpoints`; returns where it really listens.
   Result<std::vector<rpc::Address>> serve(std::vector<Endpoint> endpoints, EngineServices& services,
-                                          std::span<Target* const> targets, rpc::ServerOptions options);
+                                          ServedTargets targets, rpc::ServerOptions options);
   /// Stops accepting and waits for running requests, until `grace`; then cancels them and waits. Harmless without
   /// `serve`.
   Task<> stop(Until grace);
@@ -60,6 +67,8 @@ class DataReactor final : private rpc::Observer {
   OpMetrics op_metrics_;
   std::unique_ptr<Gauges> gauges_;
   rpc::Counters counters_;
+  std::unique_ptr<ContainerCache> containers_;
+  std::unique_ptr<EngineLinks> links_;
   std::unique_ptr<ObjectService> service_;
   std::vector<std::unique_ptr<rpc::Transport>> transports_;
   std::unique_ptr<rpc::Server> server_;

@@ -23,6 +23,7 @@ Task<Result<>> EngineCore::Impl::start() {
   if (started) started = co_await open_targets();
   if (started) started = co_await open_coordinator();
   if (started) started = co_await recover();
+  if (started) started = co_await make_groups();
   if (started) started = co_await serve();
   if (started) started = co_await join();
   if (!started) {
@@ -177,6 +178,31 @@ Task<Result<std::uint64_t>> EngineCore::Impl::next_incarnation() {
   co_return last.record + 1;
 }
 
+Task<Result<>> EngineCore::Impl::make_groups() {
+  groups.resize(targets.size());
+  CO_CHECK_OK(co_await on_all_reactors([this](std::size_t index) { return make_groups_at(index); }));
+  for (const auto& made : groups) group_list.push_back(made.get());
+  co_return Result<>();
+}
+
+// On the reactor; each call touches its own elements only.
+Task<Result<>> EngineCore::Impl::make_groups_at(std::size_t index) {
+  reactors[index]->make_links(*this, host.outgoing_at(index), identity.system);
+  for (std::size_t target = index; target < targets.size(); target += reactors.size())
+    groups[target] = reactors[index]->make_groups(*targets[target], rank());
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::stop_groups_at(std::size_t index) {
+  if (reactors[index] == nullptr) co_return Result<>();
+  for (std::size_t target = index; target < groups.size(); target += reactors.size()) {
+    if (groups[target] != nullptr) co_await groups[target]->stop();
+    groups[target].reset();
+  }
+  co_await reactors[index]->stop_links();
+  co_return Result<>();
+}
+
 // One reactor after the other, since the first one's port is everybody's.
 Task<Result<>> EngineCore::Impl::serve() {
   rpc::ServerOptions wanted;
@@ -196,8 +222,7 @@ Task<Result<>> EngineCore::Impl::serve_at(std::size_t index, SharedPort& port, r
     if (index > 0 && endpoint.address == port.asked) endpoint.address = port.given;
   }
   if (index == 0 && !endpoints.empty()) port.asked = endpoints.front().address;
-  CO_TRY(const auto listening,
-         reactors[index]->serve(std::move(endpoints), *this, std::span<Target* const>(target_list), wanted));
+  CO_TRY(const auto listening, reactors[index]->serve(std::move(endpoints), *this, {target_list, group_list}, wanted));
   if (index == 0 && !listening.empty()) port.given = listening.front();
   for (const rpc::Address& address : listening) {
     if (std::ranges::find(addresses, address) == addresses.end()) addresses.push_back(address);
@@ -243,6 +268,9 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 }
 
 Task<Result<>> EngineCore::Impl::close_all() {
+  static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return stop_groups_at(index); }));
+  group_list.clear();
+  groups.clear();
   if (shared != nullptr) co_await shared->stop();
   co_await callers.close();
   // What runs at the targets ends before they do.
@@ -391,6 +419,12 @@ Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
 std::vector<cluster::EngineSpec> EngineCore::Impl::engines() const {
   const std::string node = options.fault_domain.empty() ? fmt::format("node{}", rank().value()) : options.fault_domain;
   return {{.path = node, .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
+}
+
+Task<Result<std::vector<std::string>>> EngineCore::Impl::engine_addresses(cluster::Rank engine) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(shared != nullptr));
+  co_return co_await shared->addresses_of(engine);
 }
 
 Task<Result<TargetsReply>> EngineCore::Impl::ask_targets(TargetsRequest request, Until until) {

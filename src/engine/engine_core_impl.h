@@ -55,6 +55,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   struct SharedPort {
     rpc::Address asked, given;
   };
+  Task<Result<>> make_groups();
+  Task<Result<>> make_groups_at(std::size_t index);
+  Task<Result<>> stop_groups_at(std::size_t index);
   Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
   Task<Result<std::uint64_t>> next_incarnation();
   // Stop, in the opposite order.
@@ -105,6 +108,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
   Task<Result<std::string>> admin(AdminRequest request, Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+  Task<Result<std::vector<std::string>>> engine_addresses(cluster::Rank engine) override;
   Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
   const ServingLease* serving_lease() const override { return is_shared ? &lease : nullptr; }
 
@@ -148,6 +152,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   std::vector<std::unique_ptr<DataReactor>> reactors;
   std::vector<std::unique_ptr<Target>> targets;
   std::vector<Target*> target_list;  // what the services of all reactors look targets up in
+  std::vector<std::unique_ptr<TargetGroups>> groups;
+  std::vector<TargetGroups*> group_list;
   std::uint64_t capacity = 0;
   std::vector<std::uint64_t> target_bytes;  // what placement goes by, in new pools
   bool growing = false;

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "admin_api.h"
 #include "cenote/base/error.h"
@@ -36,6 +37,8 @@ class EngineServices {
   virtual Task<Result<PoolView>> view_pool(Uuid pool, Until until) = 0;
   virtual Task<Result<std::string>> admin(AdminRequest request, Until until) = 0;
   virtual Task<Result<OidLease>> lease_oids(Uuid container, Until until) = 0;
+  /// Where another engine of the system listens now; empty: it is not running.
+  virtual Task<Result<std::vector<std::string>>> engine_addresses(cluster::Rank engine) = 0;
   /// See TargetsService.
   virtual Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) = 0;
   /// Without which nothing is served; nullptr: this engine needs none. Any reactor.

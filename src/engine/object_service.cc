@@ -2,6 +2,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/protocol/opcodes.h"
+#include "cenote/runtime/cross_core.h"
 
 namespace cenote::engine {
 namespace {
@@ -22,15 +23,16 @@ bool is_engine_trouble(Code code) {
 
 }  // namespace
 
-ObjectService::ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets,
-                             OpMetrics& metrics, Logger logger)
+ObjectService::ObjectService(Reactor& reactor, EngineServices& services, ServedTargets targets,
+                             ContainerCache& containers, OpMetrics& metrics, Logger logger)
     : reactor_(reactor),
       services_(services),
       lease_(services.serving_lease()),
-      targets_(targets),
+      targets_(targets.targets),
+      groups_(targets.groups),
       metrics_(metrics),
       logger_(std::move(logger)),
-      containers_(reactor, services) {}
+      containers_(containers) {}
 
 Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
   return lease_ == nullptr ? dispatch(request) : serve_under_lease(request);
@@ -73,6 +75,11 @@ Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
     case Opcode::kTargets:
     case Opcode::kTargetsQuery:
       return targets(request);
+    case Opcode::kPrepareEntry:
+    case Opcode::kDecideEntries:
+    case Opcode::kSettleEntry:
+    case Opcode::kAskRequest:
+      return entries(request);
   }
   return unknown(request);
 }
@@ -85,6 +92,10 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kBegin:
     case Opcode::kPoolView:
     case Opcode::kTargetsQuery:
+    case Opcode::kPrepareEntry:
+    case Opcode::kDecideEntries:
+    case Opcode::kSettleEntry:
+    case Opcode::kAskRequest:
       return true;
     default:
       return false;
@@ -112,18 +123,51 @@ Result<> ObjectService::check_version(const rpc::Request& request, const RoutedC
                request.map_version(), version);
 }
 
+bool ObjectService::is(const Target& target, const cluster::PoolLayout& layout, cluster::TargetId id) const {
+  const cluster::TargetPlace place = layout.place_of(id);
+  return place.engine == services_.rank() && place.index == target.index();
+}
+
 Result<> ObjectService::check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
                                    ByteView dkey) const {
-  if (object.object_class() != ObjectClass::kS1 && object.object_class() != ObjectClass::kSX) {
-    return failf(Code::kUnsupported, "object {} is of a class with redundancy: this version keeps none",
-                 object.to_string());
-  }
   TRY(const cluster::TargetId home, container.layout->home(object, container.seed, dkey));
+  if (is(target, *container.layout, home)) return {};
   const cluster::TargetPlace place = container.layout->place_of(home);
-  if (place.engine == services_.rank() && place.index == target.index()) return {};
   return failf(Code::kInvalidArgument,
                "the dkey belongs to target {} of engine {}, the request came to target {} of engine {}", place.index,
                place.engine.value(), target.index(), services_.rank().value());
+}
+
+Result<> ObjectService::check_reader(const Target& target, const RoutedContainer& container, const ObjectId& object,
+                                     ByteView dkey) const {
+  if (!has_replicas(object)) return check_home(target, container, object, dkey);
+  TRY(const auto readers, container.layout->readers(object, container.seed, dkey));
+  for (const cluster::TargetId reader : readers)
+    if (is(target, *container.layout, reader)) return {};
+  return failf(Code::kInvalidArgument, "target {} of engine {} has no copy of the dkey", target.index(),
+               services_.rank().value());
+}
+
+Task<Result<RoutedContainer>> ObjectService::route(const Uuid& container) {
+  const RoutedContainer* found = containers_.find(container);
+  if (found == nullptr) {
+    CO_TRY(found, co_await containers_.look_up(container));
+  }
+  co_return *found;
+}
+
+Task<Result<>> ObjectService::settle_before(Target& target, Uuid container, ObjectId object, ByteView dkey, Epoch epoch,
+                                            Instant deadline) {
+  co_return co_await call_on(reactor_, target.reactor(), [&] {
+    return groups_of(target).member.settle_before(container, object, dkey, epoch, Until::at(deadline));
+  });
+}
+
+Task<Error> ObjectService::busy_until_settled(Target& target, Uuid container, ObjectId object, KeyBytes dkey,
+                                              Instant deadline) {
+  auto settled = co_await settle_before(target, container, object, dkey, kEpochLatest, deadline);
+  if (!settled) co_return std::move(settled).error();
+  co_return Error(Code::kBusy, "an earlier change of the same was not decided: try again");
 }
 
 Instant ObjectService::deadline(const rpc::Request& request) const {

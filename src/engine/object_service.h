@@ -3,15 +3,23 @@
 #include <span>
 
 #include "cenote/base/log.h"
+#include "cenote/protocol/object_class.h"
 #include "cenote/protocol/object_id.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/service.h"
 #include "container_cache.h"
 #include "engine_services.h"
 #include "op_metrics.h"
+#include "replication/target_groups.h"
 #include "target.h"
 
 namespace cenote::engine {
+
+/// The targets of an engine by index, and what each is in redundancy groups.
+struct ServedTargets {
+  std::span<Target* const> targets;
+  std::span<TargetGroups* const> groups;
+};
 
 /// Answers the requests that arrive at one data reactor: steers each to its target, which may be of another reactor.
 ///
@@ -20,14 +28,12 @@ namespace cenote::engine {
 /// fetches excepted.
 class ObjectService final : public rpc::Service {
  public:
-  /// `targets` by index; they and `services` outlive it.
-  ObjectService(Reactor& reactor, EngineServices& services, std::span<Target* const> targets, OpMetrics& metrics,
-                Logger logger);
+  /// All of them outlive it; `containers` is of the same reactor.
+  ObjectService(Reactor& reactor, EngineServices& services, ServedTargets targets, ContainerCache& containers,
+                OpMetrics& metrics, Logger logger);
 
   Task<rpc::Response> handle(rpc::Request& request) override;
   bool is_read(rpc::Opcode opcode) const override;
-
-  ContainerCache& containers() { return containers_; }
 
  private:
   /// Nothing is read without a valid lease, and nothing answered.
@@ -45,6 +51,7 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> oid_range(rpc::Request& request);
   Task<rpc::Response> pool_view(rpc::Request& request);
   Task<rpc::Response> targets(rpc::Request& request);
+  Task<rpc::Response> entries(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
@@ -58,6 +65,21 @@ class ObjectService final : public rpc::Service {
   Task<Result<OidLease>> run_oid_range(rpc::Request& request);
   Task<Result<PoolView>> run_pool_view(rpc::Request& request);
   Task<Result<Bytes>> run_targets(rpc::Request& request);
+  Task<Result<Bytes>> run_entries(rpc::Request& request);
+  Task<Result<Bytes>> run_prepare(rpc::Request& request, Target& target);
+  Task<Result<Bytes>> run_decide(rpc::Request& request, Target& target);
+  Task<Result<Bytes>> run_settle(rpc::Request& request, Target& target);
+  Task<Result<Bytes>> run_ask(rpc::Request& request, Target& target);
+  /// Carries out a change at all members of the groups that it touches, of which `target` leads the first.
+  Task<Result<UpdateReply>> lead(rpc::Request& request, Target& target, RoutedContainer container, CommitRequest change,
+                                 const media::Buffer& payload);
+  /// Returns when nothing that is undecided is in the way of a request at this target (as of GroupMember).
+  Task<Result<>> settle_before(Target& target, Uuid container, ObjectId object, ByteView dkey, Epoch epoch,
+                               Instant deadline);
+  /// For a request whose memory is spent: the same, and the error that makes its client send it again.
+  Task<Error> busy_until_settled(Target& target, Uuid container, ObjectId object, KeyBytes dkey, Instant deadline);
+  Task<Result<RoutedContainer>> route(const Uuid& container);
+  TargetGroups& groups_of(const Target& target) const { return *groups_[target.index()]; }
 
   /// The target that the header names: kInvalidArgument for one that is not there.
   Result<Target*> steer(const rpc::Request& request) const;
@@ -67,6 +89,10 @@ class ObjectService final : public rpc::Service {
   Result<> check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
                       ByteView dkey) const;
   Result<> check_home(const Target& target, const RoutedContainer& container, const CommitRequest& commit) const;
+  /// kInvalidArgument unless the target has all that belongs to the dkey.
+  Result<> check_reader(const Target& target, const RoutedContainer& container, const ObjectId& object,
+                        ByteView dkey) const;
+  bool is(const Target& target, const cluster::PoolLayout& layout, cluster::TargetId id) const;
   /// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another
   /// reactor gets a view of its memory, which `keeper` holds until the request has ended.
   static media::Buffer lend(media::Buffer& keeper, bool same_reactor) {
@@ -91,9 +117,10 @@ class ObjectService final : public rpc::Service {
   EngineServices& services_;
   const ServingLease* const lease_;
   std::span<Target* const> targets_;
+  std::span<TargetGroups* const> groups_;
   OpMetrics& metrics_;
   Logger logger_;
-  ContainerCache containers_;
+  ContainerCache& containers_;
   Bytes encoded_;  // memory for `answered`
 };
 

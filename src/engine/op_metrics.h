@@ -22,9 +22,10 @@ enum class OpKind : std::uint8_t {
   kOidRange,
   kPoolView,
   kTargets,
+  kEntries,
   kUnknown
 };
-inline constexpr std::size_t kOpKinds = 12;
+inline constexpr std::size_t kOpKinds = 13;
 
 /// Counters and latencies of the requests that one data reactor handled; written by that reactor only.
 class OpMetrics {

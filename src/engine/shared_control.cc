@@ -148,6 +148,13 @@ Task<Result<std::vector<PoolEngine>>> SharedControl::members_of(const cluster::P
   co_return members;
 }
 
+Task<Result<std::vector<std::string>>> SharedControl::addresses_of(cluster::Rank engine) {
+  CO_TRY(auto listed, co_await cluster::list_engines(coordinator_, soon()));
+  for (cluster::ListedEngine& found : listed)
+    if (found.place.rank == engine && found.up) co_return std::move(found.addresses);
+  co_return std::vector<std::string>();
+}
+
 std::optional<cluster::Rank> SharedControl::leading() const {
   if (link_ == nullptr) return std::nullopt;
   // It knows of itself before it is told.

@@ -55,6 +55,8 @@ class SharedControl {
   Task<Result<std::string>> admin(AdminRequest request, Until until);
   /// The engines of a pool, where they listen now.
   Task<Result<std::vector<PoolEngine>>> members_of(const cluster::PoolLayout& layout, Until until);
+  /// Where an engine listens now; empty: it is not running.
+  Task<Result<std::vector<std::string>>> addresses_of(cluster::Rank engine);
   /// All engines of the system. While the coordinator is away: as they were last seen.
   Task<std::vector<EngineInfo>> engines();
 

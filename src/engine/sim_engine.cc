@@ -85,6 +85,7 @@ class SimEngine::Host final : public EngineHost {
 
   cluster::Coordinator* coordinator() override { return link_.get(); }
   std::unique_ptr<rpc::Transport> outgoing() override { return network_.transport(control_node()); }
+  std::unique_ptr<rpc::Transport> outgoing_at(std::size_t index) override { return network_.transport(*nodes_[index]); }
 
   /// What the directory of a real engine is asked before anything starts.
   Task<Result<>> join_system() {

@@ -51,6 +51,11 @@ void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::Bu
 
 std::unique_ptr<rpc::Transport> UringHost::outgoing() { return std::make_unique<rpc::TcpTransport>(uring(control())); }
 
+std::unique_ptr<rpc::Transport> UringHost::outgoing_at(std::size_t index) {
+  if (coordinator() == nullptr) return nullptr;
+  return std::make_unique<rpc::TcpTransport>(uring(*data_[index]));
+}
+
 Result<std::vector<Endpoint>> UringHost::endpoints(std::size_t index, rpc::Counters& counters) {
   std::vector<Endpoint> endpoints;
   UringReactor& reactor = uring(*data_[index]);

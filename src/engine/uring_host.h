@@ -30,6 +30,7 @@ class UringHost final : public EngineHost {
   Result<std::vector<Endpoint>> endpoints(std::size_t index, rpc::Counters& counters) override;
   cluster::Coordinator* coordinator() override { return control_.coordinator(); }
   std::unique_ptr<rpc::Transport> outgoing() override;
+  std::unique_ptr<rpc::Transport> outgoing_at(std::size_t index) override;
   Result<> commit_creation() override { return directory_.commit(); }
 
  private:

@@ -201,6 +201,11 @@ Result<> Core::find_undecided(const Uuid& container, const ObjectId& object, Byt
                found->name.epoch.value(), found->name.leader);
 }
 
+bool Core::is_in_future(Epoch epoch) const {
+  const WallTime latest = wall_now() + options.max_clock_offset + EpochClock::kLead;
+  return epoch.value() > static_cast<std::uint64_t>(latest.time_since_epoch().count());
+}
+
 Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen) {
   if (epoch == kEpochLatest) co_return Result<>();
   CO_CHECK_OK(co_await reach_epoch(core, epoch, until, seen));
@@ -210,9 +215,7 @@ Task<Result<>> admit_epoch(Core& core, Epoch epoch, Until until, store::Lsn& see
 
 Task<Result<>> reach_epoch(Core& core, Epoch epoch, Until until, store::Lsn& seen) {
   if (epoch > core.clock.last()) {
-    const WallTime latest = core.wall_now() + core.options.max_clock_offset;
-    if (epoch.value() > static_cast<std::uint64_t>(latest.time_since_epoch().count()))
-      co_return failf(Code::kOutOfRange, "epoch {} lies in the future", epoch.value());
+    if (core.is_in_future(epoch)) co_return failf(Code::kOutOfRange, "epoch {} lies in the future", epoch.value());
     core.clock.observe(epoch);
   }
   if (epoch > core.clock.ceiling()) {

@@ -25,9 +25,10 @@ constexpr Epoch end_of_moment(Epoch epoch) { return Epoch(epoch.value() | 1); }
 /// above the old ceiling is shown only once its batch, and with it the new ceiling, is durable.
 class EpochClock {
  public:
-  /// How far ahead of use the ceiling is set, and how near use may come before it is raised.
-  static constexpr Duration kLead = std::chrono::seconds(4);
-  static constexpr Duration kMargin = std::chrono::seconds(2);
+  /// How far ahead of use the ceiling is set, and how near use may come before it is raised. After a restart the clock
+  /// goes on at the ceiling, which is why the lead is short: others must not take that for a clock that is wrong.
+  static constexpr Duration kLead = std::chrono::seconds(1);
+  static constexpr Duration kMargin = std::chrono::milliseconds(500);
 
   /// Starts at the ceiling found on the media.
   void load(Epoch ceiling) {

@@ -339,6 +339,13 @@ Task<Result<EntryState>> ObjectStore::change_entry(EntryName name, EntryEvent ev
   co_return result;
 }
 
+Task<Result<EntryState>> ObjectStore::apply_commit(EntryName name) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  co_return co_await object::change_entry(*core_, name, EntryEvent::kCommit, seen);
+}
+
 Task<Result<EntryState>> ObjectStore::entry_state(EntryName name) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

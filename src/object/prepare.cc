@@ -170,9 +170,9 @@ Result<> Preparation::check_epoch(const Container& container, const Reader& read
   const Epoch epoch = name_.epoch;
   if (epoch != end_of_moment(epoch))
     return failf(Code::kInvalidArgument, "an entry cannot be of epoch {}, which is even", epoch.value());
-  const WallTime latest = core_.wall_now() + core_.options.max_clock_offset;
-  if (epoch > core_.clock.last() && epoch.value() > static_cast<std::uint64_t>(latest.time_since_epoch().count()))
-    return failf(Code::kOutOfRange, "epoch {} lies in the future", epoch.value());
+  if (epoch > core_.clock.last() && core_.is_in_future(epoch))
+    return failf(Code::kBusy, "epoch {} lies in the future: the clock of target {} is ahead", epoch.value(),
+                 name_.leader);
   // What was read at a given epoch stays as it was read.
   if (epoch <= core_.closed || epoch <= container.bound)
     return failf(Code::kEpochTooOld, "epoch {} is one that was read at already", epoch.value());

@@ -38,9 +38,13 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
     CO_TRY(container, co_await containers_.look_up(fetch.container));
   }
   CO_CHECK_OK(check_version(request, *container));
-  CO_CHECK_OK(check_home(*target, *container, fetch.object, fetch.dkey.view()));
+  CO_CHECK_OK(check_reader(*target, *container, fetch.object, fetch.dkey.view()));
   const Instant deadline = this->deadline(request);
-  co_return co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
+  for (;;) {
+    auto held = co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
+    if (held || !(held.error() == Code::kUndecided)) co_return held;
+    CO_CHECK_OK(co_await settle_before(*target, fetch.container, fetch.object, fetch.dkey, fetch.epoch, deadline));
+  }
 }
 
 }  // namespace cenote::engine

@@ -20,11 +20,17 @@ Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {
     CO_TRY(container, co_await containers_.look_up(list.container));
   }
   CO_CHECK_OK(check_version(request, *container));
-  if (below_dkey) CO_CHECK_OK(check_home(*target, *container, list.object, list.dkey.view()));
+  if (below_dkey) CO_CHECK_OK(check_reader(*target, *container, list.object, list.dkey.view()));
   const Instant deadline = this->deadline(request);
-  co_return co_await call_on(reactor_, target->reactor(), [&] {
-    return target->objects().list(std::move(list), Until{deadline, &target->cancel_source()});
-  });
+  const ObjectId object = list.level == ListLevel::kObjects ? ObjectId() : list.object;
+  const ByteView dkey = below_dkey ? list.dkey.view() : ByteView();
+  for (;;) {
+    auto listed = co_await call_on(reactor_, target->reactor(), [&] {
+      return target->objects().list(list, Until{deadline, &target->cancel_source()});
+    });
+    if (listed || !(listed.error() == Code::kUndecided)) co_return listed;
+    CO_CHECK_OK(co_await settle_before(*target, list.container, object, dkey, list.epoch, deadline));
+  }
 }
 
 }  // namespace cenote::engine

@@ -2,6 +2,17 @@
 #include "object_service.h"
 
 namespace cenote::engine {
+namespace {
+
+CommitRequest change_of(PunchRequest punch) {
+  CommitRequest change;
+  change.container = punch.container;
+  change.id = std::exchange(punch.id, {});
+  change.punches.push_back(std::move(punch));
+  return change;
+}
+
+}  // namespace
 
 Task<rpc::Response> ObjectService::punch(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kPunch, reactor_);
@@ -19,12 +30,23 @@ Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
     CO_TRY(container, co_await containers_.look_up(punch.container));
   }
   CO_CHECK_OK(check_version(request, *container));
+  if (has_replicas(punch.object)) {
+    const ByteView dkey = punch.level == PunchLevel::kObject ? ByteView() : punch.dkey.view();
+    CO_CHECK_OK(check_home(*target, *container, punch.object, dkey));
+    co_return co_await lead(request, *target, *container, change_of(std::move(punch)), {});
+  }
   // A whole object is punched at every target.
   if (punch.level != PunchLevel::kObject) CO_CHECK_OK(check_home(*target, *container, punch.object, punch.dkey.view()));
   const Instant deadline = this->deadline(request);
-  co_return co_await call_on(reactor_, target->reactor(), [&] {
+  const Uuid id = punch.container;
+  const ObjectId object = punch.object;
+  const KeyBytes dkey = punch.dkey;
+  auto punched = co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().punch(std::move(punch), Until{deadline, &target->cancel_source()});
   });
+  if (!punched && punched.error() == Code::kUndecided)
+    co_return fail(co_await busy_until_settled(*target, id, object, dkey, deadline));
+  co_return punched;
 }
 
 }  // namespace cenote::engine

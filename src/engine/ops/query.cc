@@ -19,11 +19,15 @@ Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
   }
   CO_CHECK_OK(check_version(request, *container));
   // Without a dkey each target answers for the dkeys it has.
-  if (!query.dkey.empty()) CO_CHECK_OK(check_home(*target, *container, query.object, query.dkey.view()));
+  if (!query.dkey.empty()) CO_CHECK_OK(check_reader(*target, *container, query.object, query.dkey.view()));
   const Instant deadline = this->deadline(request);
-  co_return co_await call_on(reactor_, target->reactor(), [&] {
-    return target->objects().query(std::move(query), Until{deadline, &target->cancel_source()});
-  });
+  for (;;) {
+    auto found = co_await call_on(reactor_, target->reactor(), [&] {
+      return target->objects().query(query, Until{deadline, &target->cancel_source()});
+    });
+    if (found || !(found.error() == Code::kUndecided)) co_return found;
+    CO_CHECK_OK(co_await settle_before(*target, query.container, query.object, query.dkey, query.epoch, deadline));
+  }
 }
 
 }  // namespace cenote::engine

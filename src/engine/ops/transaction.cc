@@ -74,7 +74,19 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
     CO_TRY(container, co_await containers_.look_up(commit.container));
   }
   CO_CHECK_OK(check_version(request, *container));
-  CO_CHECK_OK(check_home(*target, *container, commit));
+  CO_CHECK_OK(validate(commit));
+  CO_TRY(const bool shared, needs_entry(commit, *container->layout, container->seed));
+  RoutedContainer routed;
+  if (shared) {
+    routed = *container;
+    CO_TRY(const cluster::GroupKey group, leading_group(commit, container->seed));
+    CO_TRY(const cluster::TargetId leader, container->layout->leader(group));
+    if (!is(*target, *container->layout, leader))
+      co_return failf(Code::kInvalidArgument, "target {} of engine {} does not lead the transaction", target->index(),
+                      services_.rank().value());
+  } else {
+    CO_CHECK_OK(check_home(*target, *container, commit));
+  }
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
   if (bytes != 0) {
@@ -82,11 +94,16 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
     timer.received(pulled.bytes());
     payload = pulled.take(0);
   }
+  if (shared) co_return co_await lead(request, *target, std::move(routed), std::move(commit), payload);
   const bool same_reactor = &target->reactor() == &reactor_;
-  co_return co_await call_on(reactor_, target->reactor(), [&] {
+  const Uuid id = commit.container;
+  auto committed = co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().commit(std::move(commit), lend(payload, same_reactor), bytes,
                                     Until{deadline, &target->cancel_source()});
   });
+  if (!committed && committed.error() == Code::kUndecided)
+    co_return fail(co_await busy_until_settled(*target, id, ObjectId(), {}, deadline));
+  co_return committed;
 }
 
 }  // namespace cenote::engine

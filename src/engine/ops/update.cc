@@ -3,6 +3,18 @@
 #include "object_service.h"
 
 namespace cenote::engine {
+namespace {
+
+CommitRequest change_of(UpdateRequest update) {
+  CommitRequest change;
+  change.container = update.container;
+  change.id = std::exchange(update.id, {});
+  change.updates.push_back(std::move(update));
+  return change;
+}
+
+}  // namespace
+
 Task<rpc::Response> ObjectService::update(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);
@@ -25,6 +37,10 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
 
+  const bool replicated = has_replicas(update.object);
+  RoutedContainer routed;
+  if (replicated) routed = *container;  // for after the payload has come
+
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
   if (bytes != 0) {
@@ -32,11 +48,17 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
     timer.received(pulled.bytes());
     payload = pulled.take(0);
   }
+  if (replicated) {
+    co_return co_await lead(request, *target, std::move(routed), change_of(std::move(update)), payload);
+  }
   const bool same_reactor = &target->reactor() == &reactor_;
-  co_return co_await call_on(reactor_, target->reactor(), [&] {
+  auto updated = co_await call_on(reactor_, target->reactor(), [&] {
     return target->objects().update(update, lend(payload, same_reactor), bytes,
                                     Until{deadline, &target->cancel_source()});
   });
+  if (!updated && updated.error() == Code::kUndecided)
+    co_return fail(co_await busy_until_settled(*target, update.container, update.object, update.dkey, deadline));
+  co_return updated;
 }
 
 }  // namespace cenote::engine

@@ -57,6 +57,11 @@ class EngineHost {
   virtual cluster::Coordinator* coordinator() { return nullptr; }
   /// How the control reactor reaches other engines; called on it. Only where there is an outside coordinator.
   virtual std::unique_ptr<rpc::Transport> outgoing() { return nullptr; }
+  /// The same of data reactor number `index`; called on it.
+  virtual std::unique_ptr<rpc::Transport> outgoing_at(std::size_t index) {
+    (void)index;
+    return nullptr;
+  }
   /// Called once, when a system that was being created has all its stores formatted, durably. On the control reactor.
   virtual Result<> commit_creation() = 0;
 };

@@ -194,6 +194,9 @@ class ObjectStore {
   /// returns what is held of it then. A commit needs no space that was not taken before. kInternal: what must never
   /// happen, such as the commit of what was refused; nothing is changed then.
   Task<Result<EntryState>> change_entry(EntryName name, EntryEvent event);
+  /// A commit that is applied when it returns, and durable at some time: for who knows that all others have it prepared
+  /// durably, so that it cannot end otherwise. `entry_state` waits until it is durable.
+  Task<Result<EntryState>> apply_commit(EntryName name);
   Task<Result<EntryState>> entry_state(EntryName name);
   /// All that are prepared.
   Task<Result<std::vector<UndecidedEntry>>> undecided_entries();

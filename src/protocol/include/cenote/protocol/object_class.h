@@ -38,6 +38,10 @@ struct ClassParts {
 /// kInvalidArgument: no class has this number. That a class is known says nothing about whether this version of Cenote
 /// serves objects of it: ObjectId::validate does.
 Result<ClassParts> class_parts(ObjectClass object_class);
+/// Whether what belongs to a dkey of the object is on several targets; of an object that was validated.
+inline bool has_replicas(const ObjectId& object) {
+  return object.object_class() != ObjectClass::kS1 && object.object_class() != ObjectClass::kSX;
+}
 /// kInvalidArgument: no class is made of these parts.
 Result<ObjectClass> make_class(const ClassParts& parts);
 

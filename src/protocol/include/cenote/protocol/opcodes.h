@@ -19,6 +19,11 @@ enum class Opcode : std::uint16_t {
   // Between engines: what the leader of the control state asks of an engine's targets (docs/protocols/targets.md).
   kTargets = 48,       ///< changes
   kTargetsQuery = 49,  ///< questions, whose answers are not kept
+  // Between engines: members of redundancy groups (docs/protocols/entries.md). All can be repeated.
+  kPrepareEntry = 50,   ///< from the leader of a change
+  kDecideEntries = 51,  ///< what became of entries, and the question what is held
+  kSettleEntry = 52,    ///< to the leader: what became of an entry?
+  kAskRequest = 53,     ///< is anything held of a request?
 };
 
 }  // namespace cenote

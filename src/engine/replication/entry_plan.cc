@@ -1,0 +1,201 @@
+#include "entry_plan.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+namespace cenote::engine {
+namespace {
+
+using Members = std::vector<cluster::TargetId>;
+
+/// A part of a request: a dkey, or all of an object, or (with the null object) all of a container.
+struct Place {
+  ObjectId object;
+  bool whole = false;
+  ByteView dkey;
+};
+
+Place place_of(const ListRequest& list) {
+  if (list.level == ListLevel::kObjects) return {.object = ObjectId(), .whole = true, .dkey = {}};
+  return {.object = list.object, .whole = list.level == ListLevel::kDkeys, .dkey = list.dkey};
+}
+Place place_of(const QueryRequest& query) {
+  return {.object = query.object, .whole = query.dkey.empty(), .dkey = query.dkey};
+}
+Place place_of(const PunchRequest& punch) {
+  return {.object = punch.object, .whole = punch.level == PunchLevel::kObject, .dkey = punch.dkey};
+}
+
+/// Calls `visit(place)` for all parts, those that lead first.
+Result<> each_place(const CommitRequest& request, const std::function<Result<>(const Place&)>& visit) {
+  for (const UpdateRequest& update : request.updates)
+    CHECK_OK(visit({.object = update.object, .whole = false, .dkey = update.dkey}));
+  for (const PunchRequest& punch : request.punches) CHECK_OK(visit(place_of(punch)));
+  for (const AkeyRead& read : request.reads)
+    CHECK_OK(visit({.object = read.object, .whole = false, .dkey = read.dkey}));
+  for (const ListRead& list : request.lists) CHECK_OK(visit(place_of(list.request)));
+  for (const QueryRead& query : request.queries) CHECK_OK(visit(place_of(query.request)));
+  return {};
+}
+
+/// Finds the groups of places, and numbers those that differ.
+class Groups {
+ public:
+  Groups(const cluster::PoolLayout& layout, cluster::PlacementSeed seed) : layout_(layout), seed_(seed) {}
+
+  Result<std::set<std::uint32_t>> of(const Place& place) {
+    if (!place.whole) {
+      TRY(const cluster::GroupKey key, cluster::PoolLayout::key_of(place.object, seed_, place.dkey));
+      TRY(const std::uint32_t number, add(key));
+      return std::set{number};
+    }
+    if (place.object == ObjectId()) return everybody();
+    TRY(const ClassParts parts, class_parts(place.object.object_class()));
+    if (parts.spreads_over_all()) return everybody();
+    TRY(cluster::GroupKey key, cluster::PoolLayout::key_of(place.object, seed_, {}));
+    std::set<std::uint32_t> numbers;
+    for (key.group = 0; key.group < parts.groups; ++key.group) {
+      TRY(const std::uint32_t number, add(key));
+      numbers.insert(number);
+    }
+    return numbers;
+  }
+  std::vector<Members> take() { return std::move(groups_); }
+
+ private:
+  Result<std::uint32_t> add(const cluster::GroupKey& key) {
+    TRY(const cluster::GroupLayout group, layout_.group(key));
+    CHECK_OK(layout_.leader(key, group));  // one that has lost all its data cannot be changed
+    Members members;
+    for (const cluster::Holder& holder : group.writers()) members.push_back(holder.target);
+    return number_of(std::move(members));
+  }
+  Result<std::set<std::uint32_t>> everybody() {
+    Members members;
+    for (std::uint32_t number = 0; number < layout_.target_count(); ++number) {
+      const cluster::MapTarget& target = layout_.map()->target(cluster::TargetId(number));
+      if (target.state == cluster::ComponentState::kUp || cluster::PoolMap::is_complete(target))
+        members.emplace_back(number);
+    }
+    return std::set{number_of(std::move(members))};
+  }
+  std::uint32_t number_of(Members members) {
+    std::ranges::sort(members);
+    const auto [at, added] = numbers_.try_emplace(members, static_cast<std::uint32_t>(groups_.size()));
+    if (added) groups_.push_back(std::move(members));
+    return at->second;
+  }
+
+  const cluster::PoolLayout& layout_;
+  cluster::PlacementSeed seed_;
+  std::map<Members, std::uint32_t> numbers_;
+  std::vector<Members> groups_;
+};
+
+/// Which of the numbered groups each part of a request is about, in the order of the request.
+struct Parts {
+  std::vector<std::set<std::uint32_t>> updates, punches, reads, lists, queries;
+};
+
+Result<Parts> find_parts(const CommitRequest& request, Groups& groups) {
+  Parts parts;
+  for (const UpdateRequest& update : request.updates) {
+    TRY(parts.updates.emplace_back(), groups.of({.object = update.object, .whole = false, .dkey = update.dkey}));
+  }
+  for (const PunchRequest& punch : request.punches) {
+    TRY(parts.punches.emplace_back(), groups.of(place_of(punch)));
+  }
+  for (const AkeyRead& read : request.reads) {
+    TRY(parts.reads.emplace_back(), groups.of({.object = read.object, .whole = false, .dkey = read.dkey}));
+  }
+  for (const ListRead& list : request.lists) {
+    TRY(parts.lists.emplace_back(), groups.of(place_of(list.request)));
+  }
+  for (const QueryRead& query : request.queries) {
+    TRY(parts.queries.emplace_back(), groups.of(place_of(query.request)));
+  }
+  return parts;
+}
+
+template <typename Item>
+void copy_some(const std::vector<Item>& from, const std::vector<std::set<std::uint32_t>>& groups,
+               const std::set<std::uint32_t>& own, std::vector<Item>& to) {
+  for (std::size_t i = 0; i < from.size(); ++i)
+    if (std::ranges::any_of(groups[i], [&](std::uint32_t group) { return own.contains(group); })) to.push_back(from[i]);
+}
+
+EntryPlan::Member part_for(cluster::TargetId target, const CommitRequest& request, const Parts& parts,
+                           const std::set<std::uint32_t>& own) {
+  EntryPlan::Member member{.target = target, .whole = false, .part = {}, .updates = {}};
+  member.part.container = request.container;
+  member.part.snapshot = request.snapshot;
+  member.part.id = request.id;
+  copy_some(request.reads, parts.reads, own, member.part.reads);
+  copy_some(request.lists, parts.lists, own, member.part.lists);
+  copy_some(request.queries, parts.queries, own, member.part.queries);
+  copy_some(request.punches, parts.punches, own, member.part.punches);
+  copy_some(request.updates, parts.updates, own, member.part.updates);
+  for (std::uint32_t i = 0; i < request.updates.size(); ++i)
+    if (std::ranges::any_of(parts.updates[i], [&](std::uint32_t group) { return own.contains(group); }))
+      member.updates.push_back(i);
+  return member;
+}
+
+}  // namespace
+
+Result<cluster::GroupKey> leading_group(const CommitRequest& request, cluster::PlacementSeed seed) {
+  std::optional<cluster::GroupKey> first;
+  CHECK_OK(each_place(request, [&](const Place& place) -> Result<> {
+    if (first || place.object == ObjectId()) return {};
+    TRY(first, cluster::PoolLayout::key_of(place.object, seed, place.whole ? ByteView() : place.dkey));
+    return {};
+  }));
+  if (!first) return fail(Code::kInvalidArgument, "a change of nothing");
+  return *first;
+}
+
+Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLayout& layout,
+                             cluster::PlacementSeed seed) {
+  EntryPlan plan;
+  plan.note.begun = layout.version();
+  TRY(plan.note.leader, leading_group(request, seed));
+  Groups groups(layout, seed);
+  TRY(const Parts parts, find_parts(request, groups));
+  plan.note.groups = groups.take();
+  for (const cluster::TargetId target : plan.note.members()) {
+    std::set<std::uint32_t> own;
+    for (std::uint32_t number = 0; number < plan.note.groups.size(); ++number)
+      if (std::ranges::binary_search(plan.note.groups[number], target)) own.insert(number);
+    if (own.size() == plan.note.groups.size()) {
+      plan.members.push_back({.target = target, .whole = true, .part = {}, .updates = {}});
+    } else {
+      plan.members.push_back(part_for(target, request, parts, own));
+    }
+  }
+  return plan;
+}
+
+Result<bool> needs_entry(const CommitRequest& request, const cluster::PoolLayout& layout, cluster::PlacementSeed seed) {
+  if (layout.map() == nullptr || layout.target_count() == 1) return false;
+  std::optional<cluster::TargetId> only;
+  bool several = false;
+  CHECK_OK(each_place(request, [&](const Place& place) -> Result<> {
+    if (several) return {};
+    if (place.object == ObjectId()) {
+      several = true;
+      return {};
+    }
+    TRY(const ClassParts parts, class_parts(place.object.object_class()));
+    several = parts.group_size() > 1 || (place.whole && parts.groups != 1);
+    if (several) return {};
+    TRY(const cluster::TargetId home, layout.home(place.object, seed, place.dkey));
+    several = only.value_or(home) != home;
+    only = home;
+    return {};
+  }));
+  return several;
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,678 @@
+#include "group_leader.h"
+
+#include <algorithm>
+
+#include "cenote/base/format.h"
+#include "gather.h"
+
+namespace cenote::engine {
+namespace {
+
+// Decisions wait a moment for company, and for an entry that they can travel with; that something may be forgotten can
+// wait longer than that it was committed.
+constexpr Duration kCommitDelay = std::chrono::milliseconds(1);
+constexpr Duration kForgetDelay = std::chrono::milliseconds(20);
+constexpr Duration kRetryPause = std::chrono::milliseconds(100);
+constexpr Duration kAskPause = std::chrono::milliseconds(50);
+constexpr Duration kAgainPause = std::chrono::microseconds(200);
+constexpr Duration kAgainPauseMax = std::chrono::milliseconds(20);
+/// How far the epoch of a later attempt may be put ahead of all clocks, so that others do not overtake it again.
+constexpr std::int64_t kSlackMax = std::chrono::nanoseconds(std::chrono::milliseconds(20)).count();
+
+bool is_conditional(const CommitRequest& request) {
+  for (const UpdateRequest& update : request.updates) {
+    if (update.dkey_condition != Precondition::kNone) return true;
+    for (const AkeyUpdate& akey : update.akeys)
+      if (akey.condition != Precondition::kNone) return true;
+  }
+  return std::ranges::any_of(request.punches,
+                             [](const PunchRequest& punch) { return punch.condition != Precondition::kNone; });
+}
+
+/// Conditions are the leader's to check: the others would have to say the same.
+CommitRequest without_conditions(CommitRequest request) {
+  for (UpdateRequest& update : request.updates) {
+    update.dkey_condition = Precondition::kNone;
+    for (AkeyUpdate& akey : update.akeys) akey.condition = Precondition::kNone;
+  }
+  for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
+  return request;
+}
+
+std::uint64_t bytes_of(const UpdateRequest& update) {
+  std::uint64_t bytes = 0;
+  for (const AkeyUpdate& akey : update.akeys) bytes += akey.bytes;
+  return bytes;
+}
+
+bool is_held(const Result<EntryState>& state) {
+  return state && (*state == EntryState::kPrepared || *state == EntryState::kCommitted);
+}
+
+}  // namespace
+
+/// An entry that is not decided yet, and somebody here decides on it.
+struct GroupLeader::Running {
+  explicit Running(Reactor& reactor) : ended(reactor) {}
+  Event ended;
+  std::optional<EntryState> outcome;  ///< none: whoever was at it has given up
+};
+
+/// An entry whose outcome has to reach its members, and then be forgotten by them, by this one last.
+struct GroupLeader::Decided {
+  Uuid container;
+  std::vector<TargetAddress> members;  ///< the others
+  EntryEvent event = EntryEvent::kCommit;
+  std::size_t left = 0;  ///< that have not confirmed the event
+};
+
+/// What one member is to be told with the next message.
+struct GroupLeader::Outbox {
+  std::vector<EntryDecision> waiting;
+  bool flushing = false;
+};
+
+struct GroupLeader::Answer {
+  bool arrived = false;
+  PrepareAnswer prepared;
+  Error failure{Code::kInternal};
+};
+
+/// One attempt at one change.
+struct GroupLeader::Attempt {
+  Change& change;
+  EntryPlan plan;
+  std::shared_ptr<const cluster::PoolLayout> layout;
+  object::EntryName name;
+  Bytes note;
+  CommitRequest bare;  ///< the change without conditions; empty where it has none
+  bool conditional = false;
+  Bytes encoded;                      ///< the whole of it
+  std::vector<TargetAddress> places;  ///< of the plan's members
+  std::vector<Answer> answers;
+  bool unheard = false;  ///< by the others, so far
+
+  const CommitRequest& whole() const { return conditional ? bare : change.request; }
+};
+
+GroupLeader::GroupLeader(GroupMember& member, EngineLinks& links, Reactor& reactor, Logger logger)
+    : member_(member), links_(links), reactor_(reactor), logger_(std::move(logger)), locks_(reactor), scope_(reactor) {}
+
+GroupLeader::~GroupLeader() { ASSERT(running_.empty()); }
+
+Task<> GroupLeader::stop() { co_await scope_.stop(); }
+
+// --- One change
+
+Task<Result<UpdateReply>> GroupLeader::execute(Change change, Until until) {
+  KeyLocks::Held locks(locks_, KeyLocks::wanted_by(change.request));
+  CO_CHECK_OK(co_await locks.acquire(member_.bounded(until)));
+  co_return co_await run(change, member_.bounded(until));
+}
+
+Task<Result<UpdateReply>> GroupLeader::run(Change& change, Until until) {
+  Epoch above;
+  for (Duration pause = kAgainPause;; pause = std::min(2 * pause, kAgainPauseMax)) {
+    CO_TRY(const auto known, co_await known_result(change, until));
+    if (known) co_return *known;
+    bool again = false;
+    auto outcome = co_await attempt(change, above, again, until);
+    if (outcome || !again) {
+      if (outcome || outcome.error() == Code::kDeadlineExceeded || outcome.error() == Code::kStopped ||
+          outcome.error() == Code::kStaleMap)
+        co_return outcome;
+      co_return co_await fail_surely(change, std::move(outcome).error(), until);
+    }
+    if (reactor_.now() + pause >= until.deadline)
+      co_return failf(Code::kDeadlineExceeded, "others were faster at the same keys all the time: {}",
+                      outcome.error().message());
+    CO_CHECK_OK(co_await sleep_for(reactor_, pause, scope_.cancel_source()));
+  }
+}
+
+/// Settles what is in the way here; the result, if an earlier attempt of the request took effect.
+Task<Result<std::optional<UpdateReply>>> GroupLeader::known_result(const Change& change, Until until) {
+  for (;;) {
+    const auto other = member_.objects().undecided_before(change.request);
+    if (!other) break;
+    CO_CHECK_OK(co_await member_.resolve(*other, until));
+  }
+  if (change.request.id.session == 0) co_return std::optional<UpdateReply>();
+  co_return co_await member_.objects().kept_result(change.request.id);
+}
+
+// A failure may be told when no member holds an attempt that could still take effect.
+Task<Result<UpdateReply>> GroupLeader::fail_surely(Change& change, Error error, Until until) {
+  if (!change.resent || change.request.id.session == 0) co_return fail(std::move(error));
+  CO_TRY(const auto layout, co_await member_.layout_of(change.request.container));
+  CO_TRY(const EntryPlan plan, plan_entry(change.request, *layout, change.seed));
+  if (layout->version() != change.version) co_return fail(Code::kStaleMap, "the map has changed meanwhile");
+  Bytes body;
+  encode(AskMessage{change.request.container, change.request.id}, body);
+  for (const EntryPlan::Member& member : plan.members) {
+    const cluster::TargetPlace place = layout->place_of(member.target);
+    if (place.engine == member_.self().engine && place.index == member_.self().index) continue;
+    for (;;) {
+      const auto reply = co_await links_.call(place.engine,
+                                              {.opcode = Opcode::kAskRequest,
+                                               .target = place.index,
+                                               .version = layout->version(),
+                                               .body = body,
+                                               .payload = {}},
+                                              until);
+      if (!reply)
+        co_return failf(Code::kDeadlineExceeded, "not all members say what they know of the request: {}",
+                        reply.error().message());
+      CO_TRY(const AskAnswer answer, decode_ask_answer(reply->body));
+      if (answer.result) co_return *answer.result;
+      if (!answer.attempt) break;
+      CO_CHECK_OK(co_await member_.resolve(*answer.attempt, until));
+    }
+  }
+  co_return fail(std::move(error));
+}
+
+Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, bool& again, Until until) {
+  CO_TRY(auto layout, co_await member_.layout_of(change.request.container));
+  if (layout->version() != change.version)
+    co_return failf(Code::kStaleMap, "the request was made for version {} of the pool's map; the engine has {}",
+                    change.version.value(), layout->version().value());
+  CO_TRY(EntryPlan plan, plan_entry(change.request, *layout, change.seed));
+  Attempt attempt{.change = change,
+                  .plan = std::move(plan),
+                  .layout = std::move(layout),
+                  .name = {},
+                  .note = {},
+                  .bare = {},
+                  .conditional = is_conditional(change.request),
+                  .encoded = {},
+                  .places = {},
+                  .answers = {}};
+  CO_TRY(attempt.note, encode(attempt.plan.note));
+  if (attempt.conditional) attempt.bare = without_conditions(change.request);
+  for (const EntryPlan::Member& member : attempt.plan.members) {
+    const cluster::TargetPlace place = attempt.layout->place_of(member.target);
+    attempt.places.push_back({place.engine, place.index});
+  }
+  attempt.answers.resize(attempt.places.size());
+  encode(attempt.whole(), attempt.encoded);
+  if (above != kEpochZero) member_.objects().observe(above);
+  CO_TRY(const Epoch epoch, co_await member_.objects().draw_epoch(until));
+  attempt.name = {member_.self().number(), epoch};
+
+  const auto running = std::make_shared<Running>(reactor_);
+  running_.emplace(attempt.name, running);
+  auto outcome = co_await decide(attempt, *running, above, again, until);
+  running_.erase(attempt.name);
+  running->ended.set();
+  co_return outcome;
+}
+
+Task<Result<UpdateReply>> GroupLeader::decide(Attempt& attempt, Running& running, Epoch& above, bool& again,
+                                              Until until) {
+  const Uuid container = attempt.change.request.container;
+  const UpdateReply reply{attempt.name.epoch};
+  CO_CHECK_OK(co_await prepare_everywhere(attempt, until));
+  const bool all = std::ranges::all_of(
+      attempt.answers, [](const Answer& answer) { return answer.arrived && is_held(answer.prepared.state); });
+  if (all) {
+    CO_CHECK_OK(co_await commit(attempt.name, container, attempt.places));
+    running.outcome = EntryState::kCommitted;
+    co_return reply;
+  }
+  const bool any_refused = std::ranges::any_of(attempt.answers, [](const Answer& answer) {
+    return answer.arrived && answer.prepared.state == EntryState::kRefused;
+  });
+  if (any_refused) {
+    auto outcome = co_await refused(attempt, running, above, again, until);
+    co_return outcome;
+  }
+  CO_TRY(running.outcome, co_await drive(attempt.name, container, attempt.plan.note, until));
+  if (*running.outcome == EntryState::kCommitted) co_return reply;
+  again = true;
+  co_return fail(Code::kBusy, "a member did not answer in time");
+}
+
+bool GroupLeader::is_own(const Attempt& attempt, std::size_t index) const {
+  return attempt.places[index] == member_.self();
+}
+
+/// Where conditions or reads decide, which often fail, the others are not bothered before they are known to hold.
+Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
+  std::size_t own = 0;
+  while (own < attempt.places.size() && !is_own(attempt, own)) ++own;
+  if (own == attempt.places.size())
+    co_return fail(Code::kInternal, "the leader of a change is no member of its groups");
+  if (attempt.conditional || attempt.change.request.has_reads()) {
+    attempt.unheard = true;
+    CO_CHECK_OK(co_await prepare_here(attempt, own, until));
+    const Answer& answer = attempt.answers[own];
+    if (!answer.arrived) co_return fail(answer.failure);
+    if (!is_held(answer.prepared.state)) co_return Result<>();
+    attempt.unheard = false;
+  }
+  static_cast<void>(co_await gather(reactor_, attempt.places.size(),
+                                    [&](std::size_t index) { return prepare_at(attempt, index, until); }));
+  co_return Result<>();
+}
+
+Task<Result<>> GroupLeader::prepare_at(Attempt& attempt, std::size_t index, Until until) {
+  if (attempt.answers[index].arrived) co_return Result<>();
+  if (is_own(attempt, index)) co_return co_await prepare_here(attempt, index, until);
+  co_return co_await prepare_there(attempt, index, until);
+}
+
+Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Until until) {
+  const EntryPlan::Member& member = attempt.plan.members[index];
+  Change& change = attempt.change;
+  PrepareMessage message{
+      .name = attempt.name, .note = attempt.note, .decided = {}, .request = {}, .unheard = attempt.unheard};
+  MutableBytes payload = change.payload;
+  std::uint64_t bytes = change.payload_bytes;
+  media::Buffer gathered;
+  if (member.whole) {
+    message.request = change.request;
+  } else {
+    // Its part of the payload, in one piece.
+    message.request = member.part;
+    bytes = 0;
+    for (const UpdateRequest& update : message.request.updates) bytes += bytes_of(update);
+    payload = {};
+    if (bytes > 0) {
+      auto room = co_await member_.allocate(static_cast<std::uint32_t>(bytes), until);
+      if (!room) {
+        attempt.answers[index].failure = std::move(room).error();
+        co_return Result<>();
+      }
+      gathered = *std::move(room);
+      std::uint64_t from = 0, to = 0;
+      for (std::uint32_t i = 0; i < change.request.updates.size(); ++i) {
+        const std::uint64_t size = bytes_of(change.request.updates[i]);
+        if (std::ranges::binary_search(member.updates, i)) {
+          std::copy_n(change.payload.data() + from, size, gathered.data() + to);
+          to += size;
+        }
+        from += size;
+      }
+      payload = gathered.span();
+    }
+  }
+  auto answer = co_await member_.prepare(message, payload, bytes, until);
+  attempt.answers[index].arrived = answer.has_value();
+  if (answer) {
+    attempt.answers[index].prepared = *std::move(answer);
+  } else {
+    attempt.answers[index].failure = std::move(answer).error();
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, Until until) {
+  const EntryPlan::Member& member = attempt.plan.members[index];
+  const TargetAddress where = attempt.places[index];
+  Change& change = attempt.change;
+  std::vector<std::span<const std::byte>> pieces;
+  if (member.whole && change.payload_bytes > 0) pieces.push_back(change.payload.first(change.payload_bytes));
+  std::uint64_t from = 0;
+  for (std::uint32_t i = 0; !member.whole && i < change.request.updates.size(); ++i) {
+    const std::uint64_t size = bytes_of(change.request.updates[i]);
+    if (size > 0 && std::ranges::binary_search(member.updates, i)) pieces.push_back(change.payload.subspan(from, size));
+    from += size;
+  }
+  const rpc::BulkSource payload =
+      pieces.empty() ? rpc::BulkSource() : rpc::BulkSource(std::span<const rpc::BulkSource::Span>(pieces));
+  // Until it answers, as long as there is time: it may restart meanwhile.
+  for (;;) {
+    const std::vector<EntryDecision> decided = take_waiting(where);
+    Bytes body;
+    encode_prepare(attempt.name, attempt.note, decided, body);
+    if (member.whole) {
+      body.insert(body.end(), attempt.encoded.begin(), attempt.encoded.end());
+    } else if (attempt.conditional) {
+      encode(without_conditions(member.part), body);
+    } else {
+      encode(member.part, body);
+    }
+    const auto reply = co_await links_.call(where.engine,
+                                            {.opcode = Opcode::kPrepareEntry,
+                                             .target = where.index,
+                                             .version = attempt.layout->version(),
+                                             .body = body,
+                                             .payload = payload},
+                                            until);
+    Result<PrepareAnswer> answer = fail(Code::kInternal);
+    if (reply) {
+      answer = decode_prepare_answer(reply->body);
+    } else {
+      answer = fail(reply.error());
+    }
+    if (answer) {
+      for (const EntryDecision& decision : decided) confirm(decision.name, decision.event);
+      attempt.answers[index].prepared = *std::move(answer);
+      attempt.answers[index].arrived = true;
+      co_return Result<>();
+    }
+    put_back(where, decided);
+    attempt.answers[index].failure = std::move(answer).error();
+    const auto layout = co_await member_.layout_of(change.request.container);
+    if (!layout || (*layout)->version() != attempt.layout->version()) co_return Result<>();
+    if (reactor_.now() + kRetryPause >= until.deadline || scope_.stopping()) co_return Result<>();
+    if (!co_await sleep_for(reactor_, kRetryPause, scope_.cancel_source())) co_return Result<>();
+  }
+}
+
+/// Says why, and whether another attempt may do better; the entry never takes effect.
+Task<Result<UpdateReply>> GroupLeader::refused(Attempt& attempt, Running& running, Epoch& above, bool& again,
+                                               Until until) {
+  const PrepareAnswer* why = nullptr;
+  const auto is_passing = [](Code reason) {
+    return reason == Code::kUndecided || reason == Code::kEpochTooOld || reason == Code::kExists ||
+           reason == Code::kBusy;
+  };
+  std::optional<object::UndecidedEntry> other;
+  for (const Answer& answer : attempt.answers) {
+    if (!answer.arrived) continue;
+    above = std::max(above, answer.prepared.clock);
+    if (answer.prepared.state != EntryState::kRefused) continue;
+    if (answer.prepared.other) other = answer.prepared.other;
+    // What another attempt may do better counts only where nothing else stands in the way.
+    if (why == nullptr || !is_passing(answer.prepared.reason)) why = &answer.prepared;
+  }
+  ASSERT(why != nullptr);
+  if (!attempt.unheard)
+    CO_CHECK_OK(co_await abort(attempt.name, attempt.change.request.container, attempt.plan.note.members(), until));
+  running.outcome = EntryState::kRefused;
+  // Whoever comes to the same keys next would meet it again.
+  if (other && is_passing(why->reason)) {
+    const auto resolved = co_await member_.resolve(*other, until);
+    if (!resolved) co_return fail(Code::kDeadlineExceeded, resolved.error().message());
+  }
+  again = is_passing(why->reason);
+  if (why->reason == Code::kEpochTooOld) {
+    const std::int64_t ahead =
+        static_cast<std::int64_t>(above.value()) - reactor_.wall_now().time_since_epoch().count();
+    if (ahead < kSlackMax) above = Epoch(above.value() + static_cast<std::uint64_t>(kSlackMax / 16));
+  }
+  co_return fail(why->reason, why->message);
+}
+
+// --- Outcomes
+
+Task<Result<EntryState>> GroupLeader::settle(object::UndecidedEntry entry, Until until) {
+  until = member_.bounded(until);
+  for (;;) {
+    if (const auto found = running_.find(entry.name); found != running_.end()) {
+      const auto running = found->second;
+      CO_CHECK_OK(co_await running->ended.wait(until));
+      if (running->outcome) co_return *running->outcome;
+      continue;
+    }
+    CO_TRY(const EntryState held, co_await member_.objects().entry_state(entry.name));
+    if (held == EntryState::kCommitted || held == EntryState::kRefused) co_return held;
+    if (running_.contains(entry.name)) continue;
+    CO_TRY(const EntryNote note, decode_entry_note(entry.note));
+    const auto running = std::make_shared<Running>(reactor_);
+    running_.emplace(entry.name, running);
+    auto outcome = co_await drive(entry.name, entry.container, note, until);
+    if (outcome) running->outcome = *outcome;
+    running_.erase(entry.name);
+    running->ended.set();
+    co_return outcome;
+  }
+}
+
+/// Until all voters have said what they hold, in one version of the map.
+Task<Result<EntryState>> GroupLeader::drive(object::EntryName name, Uuid container, const EntryNote& note,
+                                            Until until) {
+  for (;;) {
+    CO_TRY(const auto outcome, co_await ask_voters(name, container, note, until));
+    if (outcome) co_return *outcome;
+    if (reactor_.now() + kAskPause >= until.deadline)
+      co_return fail(Code::kDeadlineExceeded, "not all members have said yet what they hold");
+    CO_CHECK_OK(co_await sleep_for(reactor_, kAskPause, scope_.cancel_source()));
+  }
+}
+
+/// Nothing: somebody did not answer, or the map has changed.
+Task<Result<std::optional<EntryState>>> GroupLeader::ask_voters(object::EntryName name, Uuid container,
+                                                                const EntryNote& note, Until until) {
+  CO_TRY(const auto layout, co_await member_.layout_of(container));
+  CO_TRY(const cluster::TargetId leader, layout->leader(note.leader));
+  const cluster::TargetPlace own = layout->place_of(leader);
+  if (own.engine != member_.self().engine || own.index != member_.self().index)
+    co_return fail(Code::kStaleMap, "another target leads that group by now");
+  std::set<cluster::TargetId> voters;
+  for (const auto& group : voters_of(note, *layout->map())) {
+    // All who took part are lost; who has the group now got what was decided with its data.
+    if (group.empty()) co_return fail(Code::kNotReady, "a group of the entry has lost all that took part");
+    voters.insert(group.begin(), group.end());
+  }
+  const std::vector<cluster::TargetId> asked(voters.begin(), voters.end());
+  std::vector<Result<EntryState>> held(asked.size(), fail(Code::kInternal));
+  static_cast<void>(co_await gather(reactor_, asked.size(), [&](std::size_t index) {
+    return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAsk}, container, layout->version(), until,
+                   held[index]);
+  }));
+  CO_TRY(const auto now, co_await member_.layout_of(container));
+  if (now->version() != layout->version()) co_return std::optional<EntryState>();
+  const bool all = std::ranges::all_of(held, [](const auto& state) { return state.has_value(); });
+  const bool refused = std::ranges::any_of(held, [](const auto& state) { return state && !is_held(state); });
+  if (!all && !refused) co_return std::optional<EntryState>();
+  if (refused) {
+    CO_CHECK_OK(co_await abort(name, container, note.members(), until));
+    co_return EntryState::kRefused;
+  }
+  std::vector<TargetAddress> members;
+  for (const cluster::TargetId voter : asked) {
+    const cluster::TargetPlace place = layout->place_of(voter);
+    members.push_back({place.engine, place.index});
+  }
+  CO_CHECK_OK(co_await commit(name, container, members));
+  co_return EntryState::kCommitted;
+}
+
+Task<Result<>> GroupLeader::ask_one(cluster::TargetPlace place, EntryDecision decision, Uuid container,
+                                    cluster::MapVersion version, Until until, Result<EntryState>& state) {
+  state = co_await tell({place.engine, place.index}, decision, container, version, until);
+  co_return Result<>();
+}
+
+/// Applied here when it returns; the others are told with what comes next.
+Task<Result<>> GroupLeader::commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members) {
+  CO_CHECK_OK(co_await member_.objects().apply_commit(name));
+  std::vector<TargetAddress> others;
+  for (const TargetAddress& member : members)
+    if (member != member_.self()) others.push_back(member);
+  enqueue(name, EntryEvent::kCommit, container, std::move(others));
+  co_return Result<>();
+}
+
+/// When it returns all members that are up have it refused, durably.
+Task<Result<>> GroupLeader::abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
+                                  Until until) {
+  std::set<cluster::TargetId> left(members.begin(), members.end());
+  std::vector<TargetAddress> others;
+  for (;;) {
+    CO_TRY(const auto layout, co_await member_.layout_of(container));
+    others.clear();
+    std::vector<cluster::TargetId> asked;
+    for (const cluster::TargetId member : members) {
+      const cluster::MapTarget& target = layout->map()->target(member);
+      if (target.state != cluster::ComponentState::kUp && !cluster::PoolMap::is_complete(target)) {
+        left.erase(member);
+        continue;
+      }
+      const cluster::TargetPlace place = layout->place_of(member);
+      if (TargetAddress{place.engine, place.index} != member_.self()) others.push_back({place.engine, place.index});
+      if (left.contains(member)) asked.push_back(member);
+    }
+    std::vector<Result<EntryState>> held(asked.size(), fail(Code::kInternal));
+    static_cast<void>(co_await gather(reactor_, asked.size(), [&](std::size_t index) {
+      return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAbort}, container, layout->version(), until,
+                     held[index]);
+    }));
+    for (std::size_t index = 0; index < asked.size(); ++index)
+      if (held[index]) left.erase(asked[index]);
+    if (left.empty()) break;
+    if (reactor_.now() + kRetryPause >= until.deadline)
+      co_return fail(Code::kDeadlineExceeded, "not all members have heard yet that the change is not to be made");
+    CO_CHECK_OK(co_await sleep_for(reactor_, kRetryPause, scope_.cancel_source()));
+  }
+  enqueue(name, EntryEvent::kForget, container, std::move(others));
+  co_return Result<>();
+}
+
+Task<Result<EntryState>> GroupLeader::tell(TargetAddress where, EntryDecision decision, Uuid container,
+                                           cluster::MapVersion version, Until until) {
+  CO_TRY(const DecideAnswer answer,
+         co_await tell_all(where, {.container = container, .decisions = {decision}}, version, until));
+  const DecideAnswer::Done& done = answer.done.front();
+  if (done.code != Code::kOk) co_return fail(done.code, "a member could not carry out what was decided");
+  co_return done.state;
+}
+
+Task<Result<DecideAnswer>> GroupLeader::tell_all(TargetAddress where, DecideMessage message,
+                                                 cluster::MapVersion version, Until until) {
+  if (where == member_.self()) co_return co_await member_.decide(message.decisions);
+  Bytes body;
+  encode(message, body);
+  CO_TRY(const rpc::Reply reply,
+         co_await links_.call(
+             where.engine,
+             {.opcode = Opcode::kDecideEntries, .target = where.index, .version = version, .body = body, .payload = {}},
+             until));
+  CO_TRY(DecideAnswer answer, decode_decide_answer(reply.body));
+  if (answer.done.size() != message.decisions.size())
+    co_return fail(Code::kProtocolError, "an answer to other decisions than were told");
+  co_return answer;
+}
+
+// --- Telling the others
+
+void GroupLeader::enqueue(object::EntryName name, EntryEvent event, Uuid container,
+                          std::vector<TargetAddress> members) {
+  if (scope_.stopping()) return;
+  for (const TargetAddress& member : members) {
+    Outbox& outbox = outboxes_[member];
+    outbox.waiting.push_back({name, event});
+    if (!outbox.flushing) outbox.flushing = scope_.spawn(flush(*this, member));
+  }
+  const std::size_t left = members.size();
+  auto& decided = decided_[name];
+  decided = {.container = container, .members = std::move(members), .event = event, .left = left};
+  if (event == EntryEvent::kCommit) {
+    // Its own commit has to be durable, too, before anybody forgets.
+    ++decided.left;
+    scope_.spawn(confirm_own(*this, name));
+  } else if (left == 0) {
+    scope_.spawn(forget_own(*this, name));
+  }
+}
+
+void GroupLeader::confirm(const object::EntryName& name, EntryEvent event) {
+  const auto found = decided_.find(name);
+  if (found == decided_.end() || found->second.event != event) return;
+  ASSERT(found->second.left > 0);
+  if (--found->second.left > 0) return;
+  if (event == EntryEvent::kCommit) {
+    auto members = std::move(found->second.members);
+    enqueue(name, EntryEvent::kForget, found->second.container, std::move(members));
+  } else {
+    scope_.spawn(forget_own(*this, name));
+  }
+}
+
+Task<> GroupLeader::confirm_own(GroupLeader& self, object::EntryName name) {
+  // A target that cannot make it durable is fenced, and this engine restarts.
+  const auto state = co_await self.member_.objects().entry_state(name);
+  if (state) self.confirm(name, EntryEvent::kCommit);
+}
+
+Task<> GroupLeader::forget_own(GroupLeader& self, object::EntryName name) {
+  DecideAnswer answer = co_await self.member_.decide({{name, EntryEvent::kForget}});
+  self.decided_.erase(name);
+}
+
+std::vector<EntryDecision> GroupLeader::take_waiting(TargetAddress where) {
+  const auto found = outboxes_.find(where);
+  if (found == outboxes_.end()) return {};
+  std::vector<EntryDecision>& waiting = found->second.waiting;
+  if (waiting.size() <= kMaxDecisions) return std::exchange(waiting, {});
+  std::vector<EntryDecision> taken(waiting.begin(), waiting.begin() + kMaxDecisions);
+  waiting.erase(waiting.begin(), waiting.begin() + kMaxDecisions);
+  return taken;
+}
+
+void GroupLeader::put_back(TargetAddress where, std::vector<EntryDecision> decisions) {
+  if (decisions.empty() || scope_.stopping()) return;
+  Outbox& outbox = outboxes_[where];
+  outbox.waiting.insert(outbox.waiting.begin(), decisions.begin(), decisions.end());
+  if (!outbox.flushing) outbox.flushing = scope_.spawn(flush(*this, where));
+}
+
+Task<> GroupLeader::flush(GroupLeader& self, TargetAddress where) {
+  Duration pause = kCommitDelay;
+  for (;;) {
+    const auto slept = co_await sleep_for(self.reactor_, pause, self.scope_.cancel_source());
+    if (!slept || self.outboxes_[where].waiting.empty()) break;
+    const bool told = co_await self.flush_once(where);
+    const auto& waiting = self.outboxes_[where].waiting;
+    if (waiting.empty()) break;
+    const bool commits = std::ranges::any_of(
+        waiting, [](const EntryDecision& decision) { return decision.event == EntryEvent::kCommit; });
+    pause = !told ? kRetryPause : commits ? kCommitDelay : kForgetDelay;
+  }
+  self.outboxes_[where].flushing = false;
+}
+
+Task<bool> GroupLeader::flush_once(TargetAddress where) {
+  std::vector<EntryDecision> decisions = take_waiting(where);
+  auto answer = co_await tell_all(where, {.container = {}, .decisions = decisions}, cluster::MapVersion(0),
+                                  {kNoDeadline, &scope_.cancel_source()});
+  std::vector<EntryDecision> failed;
+  for (std::size_t index = 0; index < decisions.size(); ++index) {
+    const EntryDecision& decision = decisions[index];
+    if (answer && answer->done[index].code == Code::kOk) {
+      confirm(decision.name, decision.event);
+      continue;
+    }
+    // Who is not up any more need not hear of it: it drops what it holds when it comes back.
+    const auto decided = decided_.find(decision.name);
+    if (decided == decided_.end()) continue;
+    if (co_await is_up(decided->second.container, where)) {
+      failed.push_back(decision);
+    } else {
+      confirm(decision.name, decision.event);
+    }
+  }
+  const bool all = failed.empty();
+  std::vector<EntryDecision>& waiting = outboxes_[where].waiting;
+  waiting.insert(waiting.begin(), failed.begin(), failed.end());
+  co_return all;
+}
+
+Task<bool> GroupLeader::is_up(Uuid container, TargetAddress where) {
+  const auto layout = co_await member_.layout_of(container);
+  if (!layout) co_return !(layout.error() == Code::kContainerNotFound);
+  for (const cluster::MapTarget& target : (*layout)->map()->targets()) {
+    if ((*layout)->map()->engines()[target.engine].rank != where.engine || target.index != where.index) continue;
+    co_return target.state == cluster::ComponentState::kUp || cluster::PoolMap::is_complete(target);
+  }
+  co_return false;
+}
+
+void GroupLeader::take_up(const object::HeldEntryInfo& entry, const EntryNote& note,
+                          const cluster::PoolLayout& layout) {
+  if (decided_.contains(entry.name) || running_.contains(entry.name)) return;
+  std::vector<TargetAddress> others;
+  for (const cluster::TargetId member : note.members()) {
+    if (member.value() >= layout.target_count()) continue;
+    const cluster::TargetPlace place = layout.place_of(member);
+    if (TargetAddress{place.engine, place.index} != member_.self()) others.push_back({place.engine, place.index});
+  }
+  const bool committed = entry.state == EntryState::kCommitted;
+  // Of a refused one nobody says here whether all have heard of it; that it is refused stays, until it has expired.
+  if (committed) enqueue(entry.name, EntryEvent::kCommit, entry.container, std::move(others));
+}
+
+}  // namespace cenote::engine

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include "entry_plan.h"
+#include "group_member.h"
+#include "key_locks.h"
+
+namespace cenote::engine {
+
+/// A target as the leader of redundancy groups: carries out changes at all their members, and settles what was left
+/// undecided (docs/protocols/replication.md). On the target's reactor.
+///
+/// Invariant: of one entry there is one decision: it is committed when every voter has it prepared, and refused only
+/// when one has refused; `running_` holds those that are not decided yet, so that nobody settles them a second time.
+class GroupLeader {
+ public:
+  /// Both outlive it.
+  GroupLeader(GroupMember& member, EngineLinks& links, Reactor& reactor, Logger logger);
+  ~GroupLeader();
+  Task<> stop();
+
+  struct Change {
+    const CommitRequest& request;  ///< its changes may be conditional
+    MutableBytes payload;          ///< block-aligned, and of `payload_bytes` bytes at least
+    std::uint64_t payload_bytes = 0;
+    cluster::MapVersion version;  ///< under which it was sent here
+    cluster::PlacementSeed seed;
+    bool resent = false;  ///< it may have been sent before
+  };
+  /// Carries out a change whose leader this target is. All that it names stays the caller's until it returns. A failure
+  /// means that it does not take effect, kDeadlineExceeded and kStopped excepted.
+  Task<Result<UpdateReply>> execute(Change change, Until until);
+  /// The outcome of an entry whose leader this target is in the present version.
+  Task<Result<EntryState>> settle(object::UndecidedEntry entry, Until until);
+  /// Takes up again what an earlier leader of a decided entry has left: that all members know of it, and forget it.
+  void take_up(const object::HeldEntryInfo& entry, const EntryNote& note, const cluster::PoolLayout& layout);
+
+ private:
+  struct Running;
+  struct Decided;
+  struct Outbox;
+  struct Attempt;
+  struct Answer;
+  Task<Result<UpdateReply>> run(Change& change, Until until);
+  Task<Result<std::optional<UpdateReply>>> known_result(const Change& change, Until until);
+  Task<Result<UpdateReply>> attempt(Change& change, Epoch& above, bool& again, Until until);
+  Task<Result<>> prepare_everywhere(Attempt& attempt, Until until);
+  Task<Result<>> prepare_at(Attempt& attempt, std::size_t index, Until until);
+  bool is_own(const Attempt& attempt, std::size_t index) const;
+  Task<Result<>> prepare_here(Attempt& attempt, std::size_t index, Until until);
+  Task<Result<>> prepare_there(Attempt& attempt, std::size_t index, Until until);
+  Task<Result<UpdateReply>> decide(Attempt& attempt, Running& running, Epoch& above, bool& again, Until until);
+  Task<Result<UpdateReply>> refused(Attempt& attempt, Running& running, Epoch& above, bool& again, Until until);
+  Task<Result<UpdateReply>> fail_surely(Change& change, Error error, Until until);
+
+  Task<Result<EntryState>> drive(object::EntryName name, Uuid container, const EntryNote& note, Until until);
+  Task<Result<std::optional<EntryState>>> ask_voters(object::EntryName name, Uuid container, const EntryNote& note,
+                                                     Until until);
+  Task<Result<>> ask_one(cluster::TargetPlace place, EntryDecision decision, Uuid container,
+                         cluster::MapVersion version, Until until, Result<EntryState>& state);
+  Task<Result<>> commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members);
+  Task<Result<>> abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
+                       Until until);
+  Task<Result<EntryState>> tell(TargetAddress where, EntryDecision decision, Uuid container,
+                                cluster::MapVersion version, Until until);
+  Task<Result<DecideAnswer>> tell_all(TargetAddress where, DecideMessage message, cluster::MapVersion version,
+                                      Until until);
+
+  void enqueue(object::EntryName name, EntryEvent event, Uuid container, std::vector<TargetAddress> members);
+  void confirm(const object::EntryName& name, EntryEvent event);
+  void put_back(TargetAddress where, std::vector<EntryDecision> decisions);
+  std::vector<EntryDecision> take_waiting(TargetAddress where);
+  static Task<> flush(GroupLeader& self, TargetAddress where);
+  Task<bool> flush_once(TargetAddress where);
+  static Task<> confirm_own(GroupLeader& self, object::EntryName name);
+  static Task<> forget_own(GroupLeader& self, object::EntryName name);
+  Task<bool> is_up(Uuid container, TargetAddress where);
+
+  GroupMember& member_;
+  EngineLinks& links_;
+  Reactor& reactor_;
+  Logger logger_;
+  KeyLocks locks_;
+  Scope scope_;
+  std::map<object::EntryName, std::shared_ptr<Running>> running_;
+  std::map<object::EntryName, Decided> decided_;
+  std::map<TargetAddress, Outbox> outboxes_;
+};
+
+}  // namespace cenote::engine

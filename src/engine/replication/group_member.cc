@@ -1,0 +1,309 @@
+#include "group_member.h"
+
+#include <algorithm>
+#include <set>
+
+#include "cenote/base/format.h"
+#include "entry_note.h"
+#include "gather.h"
+#include "group_leader.h"
+
+namespace cenote::engine {
+namespace {
+
+/// An older entry waits so long for a younger one that is in its way here; then it gives up for this time.
+constexpr Duration kWaitForOthers = std::chrono::seconds(1);
+constexpr Duration kPause = std::chrono::milliseconds(20);
+/// What one round may take to find out about one entry.
+constexpr Duration kResolvePatience = std::chrono::seconds(2);
+
+/// Failures that say nothing about the request: the target is ending, broken, or has no time.
+bool is_no_answer(Code code) {
+  switch (code) {
+    case Code::kStopped:
+    case Code::kCancelled:
+    case Code::kDeadlineExceeded:
+    case Code::kIoError:
+    case Code::kDeviceDead:
+    case Code::kFenced:
+    case Code::kInternal:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+struct GroupMember::Resolution {
+  explicit Resolution(Reactor& reactor) : ended(reactor) {}
+  Event ended;
+  std::optional<EntryState> outcome;
+};
+
+GroupMember::GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, Options options, Logger logger)
+    : target_(target),
+      containers_(containers),
+      links_(links),
+      options_(options),
+      logger_(std::move(logger)),
+      scope_(target.reactor()),
+      prepared_(target.reactor()) {}
+
+Task<Result<media::Buffer>> GroupMember::allocate(std::uint32_t bytes, Until until) {
+  return options_.buffers->allocate(bytes, until);
+}
+
+GroupMember::~GroupMember() = default;
+
+void GroupMember::start(GroupLeader& leader) {
+  leader_ = &leader;
+  scope_.spawn(watch(*this));
+}
+
+Task<> GroupMember::stop() {
+  scope_.cancel_source().cancel();
+  prepared_.notify_all();
+  co_await scope_.stop();
+}
+
+Task<Result<std::shared_ptr<const cluster::PoolLayout>>> GroupMember::layout_of(Uuid container) {
+  const RoutedContainer* found = containers_.find(container);
+  if (found == nullptr) {
+    CO_TRY(found, co_await containers_.look_up(container));
+  }
+  co_return found->layout;
+}
+
+/// Of two entries that touch the same, the older one waits for the younger one, and never the other way round, so that
+/// no two wait for each other. A leader decides on one before it begins the next.
+bool GroupMember::waits_for(const object::EntryName& name, const object::EntryName& other) const {
+  if (name.leader == other.leader) return true;
+  return std::pair(name.epoch, name.leader) < std::pair(other.epoch, other.leader);
+}
+
+/// One that came so late that it may have been refused and forgotten here.
+Result<> GroupMember::check_age(const PrepareMessage& message) const {
+  const Epoch oldest(
+      static_cast<std::uint64_t>((target_.reactor().wall_now() - kMaxRequestLifetime).time_since_epoch().count()));
+  const auto forgotten = forgotten_.find(message.name.leader);
+  if (message.name.epoch >= oldest && (forgotten == forgotten_.end() || message.name.epoch > forgotten->second))
+    return {};
+  return failf(Code::kEpochTooOld, "entry {} came too late", message.name.epoch.value());
+}
+
+Task<Result<>> GroupMember::decide_one(EntryDecision decision, DecideAnswer::Done& done) {
+  const bool forgets = decision.event == EntryEvent::kForget;
+  if (forgets) {
+    const auto held = co_await objects().entry_state(decision.name);
+    if (held && *held == EntryState::kRefused) {
+      Epoch& latest = forgotten_[decision.name.leader];
+      latest = std::max(latest, decision.name.epoch);
+    }
+  }
+  const auto changed = co_await objects().change_entry(decision.name, decision.event);
+  if (changed) {
+    done.state = *changed;
+  } else {
+    done.code = changed.error().code();
+    if (done.code == Code::kInternal) logger_.error("entry", {{"error", changed.error()}});
+  }
+  co_return Result<>();
+}
+
+Task<DecideAnswer> GroupMember::decide(const std::vector<EntryDecision>& decisions) {
+  DecideAnswer answer;
+  answer.done.resize(decisions.size());
+  static_cast<void>(co_await gather(target_.reactor(), decisions.size(), [&](std::size_t index) {
+    return decide_one(decisions[index], answer.done[index]);
+  }));
+  co_return answer;
+}
+
+// What was decided comes first, and in its first turn; all of it becomes durable together.
+Task<Result<PrepareAnswer>> GroupMember::prepare(const PrepareMessage& message, MutableBytes payload,
+                                                 std::uint64_t payload_bytes, Until until) {
+  PrepareAnswer answer;
+  std::vector<DecideAnswer::Done> done(message.decided.size());
+  auto outcomes = co_await gather(target_.reactor(), done.size() + 1, [&](std::size_t index) {
+    return index < done.size() ? decide_one(message.decided[index], done[index])
+                               : prepare_now(message, payload, payload_bytes, until, answer);
+  });
+  if (!outcomes.back()) co_return fail(std::move(outcomes.back()).error());
+  for (const DecideAnswer::Done& one : done)
+    if (one.code != Code::kOk)
+      co_return failf(Code::kBusy, "a decision that came with an entry could not be carried out");
+  answer.clock = objects().now();
+  co_return answer;
+}
+
+Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBytes payload,
+                                        std::uint64_t payload_bytes, Until until, PrepareAnswer& answer) {
+  if (const auto held = co_await objects().entry_state(message.name); held && *held == EntryState::kNone) {
+    if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
+  }
+  const Instant patience = target_.reactor().now() + kWaitForOthers;
+  for (;;) {
+    media::Buffer data = payload.empty() ? media::Buffer() : media::Buffer::borrow(payload);
+    const auto held = co_await objects().prepare(message.request, message.name, message.note, std::move(data),
+                                                 payload_bytes, bounded(until));
+    if (held) {
+      answer.state = *held;
+      prepared_.notify_all();
+      co_return Result<>();
+    }
+    if (is_no_answer(held.error().code())) co_return fail(held.error());
+    if (held.error() == Code::kUndecided) {
+      answer.other = objects().undecided_before(message.request);
+      if (!answer.other) continue;  // it has been decided meanwhile
+      const bool wait = waits_for(message.name, answer.other->name) && target_.reactor().now() < patience;
+      if (wait && co_await resolve(*answer.other, until.no_later_than(patience))) continue;
+    }
+    co_return co_await decline(message, held.error(), answer);
+  }
+}
+
+Task<Result<>> GroupMember::decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer) {
+  answer.state = EntryState::kRefused;
+  if (!message.unheard) {
+    CO_TRY(answer.state, co_await objects().change_entry(message.name, EntryEvent::kDecline));
+  }
+  answer.reason = reason.code();
+  answer.message = reason.message();
+  co_return Result<>();
+}
+
+Task<Result<AskAnswer>> GroupMember::ask(const AskMessage& message) {
+  AskAnswer answer;
+  CO_TRY(answer.result, co_await objects().kept_result(message.request));
+  answer.attempt = objects().undecided_of(message.request);
+  co_return answer;
+}
+
+Task<Result<>> GroupMember::settle_before(Uuid container, ObjectId object, ByteView dkey, Epoch epoch, Until until) {
+  for (;;) {
+    auto entry = objects().undecided_at(container, object, dkey, epoch);
+    if (!entry) co_return Result<>();
+    CO_CHECK_OK(co_await resolve(*std::move(entry), until));
+  }
+}
+
+Task<Result<EntryState>> GroupMember::resolve(object::UndecidedEntry entry, Until until) {
+  for (;;) {
+    auto& known = resolutions_[entry.name];
+    if (known == nullptr) {
+      known = std::make_shared<Resolution>(target_.reactor());
+      const auto own = known;
+      auto outcome = co_await find_outcome(entry, until);
+      if (outcome) own->outcome = *outcome;
+      resolutions_.erase(entry.name);
+      own->ended.set();
+      co_return outcome;
+    }
+    // Somebody else is at it, perhaps with less time.
+    const auto others = known;
+    CO_CHECK_OK(co_await others->ended.wait(bounded(until)));
+    if (others->outcome) co_return *others->outcome;
+  }
+}
+
+Task<Result<EntryState>> GroupMember::find_outcome(const object::UndecidedEntry& entry, Until until) {
+  for (Duration pause = kPause;; pause = std::min(2 * pause, 10 * kPause)) {
+    auto outcome = co_await ask_leader(entry, until);
+    // With its container all that it changed has gone.
+    if (!outcome && outcome.error() == Code::kContainerNotFound) outcome = EntryState::kRefused;
+    if (outcome) {
+      const EntryEvent event = *outcome == EntryState::kCommitted ? EntryEvent::kCommit : EntryEvent::kAbort;
+      auto changed = co_await objects().change_entry(entry.name, event);
+      if (changed) co_return outcome;
+      outcome = fail(std::move(changed).error());
+    }
+    if (scope_.stopping()) co_return fail(Code::kStopped, "the engine is stopping");
+    if (target_.reactor().now() + pause >= until.deadline)
+      co_return failf(Code::kDeadlineExceeded, "it is not known yet whether an earlier change takes effect: {}",
+                      outcome.error().message());
+    CO_CHECK_OK(co_await sleep_for(target_.reactor(), pause, scope_.cancel_source()));
+  }
+}
+
+Task<Result<EntryState>> GroupMember::ask_leader(const object::UndecidedEntry& entry, Until until) {
+  CO_TRY(const EntryNote note, decode_entry_note(entry.note));
+  CO_TRY(const auto layout, co_await layout_of(entry.container));
+  if (layout->map() == nullptr) co_return fail(Code::kInternal, "an entry of a pool without a map");
+  CO_TRY(const cluster::TargetId leader, layout->leader(note.leader));
+  const cluster::TargetPlace place = layout->place_of(leader);
+  Result<EntryState> outcome = EntryState::kNone;
+  if (place.engine == options_.self.engine && place.index == options_.self.index) {
+    outcome = co_await leader_->settle(entry, until);
+  } else {
+    Bytes body;
+    encode(SettleMessage{entry}, body);
+    CO_TRY(const rpc::Reply reply, co_await links_.call(place.engine,
+                                                        {.opcode = Opcode::kSettleEntry,
+                                                         .target = place.index,
+                                                         .version = layout->version(),
+                                                         .body = body,
+                                                         .payload = {}},
+                                                        until));
+    CO_TRY(const SettleAnswer answer, decode_settle_answer(reply.body));
+    outcome = answer.outcome;
+  }
+  // An abort counts only in the version in which it was decided.
+  CO_TRY(const auto now, co_await layout_of(entry.container));
+  if (outcome && *outcome != EntryState::kCommitted && now->version() != layout->version())
+    co_return fail(Code::kStaleMap, "the map has changed meanwhile");
+  co_return outcome;
+}
+
+// Sleeps while nothing is undecided.
+Task<> GroupMember::watch(GroupMember& self) {
+  co_await self.look_after_entries();
+  while (!self.scope_.stopping()) {
+    const auto undecided = co_await self.objects().undecided_entries();
+    if (!undecided || undecided->empty()) {
+      static_cast<void>(co_await self.prepared_.wait({kNoDeadline, &self.scope_.cancel_source()}));
+      continue;
+    }
+    if (!co_await sleep_for(self.target_.reactor(), self.options_.patience, self.scope_.cancel_source())) co_return;
+    co_await self.resolve_old();
+  }
+}
+
+/// Asks about all that has been undecided for as long as the patience.
+Task<> GroupMember::resolve_old() {
+  const auto undecided = co_await objects().undecided_entries();
+  if (!undecided) co_return;
+  const WallTime old = target_.reactor().wall_now() - options_.patience;
+  for (const object::UndecidedEntry& entry : *undecided) {
+    if (scope_.stopping()) co_return;
+    if (entry.name.epoch.value() > static_cast<std::uint64_t>(old.time_since_epoch().count())) continue;
+    const auto outcome = co_await resolve(entry, Until::at(target_.reactor().now() + kResolvePatience));
+    if (!outcome && !scope_.stopping())
+      logger_.debug("an entry stays undecided",
+                    {{"leader", entry.name.leader}, {"epoch", entry.name.epoch}, {"error", outcome.error()}});
+  }
+}
+
+/// When the engine has started: what was decided and perhaps not told to all, or not forgotten by all.
+Task<> GroupMember::look_after_entries() {
+  const WallTime now = target_.reactor().wall_now();
+  const Epoch oldest(static_cast<std::uint64_t>((now - kMaxRequestLifetime).time_since_epoch().count()));
+  for (const object::HeldEntryInfo& entry : objects().held_entries()) {
+    if (scope_.stopping()) co_return;
+    if (entry.state == EntryState::kPrepared) continue;
+    // Whatever could still come of it has expired.
+    if (entry.state == EntryState::kRefused && entry.name.epoch < oldest)
+      static_cast<void>(co_await objects().change_entry(entry.name, EntryEvent::kForget));
+    const auto note = decode_entry_note(entry.note);
+    if (!note) continue;  // a refusal of what was never here
+    const auto layout = co_await layout_of(entry.container);
+    if (!layout || (*layout)->map() == nullptr) continue;
+    const auto leader = (*layout)->leader(note->leader);
+    if (!leader) continue;
+    const cluster::TargetPlace place = (*layout)->place_of(*leader);
+    if (place.engine != options_.self.engine || place.index != options_.self.index) continue;
+    leader_->take_up(entry, *note, **layout);
+  }
+}
+
+}  // namespace cenote::engine

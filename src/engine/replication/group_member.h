@@ -1,0 +1,89 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "cenote/runtime/scope.h"
+#include "container_cache.h"
+#include "engine_links.h"
+#include "messages.h"
+#include "target.h"
+
+namespace cenote::engine {
+
+class GroupLeader;
+
+/// Where a target is, in the system and as the leader of entries.
+struct TargetAddress {
+  cluster::Rank engine;
+  std::uint16_t index = 0;  ///< there
+  /// What entries that it leads are named by.
+  std::uint32_t number() const { return engine.value() * cluster::kMaxEngineTargets + index; }
+  friend auto operator<=>(const TargetAddress&, const TargetAddress&) = default;
+};
+
+/// A target as a member of redundancy groups: prepares entries, learns what became of them, and finds out about those
+/// of which it hears nothing (docs/protocols/replication.md). On the target's reactor.
+class GroupMember {
+ public:
+  struct Options {
+    TargetAddress self;
+    media::BufferPool* buffers = nullptr;  ///< of the reactor
+    /// How long an entry is prepared before its leader is asked what became of it.
+    Duration patience = std::chrono::seconds(1);
+  };
+  /// All of them outlive it; `containers` and `links` are of the target's reactor.
+  GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, Options options, Logger logger);
+  ~GroupMember();
+  /// Once, before anything else. The leader of the same target.
+  void start(GroupLeader& leader);
+  Task<> stop();
+
+  /// The payload of the updates is borrowed for the call. A failure is no answer: it may be prepared or not.
+  Task<Result<PrepareAnswer>> prepare(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
+                                      Until until);
+  Task<DecideAnswer> decide(const std::vector<EntryDecision>& decisions);
+  Task<Result<AskAnswer>> ask(const AskMessage& message);
+  /// Finds out what became of an entry that is in the way here, and does that here, too. kDeadlineExceeded: its leader
+  /// does not know (yet).
+  Task<Result<EntryState>> resolve(object::UndecidedEntry entry, Until until);
+
+  /// The layout of the container's pool that this engine works on.
+  Task<Result<std::shared_ptr<const cluster::PoolLayout>>> layout_of(Uuid container);
+  const TargetAddress& self() const { return options_.self; }
+  object::ObjectStore& objects() { return target_.objects(); }
+  /// Memory for payloads.
+  Task<Result<media::Buffer>> allocate(std::uint32_t bytes, Until until);
+  /// Waits until nothing undecided is in the way of a reader of the dkey at `epoch` (as of ObjectStore::undecided_at).
+  Task<Result<>> settle_before(Uuid container, ObjectId object, ByteView dkey, Epoch epoch, Until until);
+  Until bounded(Until until) { return {until.deadline, &target_.cancel_source()}; }
+
+ private:
+  struct Resolution;
+  Task<Result<>> decide_one(EntryDecision decision, DecideAnswer::Done& done);
+  Task<Result<>> prepare_now(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
+                             Until until, PrepareAnswer& answer);
+  Task<Result<>> decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer);
+  Result<> check_age(const PrepareMessage& message) const;
+  bool waits_for(const object::EntryName& name, const object::EntryName& other) const;
+  Task<Result<EntryState>> find_outcome(const object::UndecidedEntry& entry, Until until);
+  Task<Result<EntryState>> ask_leader(const object::UndecidedEntry& entry, Until until);
+  static Task<> watch(GroupMember& self);
+  Task<> look_after_entries();
+  Task<> resolve_old();
+
+  Target& target_;
+  ContainerCache& containers_;
+  EngineLinks& links_;
+  Options options_;
+  Logger logger_;
+  GroupLeader* leader_ = nullptr;
+  Scope scope_;
+  Condition prepared_;
+  std::map<object::EntryName, std::shared_ptr<Resolution>> resolutions_;
+  /// By leader: of refused entries that were forgotten, the latest. A prepare that is as old has been overtaken.
+  std::map<std::uint32_t, Epoch> forgotten_;
+};
+
+}  // namespace cenote::engine
