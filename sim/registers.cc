@@ -15,6 +15,7 @@
 #include "dkey_model.h"
 #include "faults.h"
 #include "linearizability.h"
+#include "replica_check.h"
 #include "workloads.h"
 
 namespace cenote::sim {
@@ -73,8 +74,11 @@ class Registers {
   Task<Result<>> update(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
   Task<Result<>> fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until);
   Task<Result<>> punch(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
+  static FetchRequest fetch_of(const Key& key, const DkeyOperation& operation);
+  static std::size_t room_of(const Key& key, const DkeyOperation& operation);
   Result<> read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory);
   Task<Result<>> read_all(ClientNode& client);
+  Task<Result<>> compare_replicas(ReplicaCheck& replicas, ContainerInfo container);
   void check();
 
   Run& run_;
@@ -82,6 +86,7 @@ class Registers {
   Duration afterlife_;
   std::vector<Key> keys_;
   std::uint64_t numbers_ = 0;
+  ContainerInfo container_;
 };
 
 void Registers::make_keys() {
@@ -167,7 +172,7 @@ Task<Result<>> Registers::update(async::Container container, const Key& key, con
   co_return Result<>();
 }
 
-Task<Result<>> Registers::fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until) {
+FetchRequest Registers::fetch_of(const Key& key, const DkeyOperation& operation) {
   FetchRequest request;
   request.object = key.object;
   request.dkey = key.dkey;
@@ -186,8 +191,16 @@ Task<Result<>> Registers::fetch(async::Container container, const Key& key, Dkey
     array.ranges.push_back(key.range(operation.first, operation.count));
     array.max_bytes = std::uint64_t{operation.count} * key.cell_bytes;
   }
-  Bytes memory((operation.single ? kSingleRoom : 0) + std::size_t{operation.count} * key.cell_bytes, std::byte{0xee});
-  CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(memory)}, until));
+  return request;
+}
+
+std::size_t Registers::room_of(const Key& key, const DkeyOperation& operation) {
+  return (operation.single ? kSingleRoom : 0) + std::size_t{operation.count} * key.cell_bytes;
+}
+
+Task<Result<>> Registers::fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until) {
+  Bytes memory(room_of(key, operation), std::byte{0xee});
+  CO_TRY(const FetchReply reply, co_await container.fetch(fetch_of(key, operation), {MutableBytes(memory)}, until));
   co_return read_answer(key, operation, reply, memory);
 }
 
@@ -290,6 +303,17 @@ Task<Result<>> Registers::read_all(ClientNode& client) {
     run_.note(fmt::format("in the end: {} {}", as_text(key.dkey), entry.operation.describe()));
     key.history.push_back(entry);
   }
+  container_ = container.info();
+  co_return Result<>();
+}
+
+Task<Result<>> Registers::compare_replicas(ReplicaCheck& replicas, ContainerInfo container) {
+  const Until until = Until::at(replicas.node().now() + 120s);
+  CO_CHECK_OK(co_await replicas.open(std::move(container), until));
+  for (const Key& key : keys_) {
+    const DkeyOperation whole{.single = true, .array = true, .count = kCells};
+    CO_CHECK_OK(co_await replicas.compare(fetch_of(key, whole), room_of(key, whole), until));
+  }
   co_return Result<>();
 }
 
@@ -338,6 +362,12 @@ Task<> Registers::body() {
   if (!run_.failed()) {
     const auto read = co_await on_node(run_, clients[0]->node(), [&] { return read_all(*clients[0]); });
     if (!read) run_.fail("reading everything in the end: " + read.error().to_string());
+  }
+  if (!run_.failed() && run_.engine_count() > 1) {
+    ReplicaCheck replicas(run_);
+    const auto same = co_await on_node(run_, replicas.node(), [&] { return compare_replicas(replicas, container_); });
+    if (!same) run_.fail("comparing replicas in the end: " + same.error().to_string());
+    co_await on_node(run_, replicas.node(), [&] { return replicas.close(); });
   }
   for (const auto& client : clients) {
     co_await on_node(run_, client->node(), [&client] { return client->close(); });

@@ -149,6 +149,11 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
                                                  payload_bytes, bounded(until));
     if (held) {
       answer.state = *held;
+      if (*held == EntryState::kRefused) {
+        // It was asked for before it came: somebody had reason to settle it.
+        answer.reason = Code::kBusy;
+        answer.message = "the entry was refused before it came";
+      }
       prepared_.notify_all();
       co_return Result<>();
     }

@@ -144,6 +144,7 @@ Result<PrepareAnswer> decode_prepare_answer(ByteView from) {
   answer.message = in.text(kMaxMessageText);
   answer.clock = Epoch(in.integer<std::uint64_t>());
   answer.other = take_optional_entry(in);
+  in.require((answer.state == EntryState::kRefused) == (answer.reason != Code::kOk));
   CHECK_OK(in.finish("answer to prepare"));
   return answer;
 }
