@@ -1,0 +1,132 @@
+#include "entry_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "cenote/base/format.h"
+
+namespace cenote::engine {
+namespace {
+
+using cluster::TargetId;
+
+ObjectId object(std::string_view class_name, std::uint64_t number) {
+  return ObjectId::make(*parse_class(class_name), KeyFlavour::kLexical, KeyFlavour::kLexical, 0, number);
+}
+
+cluster::PoolMap map_of(std::uint32_t engines, std::size_t targets) {
+  std::vector<cluster::EngineSpec> specs;
+  for (std::uint32_t rank = 0; rank < engines; ++rank) {
+    specs.push_back({.path = fmt::format("node{}", rank),
+                     .rank = cluster::Rank(rank),
+                     .id = Uuid::from_random(3, rank),
+                     .target_bytes = std::vector<std::uint64_t>(targets, 1u << 30)});
+  }
+  return *cluster::PoolMap::create(Uuid::from_random(1, 1), {}, specs);
+}
+
+std::shared_ptr<const cluster::PoolLayout> layout_of(const cluster::PoolMap& map) {
+  return *cluster::PoolLayout::build(map);
+}
+
+CommitRequest change() {
+  CommitRequest request;
+  request.container = Uuid::from_random(8, 8);
+  return request;
+}
+
+void add_update(CommitRequest& request, const ObjectId& object, std::string_view dkey) {
+  UpdateRequest& update = request.updates.emplace_back();
+  update.container = request.container;
+  update.object = object;
+  update.dkey = as_bytes(dkey);
+}
+
+void add_punch(CommitRequest& request, const ObjectId& object) {
+  PunchRequest& punch = request.punches.emplace_back();
+  punch.container = request.container;
+  punch.object = object;
+}
+
+TEST(EntryPlan, OneGroupIsAskedAsAWhole) {
+  const auto layout = layout_of(map_of(4, 2));
+  CommitRequest request = change();
+  add_update(request, object("RP_3GX", 1), "d");
+  const EntryPlan plan = *plan_entry(request, *layout, {});
+  ASSERT_EQ(plan.note.groups.size(), 1u);
+  EXPECT_EQ(plan.members.size(), 3u);
+  for (const EntryPlan::Member& member : plan.members) EXPECT_TRUE(member.whole);
+  const auto readers = *layout->readers(object("RP_3GX", 1), {}, as_bytes("d"));
+  EXPECT_EQ(*layout->leader(plan.note.leader), readers.front());
+  EXPECT_EQ(std::set<TargetId>(plan.note.groups[0].begin(), plan.note.groups[0].end()),
+            std::set<TargetId>(readers.begin(), readers.end()));
+  EXPECT_TRUE(*needs_entry(request, *layout, {}));
+}
+
+TEST(EntryPlan, EachMemberGetsItsPart) {
+  const auto layout = layout_of(map_of(6, 1));
+  CommitRequest request = change();
+  // Until two of them lie apart.
+  for (int dkey = 0; dkey < 8; ++dkey) add_update(request, object("RP_2GX", 1), fmt::format("d{}", dkey));
+  add_punch(request, object("S1", 2));
+  const EntryPlan plan = *plan_entry(request, *layout, {});
+  ASSERT_GT(plan.note.groups.size(), 2u);
+  std::vector<int> times(request.updates.size());
+  for (const EntryPlan::Member& member : plan.members) {
+    ASSERT_FALSE(member.whole);
+    ASSERT_EQ(member.part.updates.size(), member.updates.size());
+    for (std::size_t i = 0; i < member.updates.size(); ++i) {
+      const UpdateRequest& update = request.updates[member.updates[i]];
+      EXPECT_TRUE(equal(member.part.updates[i].dkey, update.dkey));
+      const auto holders = *layout->readers(update.object, {}, update.dkey);
+      EXPECT_NE(std::ranges::find(holders, member.target), holders.end());
+      ++times[member.updates[i]];
+    }
+    const bool has_punch = *layout->home(object("S1", 2), {}, {}) == member.target;
+    EXPECT_EQ(member.part.punches.size(), has_punch ? 1u : 0u);
+  }
+  for (const int count : times) EXPECT_EQ(count, 2) << "each update at both of its holders";
+}
+
+TEST(EntryPlan, AWholeObjectIsAllOfItsGroups) {
+  const auto layout = layout_of(map_of(6, 1));
+  CommitRequest request = change();
+  add_punch(request, object("RP_2GX", 1));
+  EXPECT_EQ(plan_entry(request, *layout, {})->members.size(), 6u);
+  request.punches.clear();
+  add_punch(request, object("RP_2G1", 1));
+  EXPECT_EQ(plan_entry(request, *layout, {})->members.size(), 2u);
+}
+
+TEST(EntryPlan, OneTargetWithoutReplicasNeedsNoEntry) {
+  const auto layout = layout_of(map_of(3, 1));
+  CommitRequest request = change();
+  add_update(request, object("S1", 1), "a");
+  add_update(request, object("S1", 1), "b");
+  EXPECT_FALSE(*needs_entry(request, *layout, {}));
+  for (int dkey = 0; dkey < 8; ++dkey) add_update(request, object("SX", 1), fmt::format("d{}", dkey));
+  EXPECT_TRUE(*needs_entry(request, *layout, {}));
+  EXPECT_FALSE(*needs_entry(request, *cluster::PoolLayout::without_map(3), {}));
+}
+
+TEST(EntryNote, WhoWasExcludedSinceHasNoVote) {
+  cluster::PoolMap map = map_of(3, 1);
+  CommitRequest request = change();
+  add_update(request, object("RP_3G1", 1), "d");
+  const EntryNote note = plan_entry(request, *layout_of(map), {})->note;
+  EXPECT_EQ(voters_of(note, map).front().size(), 3u);
+  const std::vector lost{TargetId(1)};
+  ASSERT_TRUE(map.apply(cluster::MapOperation::kExclude, lost).has_value());
+  EXPECT_EQ(voters_of(note, map).front(), (std::vector{TargetId(0), TargetId(2)}));
+  ASSERT_TRUE(map.apply(cluster::MapOperation::kReintegrate, lost).has_value());
+  EXPECT_EQ(voters_of(note, map).front(), (std::vector{TargetId(0), TargetId(2)})) << "it is back, and was away";
+  ASSERT_TRUE(map.settle(map.version()).has_value());
+  EXPECT_EQ(voters_of(note, map).front(), (std::vector{TargetId(0), TargetId(2)}));
+  const EntryNote later = plan_entry(request, *layout_of(map), {})->note;
+  EXPECT_EQ(voters_of(later, map).front().size(), 3u);
+}
+
+}  // namespace
+}  // namespace cenote::engine
