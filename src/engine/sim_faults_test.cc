@@ -58,8 +58,9 @@ class SimFaults : public testing::TestWithParam<std::uint64_t> {
         co_return;
       }
       const Code code = put.error().code();
-      // Never sent: it may be made anew. The rest of these leaves open what has happened, and time is up.
-      if (code == Code::kUnreachable) {
+      // Never sent, or refused by a server that stops: it may be made anew. The rest of these leaves open what has
+      // happened, and time is up.
+      if (code == Code::kUnreachable || code == Code::kNotReady) {
         co_await client->reactor().sleep_for(10ms);
         continue;
       }
