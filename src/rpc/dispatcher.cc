@@ -82,15 +82,17 @@ Dispatcher::Admission Dispatcher::admit(const Header& header, Error& refusal) {
     refusal = Error(code, std::move(message));
     return Admission::kRefuse;
   };
-  const WallTime now = reactor_.wall_now();
   const WallTime expiry = expiry_time(header.expiry);
+  const auto too_far = [&](WallTime now) { return expiry > now + kRequestLifetimeMax + kClockOffsetMax; };
+  WallTime now = reactor_.wall_now();
+  if (too_far(now)) now = reactor_.read_wall_clock();
   if (service_ == nullptr) return refuse_with(Code::kUnknownOpcode, "no callbacks are handled here");
   if (expiry < now) {
     ++counters_.requests_expired;
     return refuse_with(Code::kRequestExpired,
                        "the request arrived after its expiry; if this goes on, compare the clocks");
   }
-  if (header.expiry > INT64_MAX || expiry > now + kRequestLifetimeMax + kClockOffsetMax) {
+  if (header.expiry > INT64_MAX || too_far(now)) {
     return refuse_with(Code::kOutOfRange, "the request expires too far in the future; compare the clocks");
   }
   if (header.is(flag::kOneWay)) return Admission::kRun;

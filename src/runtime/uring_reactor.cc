@@ -426,6 +426,10 @@ WallTime UringReactor::wall_now() const {
   if (!impl_->wall) impl_->wall = WallTime(read_clock(CLOCK_REALTIME));
   return *impl_->wall;
 }
+WallTime UringReactor::read_wall_clock() {
+  impl_->wall.reset();
+  return wall_now();
+}
 std::uint64_t UringReactor::random() { return impl_->random.next(); }
 void UringReactor::fill_secret(MutableBytes into) { fill_from_kernel(into); }
 

@@ -118,6 +118,26 @@ TEST(UringReactorTest, ClockMovesBetweenRunsAndIsFixedWithinATurn) {
   EXPECT_GT(reactor->now(), before + 100us);
 }
 
+Task<> read_clocks(UringReactor& reactor, WallTime& early, WallTime& again, WallTime& anew, WallTime& after) {
+  early = reactor.wall_now();
+  // As long as this turn takes, nobody else notices that time passes.
+  while (WallTime(std::chrono::system_clock::now().time_since_epoch()) <= early) {
+  }
+  again = reactor.wall_now();
+  anew = reactor.read_wall_clock();
+  after = reactor.wall_now();
+  co_return;
+}
+
+TEST(UringReactorTest, WhoHasToKnowReadsTheWallClockAnew) {
+  auto reactor = make_reactor();
+  WallTime early{}, again{}, anew{}, after{};
+  reactor->block_on(read_clocks(*reactor, early, again, anew, after));
+  EXPECT_EQ(again, early);
+  EXPECT_GT(anew, early);
+  EXPECT_EQ(after, anew);
+}
+
 TEST(UringReactorTest, YieldLetsOthersRunAndTimersFire) {
   struct Spinner {
     static Task<> until(Reactor& reactor, const bool& done) {

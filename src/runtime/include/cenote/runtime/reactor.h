@@ -66,6 +66,9 @@ class Reactor {
   virtual Instant now() const = 0;
   /// Wall-clock time; may jump. Read at most once per turn.
   virtual WallTime wall_now() const = 0;
+  /// The same, read anew, which `wall_now` then gives as well: before something is refused because of the clock, as the
+  /// thread may have lost its core in the midst of a turn.
+  virtual WallTime read_wall_clock() { return wall_now(); }
   /// 64 random bits, not for secrets; in the simulator from the seed.
   virtual std::uint64_t random() = 0;
   /// Fills `into` with bits that nobody can foretell, for keys and nonces: from the kernel, so it costs a system call;

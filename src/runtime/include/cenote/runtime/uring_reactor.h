@@ -59,6 +59,7 @@ class UringReactor final : public Reactor {
   /// While the loop runs, the time at the start of the turn; otherwise the clock's.
   Instant now() const override;
   WallTime wall_now() const override;
+  WallTime read_wall_clock() override;
   std::uint64_t random() override;
   void fill_secret(MutableBytes into) override;
   void schedule(std::coroutine_handle<> handle) override;
