@@ -23,7 +23,6 @@ Task<Result<>> EngineCore::Impl::start() {
   if (started) started = co_await open_targets();
   if (started) started = co_await open_coordinator();
   if (started) started = co_await recover();
-  if (started) started = co_await make_groups();
   if (started) started = co_await serve();
   if (started) started = co_await join();
   if (!started) {
@@ -142,9 +141,10 @@ Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
   targets_service = std::make_unique<TargetsService>(host.control(), *this);
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
-  if (is_shared) {
-    CO_CHECK_OK(co_await find_place());
-  } else {
+  if (is_shared) CO_CHECK_OK(co_await find_place());
+  // What was interrupted may have to wait for entries to be settled.
+  CO_CHECK_OK(co_await make_groups());
+  if (!is_shared) {
     auto resumed = co_await control->resume();
     if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
   }
@@ -268,14 +268,14 @@ Task<Result<>> EngineCore::Impl::cancel_requests(std::size_t target) {
 }
 
 Task<Result<>> EngineCore::Impl::close_all() {
-  static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return stop_groups_at(index); }));
-  group_list.clear();
-  groups.clear();
   if (shared != nullptr) co_await shared->stop();
   co_await callers.close();
   // What runs at the targets ends before they do.
   if (control != nullptr) co_await control->stop();
   if (targets_service != nullptr) co_await targets_service->stop();
+  static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return stop_groups_at(index); }));
+  group_list.clear();
+  groups.clear();
   api.reset();
   control.reset();
   shared.reset();

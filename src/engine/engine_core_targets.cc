@@ -8,6 +8,23 @@
 #include "target_calls.h"
 
 namespace cenote::engine {
+namespace {
+
+constexpr Duration kSettlePatience = std::chrono::seconds(2);
+
+/// On the target's reactor: what needs all changes of a container up to an epoch to be decided, and finds them so.
+template <typename MakeTask>
+Task<Result<>> when_decided(TargetGroups& groups, Uuid container, Epoch epoch, MakeTask make_task) {
+  GroupMember& member = groups.member;
+  const Until until = Until::at(member.now() + kSettlePatience);
+  for (;;) {
+    auto done = co_await make_task();
+    if (done || !(done.error() == Code::kUndecided)) co_return done;
+    CO_CHECK_OK(co_await member.settle_before(container, ObjectId(), {}, epoch, until));
+  }
+}
+
+}  // namespace
 
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
                                         std::optional<object::CloneSource> source,
@@ -50,7 +67,10 @@ Task<Result<>> EngineCore::Impl::release_answers() {
 }
 
 Task<Result<>> EngineCore::Impl::add_snapshot(Uuid container, Epoch epoch) {
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().add_snapshot(container, epoch); });
+  co_return co_await on_all_targets([=, this](Target& target) {
+    return when_decided(*groups[target.index()], container, epoch,
+                        [=, &target] { return target.objects().add_snapshot(container, epoch); });
+  });
 }
 
 Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
@@ -58,7 +78,10 @@ Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
 }
 
 Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
-  co_return co_await on_all_targets([=](Target& target) { return target.objects().roll_back(container, to, request); });
+  co_return co_await on_all_targets([=, this](Target& target) {
+    return when_decided(*groups[target.index()], container, kEpochLatest,
+                        [=, &target] { return target.objects().roll_back(container, to, request); });
+  });
 }
 
 Task<Result<>> EngineCore::Impl::check_rollback(Uuid container, Epoch to) {

@@ -51,6 +51,7 @@ class GroupMember {
 
   /// The layout of the container's pool that this engine works on.
   Task<Result<std::shared_ptr<const cluster::PoolLayout>>> layout_of(Uuid container);
+  Instant now() const { return target_.reactor().now(); }
   const TargetAddress& self() const { return options_.self; }
   object::ObjectStore& objects() { return target_.objects(); }
   /// Memory for payloads.
