@@ -182,7 +182,7 @@ class System {
     for (auto& engine : engines) engine->start(knowledge.system.system);
   }
   /// Knows the addresses of the engines in `through`.
-  Result<> connect(std::vector<std::uint32_t> through, Duration timeout = 5s) {
+  Result<> connect(const std::vector<std::uint32_t>& through, Duration timeout = 5s) {
     std::vector<rpc::Address> addresses;
     for (const std::uint32_t rank : through) addresses.push_back({fmt::format("engine{}", rank), 7777});
     TRY(client, world.block_on(client_node, Client::connect(client_node, *transport, addresses, {.timeout = timeout})));

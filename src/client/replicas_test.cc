@@ -15,7 +15,6 @@ using namespace std::chrono_literals;
 using cluster::MapOperation;
 using fake::System;
 using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 constexpr std::uint64_t kSeed = 20261130;
 
