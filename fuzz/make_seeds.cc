@@ -378,7 +378,7 @@ void posix_seeds(Seeds& seeds) {
   inode.symlink_target = "../there";
   seeds.add(kTarget, "inode_symlink", 0, encode_inode(inode));
   seeds.add(kTarget, "superblock", 1,
-            posix::encode_superblock({.root = root_object(), .created = WallTime(Duration(7))}));
+            posix::encode_superblock({.root = root_object(0), .created = WallTime(Duration(7))}));
   seeds.add_text(kTarget, "path", 2, "/a/./b//../c.txt/");
   seeds.add_text(kTarget, "name", 2, "name");
 }

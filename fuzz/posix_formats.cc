@@ -24,9 +24,9 @@ void check_inode(ByteView input) {
 }
 
 void check_superblock(ByteView input) {
-  const auto superblock = decode_superblock(input);
+  const auto superblock = decode_superblock(input, 0);
   if (!superblock) return;
-  const auto again = decode_superblock(encode_superblock(*superblock));
+  const auto again = decode_superblock(encode_superblock(*superblock), 0);
   ASSERT(again.has_value() && again->root == superblock->root && again->created == superblock->created);
 }
 

@@ -36,7 +36,7 @@ class KvClient {
   Task<Result<>> remove(async::Kv kv);
   Task<Result<>> get(async::Kv kv, std::string key);
   Task<Result<>> list(async::Kv kv, std::string prefix, std::uint32_t limit);
-  async::Kv kv() { return async::Kv(*container_, async::Kv::default_object()); }
+  async::Kv kv() { return async::Kv(*container_, async::Kv::default_object(container_->redundancy())); }
 
   Run& run_;
   ClientNode node_;

@@ -41,7 +41,7 @@ class Filler {
 
  private:
   Until patience() { return Until::at(client_.node().now() + 10min); }
-  async::Kv kv() { return async::Kv(*container_, async::Kv::default_object()); }
+  async::Kv kv() { return async::Kv(*container_, async::Kv::default_object(container_->redundancy())); }
   static Bytes value_of(std::uint64_t number);
   static std::string key_of(std::uint64_t number) { return fmt::format("key-{:06}", number); }
   Task<Result<>> put(std::uint64_t number, Until until);

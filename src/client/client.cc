@@ -20,25 +20,6 @@ rpc::PeerOptions peer_options(std::vector<rpc::Address> addresses, const Connect
   return peer;
 }
 
-constexpr Duration kPauseMin = std::chrono::milliseconds(20);
-constexpr Duration kPauseMax = std::chrono::seconds(1);
-
-/// Failures that end by themselves when an engine restarts or has less to do. None of them tells whether a request took
-/// effect that was sent before: only the same id may be tried again.
-bool is_passing(const Error& error, const rpc::ReplyInfo& info) {
-  switch (error.code()) {
-    case Code::kUnreachable:
-    case Code::kNotReady:
-    case Code::kBusy:
-      return true;
-    case Code::kStopped:
-    case Code::kCancelled:
-      return info.received;  // the engine stops, not this client
-    default:
-      return false;
-  }
-}
-
 std::string pool_path(std::string_view pool) { return fmt::format("/v1/pools/{}", pool); }
 std::string containers_path(std::string_view pool) { return fmt::format("/v1/pools/{}/containers", pool); }
 
@@ -60,6 +41,7 @@ Client::Impl::Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<r
       session(reactor, session_options(reactor, options)),
       engines(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters)),
       scope(reactor),
+      watches(reactor),
       closing(reactor),
       gate(reactor) {}
 
@@ -73,50 +55,10 @@ Task<Result<rpc::Reply>> Client::Impl::call(Opcode opcode, ByteView body, rpc::B
   if (!gate.enter()) co_return fail(Code::kStopped, "the client is closed");
   ++counters.calls;
   counters.sent_bytes += send.bytes();
-  auto reply = co_await attempts(opcode, body, send, receive, destination, bounded(until));
+  auto reply = co_await attempts(opcode, body, send, receive, std::move(destination), bounded(until));
   if (reply) counters.received_bytes += reply->bulk_bytes;
   gate.leave();
   co_return reply;
-}
-
-Task<Result<rpc::Reply>> Client::Impl::attempts(Opcode opcode, ByteView body, rpc::BulkSource send,
-                                                rpc::BulkSink receive, Destination destination, Until until) {
-  // Until the bound, and what the server's clock may be ahead.
-  rpc::RequestTicket ticket(session, std::max(until.deadline - reactor.now(), Duration(0)) + rpc::kClockOffsetMax);
-  rpc::CallOptions call_options;
-  call_options.until = until;
-  call_options.ticket = &ticket;
-  for (Duration pause = kPauseMin;; pause = std::min(pause * 2, kPauseMax)) {
-    rpc::ReplyInfo info;
-    call_options.info = &info;
-    const std::uint64_t seen = destination.pool == nullptr ? 0 : destination.pool->generation();
-    Result<PoolRoutes::Place> place = PoolRoutes::Place{.peer = &engines.any()};
-    if (destination.pool != nullptr) place = destination.resolve();
-    Result<rpc::Reply> reply = fail(Code::kInternal);
-    if (place) {
-      call_options.target = place->target;
-      call_options.map_version = place->map_version;
-      reply = co_await place->peer->call(static_cast<rpc::Opcode>(opcode), body, send, receive, call_options);
-    } else {
-      reply = fail(std::move(place).error());
-    }
-    if (reply) co_return reply;
-    const bool stale = destination.pool != nullptr && reply.error() == Code::kStaleMap;
-    if (!stale && !is_passing(reply.error(), info)) co_return reply;
-    if (stale || (destination.pool != nullptr && destination.pool->has_several_engines())) {
-      const auto known = destination.pool->share_layout();
-      const auto refreshed = co_await refresh(pools.at(destination.pool->pool()), seen, until);
-      // A newer map is news enough to try at once.
-      if (refreshed && stale && destination.pool->layout().version() > known->version()) continue;
-    }
-    // Drawn, so that the clients of an engine that restarts do not come back as one.
-    const Duration wait =
-        pause / 2 + Duration(static_cast<std::int64_t>(reactor.random() % static_cast<std::uint64_t>(pause.count())));
-    if (reactor.now() + wait >= until.deadline) co_return reply;  // says more than that the time is over
-    const Result<> waited = co_await closing.wait(until.no_later_than(reactor.now() + wait));
-    if (waited) co_return fail(Code::kStopped, "the client is closing");
-    if (waited.error() != Code::kDeadlineExceeded) co_return fail(waited.error());
-  }
 }
 
 Task<Result<std::shared_ptr<PoolRoutes>>> Client::Impl::find_pool(Uuid pool, Until until) {
@@ -133,7 +75,8 @@ Task<Result<>> Client::Impl::refresh(std::shared_ptr<PoolRoutes> routes, std::ui
   if (routes->generation() == seen) {
     Bytes body;
     encode(PoolViewRequest{routes->pool()}, body);
-    auto reply = co_await attempts(Opcode::kPoolView, body, {}, {}, {}, until);
+    const Destination asked{.kind = Destination::Kind::kView, .pool = routes.get(), .read = true, .replicated = true};
+    auto reply = co_await attempts(Opcode::kPoolView, body, {}, {}, asked, until);
     Result<PoolView> view = reply ? decode_pool_view(reply->body) : fail(std::move(reply).error());
     outcome = view ? routes->take(*std::move(view)) : fail(std::move(view).error());
   }
@@ -159,7 +102,11 @@ Task<Result<std::unique_ptr<Client>>> Client::connect(Reactor& reactor, rpc::Tra
   const Until until = Until::at(reactor.now() + options.timeout);
   std::unique_ptr<Client> client(
       new Client(std::make_unique<Impl>(reactor, transport, std::move(addresses), std::move(options))));
-  auto welcome = co_await client->impl_->engines.any().connect(until);
+  Engines& engines = client->impl_->engines;
+  auto welcome = co_await engines.any().connect(until);
+  // An engine that stops or starts may break what it has just accepted; that says nothing about the next attempt.
+  while (!welcome && welcome.error() == Code::kConnectionLost) welcome = co_await engines.any().connect(until);
+  if (welcome) engines.require_system(welcome->system);
   Result<SystemInfo> system = fail(Code::kInternal);
   if (welcome) system = co_await client->system(until);
   if (welcome && system && system->targets.empty()) {
@@ -178,6 +125,7 @@ Task<> Client::close() {
   impl_->closing.set();
   co_await impl_->scope.stop();
   co_await impl_->engines.stop();
+  co_await impl_->watches.stop();
   co_await impl_->gate.close();
 }
 

@@ -2,6 +2,7 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 #include "cenote/protocol/opcodes.h"
 #include "impl.h"
 #include "payload.h"
@@ -73,6 +74,7 @@ Container::Container(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 const ContainerInfo& Container::info() const { return state_->info; }
 Client& Container::client() const { return *state_->client; }
+std::uint32_t Container::redundancy() const { return state_->info.redundancy; }
 
 Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
@@ -108,7 +110,7 @@ Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<Muta
   const Scattered<std::byte> room{std::span<const MutableBytes>(into)};
   CO_TRY(const rpc::Reply reply,
          co_await state->impl->call(Opcode::kFetch, body, {}, rpc::BulkSink(std::span<const MutableBytes>(into)),
-                                    state->home(request.object, request.dkey), until));
+                                    state->reader(request.object, request.dkey), until));
   CO_TRY(FetchReply fetched, decode_fetch_reply(reply.body));
   auto settled = settle_payload(request, fetched, reply.bulk_bytes, room, state->checksums);
   if (!settled) {
@@ -135,6 +137,13 @@ Task<Result<ObjectId>> Container::allocate_object(ObjectClass object_class, KeyF
     co_return co_await state->transaction->allocate_object(object_class, dkeys, akeys, until);
   }
   CO_CHECK_OK(check_writable());
+  CO_TRY(const ClassParts parts, class_parts(object_class));
+  if (parts.redundancy_factor() < state->info.redundancy)
+    co_return failf(Code::kInvalidArgument,
+                    "objects of class {} keep their data through the loss of {} engines, those of container '{}' of at "
+                    "least {}: {}, for instance, does",
+                    class_name(object_class), parts.redundancy_factor(), state->info.label, state->info.redundancy,
+                    class_name(with_redundancy(object_class, state->info.redundancy)));
   if (state->objects_left == 0) {
     CO_CHECK_OK(co_await state->lease->acquire(1, state->impl->bounded(until)));
     Result<> leased;

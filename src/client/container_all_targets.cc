@@ -12,17 +12,58 @@
 namespace cenote::async {
 namespace {
 
-bool is_spread(const ObjectId& object) { return object.object_class() != ObjectClass::kS1; }
-
-/// Wherever a part of what the request names can be. `object` and `dkey` stay the caller's.
+/// Where a punch has to go. One of a whole object that is replicated is a transaction of all its groups, which one
+/// leader runs: that of the empty dkey, which no data has. Else all parts are punched, one after another.
 template <typename State>
-Result<std::vector<Destination>> destinations(const State& state, const ObjectId& object, bool whole_object,
-                                              ByteView dkey) {
-  if (!whole_object || !is_spread(object)) return std::vector{state.home(object, dkey)};
+Result<std::vector<Destination>> punched_at(const State& state, const PunchRequest& request) {
+  const ObjectId& object = request.object;
+  const bool wide = request.level == PunchLevel::kObject && object.object_class() != ObjectClass::kS1;
+  if (!wide || redundancy_of(object) > 0) return std::vector{state.home(object, request.dkey)};
   TRY(const auto targets, state.routes->layout().all());
   std::vector<Destination> found;
+  found.reserve(targets.size());
   for (const cluster::TargetId target : targets) found.push_back(state.at(target));
   return found;
+}
+
+/// Who has to be asked for what a list names.
+template <typename State>
+Result<std::vector<Destination>> listed_at(const State& state, const ListRequest& request) {
+  if (request.level == ListLevel::kObjects) return whole_pool(*state.routes, state.info.redundancy);
+  if (request.level == ListLevel::kDkeys) return whole_object(*state.routes, request.object, state.seed());
+  return std::vector{state.reader(request.object, request.dkey)};
+}
+
+template <typename State>
+Result<std::vector<Destination>> queried_at(const State& state, const QueryRequest& request) {
+  if (request.dkey.empty()) return whole_object(*state.routes, request.object, state.seed());
+  return std::vector{state.reader(request.object, request.dkey)};
+}
+
+/// Asks all whom `plan` names, and all anew when the map has changed meanwhile: others have to be asked then.
+template <typename State, typename Request>
+Task<Result<std::vector<rpc::Reply>>> ask_all(const State& state, Opcode opcode, const Request& request,
+                                              Result<std::vector<Destination>> (*plan)(const State&, const Request&),
+                                              Until until) {
+  Bytes body;
+  encode(request, body);
+  for (;;) {
+    const auto layout = state.routes->share_layout();
+    CO_TRY(const auto places, plan(state, request));
+    std::vector<rpc::Reply> replies;
+    std::optional<Error> failure;
+    for (const Destination& place : places) {
+      auto reply = co_await state.impl->call(opcode, body, {}, {}, place, until);
+      if (reply) {
+        replies.push_back(*std::move(reply));
+      } else {
+        failure = std::move(reply).error();
+        break;
+      }
+    }
+    if (!failure) co_return replies;
+    if (*failure != Code::kStaleMap || layout == state.routes->share_layout()) co_return fail(*std::move(failure));
+  }
 }
 
 }  // namespace
@@ -38,8 +79,7 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   UpdateReply newest{};
   bool found = false;
   Result<> absent;
-  CO_TRY(const auto places,
-         destinations(*state, request.object, request.level == PunchLevel::kObject, request.dkey.view()));
+  CO_TRY(const auto places, punched_at(*state, request));
   for (const Destination& place : places) {
     auto reply = co_await state->impl->call(Opcode::kPunch, body, {}, {}, place, until);
     // A wide object exists when a part of it does, on any target.
@@ -62,15 +102,10 @@ Task<Result<ListReply>> Container::list(ListRequest request, Until until) {
   request.container = state->info.id;
   request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
-  Bytes body;
-  encode(request, body);
-  const bool objects = request.level == ListLevel::kObjects;
-  const bool whole = objects || request.level == ListLevel::kDkeys;
-  const ObjectId spread = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 0);
+  CO_TRY(const auto replies,
+         co_await ask_all(*state, Opcode::kList, request, listed_at<State>, state->impl->bounded(until)));
   std::vector<ListReply> pages;
-  CO_TRY(const auto places, destinations(*state, objects ? spread : request.object, whole, request.dkey.view()));
-  for (const Destination& place : places) {
-    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kList, body, {}, {}, place, until));
+  for (const rpc::Reply& reply : replies) {
     CO_TRY(ListReply page, decode_list_reply(reply.body));
     pages.push_back(std::move(page));
   }
@@ -84,12 +119,10 @@ Task<Result<QueryReply>> Container::query(QueryRequest request, Until until) {
   request.container = state->info.id;
   request.epoch = std::min(request.epoch, state->epoch);
   CO_CHECK_OK(validate(request));
-  Bytes body;
-  encode(request, body);
+  CO_TRY(const auto replies,
+         co_await ask_all(*state, Opcode::kQuery, request, queried_at<State>, state->impl->bounded(until)));
   QueryReply last;
-  CO_TRY(const auto places, destinations(*state, request.object, request.dkey.empty(), request.dkey.view()));
-  for (const Destination& place : places) {
-    CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kQuery, body, {}, {}, place, until));
+  for (const rpc::Reply& reply : replies) {
     CO_TRY(QueryReply found, decode_query_reply(reply.body));
     if (!found.exists) continue;
     const bool integers = found.dkey.size() == sizeof(std::uint64_t) && last.dkey.size() == sizeof(std::uint64_t);

@@ -9,11 +9,14 @@
 #include "cenote/rpc/peer.h"
 #include "cenote/runtime/scope.h"
 #include "routes.h"
+#include "whole_object.h"
 
 namespace cenote::async {
 
 struct Client::Impl {
   Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<rpc::Address> addresses, ConnectOptions options_in);
+
+  class Vigil;
 
   Reactor& reactor;
   ConnectOptions options;
@@ -26,6 +29,8 @@ struct Client::Impl {
   std::map<Uuid, std::shared_ptr<PoolRoutes>> pools;
   /// Running operations of vectored calls.
   Scope scope;
+  /// Those that look after requests whose engine keeps silent. Ends after the connections, which end what it waits for.
+  Scope watches;
   /// Set when the client closes: ends the pauses between two attempts of a call.
   Event closing;
   /// Calls that run, pauses included.
@@ -33,12 +38,20 @@ struct Client::Impl {
 
   /// A call without a bound of its own gets the default one.
   Until bounded(Until until) const;
-  /// One request, tried again until its bound while its engine cannot be reached, cannot serve yet, or knows another
-  /// map: it keeps its id, so it takes effect once.
+  /// One request, tried again until its bound while nobody who could answer it can be reached, can serve, or knows the
+  /// same map (attempts.cc).
   Task<Result<rpc::Reply>> call(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
                                 Destination destination, Until until);
   Task<Result<rpc::Reply>> attempts(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
                                     Destination destination, Until until);
+  /// Of what has no effect: from whoever has it.
+  Task<Result<rpc::Reply>> read(Opcode opcode, ByteView body, rpc::BulkSink receive, Destination destination,
+                                Until until);
+  /// Of all else: it keeps its id over all attempts, so it takes effect once.
+  Task<Result<rpc::Reply>> change(Opcode opcode, ByteView body, rpc::BulkSource send, rpc::BulkSink receive,
+                                  Destination destination, Until until);
+  /// Waits before the next attempt, about as long as `pause`. False: there is no time for another one.
+  Task<Result<bool>> pause_between_attempts(Duration pause, Until until);
   /// The routes of a pool, asked for if they are not known.
   Task<Result<std::shared_ptr<PoolRoutes>>> find_pool(Uuid pool, Until until);
   /// Asks where the data of a pool is, unless somebody else has done so since `seen`.
@@ -69,11 +82,24 @@ struct Container::State {
   std::optional<Semaphore> lease;
 
   cluster::PlacementSeed seed() const { return cluster::PlacementSeed(info.placement_seed); }
-  /// The home of a dkey; `object` and `dkey` stay the caller's.
+  /// Where a dkey is changed; `object` and `dkey` stay the caller's.
   Destination home(const ObjectId& object, ByteView dkey) const {
-    return {.pool = routes.get(), .object = &object, .seed = seed(), .dkey = dkey};
+    return {.kind = Destination::Kind::kDkey,
+            .pool = routes.get(),
+            .object = &object,
+            .seed = seed(),
+            .dkey = dkey,
+            .replicated = redundancy_of(object) > 0};
   }
-  Destination at(cluster::TargetId target) const { return {.pool = routes.get(), .target = target}; }
+  /// Where it is read.
+  Destination reader(const ObjectId& object, ByteView dkey) const {
+    Destination place = home(object, dkey);
+    place.read = true;
+    return place;
+  }
+  Destination at(cluster::TargetId target) const {
+    return {.kind = Destination::Kind::kTarget, .pool = routes.get(), .target = target};
+  }
 };
 
 }  // namespace cenote::async

@@ -69,6 +69,18 @@ TEST(MergePages, TheLimitMovesTheAnchorBack) {
   EXPECT_EQ(to_text(reply.anchor), "c");
 }
 
+TEST(MergePages, WhatReplicasRepeatCountsOnce) {
+  ListReply one, two, three;
+  one.keys = {listed("a"), listed("b"), listed("c")};
+  one.anchor = to_bytes(as_bytes("c"));
+  two.keys = {listed("a"), listed("c"), listed("d")};
+  two.anchor = to_bytes(as_bytes("d"));
+  three.keys = {listed("b"), listed("d")};
+  const ListReply reply = merge_pages({one, two, three}, request_for(lexical(), 3));
+  EXPECT_EQ(texts(reply), (std::vector<std::string>{"a", "b", "c"})) << "as many as were asked for";
+  EXPECT_EQ(to_text(reply.anchor), "c");
+}
+
 TEST(MergePages, IntegersAreInNumericOrder) {
   const auto key = [](std::uint64_t number) {
     Bytes bytes(sizeof number);
@@ -124,9 +136,11 @@ TEST(MergePages, PagesTogetherAreTheWholeListing) {
     std::vector<std::set<std::string>> stored(targets);
     std::set<std::string> expected;
     for (std::uint64_t i = random.below(60); i > 0; --i) {
-      std::string key = std::to_string(random.below(50)) + (random.chance(1, 4) ? "x" : "");
+      const std::string key = std::to_string(random.below(50)) + (random.chance(1, 4) ? "x" : "");
       if (!key.ends_with("x")) expected.insert(key);
-      stored[random.below(targets)].insert(std::move(key));
+      // Replicas of a key lie on several targets, which all list it.
+      const std::size_t first = random.below(targets), replicas = 1 + random.below(3);
+      for (std::size_t replica = 0; replica < replicas; ++replica) stored[(first + replica) % targets].insert(key);
     }
     std::vector<std::string> seen;
     std::string anchor;

@@ -5,6 +5,14 @@
 #include "cenote/base/format.h"
 
 namespace cenote::async {
+namespace {
+
+// A silent engine costs one read so often the time that it takes to turn to another one.
+constexpr Duration kSuspicion = std::chrono::seconds(1);
+// Of those of a large pool more are not down at the same time, or it is no use to go on.
+constexpr std::size_t kEnginesToAsk = 8;
+
+}  // namespace
 
 Engines::Engines(Reactor& reactor, rpc::Transport& transport, rpc::ClientSession& session, rpc::PeerOptions options)
     : reactor_(reactor),
@@ -35,13 +43,31 @@ Result<rpc::Peer*> Engines::at(const std::vector<std::string>& addresses) {
   return others_.emplace(addresses, std::move(peer)).first->second.get();
 }
 
+void Engines::require_system(Uuid system) {
+  options_.system = system;
+  any_->require_system(system);
+  for (auto& [addresses, peer] : others_) peer->require_system(system);
+}
+
+void Engines::suspect(const rpc::Peer& peer) { suspects_[&peer] = reactor_.now() + kSuspicion; }
+
+void Engines::clear(const rpc::Peer& peer) {
+  if (!suspects_.empty()) suspects_.erase(&peer);
+}
+
+bool Engines::is_suspect(const rpc::Peer& peer) const {
+  if (suspects_.empty()) return false;
+  const auto found = suspects_.find(&peer);
+  return found != suspects_.end() && reactor_.now() < found->second;
+}
+
 Task<> Engines::stop() {
   stopped_ = true;
   co_await any_->stop();
   for (auto& [addresses, peer] : others_) co_await peer->stop();
 }
 
-Result<PoolRoutes::Place> PoolRoutes::place(cluster::TargetId target) {
+Result<PoolRoutes::Place> PoolRoutes::place(cluster::TargetId target) const {
   const cluster::TargetPlace place = layout_->place_of(target);
   Place found{.peer = &engines_.any(),
               .target = place.index,
@@ -55,10 +81,69 @@ Result<PoolRoutes::Place> PoolRoutes::place(cluster::TargetId target) {
   return found;
 }
 
-Result<PoolRoutes::Place> Destination::resolve() const {
-  if (object == nullptr) return pool->place(target);
-  TRY(const cluster::TargetId home, pool->layout().home(*object, seed, dkey));
-  return pool->place(home);
+Result<PoolRoutes::Places> PoolRoutes::places(std::span<const cluster::TargetId> targets) const {
+  Places found;
+  std::optional<Error> none;
+  for (const cluster::TargetId target : targets) {
+    auto one = place(target);
+    if (one) {
+      found.push_back(*one);
+    } else if (!none) {
+      none = std::move(one).error();
+    }
+  }
+  if (found.empty()) return fail(std::move(none).value_or(Error(Code::kNotReady)));
+  put_suspects_last(found);
+  return found;
+}
+
+void PoolRoutes::put_suspects_last(Places& places) const {
+  if (!engines_.has_suspects()) return;
+  Places ordered;
+  for (const bool suspects : {false, true}) {
+    for (const Place& place : places)
+      if (engines_.is_suspect(*place.peer) == suspects) ordered.push_back(place);
+  }
+  places = std::move(ordered);
+}
+
+PoolRoutes::Places PoolRoutes::engines_to_ask() const {
+  Places found;
+  found.push_back({.peer = &engines_.any()});
+  // Not always the same of them, if there are many.
+  auto next = addresses_.begin();
+  if (!addresses_.empty()) std::advance(next, generation_ % addresses_.size());
+  for (std::size_t left = std::min(addresses_.size(), kEnginesToAsk); left > 0; --left) {
+    const auto peer = engines_.at(next->second);
+    if (peer && *peer != found.front().peer) found.push_back({.peer = *peer});
+    if (++next == addresses_.end()) next = addresses_.begin();
+  }
+  put_suspects_last(found);
+  return found;
+}
+
+Result<PoolRoutes::Places> Destination::resolve() const {
+  switch (kind) {
+    case Kind::kAnyEngine:
+      break;
+    case Kind::kView:
+      return pool->engines_to_ask();
+    case Kind::kDkey: {
+      if (read) {
+        TRY(const auto readers, pool->layout().readers(*object, seed, dkey));
+        return pool->places(readers.view());
+      }
+      TRY(const cluster::TargetId home, pool->layout().home(*object, seed, dkey));
+      return pool->places({&home, 1});
+    }
+    case Kind::kGroup: {
+      TRY(const auto readers, pool->layout().readers({.object = *object, .seed = seed, .group = group}));
+      return pool->places(readers.view());
+    }
+    case Kind::kTarget:
+      return pool->places({&target, 1});
+  }
+  return fail(Code::kInternal, "no pool to ask");
 }
 
 Result<> PoolRoutes::take(PoolView view) {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "cenote/cluster/pool_layout.h"
@@ -24,8 +25,17 @@ class Engines {
   /// The connection to an engine with these addresses, made when it is first used. Without addresses: to the system.
   /// kInvalidArgument: an address that is none. kStopped.
   Result<rpc::Peer*> at(const std::vector<std::string>& addresses);
+  /// From now on who belongs to another system is refused, at whatever address: what requests about containers and
+  /// whole objects name there is only the number of a target. Null: nobody is.
+  void require_system(Uuid system);
   /// Ends all calls and connections.
   Task<> stop();
+
+  // A suspect did not answer a moment ago: who may as well ask another engine does that.
+  void suspect(const rpc::Peer& peer);
+  void clear(const rpc::Peer& peer);
+  bool is_suspect(const rpc::Peer& peer) const;
+  bool has_suspects() const { return !suspects_.empty(); }
 
  private:
   Reactor& reactor_;
@@ -35,6 +45,7 @@ class Engines {
   std::unique_ptr<rpc::Peer> any_;
   /// By their addresses. One whose engine has moved stays, unused and unconnected, until the client closes.
   std::map<std::vector<std::string>, std::unique_ptr<rpc::Peer>> others_;
+  std::map<const rpc::Peer*, Instant> suspects_;  // until when
   bool stopped_ = false;
 };
 
@@ -58,9 +69,15 @@ class PoolRoutes {
     rpc::Peer* peer = nullptr;
     std::uint16_t target = 0;  ///< index inside that engine
     std::uint32_t map_version = 0;
+    friend bool operator==(const Place&, const Place&) = default;
   };
+  using Places = SmallVector<Place, kMaxReplicas>;
   /// Where a target is reached. kNotReady: its engine is not running.
-  Result<Place> place(cluster::TargetId target);
+  Result<Place> place(cluster::TargetId target) const;
+  /// Where those of several targets are reached whose engines run, suspects last. kNotReady: none of them does.
+  Result<Places> places(std::span<const cluster::TargetId> targets) const;
+  /// Who may be asked for a view of the pool: the system, and engines of the pool in case that nobody answers there.
+  Places engines_to_ask() const;
 
   /// Goes by `view` from now on. kMalformed, and kNewerFormat of a map that this client cannot read.
   Result<> take(PoolView view);
@@ -69,6 +86,8 @@ class PoolRoutes {
   Semaphore refreshing;
 
  private:
+  void put_suspects_last(Places& places) const;
+
   Engines& engines_;
   Uuid pool_;
   std::uint64_t generation_ = 0;
@@ -79,15 +98,31 @@ class PoolRoutes {
 
 /// Where a request goes, to be found out anew for every attempt. Names memory of the caller of the request.
 struct Destination {
-  PoolRoutes* pool = nullptr;  ///< nullptr: any engine
-  /// The home of a dkey of this object, or else the target below.
-  const ObjectId* object = nullptr;
-  cluster::PlacementSeed seed;
-  ByteView dkey;
-  cluster::TargetId target;
+  enum class Kind : std::uint8_t {
+    kAnyEngine,  ///< whoever answers for the system
+    kView,       ///< whoever can tell where the data of the pool is
+    kDkey,       ///< of an object: its home, or of a read whoever has it
+    kGroup,      ///< of an object: whoever has all of the group; reads only
+    kTarget,
+  };
 
-  /// Of a pool.
-  Result<PoolRoutes::Place> resolve() const;
+  Kind kind = Kind::kAnyEngine;
+  PoolRoutes* pool = nullptr;  ///< none for any engine
+  const ObjectId* object = nullptr;
+  cluster::PlacementSeed seed{};
+  ByteView dkey{};
+  std::uint32_t group = 0;
+  cluster::TargetId target{};
+  /// Of a read of several targets: the layout that they were chosen by, without which the choice is wrong.
+  std::shared_ptr<const cluster::PoolLayout> plan{};
+  /// A request without effect: any complete member of a group of replicas may answer it.
+  bool read = false;
+  /// What it is about is kept by more than one target. So an engine that keeps silent is not waited for to the end.
+  bool replicated = false;
+
+  bool is_outdated() const { return plan != nullptr && plan != pool->share_layout(); }
+  /// Of a pool: where the request may be sent, the best first; one place unless it is a read. kNotReady: nowhere now.
+  Result<PoolRoutes::Places> resolve() const;
 };
 
 }  // namespace cenote::async

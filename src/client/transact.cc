@@ -15,7 +15,7 @@ namespace {
 constexpr Duration kPauseMin = std::chrono::microseconds(200);
 constexpr Duration kPauseMax = std::chrono::milliseconds(100);
 
-/// The targets that answer for what a transaction read and changed.
+/// The targets that answer for what a transaction read and changed, in a pool without a map.
 Result<std::set<cluster::TargetId>> targets_of(const CommitRequest& request, const cluster::PoolLayout& layout,
                                                cluster::PlacementSeed seed) {
   std::set<cluster::TargetId> result;
@@ -47,6 +47,32 @@ Result<std::set<cluster::TargetId>> targets_of(const CommitRequest& request, con
   }
   for (const UpdateRequest& update : request.updates) CHECK_OK(add(update.object, update.dkey));
   return result;
+}
+
+/// Where a transaction is committed: at the leader of its first change, or else of what it read first. What it touches
+/// besides is for that one to find.
+template <typename State>
+Result<Destination> committed_at(const State& state, const CommitRequest& request) {
+  if (!request.updates.empty()) return state.home(request.updates.front().object, request.updates.front().dkey);
+  if (!request.punches.empty()) return state.home(request.punches.front().object, request.punches.front().dkey);
+  if (!request.reads.empty()) return state.home(request.reads.front().object, request.reads.front().dkey);
+  for (const ListRead& list : request.lists) {
+    if (list.request.level != ListLevel::kObjects) return state.home(list.request.object, list.request.dkey);
+  }
+  if (!request.queries.empty())
+    return state.home(request.queries.front().request.object, request.queries.front().request.dkey);
+  return fail(Code::kInvalidArgument, "changes: none, so there is nothing to commit");
+}
+
+/// As above in a pool without a map, whose only engine runs transactions of one target.
+template <typename State>
+Result<Destination> only_target(const State& state, const CommitRequest& request) {
+  TRY(const auto targets, targets_of(request, state.routes->layout(), state.seed()));
+  if (targets.size() == 1) return state.at(*targets.begin());
+  return failf(Code::kUnsupported,
+               "the transaction spans {} targets, {} and {} for instance: it has to stay on one. All of "
+               "an object of class S1 lies on one",
+               targets.size(), targets.begin()->value(), targets.rbegin()->value());
 }
 
 }  // namespace
@@ -81,10 +107,11 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
   if (state->snapshot) co_return state->epoch;
   Bytes body;
   encode(BeginRequest{state->info.id}, body);
-  Destination place = state->home(object, dkey);
-  if (object == ObjectId()) {  // all objects are what it reads first: that is possible where all are on one target
-    CO_TRY(const auto targets, state->routes->layout().all());
-    place = state->at(targets.front());
+  Destination place = state->reader(object, dkey);
+  if (object == ObjectId()) {  // all objects are what it reads first
+    CO_TRY(const auto anywhere, whole_pool(*state->routes, state->info.redundancy));
+    place = anywhere.front();
+    place.plan = nullptr;
   }
   CO_TRY(const rpc::Reply reply, co_await state->impl->call(Opcode::kBegin, body, {}, {}, place, until));
   CO_TRY(const BeginReply begun, decode_begin_reply(reply.body));
@@ -94,12 +121,8 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
 Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
   CO_CHECK_OK(check_writable());
-  CO_TRY(const auto targets, targets_of(request, state->routes->layout(), state->seed()));
-  if (targets.size() > 1)
-    co_return failf(Code::kUnsupported,
-                    "the transaction spans {} targets, {} and {} for instance: it has to stay on one. All of "
-                    "an object of class S1 lies on one",
-                    targets.size(), targets.begin()->value(), targets.rbegin()->value());
+  const bool has_map = state->routes->layout().map() != nullptr;
+  CO_TRY(const Destination place, has_map ? committed_at(*state, request) : only_target(*state, request));
   std::size_t next = 0;
   for (UpdateRequest& update : request.updates) {
     // Each update has its own part of the payload.
@@ -115,7 +138,7 @@ Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<B
   encode(request, body);
   CO_TRY(const rpc::Reply reply,
          co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    state->at(*targets.begin()), until));
+                                    place, until));
   co_return decode_update_reply(reply.body);
 }
 

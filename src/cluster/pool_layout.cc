@@ -93,18 +93,19 @@ Result<TargetId> PoolLayout::home(const ObjectId& object, PlacementSeed seed, By
 
 Result<SmallVector<TargetId, kMaxReplicas>> PoolLayout::readers(const ObjectId& object, PlacementSeed seed,
                                                                 ByteView dkey) const {
-  SmallVector<TargetId, kMaxReplicas> found;
-  if (!map_) {
-    found.push_back(TargetId(target_of(object, dkey, targets_)));
-    return found;
-  }
+  if (!map_) return SmallVector<TargetId, kMaxReplicas>{TargetId(target_of(object, dkey, targets_))};
   TRY(const GroupKey key, key_of(object, seed, dkey));
+  return readers(key);
+}
+
+Result<SmallVector<TargetId, kMaxReplicas>> PoolLayout::readers(const GroupKey& key) const {
   TRY(const GroupLayout members, group(key));
+  SmallVector<TargetId, kMaxReplicas> found;
   for (std::uint32_t step = 0; step < members.size; ++step) {
     const TargetId member = members.complete[(key.dkey_hash + step) % members.size];
     if (member != kNoTarget) found.push_back(member);
   }
-  if (found.empty()) return fail(lost(*map_, fmt::format("object {}", object.to_string())));
+  if (found.empty()) return fail(lost(*map_, fmt::format("object {}", key.object.to_string())));
   return found;
 }
 

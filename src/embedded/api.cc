@@ -224,6 +224,7 @@ Result<Container> Container::at_snapshot(std::string name, CallBounds bounds) {
 
 const std::optional<SnapshotInfo>& Container::snapshot() const { return container_.snapshot(); }
 
+Kv Container::kv() { return kv(async::Kv::default_object(redundancy())); }
 Kv Container::kv(ObjectId object) { return Kv(connection_, async::Kv(container_, object)); }
 
 Array Container::array(ObjectId object, std::uint32_t chunk_bytes) {

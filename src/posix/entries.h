@@ -11,7 +11,7 @@ namespace cenote::posix {
 struct EntryPlace {
   ObjectId directory;
   std::string name;
-  static EntryPlace root() { return {superblock_object(), "root"}; }
+  static EntryPlace root(std::uint32_t redundancy) { return {superblock_object(redundancy), "root"}; }
 };
 
 /// Single-dkey operations on directory entries, and the finishing of chains that somebody left half done. No paths

@@ -1,6 +1,7 @@
 #include "cenote/posix/file_system.h"
 
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 #include "file.h"
 #include "impl.h"
 #include "path.h"
@@ -14,7 +15,7 @@ constexpr std::size_t kSuperblockRoom = 256;
 
 Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until) {
   FetchRequest request;
-  request.object = superblock_object();
+  request.object = superblock_object(container.redundancy());
   request.dkey = to_bytes(as_bytes(kSuperblockKey));
   AkeyFetch& layout = request.akeys.emplace_back();
   layout.akey = to_bytes(as_bytes(kLayoutKey));
@@ -22,14 +23,15 @@ Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container conta
   Bytes buffer(kSuperblockRoom);
   CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(buffer)}, until));
   if (!reply.akeys[0].exists) co_return std::optional<FsSuperblock>();
-  CO_TRY(const FsSuperblock superblock, decode_superblock(ByteView(buffer).first(reply.akeys[0].bytes)));
+  CO_TRY(const FsSuperblock superblock,
+         decode_superblock(ByteView(buffer).first(reply.akeys[0].bytes), container.redundancy()));
   co_return std::optional<FsSuperblock>(superblock);
 }
 
 Task<Result<>> write_superblock(async::Container container, WallTime now, Until until) {
-  const Bytes encoded = encode_superblock({.root = root_object(), .created = now});
+  const Bytes encoded = encode_superblock({.root = root_object(container.redundancy()), .created = now});
   UpdateRequest request;
-  request.object = superblock_object();
+  request.object = superblock_object(container.redundancy());
   request.dkey = to_bytes(as_bytes(kSuperblockKey));
   request.dkey_condition = Precondition::kAbsent;
   AkeyUpdate& layout = request.akeys.emplace_back();
@@ -75,9 +77,13 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container cont
   if (!superblock) {
     // The root's attributes come first: once the superblock is there, so are they.
     const WallTime now = container.client().reactor().wall_now();
-    Inode root{
-        .type = FileType::kDirectory, .mode = 0755, .atime = now, .mtime = now, .ctime = now, .object = root_object()};
-    auto made = co_await impl->entries.insert(EntryPlace::root(), std::move(root), until);
+    Inode root{.type = FileType::kDirectory,
+               .mode = 0755,
+               .atime = now,
+               .mtime = now,
+               .ctime = now,
+               .object = root_object(container.redundancy())};
+    auto made = co_await impl->entries.insert(EntryPlace::root(container.redundancy()), std::move(root), until);
     if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
     CO_CHECK_OK(co_await write_superblock(container, now, until));
   }
@@ -152,8 +158,9 @@ Task<Result<Inode>> FileSystem::Impl::new_inode(FileType type, CreateOptions opt
     co_return failf(Code::kInvalidArgument, "mode {:o} has more than permission bits", options.mode);
   }
   const KeyFlavour dkeys = type == FileType::kFile ? KeyFlavour::kUint64 : KeyFlavour::kLexical;
+  const ObjectClass object_class = with_redundancy(ObjectClass::kSX, redundancy());
   CO_TRY(const ObjectId object,
-         co_await entries.container().allocate_object(ObjectClass::kSX, dkeys, KeyFlavour::kLexical, until));
+         co_await entries.container().allocate_object(object_class, dkeys, KeyFlavour::kLexical, until));
   const WallTime time = now();
   co_return Inode{.type = type,
                   .mode = options.mode,

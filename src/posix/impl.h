@@ -10,7 +10,7 @@ struct Resolved {
   EntryPlace place;
   std::optional<Inode> inode;
   std::vector<ObjectId> ancestors;  ///< the directories walked through, the root first
-  bool is_root() const { return place.directory == superblock_object(); }
+  bool is_root() const { return is_superblock(place.directory); }
 };
 
 struct FileSystem::Impl {
@@ -18,6 +18,7 @@ struct FileSystem::Impl {
 
   Entries entries;
 
+  std::uint32_t redundancy() { return entries.container().redundancy(); }
   WallTime now() { return entries.container().client().reactor().wall_now(); }
 
   /// Walks the path. The last component need not exist; a symbolic link there is followed when `follow` is set.

@@ -2,6 +2,7 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 
 namespace cenote::posix {
 namespace {
@@ -13,6 +14,8 @@ constexpr std::uint8_t kRemovedHasXattrs = 4;
 constexpr std::uint32_t kPermissionBits = 07777;
 constexpr std::uint32_t kSuperblockMagic = 0x53464e43;  // "CNFS"
 constexpr std::uint16_t kSuperblockVersion = 1;
+constexpr std::uint64_t kSuperblockNumber = 0;
+constexpr std::uint64_t kRootNumber = 1;
 
 void put_object(Encoder& encoder, const ObjectId& object) {
   encoder.integer(object.high());
@@ -120,7 +123,7 @@ Bytes encode_superblock(const FsSuperblock& superblock) {
   return bytes;
 }
 
-Result<FsSuperblock> decode_superblock(ByteView stored) {
+Result<FsSuperblock> decode_superblock(ByteView stored, std::uint32_t redundancy) {
   Decoder decoder(stored);
   const auto magic = decoder.integer<std::uint32_t>();
   decoder.integer<std::uint16_t>();
@@ -137,10 +140,34 @@ Result<FsSuperblock> decode_superblock(ByteView stored) {
   decoder.zeros(4);
   superblock.root = take_object(decoder);
   superblock.created = take_time(decoder);
-  if (!decoder.finish("superblock") || superblock.chunk_bytes != kChunkBytes || superblock.root != root_object()) {
+  if (!decoder.finish("superblock") || superblock.chunk_bytes != kChunkBytes ||
+      superblock.root != root_object(redundancy)) {
     return fail(Code::kCorrupt, "the file system's superblock is damaged");
   }
   return superblock;
+}
+
+ObjectId superblock_object(std::uint32_t redundancy) {
+  return ObjectId::make(with_redundancy(ObjectClass::kS1, redundancy), KeyFlavour::kLexical, KeyFlavour::kLexical, 0,
+                        kSuperblockNumber);
+}
+
+ObjectId root_object(std::uint32_t redundancy) {
+  return ObjectId::make(with_redundancy(ObjectClass::kSX, redundancy), KeyFlavour::kLexical, KeyFlavour::kLexical, 0,
+                        kRootNumber);
+}
+
+bool is_superblock(const ObjectId& object) {
+  return object.low() == kSuperblockNumber && static_cast<std::uint32_t>(object.high()) == 0;
+}
+
+ObjectId xattr_object(const ObjectId& object) {
+  constexpr std::uint32_t kCompanionBit = 1u << 31;
+  // What is damaged may name any class; it leads to no object then.
+  const auto parts = class_parts(object.object_class());
+  const ObjectClass kept = with_redundancy(ObjectClass::kS1, parts ? parts->redundancy_factor() : 0);
+  return ObjectId::make(kept, KeyFlavour::kLexical, KeyFlavour::kLexical,
+                        static_cast<std::uint32_t>(object.high()) | kCompanionBit, object.low());
 }
 
 }  // namespace cenote::posix

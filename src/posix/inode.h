@@ -50,21 +50,17 @@ struct FsSuperblock {
   WallTime created{};
 };
 Bytes encode_superblock(const FsSuperblock& superblock);
-Result<FsSuperblock> decode_superblock(ByteView stored);
+/// kMalformed, kNewerFormat; kCorrupt: encode_superblock cannot have written it in a container of this redundancy.
+Result<FsSuperblock> decode_superblock(ByteView stored, std::uint32_t redundancy);
 
-/// The fixed ids of the layout, below kFirstLeasedObject.
-constexpr ObjectId superblock_object() {
-  return ObjectId::make(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 0);
-}
-constexpr ObjectId root_object() {
-  return ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 1);
-}
+/// The fixed ids of the layout in a container of this redundancy, below kFirstLeasedObject.
+ObjectId superblock_object(std::uint32_t redundancy);
+ObjectId root_object(std::uint32_t redundancy);
+/// Of any redundancy.
+bool is_superblock(const ObjectId& object);
 
-/// The object that holds the extended attributes of another one: one dkey, an akey per attribute.
-constexpr ObjectId xattr_object(const ObjectId& object) {
-  constexpr std::uint32_t kCompanionBit = 1u << 31;
-  return ObjectId::make(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical,
-                        static_cast<std::uint32_t>(object.high()) | kCompanionBit, object.low());
-}
+/// The object that holds the extended attributes of another one, and keeps them as well as that one its data: one dkey,
+/// an akey per attribute.
+ObjectId xattr_object(const ObjectId& object);
 
 }  // namespace cenote::posix

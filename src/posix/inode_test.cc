@@ -130,17 +130,18 @@ TEST(InodeCodec, RefusesStatesThatContradictThemselves) {
 }
 
 TEST(FsSuperblockCodec, RoundTripAndDamage) {
-  const FsSuperblock superblock{.root = root_object(), .created = WallTime(Duration(12345))};
+  const FsSuperblock superblock{.root = root_object(0), .created = WallTime(Duration(12345))};
   const Bytes bytes = encode_superblock(superblock);
   ASSERT_EQ(bytes.size(), 40u);
-  const auto decoded = decode_superblock(bytes);
+  const auto decoded = decode_superblock(bytes, 0);
   ASSERT_TRUE(decoded);
-  EXPECT_EQ(decoded->root, root_object());
+  EXPECT_EQ(decoded->root, root_object(0));
+  EXPECT_EQ(decode_superblock(bytes, 1).error(), Code::kCorrupt) << "written without redundancy";
   EXPECT_EQ(decoded->created, superblock.created);
   const auto code_with = [&bytes](std::size_t at, std::byte value) {
     Bytes changed = bytes;
     changed[at] = value;
-    const auto result = decode_superblock(changed);
+    const auto result = decode_superblock(changed, 0);
     return result ? Code::kOk : result.error().code();
   };
   EXPECT_EQ(code_with(0, std::byte{0}), Code::kMalformed);
@@ -150,19 +151,38 @@ TEST(FsSuperblockCodec, RoundTripAndDamage) {
   EXPECT_EQ(code_with(12, std::byte{1}), Code::kCorrupt);
   EXPECT_EQ(code_with(20, std::byte{1}), Code::kCorrupt);
   for (std::size_t length = 0; length < bytes.size(); ++length) {
-    EXPECT_FALSE(decode_superblock(ByteView(bytes).first(length))) << length;
+    EXPECT_FALSE(decode_superblock(ByteView(bytes).first(length), 0)) << length;
   }
 }
 
 TEST(FixedObjects, AreOutsideTheLeasedOnes) {
-  EXPECT_TRUE(superblock_object().validate());
-  EXPECT_TRUE(root_object().validate());
-  EXPECT_LT(root_object().low(), kFirstLeasedObject);
+  for (const std::uint32_t redundancy : {0u, 1u, 5u}) {
+    EXPECT_TRUE(superblock_object(redundancy).validate());
+    EXPECT_TRUE(root_object(redundancy).validate());
+    EXPECT_LT(root_object(redundancy).low(), kFirstLeasedObject);
+    EXPECT_TRUE(is_superblock(superblock_object(redundancy)));
+    EXPECT_FALSE(is_superblock(root_object(redundancy)));
+  }
   const ObjectId file = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 0, 5000);
   EXPECT_TRUE(xattr_object(file).validate());
   EXPECT_NE(xattr_object(file), file);
   EXPECT_NE(xattr_object(file),
             xattr_object(ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 0, 5001)));
+}
+
+// What is on disks: a file system in a container without redundancy is found by these for ever.
+TEST(FixedObjects, AreThoseOfThePageWithoutRedundancy) {
+  EXPECT_EQ(superblock_object(0).to_string(), "0001110000000000.0000000000000000");
+  EXPECT_EQ(root_object(0).to_string(), "0002110000000000.0000000000000001");
+  EXPECT_EQ(xattr_object(ObjectId(0x0002'2100'0000'0000, 0x1388)).to_string(), "0001110080000000.0000000000001388");
+}
+
+TEST(FixedObjects, KeepTheirDataAsTheContainerAsks) {
+  EXPECT_EQ(superblock_object(1).to_string(), "0201110000000000.0000000000000000");
+  EXPECT_EQ(root_object(2).to_string(), "0302110000000000.0000000000000001");
+  EXPECT_EQ(xattr_object(root_object(2)).to_string(), "0301110080000000.0000000000000001");
+  EXPECT_EQ(xattr_object(ObjectId(0xffff'0000'0000'0000, 1)).to_string(), "0001110080000000.0000000000000001")
+      << "of no class: damaged, and still no other object's";
 }
 
 }  // namespace

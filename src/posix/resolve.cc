@@ -23,7 +23,8 @@ Task<Result<Resolved>> FileSystem::Impl::resolve(std::string path, bool follow, 
   // The directories walked through, the root first, so that ".." needs no parent pointers on the media.
   std::vector<Resolved> walked;
   // Most walks only pass the root: its attributes are fetched when it is where the walk ends.
-  walked.push_back({EntryPlace::root(), Inode{.type = FileType::kDirectory, .object = root_object()}, {}});
+  walked.push_back(
+      {EntryPlace::root(redundancy()), Inode{.type = FileType::kDirectory, .object = root_object(redundancy())}, {}});
   std::uint32_t links_followed = 0;
 
   while (!rest.empty()) {
@@ -58,7 +59,7 @@ Task<Result<Resolved>> FileSystem::Impl::resolve(std::string path, bool follow, 
     walked.push_back(std::move(here));
   }
   if (walked.size() == 1) {
-    CO_TRY(walked.back().inode, co_await entries.get(EntryPlace::root(), until));
+    CO_TRY(walked.back().inode, co_await entries.get(EntryPlace::root(redundancy()), until));
   }
   Resolved end = std::move(walked.back());
   walked.pop_back();

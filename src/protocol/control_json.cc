@@ -1,4 +1,5 @@
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/object_class.h"
 #include "json_members.h"
 
 namespace cenote {
@@ -39,6 +40,7 @@ Json json_of(const ContainerInfo& container) {
             {"used_bytes", container.used_bytes},
             {"used_objects", container.used_objects},
             {"placement_seed", container.placement_seed}};
+  if (container.redundancy != 0) json["redundancy"] = container.redundancy;
   if (container.clone_of)
     json["clone_of"] = {{"container", container.clone_of->container.to_string()},
                         {"epoch", container.clone_of->epoch.value()}};
@@ -120,6 +122,9 @@ Result<ContainerInfo> container_from(const Json& json) {
   container.used_bytes = members.number("used_bytes");
   container.used_objects = members.number_or("used_objects", 0);
   container.placement_seed = members.number_or("placement_seed", 0);
+  const std::uint64_t redundancy = members.number_or("redundancy", 0);
+  if (redundancy >= kMaxReplicas) members.note("member 'redundancy' is too large");
+  container.redundancy = static_cast<std::uint32_t>(redundancy);
   CHECK_OK(members.finish());
   if (const auto found = json.find("clone_of"); found != json.end()) {
     Members source("clone_of", *found);

@@ -58,6 +58,16 @@ TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {
   EXPECT_EQ(read->front().type, "posix");
 }
 
+TEST(ControlJson, TheRedundancyOfAContainerIsNoneUnlessItIsThere) {
+  ContainerInfo info{.id = kId, .pool = kId, .label = "c", .type = "", .properties = {}};
+  EXPECT_EQ(to_json(info).find("redundancy"), std::string::npos);
+  EXPECT_EQ(container_info_from_json(to_json(info))->redundancy, 0u);
+  info.redundancy = 5;
+  EXPECT_EQ(container_info_from_json(to_json(info))->redundancy, 5u);
+  info.redundancy = 6;
+  EXPECT_EQ(container_info_from_json(to_json(info)).error().code(), Code::kMalformed) << "no class keeps so much";
+}
+
 TEST(ControlJson, ClonesSurviveTheRoundTrip) {
   const ContainerInfo info{.id = kId,
                            .pool = kId,

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <optional>
 
+#include "cenote/base/assert.h"
 #include "cenote/base/bytes.h"
 #include "cenote/base/format.h"
 
@@ -143,6 +144,16 @@ Result<ObjectClass> make_class(const ClassParts& parts) {
         "no object class has these parts: there are S, RP_2 to RP_6, EC_2P1 to EC_16P3, with 1, 2, 4 .. 32768 or X "
         "groups");
   return static_cast<ObjectClass>(*redundancy << 8 | *groups);
+}
+
+ObjectClass with_redundancy(ObjectClass object_class, std::uint32_t redundancy) {
+  const auto parts = class_parts(object_class);
+  ASSERT(parts && redundancy < kMaxReplicas);
+  if (parts->redundancy_factor() >= redundancy) return object_class;
+  const auto wanted =
+      make_class({.redundancy = Redundancy::kReplicated, .copies = redundancy, .groups = parts->groups});
+  ASSERT(wanted);
+  return *wanted;
 }
 
 std::string class_name(ObjectClass object_class) {

@@ -79,12 +79,34 @@ TEST(ObjectClass, TheChoiceFollowsTheHints) {
   EXPECT_FALSE(choose_class({.domains = 2}, 2).has_value());
 }
 
-// Their ids may be around before the engines serve them; until then requests that name them are refused.
-TEST(ObjectClass, OnlySingleCopiesAreServed) {
-  for (const char* name : {"S2", "RP_2G1", "EC_8P2GX"}) {
+TEST(ObjectClass, RedundancyIsAddedWhereItLacks) {
+  struct Case {
+    const char* plain;
+    std::uint32_t redundancy;
+    const char* chosen;
+  };
+  for (const Case& c : {Case{"S1", 0, "S1"},
+                        {"SX", 0, "SX"},
+                        {"RP_2GX", 0, "RP_2GX"},
+                        {"S1", 1, "RP_2G1"},
+                        {"SX", 2, "RP_3GX"},
+                        {"S8", 5, "RP_6G8"},
+                        {"RP_2G1", 2, "RP_3G1"},
+                        {"RP_4G1", 2, "RP_4G1"},
+                        {"EC_4P2GX", 2, "EC_4P2GX"},
+                        {"EC_4P1G2", 2, "RP_3G2"}})
+    EXPECT_EQ(class_name(with_redundancy(*parse_class(c.plain), c.redundancy)), c.chosen) << c.plain;
+}
+
+// Ids of the others may be around before the engines serve them; until then requests that name them are refused.
+TEST(ObjectClass, OneTargetAllTargetsAndReplicasAreKnown) {
+  const auto outcome = [](const char* name) {
     const ObjectId id = ObjectId::make(*parse_class(name), KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 1);
-    EXPECT_EQ(id.validate().error().code(), Code::kInvalidArgument) << name;
-  }
+    const auto valid = id.validate();
+    return valid ? Code::kOk : valid.error().code();
+  };
+  for (const char* name : {"S1", "SX", "RP_2G1", "RP_6G8", "RP_3GX"}) EXPECT_EQ(outcome(name), Code::kOk) << name;
+  for (const char* name : {"S2", "EC_8P2GX"}) EXPECT_EQ(outcome(name), Code::kInvalidArgument) << name;
 }
 
 }  // namespace

@@ -95,7 +95,9 @@ Task<Result<>> Peer::Impl::connect_any() {
   Result<> outcome;
   for (std::size_t i = 0; i < options.addresses.size(); ++i) {
     outcome = co_await connect_to(options.addresses[address_]);
-    if (outcome || is_final(outcome.error().code()) || scope.stopping()) break;
+    // Whoever answers at an address that an engine has given up says nothing about the other addresses.
+    const bool over = outcome || (is_final(outcome.error().code()) && outcome.error() != Code::kForeign);
+    if (over || scope.stopping()) break;
     address_ = (address_ + 1) % options.addresses.size();
     calls.set_peer_name(name());
   }
@@ -315,6 +317,7 @@ Result<> Peer::notify(Opcode opcode, ByteView body, CallOptions options) {
   return impl_->calls.notify(opcode, body, options);
 }
 Task<Result<Welcome>> Peer::connect(Until until) { return impl_->connect(until); }
+void Peer::require_system(Uuid system) { impl_->options.system = system; }
 bool Peer::connected() const { return impl_->ready(); }
 std::optional<Welcome> Peer::welcome() const { return impl_->welcome; }
 std::string Peer::name() const { return impl_->name(); }

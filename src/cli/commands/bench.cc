@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 #include "context.h"
 #include "load.h"
 
@@ -18,6 +19,7 @@ struct Arguments {
 
 struct Row {
   std::string name;
+  std::string object_class;
   LoadOptions options;
   LoadResult result;
 };
@@ -36,7 +38,7 @@ std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t b
     options.depth = depth;
     options.duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.seconds));
     options.working_set = working_set;
-    rows.push_back({name, options, {}});
+    rows.push_back({name, {}, options, {}});
   };
   constexpr std::uint32_t kLarge = 1u << 20;
   constexpr std::uint32_t kLargeDepth = 8;
@@ -59,9 +61,11 @@ Task<Result<bool>> run_rows(async::Client* client, ContainerName name, std::vect
     const bool reads = row.options.kind == LoadKind::kFetch || row.options.kind == LoadKind::kGet;
     if (!reads) {
       const KeyFlavour dkeys = keyed ? KeyFlavour::kLexical : KeyFlavour::kUint64;
-      CO_TRY(const ObjectId object, co_await container.allocate_object(ObjectClass::kSX, dkeys, KeyFlavour::kLexical));
+      const ObjectClass object_class = with_redundancy(ObjectClass::kSX, container.redundancy());
+      CO_TRY(const ObjectId object, co_await container.allocate_object(object_class, dkeys, KeyFlavour::kLexical));
       objects.push_back(object);
     }
+    row.object_class = class_name(objects.back().object_class());
     CO_TRY(row.result, co_await run_load(container, objects.back(), row.options, present));
     if (!reads) present = row.result.written;
   }
@@ -87,10 +91,11 @@ void print(Context& context, const std::vector<Row>& rows) {
     const auto percentile = [&](double percent) {
       return static_cast<double>(row.result.latency.percentile(percent).count());
     };
-    table.push_back({row.name, human_bytes(row.options.bytes), std::to_string(row.options.depth),
+    table.push_back({row.name, row.object_class, human_bytes(row.options.bytes), std::to_string(row.options.depth),
                      fmt::format("{:.0f}/s", rate), human_bytes(static_cast<std::uint64_t>(bandwidth)) + "/s",
                      microseconds(percentile(50)), microseconds(percentile(99))});
     all.push_back({{"workload", row.name},
+                   {"class", row.object_class},
                    {"bytes", row.options.bytes},
                    {"depth", row.options.depth},
                    {"operations", row.result.operations},
@@ -101,7 +106,7 @@ void print(Context& context, const std::vector<Row>& rows) {
                    {"p99_ns", percentile(99)},
                    {"p999_ns", percentile(99.9)}});
   }
-  context.out.table({"WORKLOAD", "SIZE", "DEPTH", "RATE", "BANDWIDTH", "P50", "P99"}, table);
+  context.out.table({"WORKLOAD", "CLASS", "SIZE", "DEPTH", "RATE", "BANDWIDTH", "P50", "P99"}, table);
   context.out.document({{"results", std::move(all)}});
 }
 

@@ -4,6 +4,7 @@
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
 #include "context.h"
 
 namespace cenote::cli {
@@ -11,7 +12,7 @@ namespace {
 
 struct Arguments {
   std::string container, object, dkey, akey, value, file, snapshot;
-  std::string object_class = "SX";
+  std::string object_class;
   bool array = false;
   std::uint64_t offset = 0, bytes = 0;
 };
@@ -37,7 +38,15 @@ CLI::Validator whole_number() {
 
 Result<ObjectId> object_of(Context& context, Container& container, const Arguments& arguments) {
   if (arguments.object != "new") return ObjectId::parse(arguments.object);
-  const ObjectClass object_class = arguments.object_class == "S1" ? ObjectClass::kS1 : ObjectClass::kSX;
+  ObjectClass object_class = with_redundancy(ObjectClass::kSX, container.redundancy());
+  if (!arguments.object_class.empty()) {
+    TRY(object_class, parse_class(arguments.object_class));
+    const bool served =
+        ObjectId::make(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 0).validate().has_value();
+    if (!served)
+      return failf(Code::kUnsupported, "this version keeps no objects of class {}: S1, SX and RP_2G1 to RP_6GX it does",
+                   arguments.object_class);
+  }
   return container.allocate_object(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, context.bounds());
 }
 
@@ -119,10 +128,13 @@ Result<> list(Context& context, const Arguments& arguments) {
     TRY(ListReply page, container.list(request, context.bounds()));
     for (const ListedKey& key : page.keys) {
       std::string text(as_text(key.key));
+      std::string object_class;
       if (request.level == ListLevel::kObjects) {
-        text = ObjectId(load_be<std::uint64_t>(key.key.data()), load_be<std::uint64_t>(key.key.data() + 8)).to_string();
+        const ObjectId listed(load_be<std::uint64_t>(key.key.data()), load_be<std::uint64_t>(key.key.data() + 8));
+        text = listed.to_string();
+        object_class = "  " + class_name(listed.object_class());
       }
-      context.out.line(printable(as_bytes(text), kMaxDkeyBytes));
+      context.out.line(printable(as_bytes(text), kMaxDkeyBytes) + object_class);
       entries.push_back(std::move(text));
     }
     for (const ListedExtent& extent : page.extents) print_extent(context, extent, entries);
@@ -166,7 +178,7 @@ Result<> stat(Context& context, const Arguments& arguments) {
   } while (!request.anchor.empty());
   if (dkeys == 0)
     return failf(Code::kNotFound, "container '{}' has no object {}", arguments.container, arguments.object);
-  const char* object_class = object.object_class() == ObjectClass::kS1 ? "S1" : "SX";
+  const std::string object_class = class_name(object.object_class());
   context.out.line(fmt::format("object {}  class {}  dkeys {}", object.to_string(), object_class, dkeys));
   context.out.document({{"object", object.to_string()}, {"class", object_class}, {"dkeys", dkeys}});
   return {};
@@ -204,9 +216,8 @@ void add_object(CLI::App& app, Context& context) {
       ->needs(array)
       ->capture_default_str();
   verb->add_option("--class", arguments->object_class,
-                   "class of a new object: S1 lies on one target, the dkeys of SX on all")
-      ->check(CLI::IsMember({"S1", "SX"}))
-      ->capture_default_str();
+                   "class of a new object: S1 lies on one target, the dkeys of SX on all; RP_3GX is SX with three "
+                   "replicas. Unless given, SX with as many replicas as the pool asks for");
   bind(verb, put);
 
   verb = add_verb(*object, "get", "Print a value, or bytes of an array",

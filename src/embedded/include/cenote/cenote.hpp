@@ -85,6 +85,8 @@ class Array {
 class Container {
  public:
   const ContainerInfo& info() const;
+  /// See async::Container.
+  std::uint32_t redundancy() const { return container_.redundancy(); }
 
   Result<UpdateReply> update(UpdateRequest request, std::vector<ByteView> payload, CallBounds bounds = {});
   Result<FetchReply> fetch(FetchRequest request, std::vector<MutableBytes> into, CallBounds bounds = {});
@@ -112,8 +114,10 @@ class Container {
   /// The coroutine form of this container or view, for `Client::run`.
   const async::Container& remote() const { return container_; }
 
-  /// The container's default map, or the one in `object`.
-  Kv kv(ObjectId object = async::Kv::default_object());
+  /// The container's default map.
+  Kv kv();
+  /// The map in `object`.
+  Kv kv(ObjectId object);
   Array array(ObjectId object, std::uint32_t chunk_bytes = async::Array::kDefaultChunkBytes);
 
  private:

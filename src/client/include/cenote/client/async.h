@@ -49,13 +49,17 @@ struct FetchItem {
 class Container {
  public:
   const ContainerInfo& info() const;
+  /// Engines that may be lost without loss of data: all its objects are of classes that keep so much, which
+  /// `with_redundancy` gives.
+  std::uint32_t redundancy() const;
 
   /// Returns when the update is durable.
   Task<Result<UpdateReply>> update(UpdateRequest request, std::vector<ByteView> payload, Until until = {});
   /// The payload lies dense in `into` (each akey's value, or its ranges one after another, each akey given exactly the
   /// room of its max_bytes or ranges); zeroes where nothing was written.
   Task<Result<FetchReply>> fetch(FetchRequest request, std::vector<MutableBytes> into, Until until = {});
-  /// Punching an object or listing its dkeys goes to every target that can hold a part of it.
+  /// Listing the dkeys of an object, or its greatest one, asks for all its parts; so does punching it, where it is not
+  /// replicated.
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until = {});
   Task<Result<ListReply>> list(ListRequest request, Until until = {});
   Task<Result<QueryReply>> query(QueryRequest request, Until until = {});
@@ -74,8 +78,9 @@ class Container {
   /// goes into variables of its own that each run sets anew. It ends all its calls before it ends itself. Whatever
   /// error it returns ends the transaction. A transaction that only reads never runs again, unless it takes too long.
   ///
-  /// kUnsupported: it reads and changes dkeys of more than one target. kOutOfRange: more than kMaxTransactionEntries
-  /// changes, kMaxTransactionReads reads, or kMaxPayloadBytes. kDeadlineExceeded: it may have happened.
+  /// kUnsupported: it reads and changes what no one target can answer for. kOutOfRange: more than
+  /// kMaxTransactionEntries changes, kMaxTransactionReads reads, or kMaxPayloadBytes. kDeadlineExceeded: it may have
+  /// happened.
   using Body = std::function<Task<Result<>>(Container&)>;
   Task<Result<>> transact(Body body, Until until = {});
 
@@ -88,7 +93,8 @@ class Container {
   /// Waits a short drawn time, longer after more attempts. kDeadlineExceeded, at once, if that is not before `until`.
   Task<Result<>> pause_before_retry(std::uint32_t attempts, Until until);
 
-  /// An object id nobody else has in this container; taken from a range the client leased.
+  /// An object id nobody else has in this container; taken from a range the client leased. kInvalidArgument: objects of
+  /// the class keep less than the container asks for.
   Task<Result<ObjectId>> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                          Until until = {});
   Client& client() const;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "cenote/client/async.h"
+#include "cenote/protocol/object_class.h"
 
 namespace cenote::async {
 
@@ -13,9 +14,10 @@ class Kv {
  public:
   Kv(Container container, ObjectId object) : container_(std::move(container)), object_(object) {}
 
-  /// The map that tools and `cenote kv` use when none is named.
-  static constexpr ObjectId default_object() {
-    return ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 2);
+  /// The map that tools and `cenote kv` use when none is named, in a container of this redundancy.
+  static ObjectId default_object(std::uint32_t redundancy) {
+    return ObjectId::make(with_redundancy(ObjectClass::kSX, redundancy), KeyFlavour::kLexical, KeyFlavour::kLexical, 0,
+                          2);
   }
 
   /// `condition` kAbsent inserts only, kPresent replaces only; kConditionFailed otherwise.

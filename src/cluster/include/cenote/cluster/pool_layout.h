@@ -56,6 +56,8 @@ class PoolLayout {
   Result<TargetId> home(const ObjectId& object, PlacementSeed seed, ByteView dkey) const;
   /// Whom a read of a dkey may ask, the leader first. kNotReady: as of `leader`.
   Result<SmallVector<TargetId, kMaxReplicas>> readers(const ObjectId& object, PlacementSeed seed, ByteView dkey) const;
+  /// The same of a group of a pool with a map.
+  Result<SmallVector<TargetId, kMaxReplicas>> readers(const GroupKey& key) const;
   /// All targets with data. kNotReady: one that had some is lost or has not come back; whoever asks the others may miss
   /// what nobody else has.
   Result<std::vector<TargetId>> all() const;

@@ -122,6 +122,9 @@ struct ContainerInfo {
   /// Enters into where its objects are placed: a clone has that of its source. Of no meaning in
   /// pools that were made without a map.
   std::uint64_t placement_seed = 0;
+  /// Engines that may be lost without loss of data, as its pool asks for: below kMaxReplicas. Every object of it is of
+  /// a class that keeps that much.
+  std::uint32_t redundancy = 0;
 };
 
 struct CreateContainer {

@@ -45,6 +45,10 @@ inline bool has_replicas(const ObjectId& object) {
 /// kInvalidArgument: no class is made of these parts.
 Result<ObjectClass> make_class(const ClassParts& parts);
 
+/// The class with the same groups that keeps its data when `redundancy` targets are lost (at most kMaxReplicas - 1):
+/// one replica more than that, where the class itself keeps less. `object_class` is one.
+ObjectClass with_redundancy(ObjectClass object_class, std::uint32_t redundancy);
+
 /// "S1", "SX", "RP_3G8", "EC_8P2GX"; a number that is no class in the form "class 9999".
 std::string class_name(ObjectClass object_class);
 /// The inverse: exactly the names that class_name gives. kInvalidArgument for anything else.

@@ -56,6 +56,9 @@ class Peer final : public Caller {
   /// Waits for a connection with a completed handshake: the error of the attempt otherwise.
   Task<Result<Welcome>> connect(Until until);
 
+  /// As PeerOptions::system, from the next connection on.
+  void require_system(Uuid system);
+
   bool connected() const;
   /// Of the current or last connection.
   std::optional<Welcome> welcome() const;
