@@ -73,11 +73,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
                         std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
-  Task<Result<Epoch>> newest_epoch() override;
+  Task<Result<Epoch>> newest_epoch(Uuid container) override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
-  Task<Result<>> hold_answers() override;
-  Task<Result<>> release_answers() override;
+  Task<Result<>> hold_answers(Uuid container) override;
+  Task<Result<>> release_answers(Uuid container) override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
   Task<Result<>> check_rollback(Uuid container, Epoch to) override;
   Task<Result<object::Usage>> measure_flattening(Uuid container) override;

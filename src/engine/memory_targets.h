@@ -93,15 +93,15 @@ class MemoryTargets final : public ContainerTargets {
                 }) > 0;
   }
   bool held = false;
-  Task<Result<>> hold_answers() override {
+  Task<Result<>> hold_answers(Uuid) override {
     held = true;
     co_return Result<>();
   }
-  Task<Result<>> release_answers() override {
+  Task<Result<>> release_answers(Uuid) override {
     held = false;
     co_return Result<>();
   }
-  Task<Result<Epoch>> newest_epoch() override { co_return clock; }
+  Task<Result<Epoch>> newest_epoch(Uuid) override { co_return clock; }
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override {
     ASSERT(held);
     clock = std::max(clock, epoch);
