@@ -28,7 +28,7 @@ namespace cenote::engine {
 ///
 /// Invariants: `targets_` and `target_list_` do not change while servers run. Made in the order reactors, targets,
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
-struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
+struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, LayoutFollower {
   Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
       : host(h),
         identity(std::move(id)),
@@ -101,13 +101,18 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
   cluster::Rank rank() const override { return shared == nullptr ? cluster::Rank(0) : shared->place().rank; }
-  Task<Result<RoutedContainer>> find_container(Uuid container) override;
+  Task<Result<RoutedContainer>> find_container(Uuid container, std::uint64_t version, Until until) override;
   Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
   Task<Result<std::string>> admin(AdminRequest request, Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
   Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
   const ServingLease* serving_lease() const override { return is_shared ? &lease : nullptr; }
 
+  // LayoutFollower
+  Task<Result<>> follow(LayoutSwitch change) override;
+
+  /// The map of the version that is active; nullopt: the pool has none.
+  Task<Result<std::optional<cluster::PoolMap>>> active_map(Uuid pool, Until until);
   /// This engine, of a system that has no other.
   EngineInfo describe_alone() const;
 

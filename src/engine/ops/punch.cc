@@ -14,9 +14,9 @@ Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(PunchRequest punch, decode_punch_request(request.body()));
   punch.id = request_id(request);
-  const RoutedContainer* container = containers_.find(punch.container);
+  const RoutedContainer* container = containers_.find(punch.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(punch.container));
+    CO_TRY(container, co_await look_up(request, punch.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   // A whole object is punched at every target.

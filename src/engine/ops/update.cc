@@ -18,9 +18,9 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   if (bytes > kMaxPayloadBytes) {
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one update carries at most {}", bytes, kMaxPayloadBytes);
   }
-  const RoutedContainer* container = containers_.find(update.container);
+  const RoutedContainer* container = containers_.find(update.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(update.container));
+    CO_TRY(container, co_await look_up(request, update.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
