@@ -6,9 +6,9 @@
 
 #include <algorithm>
 #include <optional>
-#include <set>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "membership_format.h"
 
 namespace cenote::cluster {
@@ -28,18 +28,8 @@ namespace {
 /// How often a change is tried whose answer was lost.
 constexpr int kAttempts = 8;
 
-bool is_used(ComponentState state) {
-  return state == ComponentState::kUp || state == ComponentState::kUpIn || state == ComponentState::kDraining;
-}
-
 bool is_in(const PoolMap& map, Rank rank) {
   return std::ranges::any_of(map.engines(), [rank](const MapEngine& engine) { return engine.rank == rank; });
-}
-
-bool is_used_in(const PoolMap& map, Rank rank) {
-  return std::ranges::any_of(map.targets(), [&](const MapTarget& target) {
-    return map.engines()[target.engine].rank == rank && is_used(target.state);
-  });
 }
 
 }  // namespace
@@ -65,6 +55,7 @@ void Member::serve_nothing() {
   registered_ = false;
   valid_until_ = Instant::min();
   pools_.clear();
+  user_.serve_nothing();
   options_.on_lease();
 }
 
@@ -225,14 +216,9 @@ Task<Result<>> Member::follow_from_now(Scope& session) {
   CO_TRY(const Revision from, co_await coordinator_.revision(soon(&session.cancel_source())));
   CO_TRY(const auto pools, co_await list_stored_maps(coordinator_, soon(&session.cancel_source())));
   for (const Uuid& pool : pools) CO_CHECK_OK(co_await refresh(pool, session));
-  CO_TRY(const auto watch, coordinator_.watch(std::string(kPoolPrefix), from));
+  CO_TRY(StoredMapWatch watch, StoredMapWatch::open(coordinator_, from));
   for (;;) {
-    CO_TRY(const auto events, co_await watch->next({kNoDeadline, &session.cancel_source()}));
-    std::set<Uuid> changed;
-    for (const WatchEvent& event : events) {
-      CO_TRY(const Uuid pool, pool_of_key(event.key));
-      changed.insert(pool);
-    }
+    CO_TRY(const auto changed, co_await watch.next({kNoDeadline, &session.cancel_source()}));
     for (const Uuid& pool : changed) CO_CHECK_OK(co_await refresh(pool, session));
   }
 }
@@ -242,6 +228,7 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
   if (session.stopping()) co_return fail(Code::kCancelled);
   if (!stored || !is_in(stored->map, options_.rank)) {
     pools_.erase(pool);
+    user_.drop(pool);
     co_return Result<>();
   }
   const MapVersion version = stored->map.version();
@@ -249,17 +236,23 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
   if (known == pools_.end() || known->second.switched != version) {
     // Nothing of the pool is served from here on until the data path works on the new version.
     const auto map = std::make_shared<const PoolMap>(std::move(stored->map));
-    pools_[pool] = {.map = map, .switched = MapVersion(0), .active = stored->active, .suspended = stored->suspended};
-    CO_CHECK_OK(co_await user_.switch_to(map, {kNoDeadline, &session.cancel_source()}));
+    pools_[pool] = {.map = map,
+                    .switched = MapVersion(0),
+                    .active = stored->active,
+                    .redundancy = stored->redundancy,
+                    .suspended = stored->suspended};
+    CO_CHECK_OK(co_await user_.switch_to(map, stored->redundancy, {kNoDeadline, &session.cancel_source()}));
     CO_CHECK_OK(co_await acknowledge(pool, version, session));
-    if (session.stopping()) co_return fail(Code::kCancelled);
-    MemberPool& switched = pools_.at(pool);
-    switched.has_part = is_used_in(*map, options_.rank);
-    switched.switched = version;
+    // A stop forgets the pools before it ends the session.
+    const auto switched = pools_.find(pool);
+    if (session.stopping() || switched == pools_.end()) co_return fail(Code::kCancelled);
+    switched->second.has_part = !used_targets(*map, options_.rank).empty();
+    switched->second.switched = version;
   }
   MemberPool& current = pools_.at(pool);
   current.active = stored->active;
   current.suspended = std::move(stored->suspended);
+  if (current.has_part && current.active == version) user_.serve(pool);
   co_return Result<>();
 }
 

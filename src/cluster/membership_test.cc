@@ -24,17 +24,23 @@ using membership_sim::Weather;
 constexpr std::uint64_t kBlocks = 128ull << 20 >> 12;
 const Uuid kPool = map_examples::id(0);
 
-/// Takes a while to switch.
+/// Takes a while to switch. Of one pool.
 class SlowUser final : public MapUser {
  public:
   SlowUser(SimWorld& world, Reactor& reactor) : world_(world), reactor_(reactor) {}
-  Task<Result<>> switch_to(std::shared_ptr<const PoolMap>, Until until) override {
+  Task<Result<>> switch_to(std::shared_ptr<const PoolMap>, std::uint32_t, Until until) override {
+    serving = false;
     Event never(reactor_);
     const auto passed =
         co_await never.wait(until.no_later_than(reactor_.now() + Duration(world_.random_below(50'000'000))));
     if (passed.error() == Code::kCancelled) co_return passed;
     co_return Result<>();
   }
+  void serve(Uuid) override { serving = true; }
+  void serve_nothing() override { serving = false; }
+  void drop(Uuid) override { serving = false; }
+
+  bool serving = false;  ///< as it was told
 
  private:
   SimWorld& world_;
@@ -239,6 +245,8 @@ class Cluster {
       if (member.may_serve() && !valid.insert(process.rank).second)
         violate(fmt::format("two processes of engine {} may serve", process.rank.value()));
       const MapVersion version = member.active_version(kPool);
+      if ((member.may_serve() && process.user.serving) != member.may_serve(kPool, version))
+        violate(fmt::format("the data path of engine {} was told something else", process.rank.value()));
       if (!member.may_serve(kPool, version)) continue;
       if (served != MapVersion(0) && served != version) violate("two versions are served at a time");
       served = version;

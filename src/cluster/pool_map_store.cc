@@ -127,6 +127,21 @@ Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until
   }
 }
 
+Result<StoredMapWatch> StoredMapWatch::open(Coordinator& coordinator, Revision after) {
+  TRY(auto watch, coordinator.watch(std::string(kPoolPrefix), after));
+  return StoredMapWatch(std::move(watch));
+}
+
+Task<Result<std::set<Uuid>>> StoredMapWatch::next(Until until) {
+  CO_TRY(const auto events, co_await watch_->next(until));
+  std::set<Uuid> changed;
+  for (const WatchEvent& event : events) {
+    CO_TRY(const Uuid pool, pool_of_key(event.key));
+    changed.insert(pool);
+  }
+  co_return changed;
+}
+
 Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also, Until until) {
   ASSERT(next.pool() == from.map.pool() && next.version() > from.map.version());
   CO_TRY(const Bytes bytes, encode_bounded(next));

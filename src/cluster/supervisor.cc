@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "membership_format.h"
 
 namespace cenote::cluster {
@@ -22,16 +23,6 @@ struct Supervisor::Engine {
 };
 
 namespace {
-
-std::vector<TargetId> used_targets(const PoolMap& map, Rank rank) {
-  std::vector<TargetId> found;
-  for (std::uint32_t i = 0; i < map.targets().size(); ++i) {
-    const MapTarget& target = map.targets()[i];
-    const bool used = target.state == ComponentState::kUp || PoolMap::is_complete(target);
-    if (used && map.engines()[target.engine].rank == rank) found.emplace_back(i);
-  }
-  return found;
-}
 
 /// Engines whose part of the data is lost as long as it is not made anew. Each counts, also two of one domain:
 /// placement puts two members of a group into one where there are too few.

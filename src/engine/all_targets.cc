@@ -57,17 +57,24 @@ Task<Result<>> AllTargets::on_members(const Uuid& container, MakeTask make_task)
       co_await gather(reactor_, members.size(), [&](std::size_t index) { return make_task(members[index]); }));
 }
 
-void AllTargets::note_pool(const Uuid& container, const object::SpaceAccount& account) {
-  if (account.parent() == nullptr) return;
-  const Uuid pool = account.parent()->id();
+void AllTargets::note_pool(Uuid container, Uuid pool) {
   pools_[container] = pool;
-  if (members_.contains(pool)) return;
-  members_[pool] = weights_;
+  members_.try_emplace(pool, weights_);
+}
+
+void AllTargets::note_account(const Uuid& container, const object::SpaceAccount& account) {
+  if (account.parent() != nullptr) note_pool(container, account.parent()->id());
 }
 
 bool AllTargets::is_member(const Uuid& container, std::size_t engine) const {
   const auto pool = pools_.find(container);
-  return pool == pools_.end() || members_.at(pool->second)[engine] > 0;
+  if (pool == pools_.end()) return true;
+  return members_.at(pool->second)[engine] > 0 && !is_excluded(pool->second, engine);
+}
+
+bool AllTargets::is_excluded(const Uuid& pool, std::size_t engine) const {
+  const auto found = excluded_.find(pool);
+  return found != excluded_.end() && found->second.contains(engine);
 }
 
 const AllTargets::Weights& AllTargets::weights_of(const object::SpaceAccount& account) const {
@@ -90,21 +97,26 @@ std::shared_ptr<object::SpaceAccount> AllTargets::share(const object::SpaceAccou
 Task<Result<>> AllTargets::create(Uuid container, object::ContainerProperties properties,
                                   std::optional<object::CloneSource> source,
                                   std::shared_ptr<object::SpaceAccount> account) {
-  note_pool(container, *account);
+  note_account(container, *account);
   co_return co_await on_members(container, [&](std::size_t engine) {
     return engines_[engine]->create(container, properties, source, share(*account, engine));
   });
 }
 
 Task<Result<>> AllTargets::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
-  note_pool(container, *account);
+  note_account(container, *account);
   co_return co_await on_members(
       container, [&](std::size_t engine) { return engines_[engine]->charge_to(container, share(*account, engine)); });
 }
 
+Task<Result<>> AllTargets::tell_limits(std::size_t engine, const object::SpaceAccount& account) {
+  const Uuid pool = account.parent() == nullptr ? account.id() : account.parent()->id();
+  if (is_excluded(pool, engine)) co_return Result<>();
+  co_return co_await engines_[engine]->limits_changed(share(account, engine));
+}
+
 Task<Result<>> AllTargets::limits_changed(std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all(
-      [&](std::size_t engine) { return engines_[engine]->limits_changed(share(*account, engine)); });
+  co_return co_await on_all([&](std::size_t engine) { return tell_limits(engine, *account); });
 }
 
 Task<Result<>> AllTargets::destroy(Uuid container) {
@@ -149,24 +161,27 @@ void add(std::optional<FlattenInfo>& sum, const FlattenInfo& part) {
 
 }  // namespace
 
-Task<Result<Epoch>> AllTargets::newest_epoch() {
+Task<Result<Epoch>> AllTargets::newest_epoch(Uuid container) {
   std::vector<Epoch> seen(engines_.size());
-  CO_CHECK_OK(
-      co_await on_all([&](std::size_t engine) { return keep(engines_[engine]->newest_epoch(), seen[engine]); }));
+  CO_CHECK_OK(co_await on_members(
+      container, [&](std::size_t engine) { return keep(engines_[engine]->newest_epoch(container), seen[engine]); }));
   co_return *std::ranges::max_element(seen);
 }
 
-Task<Result<>> AllTargets::hold_answers() {
-  auto held = co_await on_all([&](std::size_t engine) { return engines_[engine]->hold_answers(); });
+Task<Result<>> AllTargets::hold_answers(Uuid container) {
+  auto held =
+      co_await on_members(container, [&](std::size_t engine) { return engines_[engine]->hold_answers(container); });
   // The others must not wait for somebody who gives up. One that cannot be told either holds for kHoldAnswers at most.
-  if (!held) static_cast<void>(co_await release_answers());
+  if (!held) static_cast<void>(co_await release_answers(container));
   co_return held;
 }
 
 // Each engine proves that it has held until its release, and that comes after all the others have done what was to be
-// done meanwhile: so there was a moment at which all of them held, before the first and after the last change.
-Task<Result<>> AllTargets::release_answers() {
-  co_return co_await on_all([&](std::size_t engine) { return engines_[engine]->release_answers(); });
+// done meanwhile: so there was a moment at which all of them held, before the first and after the last change. One that
+// was excluded meanwhile answered nothing.
+Task<Result<>> AllTargets::release_answers(Uuid container) {
+  co_return co_await on_members(container,
+                                [&](std::size_t engine) { return engines_[engine]->release_answers(container); });
 }
 
 Task<Result<>> AllTargets::add_snapshot(Uuid container, Epoch epoch) {
@@ -246,6 +261,9 @@ std::shared_ptr<AllTargets::Parts> AllTargets::split(ContainerScrub& scrub) cons
 }
 
 Task<Result<>> AllTargets::scrub_part(std::size_t engine, ContainerScrub& part, std::vector<Result<>>& outcomes) {
+  outcomes.resize(engines_[engine]->target_count());
+  const auto pool = pools_.find(part.container);
+  if (pool != pools_.end() && is_excluded(pool->second, engine)) co_return Result<>();
   outcomes = co_await engines_[engine]->scrub(part);
   co_return Result<>();
 }

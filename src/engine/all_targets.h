@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "container_targets.h"
@@ -17,8 +18,9 @@ bool is_of_the_way(const Error& error);
 ///
 /// Targets are numbered through the engines in their order, that of their ranks: first those of the first one.
 ///
-/// A container is known to the engines of its pool only (`PoolMembers`); of a container that nobody has created or
-/// charged since this object was made all engines are asked.
+/// A container is known to the engines of its pool only (`PoolMembers`); of a container whose pool nobody has told
+/// since this object was made all engines are asked. Engines that are excluded from the pool are not asked, as they
+/// serve nothing of it; what they miss they have to be told before they do again.
 ///
 /// Each engine keeps its containers within its share of each limit (`share`); the shares never add up to more than the
 /// limit. An account that a part gets says that engine's share, at this moment, to be copied or sent: it is charged by
@@ -32,15 +34,19 @@ class AllTargets final : public ContainerTargets {
   /// now on, of all engines that can be asked, with what they hold now.
   AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members = {});
 
+  /// Only these engines, by their place here, are excluded from the pool from now on.
+  void exclude(Uuid pool, std::set<std::size_t> engines) { excluded_[pool] = std::move(engines); }
+
+  void note_pool(Uuid container, Uuid pool) override;
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
                         std::optional<object::CloneSource> source,
                         std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> limits_changed(std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
-  Task<Result<Epoch>> newest_epoch() override;
-  Task<Result<>> hold_answers() override;
-  Task<Result<>> release_answers() override;
+  Task<Result<Epoch>> newest_epoch(Uuid container) override;
+  Task<Result<>> hold_answers(Uuid container) override;
+  Task<Result<>> release_answers(Uuid container) override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
@@ -68,8 +74,10 @@ class AllTargets final : public ContainerTargets {
   /// The same at the engines of the container's pool.
   template <typename MakeTask>
   Task<Result<>> on_members(const Uuid& container, MakeTask make_task);
-  void note_pool(const Uuid& container, const object::SpaceAccount& account);
+  void note_account(const Uuid& container, const object::SpaceAccount& account);
+  /// An engine of the container's pool that is not excluded.
   bool is_member(const Uuid& container, std::size_t engine) const;
+  bool is_excluded(const Uuid& pool, std::size_t engine) const;
   using Weights = std::vector<std::uint64_t>;
   /// Of the pool that an account is of, or belongs to.
   const Weights& weights_of(const object::SpaceAccount& account) const;
@@ -78,6 +86,7 @@ class AllTargets final : public ContainerTargets {
   std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, std::size_t engine) const {
     return share(whole, weights_of(whole), engine);
   }
+  Task<Result<>> tell_limits(std::size_t engine, const object::SpaceAccount& account);
   std::shared_ptr<Parts> split(ContainerScrub& scrub) const;
   Task<Result<>> scrub_part(std::size_t engine, ContainerScrub& part, std::vector<Result<>>& outcomes);
   Task<Result<>> read_progress(std::size_t engine, ContainerScrub& part,
@@ -86,6 +95,7 @@ class AllTargets final : public ContainerTargets {
   Reactor& reactor_;
   std::vector<ContainerTargets*> engines_;
   PoolMembers members_;
+  std::map<Uuid, std::set<std::size_t>> excluded_;                  // by pool
   std::map<Uuid, Uuid> pools_;                                      // of containers
   Weights weights_;                                                 ///< of pools that are not known
   std::map<const ContainerScrub*, std::shared_ptr<Parts>> scrubs_;  // that run

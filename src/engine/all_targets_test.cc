@@ -121,7 +121,7 @@ TEST_F(AllTargetsTest, IsTheTargetsOfAllEngines) {
   EXPECT_EQ(info->used_objects, 3u);
   a_.memory.clock = Epoch(4000);
   b_.memory.clock = Epoch(6000);
-  EXPECT_EQ(wait(all_.newest_epoch()), Epoch(6000));
+  EXPECT_EQ(wait(all_.newest_epoch({})), Epoch(6000));
   const auto snapshot = wait(control_.create_snapshot("p", "c", "s", id(3), Until::forever()));
   ASSERT_TRUE(snapshot.has_value()) << snapshot.error().to_string();
   EXPECT_GT(snapshot->epoch, Epoch(6000));
@@ -196,12 +196,12 @@ TEST_F(AllTargetsTest, AnAnswerThatIsLostDoesNotMatterWhenTheCallIsMadeAgain) {
 
 TEST_F(AllTargetsTest, NobodyIsLeftHoldingWhenOneEngineCannotHold) {
   b_.link.before = away;
-  EXPECT_EQ(wait(all_.hold_answers()).error(), Code::kUnreachable);
+  EXPECT_EQ(wait(all_.hold_answers({})).error(), Code::kUnreachable);
   EXPECT_FALSE(a_.memory.held);
   b_.link.before = [](const TargetsRequest&) { return Result<>(); };
-  ASSERT_TRUE(wait(all_.hold_answers()).has_value());
+  ASSERT_TRUE(wait(all_.hold_answers({})).has_value());
   EXPECT_TRUE(a_.memory.held && b_.memory.held);
-  EXPECT_TRUE(wait(all_.release_answers()).has_value());
+  EXPECT_TRUE(wait(all_.release_answers({})).has_value());
   EXPECT_FALSE(a_.memory.held || b_.memory.held);
 }
 
@@ -256,6 +256,42 @@ TEST_F(AllTargetsTest, AnEngineThatHasNoRoomForItsPartOfAFlatteningSaysSo) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error(), Code::kQuotaExceeded);
   EXPECT_NE(refused.error().message().find("engine 'a'"), std::string::npos) << refused.error().message();
+}
+
+TEST_F(AllTargetsTest, EnginesThatAreExcludedFromAPoolAreAskedForNothingOfIt) {
+  const auto old = create("old", 2);
+  ASSERT_TRUE(old.has_value());
+  b_.link.before = away;
+  EXPECT_FALSE(create("c", 3).has_value()) << "it is waited for as long as it is not excluded";
+  EXPECT_FALSE(wait(control_.create_snapshot("p", "old", "s", id(4), Until::forever())).has_value());
+  EXPECT_FALSE(wait(control_.destroy_container("p", "old", Until::forever())).has_value());
+
+  all_.exclude(id(1), {1});
+  const auto settled = wait(control_.settle(Until::forever()));
+  EXPECT_TRUE(settled.has_value()) << settled.error().to_string();
+  const auto made = create("c", 3, {{"quota", "400"}});
+  ASSERT_TRUE(made.has_value()) << made.error().to_string();
+  EXPECT_EQ(known(made->id), 1u);
+  EXPECT_TRUE(wait(control_.create_snapshot("p", "c", "s", id(4), Until::forever())).has_value());
+  EXPECT_FALSE(a_.memory.held);
+  EXPECT_TRUE(wait(control_.set_properties("p", "c", {{"quota", "800"}}, Until::forever())).has_value());
+  EXPECT_EQ(a_.memory.accounts.at(made->id)->limit().bytes, 200u) << "no more than its share";
+  EXPECT_TRUE(wait(control_.set_pool_properties("p", {{"quota-objects", "10"}}, Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.roll_back("p", "c", "s", false, id(5), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.clone_container({"p", "c", "", "k"}, id(6), Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.flatten_container("p", "k", Until::forever())).has_value());
+  ASSERT_TRUE(wait(control_.begin_check("p", "c", {}, id(8))).has_value());
+  world_.run_until([] { return false; }, std::chrono::seconds(3));
+  const auto check = wait(control_.query_check("p", "c"));
+  ASSERT_TRUE(check.has_value());
+  EXPECT_EQ(check->state, kCheckWhole);
+  EXPECT_TRUE(wait(control_.destroy_container("p", "k", Until::forever())).has_value());
+  EXPECT_TRUE(wait(control_.destroy_container("p", "c", Until::forever())).has_value());
+  EXPECT_EQ(known(made->id), 0u);
+  // What it has missed is not told by itself.
+  b_.link.before = [](const TargetsRequest&) { return Result<>(); };
+  all_.exclude(id(1), {});
+  EXPECT_EQ(known(old->id), 2u);
 }
 
 TEST_F(AllTargetsTest, AScrubTellsOfAllTargetsByTheirNumbers) {

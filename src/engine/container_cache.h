@@ -22,14 +22,20 @@ class ContainerCache {
 
   ContainerCache(Reactor& reactor, EngineServices& services) : reactor_(reactor), services_(services) {}
 
-  /// nullptr: `look_up` has to ask. Valid until the next suspension.
-  const RoutedContainer* find(const Uuid& container) const {
+  /// For a request that was made for this version of the pool's map, or 0. nullptr: `look_up` has to ask, as nothing is
+  /// known here that may be served, or something newer is wanted. Valid until the next suspension.
+  const RoutedContainer* find(const Uuid& container, std::uint64_t version) const {
     const auto found = known_.find(container);
-    return found == known_.end() ? nullptr : &found->second;
+    if (found == known_.end()) return nullptr;
+    const PoolServing* const serving = found->second.serving.get();
+    if (serving != nullptr && (!serving->active() || version > serving->version().value())) return nullptr;
+    return &found->second;
   }
-  /// Asks the control reactor. kContainerNotFound.
-  Task<Result<const RoutedContainer*>> look_up(Uuid container);
+  /// Asks the control reactor, and waits there as EngineServices says. May be served no more when it returns.
+  Task<Result<const RoutedContainer*>> look_up(Uuid container, std::uint64_t version, Until until);
   void forget(const Uuid& container);
+  /// Nothing of the pool is in here any more.
+  void forget_pool(const Uuid& pool);
 
  private:
   Reactor& reactor_;

@@ -38,6 +38,12 @@ struct ContainerScrub {
 /// What the control state needs of the targets, all of them together. Called on the control reactor.
 class ContainerTargets {
  public:
+  /// Says which pool a container is of, before it is asked for anything else: some of many engines may have no part in
+  /// that pool.
+  virtual void note_pool(Uuid container, Uuid pool) {
+    static_cast<void>(container);
+    static_cast<void>(pool);
+  }
   /// Makes the container known to every target, durably. A target that has it already is no error.
   /// Its bytes are charged to `account` from the first one on. With a source: as a clone, which keeps what it sees of
   /// the source from then on; until then a snapshot of that epoch has to.
@@ -55,13 +61,14 @@ class ContainerTargets {
   /// Ends the container: no request that arrives after this returned finds it. A target without it is no error. What
   /// its clones see stays with the targets until the last of them is destroyed.
   virtual Task<Result<>> destroy(Uuid container) = 0;
-  /// The highest epoch that any target has used or seen, or the time if it is later: no version that was answered for
-  /// is newer.
-  virtual Task<Result<Epoch>> newest_epoch() = 0;
-  /// When this returned no target answers a request before `release_answers`, so nobody can tell in which order the
-  /// targets did what they do in between. For kHoldAnswers at most: kBusy from `release_answers` if that was too short.
-  virtual Task<Result<>> hold_answers() = 0;
-  virtual Task<Result<>> release_answers() = 0;
+  /// The highest epoch that any target of the container has used or seen, or the time if it is later: no version that
+  /// was answered for is newer.
+  virtual Task<Result<Epoch>> newest_epoch(Uuid container) = 0;
+  /// When this returned no target of the container answers a request before `release_answers`, so nobody can tell in
+  /// which order the targets did what they do in between. For kHoldAnswers at most: kBusy from `release_answers` if
+  /// that was too short.
+  virtual Task<Result<>> hold_answers(Uuid container) = 0;
+  virtual Task<Result<>> release_answers(Uuid container) = 0;
   static constexpr Duration kHoldAnswers = std::chrono::seconds(2);
   /// Every target keeps what readers at `epoch` see of the container, durably, and gives no version at or below it any
   /// more. One that does so already is no error.

@@ -240,6 +240,7 @@ Task<Result<>> Containers::destroy_record(Uuid container) {
 
 Task<Result<>> Containers::begin_destroy(Uuid container) {
   CO_TRY(auto found, co_await store_.container(container));
+  if (found) targets_.note_pool(container, found->record.pool);
   if (!found || found->record.state == State::kDestroying) co_return Result<>();
   ContainerRecord record = std::move(found->record);
   CO_TRY(auto pool, co_await store_.pool(record.pool));
@@ -374,6 +375,7 @@ Task<Result<>> Containers::resume() {
 }
 
 Task<Result<>> Containers::resume(ContainerRecord record) {
+  targets_.note_pool(record.id, record.pool);
   if (record.state == State::kReady) {
     CO_TRY(auto account, co_await this->account(record));
     co_return co_await targets_.charge_to(record.id, std::move(account));

@@ -151,7 +151,15 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
 
 Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines,
                                       bool whole) {
+  std::uint64_t settled = term.service->targets->exclusions();
   while (!term.over.cancelled()) {
+    // What was interrupted by the loss of engines can be completed without those that are excluded.
+    if (const std::uint64_t excluded = term.service->targets->exclusions(); excluded != settled) {
+      settled = excluded;
+      const auto done = co_await term.service->control.settle(Until::at(reactor_.now() + options_.settle_patience));
+      if (!done) logger_.info("not all is completed that waited for excluded engines", {{"error", done.error()}});
+      continue;
+    }
     CancelSource looking;
     term.waiting = &looking;
     const auto next = co_await election_.changed(leader.revision, {reactor_.now() + options_.watch_engines, &looking});

@@ -33,6 +33,8 @@ class ControlLeader {
     /// Before the next attempt after a failure; longer where another engine may have more luck.
     Duration retry_pause = std::chrono::milliseconds(200);
     Duration failed_term_pause = std::chrono::seconds(2);
+    /// How long what was interrupted waits for its turn when engines were excluded.
+    Duration settle_patience = std::chrono::seconds(10);
   };
 
   /// All of them outlive it.

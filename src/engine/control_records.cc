@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "json_fields.h"
 
 namespace cenote::engine {
@@ -47,6 +48,11 @@ Result<PoolRecord> parse_pool(const Uuid& id, std::string_view value) {
   record.destroying = destroying != 0;
   if (json.contains("properties")) {
     TRY(record.properties, texts_field(json, "properties"));
+  }
+  if (json.contains("redundancy")) {
+    TRY(const std::uint64_t redundancy, number_field(json, "redundancy"));
+    if (redundancy > cluster::kMaxPoolRedundancy) return fail(Code::kMalformed, "a number is out of its range");
+    record.redundancy = static_cast<std::uint32_t>(redundancy);
   }
   return record;
 }
@@ -120,6 +126,7 @@ std::string encode(const PoolRecord& record) {
             {"containers", record.containers},
             {"destroying", record.destroying ? 1U : 0U}};
   if (!record.properties.empty()) json["properties"] = record.properties;
+  if (record.redundancy != 0) json["redundancy"] = record.redundancy;
   return json_text(json);
 }
 

@@ -36,6 +36,7 @@ struct PoolRecord {
   std::uint32_t containers = 0;                        ///< that are being created or ready
   bool destroying = false;                             ///< tombstone: no label any more, its containers are going
   std::map<std::string, std::string> properties = {};  ///< limits beside the size
+  std::uint32_t redundancy = 0;                        ///< engines that can be lost without loss of data
   friend bool operator==(const PoolRecord&, const PoolRecord&) = default;
 };
 

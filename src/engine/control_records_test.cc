@@ -11,6 +11,9 @@ TEST(ControlRecords, SurviveTheirText) {
   const PoolRecord pool{
       .id = kId, .label = "p", .size_bytes = UINT64_MAX, .containers = UINT32_MAX, .destroying = true};
   EXPECT_EQ(decode_pool(kId, encode(pool)), pool);
+  EXPECT_EQ(encode(pool).find("redundancy"), std::string::npos) << "as builds without it wrote them";
+  const PoolRecord precious{.id = kId, .label = "p", .size_bytes = 1, .redundancy = 5};
+  EXPECT_EQ(decode_pool(kId, encode(precious)), precious);
   for (const auto state :
        {ContainerRecord::State::kCreating, ContainerRecord::State::kReady, ContainerRecord::State::kDestroying}) {
     const ContainerRecord container{.id = kId, .pool = kId, .label = "c", .type = "kv", .state = state};
@@ -38,6 +41,7 @@ TEST(ControlRecords, DamageNamesTheRecord) {
   for (const char* text :
        {"", "{", "[]", R"({"label":"p"})", R"({"label":"p","size":1,"containers":4294967296,"destroying":0})",
         R"({"label":"p","size":1,"containers":1,"destroying":2})",
+        R"({"label":"p","size":1,"containers":1,"destroying":0,"redundancy":6})",
         R"({"label":"p","size":-1,"containers":1,"destroying":0})"}) {
     const auto pool = decode_pool(kId, text);
     ASSERT_FALSE(pool.has_value()) << text;

@@ -57,6 +57,30 @@ TEST_F(ControlServiceTest, PoolsSharePromisedSpace) {
   expect_consistent();
 }
 
+TEST_F(ControlServiceTest, APoolNeedsAsManyFaultDomainsAsItIsToSurvive) {
+  targets_.nodes = 2;
+  const auto create = [&](std::uint32_t redundancy, std::uint64_t number) {
+    return wait(
+        control_.create_pool({.label = "p" + std::to_string(redundancy), .size_bytes = 10, .redundancy = redundancy},
+                             id(number), Until::forever()));
+  };
+  const auto refused = create(3, 1);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), Code::kInvalidArgument);
+  EXPECT_NE(refused.error().message().find("2 missing"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(create(6, 2).error(), Code::kOutOfRange);
+  EXPECT_EQ(create(0, 3)->redundancy, 0u);
+  const auto made = create(1, 4);
+  ASSERT_TRUE(made.has_value()) << made.error().to_string();
+  EXPECT_EQ(made->redundancy, 1u);
+  EXPECT_EQ(made->state, "up");
+  EXPECT_EQ(made->map_version, 1u);
+  ASSERT_EQ(made->engines.size(), 2u);
+  EXPECT_EQ(made->engines[1], (MappedEngineInfo{.rank = 1, .state = "up-in", .since = 1}));
+  EXPECT_EQ(wait(control_.query_pool("p1"))->redundancy, 1u);
+  expect_consistent();
+}
+
 TEST_F(ControlServiceTest, LabelsAreUniqueAndRepeatedRequestsAreNotExecutedAgain) {
   const auto first = create_pool("a", 100, 1);
   const auto again = create_pool("a", 100, 1);

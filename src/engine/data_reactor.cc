@@ -86,6 +86,12 @@ void DataReactor::forget_container(const Uuid& container) {
   if (containers_ != nullptr) containers_->forget(container);
 }
 
+Task<Result<>> DataReactor::follow(LayoutSwitch change) {
+  if (containers_ != nullptr) containers_->forget_pool(change.pool);
+  if (on_layout_) CO_CHECK_OK(co_await on_layout_(std::move(change)));
+  co_return Result<>();
+}
+
 void DataReactor::refresh_metrics() {
   gauges_->buffers.set(static_cast<std::int64_t>(pool_.used_bytes()));
   gauges_->connections.set(server_ == nullptr ? 0 : static_cast<std::int64_t>(server_->connections()));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_map_store.h"
 #include "engine_core_impl.h"
 #include "scrub_calls.h"
 #include "target_calls.h"
@@ -13,6 +14,10 @@ namespace {
 constexpr const char* kVersion = CENOTE_VERSION;
 /// The coordinator's state is small; the smallest cache a store has is plenty.
 constexpr std::uint64_t kCoordinatorCacheBytes = store::kMinCacheBytes;
+
+/// How long one request for the view of a pool waits for a map that engines switch to, and how often it looks.
+constexpr Duration kActivationPatience = std::chrono::seconds(1);
+constexpr Duration kActivationPause = std::chrono::milliseconds(20);
 
 Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
 
@@ -153,7 +158,7 @@ Task<Result<>> EngineCore::Impl::recover() {
 }
 
 Task<Result<>> EngineCore::Impl::find_place() {
-  shared = std::make_unique<SharedControl>(host, *coordinator, lease, *this, *targets_service,
+  shared = std::make_unique<SharedControl>(host, *coordinator, lease, *this, *targets_service, *this,
                                            SharedControl::Options{.identity = identity,
                                                                   .advertise_address = options.advertise_address,
                                                                   .fault_domain = options.fault_domain,
@@ -243,6 +248,7 @@ Task<Result<>> EngineCore::Impl::stop() {
 }
 
 Task<> EngineCore::Impl::stop_servers() {
+  if (shared != nullptr) shared->stop_waiting();
   const Instant deadline = host.control().now() + options.stop_grace;
   Scope watch(host.control());
   watch.spawn(cancel_requests_at(deadline, &watch.cancel_source()));
@@ -323,6 +329,7 @@ Task<SystemInfo> EngineCore::Impl::describe() {
     info.engines = {describe_alone()};
   } else {
     info.engines = co_await shared->engines();
+    info.degraded_pools = co_await shared->degraded_pools();
   }
   co_return info;
 }
@@ -391,28 +398,56 @@ Task<Result<>> EngineCore::Impl::grow_target(std::size_t index, std::uint64_t si
   co_return co_await call_on(host.control(), reactor_of(index), [&] { return targets[index]->grow(); });
 }
 
-Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container) {
+Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container, std::uint64_t version, Until until) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
   CO_TRY(const OpenContainer found, co_await control->open_container(container));
-  CO_TRY(auto layout, co_await layouts->of(found.pool));
-  co_return RoutedContainer{found.seed, std::move(layout)};
+  std::shared_ptr<const PoolServing> serving;
+  if (shared != nullptr) {
+    CO_TRY(serving, co_await shared->pools().of(found.pool, version, until));
+  }
+  std::shared_ptr<const cluster::PoolLayout> layout;
+  if (serving != nullptr) {
+    layout = serving->layout();
+  } else {
+    CO_TRY(layout, co_await layouts->of(found.pool));
+  }
+  co_return RoutedContainer{.seed = found.seed, .layout = std::move(layout), .serving = std::move(serving)};
+}
+
+Task<Result<>> EngineCore::Impl::follow(LayoutSwitch change) {
+  co_return co_await on_all_reactors([&](std::size_t index) { return reactors[index]->follow(change); });
+}
+
+// While engines switch, what nobody serves any more helps a client as little as what nobody serves yet.
+Task<Result<std::optional<cluster::PoolMap>>> EngineCore::Impl::active_map(Uuid pool, Until until) {
+  const Instant patience = std::min(until.deadline, host.control().now() + kActivationPatience);
+  for (;;) {
+    CO_TRY(auto stored, co_await cluster::load_stored_map(*coordinator, pool, until));
+    if (!stored) co_return std::nullopt;
+    if (stored->active == stored->map.version()) co_return std::move(stored->map);
+    if (host.control().now() >= patience) {
+      co_return failf(Code::kNotReady, "version {} of the map of pool {} is not active yet: try again",
+                      stored->map.version().value(), pool.to_string());
+    }
+    co_await host.control().sleep_for(kActivationPause);
+  }
 }
 
 Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
   const Caller caller(callers);
   CO_CHECK_OK(caller.check(control != nullptr));
   CO_CHECK_OK(co_await control->check_pool(pool));
-  CO_TRY(const auto layout, co_await layouts->of(pool, until));
+  CO_TRY(const auto map, co_await active_map(pool, until));
   PoolView view;
+  if (!map) {
+    view.targets = static_cast<std::uint32_t>(targets.size());
+    co_return view;
+  }
   if (shared != nullptr) {
-    CO_TRY(view.engines, co_await shared->members_of(*layout, until));
+    CO_TRY(view.engines, co_await shared->members_of(*map, until));
   }
-  if (layout->map() == nullptr) {
-    view.targets = layout->target_count();
-  } else {
-    view.map = encode_pool_map(*layout->map());
-  }
+  view.map = encode_pool_map(*map);
   co_return view;
 }
 

@@ -28,7 +28,7 @@ namespace cenote::engine {
 ///
 /// Invariants: `targets_` and `target_list_` do not change while servers run. Made in the order reactors, targets,
 /// coordinator, control, servers; taken down in the opposite order, whatever part of it was made.
-struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
+struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, LayoutFollower {
   Impl(EngineHost& h, Identity id, EngineCoreOptions o, MetricRegistry& m, Logger l)
       : host(h),
         identity(std::move(id)),
@@ -76,11 +76,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
                         std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
-  Task<Result<Epoch>> newest_epoch() override;
+  Task<Result<Epoch>> newest_epoch(Uuid container) override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
-  Task<Result<>> hold_answers() override;
-  Task<Result<>> release_answers() override;
+  Task<Result<>> hold_answers(Uuid container) override;
+  Task<Result<>> release_answers(Uuid container) override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;
   Task<Result<>> check_rollback(Uuid container, Epoch to) override;
   Task<Result<object::Usage>> measure_flattening(Uuid container) override;
@@ -104,7 +104,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   // EngineServices
   Reactor& control_reactor() override { return host.control(); }
   cluster::Rank rank() const override { return shared == nullptr ? cluster::Rank(0) : shared->place().rank; }
-  Task<Result<RoutedContainer>> find_container(Uuid container) override;
+  Task<Result<RoutedContainer>> find_container(Uuid container, std::uint64_t version, Until until) override;
   Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
   Task<Result<std::string>> admin(AdminRequest request, Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
@@ -112,6 +112,11 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices {
   Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
   const ServingLease* serving_lease() const override { return is_shared ? &lease : nullptr; }
 
+  // LayoutFollower
+  Task<Result<>> follow(LayoutSwitch change) override;
+
+  /// The map of the version that is active; nullopt: the pool has none.
+  Task<Result<std::optional<cluster::PoolMap>>> active_map(Uuid pool, Until until);
   /// This engine, of a system that has no other.
   EngineInfo describe_alone() const;
 

@@ -44,7 +44,7 @@ Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
   co_return co_await on_all_targets([=](Target& target) { return destroy_at(target, container); });
 }
 
-Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
+Task<Result<Epoch>> EngineCore::Impl::newest_epoch(Uuid /*container*/) {
   std::vector<Epoch> seen(targets.size());
   CO_CHECK_OK(co_await on_all_targets([&](Target& target) { return read_clock_at(target, seen[target.index()]); }));
   Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
@@ -52,7 +52,7 @@ Task<Result<Epoch>> EngineCore::Impl::newest_epoch() {
   co_return newest;
 }
 
-Task<Result<>> EngineCore::Impl::hold_answers() {
+Task<Result<>> EngineCore::Impl::hold_answers(Uuid /*container*/) {
   answers_held = host.control().now();
   const auto held = co_await on_all_targets([](Target& target) { return hold_answers_at(target); });
   // The others must not wait for somebody who gives up.
@@ -60,7 +60,7 @@ Task<Result<>> EngineCore::Impl::hold_answers() {
   co_return held;
 }
 
-Task<Result<>> EngineCore::Impl::release_answers() {
+Task<Result<>> EngineCore::Impl::release_answers(Uuid /*container*/) {
   CO_CHECK_OK(co_await on_all_targets([](Target& target) { return release_answers_at(target); }));
   if (host.control().now() - answers_held < kHoldAnswers) co_return Result<>();
   co_return fail(Code::kBusy, "the targets took too long to agree on a moment: try again");

@@ -13,6 +13,7 @@
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 #include "containers.h"
+#include "pool_serving.h"
 #include "serving_lease.h"
 #include "target_messages.h"
 
@@ -22,6 +23,12 @@ namespace cenote::engine {
 struct RoutedContainer {
   cluster::PlacementSeed seed;
   std::shared_ptr<const cluster::PoolLayout> layout;
+  /// Whether that layout may be served; nullptr: always, as no other engine has a part in the pool.
+  std::shared_ptr<const PoolServing> serving = nullptr;
+
+  /// Of the pool: its objects have to be of a class that survives as much (cluster::check_class).
+  std::uint32_t redundancy() const { return serving == nullptr ? 0 : serving->redundancy(); }
+  bool is_served() const { return serving == nullptr || serving->active(); }
 };
 
 /// What the request handlers need of the engine's control side. Where nothing else is said, called on its reactor.
@@ -31,8 +38,9 @@ class EngineServices {
   virtual Reactor& control_reactor() = 0;
   /// Of this engine within its system. Never changes while requests are served, so any reactor may ask.
   virtual cluster::Rank rank() const = 0;
-  /// kContainerNotFound unless it is ready for use.
-  virtual Task<Result<RoutedContainer>> find_container(Uuid container) = 0;
+  /// For a request of this version of the pool's map, or 0. kContainerNotFound unless it is ready for use; waits, and
+  /// fails, as ServedPools::of.
+  virtual Task<Result<RoutedContainer>> find_container(Uuid container, std::uint64_t version, Until until) = 0;
   /// kPoolNotFound.
   virtual Task<Result<PoolView>> view_pool(Uuid pool, Until until) = 0;
   virtual Task<Result<std::string>> admin(AdminRequest request, Until until) = 0;

@@ -103,18 +103,18 @@ Task<Result<>> EngineTargets::destroy(Uuid container) {
   return tell({.op = TargetsOp::kDestroy, .container = container});
 }
 
-Task<Result<Epoch>> EngineTargets::newest_epoch() {
+Task<Result<Epoch>> EngineTargets::newest_epoch(Uuid /*container*/) {
   CO_TRY(const TargetsReply reply, co_await call({.op = TargetsOp::kNewestEpoch}, kHoldPatience));
   co_return reply.epoch;
 }
 
-Task<Result<>> EngineTargets::hold_answers() {
+Task<Result<>> EngineTargets::hold_answers(Uuid /*container*/) {
   // Whatever comes of it, that is what the release has to end.
   hold_number_ = term_.last_number() + 1;
   co_return co_await tell({.op = TargetsOp::kHoldAnswers}, kHoldPatience);
 }
 
-Task<Result<>> EngineTargets::release_answers() {
+Task<Result<>> EngineTargets::release_answers(Uuid /*container*/) {
   return tell({.op = TargetsOp::kReleaseAnswers, .hold_number = hold_number_}, kHoldAnswers);
 }
 

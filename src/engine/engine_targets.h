@@ -34,9 +34,9 @@ class EngineTargets final : public ContainerTargets {
   Task<Result<>> charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> limits_changed(std::shared_ptr<object::SpaceAccount> account) override;
   Task<Result<>> destroy(Uuid container) override;
-  Task<Result<Epoch>> newest_epoch() override;
-  Task<Result<>> hold_answers() override;
-  Task<Result<>> release_answers() override;
+  Task<Result<Epoch>> newest_epoch(Uuid container) override;
+  Task<Result<>> hold_answers(Uuid container) override;
+  Task<Result<>> release_answers(Uuid container) override;
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> remove_snapshot(Uuid container, Epoch epoch) override;
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request) override;

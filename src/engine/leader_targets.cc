@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "gather.h"
 
 namespace cenote::engine {
@@ -52,12 +53,15 @@ rpc::PeerOptions peer_options(const cluster::ListedEngine& engine, const Uuid& s
 
 LeaderTargets::LeaderTargets(Reactor& reactor, rpc::Transport& transport, LeaderTerm& term, EngineLink& own,
                              std::vector<cluster::ListedEngine> engines, Options options)
-    : reactor_(reactor), session_(reactor, {.identity = options.engine, .name = "control leader"}) {
+    : reactor_(reactor),
+      options_(std::move(options)),
+      background_(reactor),
+      session_(reactor, {.identity = options_.engine, .name = "control leader"}) {
   for (cluster::ListedEngine& listed : engines) {
     Engine& engine = engines_.emplace_back();
     engine.listed = std::move(listed);
-    rpc::PeerOptions peer = peer_options(engine.listed, options.system);
-    if (engine.listed.place.rank == options.own) {
+    rpc::PeerOptions peer = peer_options(engine.listed, options_.system);
+    if (engine.listed.place.rank == options_.own) {
       engine.link = std::make_unique<OwnLink>(own);
     } else if (engine.listed.up && !peer.addresses.empty()) {
       engine.peer = std::make_unique<rpc::Peer>(reactor, transport, session_, std::move(peer));
@@ -74,7 +78,10 @@ LeaderTargets::~LeaderTargets() = default;
 
 Task<Result<>> LeaderTargets::describe(Engine& engine) {
   const auto described = co_await engine.targets->describe();
-  if (!described && engine.listed.up) reached_all_ = false;
+  if (!described && engine.listed.up) {
+    reached_all_ = false;
+    options_.on_suspicion(engine.listed.place.rank, described.error().message());
+  }
   co_return described;
 }
 
@@ -87,28 +94,70 @@ std::vector<std::uint64_t> LeaderTargets::weights_in(const cluster::PoolMap& map
   return weights;
 }
 
-Task<Result<AllTargets::PoolMembers>> LeaderTargets::members(cluster::Coordinator& coordinator, Until until) {
-  AllTargets::PoolMembers members;
-  CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator, until));
-  for (const Uuid& pool : pools) {
-    CO_TRY(const auto stored, co_await cluster::load_stored_map(coordinator, pool, until));
-    if (!stored) continue;  // it has gone meanwhile
-    members.emplace(pool, weights_in(stored->map));
-  }
-  co_return members;
+// An engine that is excluded in the newest map serves nothing of the pool, whether or not that is active yet: it was
+// gone, and reads that map before it serves.
+void LeaderTargets::take_map(const cluster::PoolMap& map) {
+  std::set<std::size_t> excluded;
+  for (const cluster::MappedEngine& engine : cluster::mapped_engines(map))
+    if (!engine.is_used) excluded.insert(engine.rank.value());
+  std::set<std::size_t>& before = excluded_[map.pool()];
+  if (!std::ranges::includes(before, excluded)) ++exclusions_;
+  before = excluded;
+  all_->exclude(map.pool(), std::move(excluded));
 }
 
 Task<Result<>> LeaderTargets::open(cluster::Coordinator& coordinator, Until until) {
   static_cast<void>(
       co_await gather(reactor_, engines_.size(), [this](std::size_t index) { return describe(engines_[index]); }));
-  CO_TRY(auto members, co_await this->members(coordinator, until));
+  CO_TRY(const cluster::Revision from, co_await coordinator.revision(until));
+  AllTargets::PoolMembers members;
+  std::vector<cluster::PoolMap> maps;
+  CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator, until));
+  for (const Uuid& pool : pools) {
+    CO_TRY(auto stored, co_await cluster::load_stored_map(coordinator, pool, until));
+    if (!stored) continue;  // it has gone meanwhile
+    members.emplace(pool, weights_in(stored->map));
+    maps.push_back(std::move(stored->map));
+  }
   std::vector<ContainerTargets*> targets;
   for (const Engine& engine : engines_) targets.push_back(engine.targets.get());
   all_ = std::make_unique<AllTargets>(reactor_, std::move(targets), std::move(members));
+  for (const cluster::PoolMap& map : maps) take_map(map);
+  background_.spawn(follow_maps(*this, coordinator, from));
   co_return Result<>();
 }
 
+Task<> LeaderTargets::follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from) {
+  CancelSource& stopping = self.background_.cancel_source();
+  while (!stopping.cancelled()) {
+    static_cast<void>(co_await self.follow_from(coordinator, from));
+    if (!co_await sleep_for(self.reactor_, kRetryPause, stopping)) co_return;
+    // What was missed is read below, with what happens from here on.
+    const auto now = co_await coordinator.revision(Until::at(self.reactor_.now() + EngineTargets::kPatience));
+    if (now) from = *now;
+    const auto pools = co_await cluster::list_stored_maps(coordinator, {kNoDeadline, &stopping});
+    if (!now || !pools) continue;
+    for (const Uuid& pool : *pools) {
+      const auto stored = co_await cluster::load_stored_map(coordinator, pool, {kNoDeadline, &stopping});
+      if (stored && *stored) self.take_map((*stored)->map);
+    }
+  }
+}
+
+Task<Result<>> LeaderTargets::follow_from(cluster::Coordinator& coordinator, cluster::Revision from) {
+  const Until stopping{kNoDeadline, &background_.cancel_source()};
+  CO_TRY(cluster::StoredMapWatch watch, cluster::StoredMapWatch::open(coordinator, from));
+  for (;;) {
+    CO_TRY(const auto changed, co_await watch.next(stopping));
+    for (const Uuid& pool : changed) {
+      CO_TRY(const auto stored, co_await cluster::load_stored_map(coordinator, pool, stopping));
+      if (stored) take_map(stored->map);
+    }
+  }
+}
+
 Task<> LeaderTargets::stop() {
+  co_await background_.stop();
   for (const Engine& engine : engines_)
     if (engine.peer) co_await engine.peer->stop();
 }

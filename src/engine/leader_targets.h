@@ -1,6 +1,8 @@
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,6 +11,7 @@
 #include "cenote/rpc/link.h"
 #include "cenote/rpc/peer.h"
 #include "cenote/rpc/session.h"
+#include "cenote/runtime/scope.h"
 #include "engine_targets.h"
 
 namespace cenote::engine {
@@ -21,6 +24,8 @@ class LeaderTargets {
     Uuid system;
     Uuid engine;        ///< of the leader, as which it introduces itself
     cluster::Rank own;  ///< its rank
+    /// Told of engines that are up and cannot be asked.
+    std::function<void(cluster::Rank, const std::string&)> on_suspicion = [](cluster::Rank, const std::string&) {};
   };
 
   /// `engines` by rank, all that ever had a place; `own` leads to this engine's targets. References outlive it.
@@ -30,12 +35,15 @@ class LeaderTargets {
   ~LeaderTargets();
 
   /// Asks all engines that are up what their targets are, and the coordinator which engines have a part in which pool.
-  /// That an engine cannot be asked is no failure: it has no part in pools that are made.
+  /// That an engine cannot be asked is no failure: it has no part in pools that are made. From then on engines that are
+  /// excluded from pools are asked for nothing of them; the coordinator outlives that.
   Task<Result<>> open(cluster::Coordinator& coordinator, Until until);
   /// Once it is open.
   ContainerTargets& all() { return *all_; }
   /// Whether all engines that are up have said what their targets are.
   bool reached_all() const { return reached_all_; }
+  /// Grows when engines were excluded: what waited for them need not any more.
+  std::uint64_t exclusions() const { return exclusions_; }
   /// Ends calls that run.
   Task<> stop();
 
@@ -48,13 +56,21 @@ class LeaderTargets {
   };
   Task<Result<>> describe(Engine& engine);
   std::vector<std::uint64_t> weights_in(const cluster::PoolMap& map) const;
-  Task<Result<AllTargets::PoolMembers>> members(cluster::Coordinator& coordinator, Until until);
+  static Task<> follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from);
+  Task<Result<>> follow_from(cluster::Coordinator& coordinator, cluster::Revision from);
+  void take_map(const cluster::PoolMap& map);
+
+  static constexpr Duration kRetryPause = std::chrono::milliseconds(200);
 
   Reactor& reactor_;
+  Options options_;
+  Scope background_;
   rpc::ClientSession session_;
   std::vector<Engine> engines_;
   std::unique_ptr<AllTargets> all_;
   bool reached_all_ = true;
+  std::map<Uuid, std::set<std::size_t>> excluded_;  // by pool, the places of engines
+  std::uint64_t exclusions_ = 0;
 };
 
 }  // namespace cenote::engine

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "cenote/runtime/sync.h"
@@ -19,11 +20,16 @@ class MemoryTargets final : public ContainerTargets {
   /// Called before each target is told; an error is the answer of that target, and the rest hears nothing.
   std::function<Result<>()> before = [] { return Result<>(); };
   std::uint64_t capacity = 1000;
+  std::uint32_t nodes = 1;  ///< with an engine each
   std::vector<cluster::EngineSpec> engines() const override {
-    return {{.path = "node0",
-             .rank = cluster::Rank(0),
-             .id = Uuid::from_random(1, 1),
-             .target_bytes = std::vector<std::uint64_t>(containers.size(), 1u << 30)}};
+    std::vector<cluster::EngineSpec> specs;
+    for (std::uint32_t rank = 0; rank < nodes; ++rank) {
+      specs.push_back({.path = "node" + std::to_string(rank),
+                       .rank = cluster::Rank(rank),
+                       .id = Uuid::from_random(1, 1 + rank),
+                       .target_bytes = std::vector<std::uint64_t>(containers.size(), 1u << 30)});
+    }
+    return specs;
   }
   object::Usage holds;
   bool are_encrypted = false;
@@ -87,15 +93,15 @@ class MemoryTargets final : public ContainerTargets {
                 }) > 0;
   }
   bool held = false;
-  Task<Result<>> hold_answers() override {
+  Task<Result<>> hold_answers(Uuid) override {
     held = true;
     co_return Result<>();
   }
-  Task<Result<>> release_answers() override {
+  Task<Result<>> release_answers(Uuid) override {
     held = false;
     co_return Result<>();
   }
-  Task<Result<Epoch>> newest_epoch() override { co_return clock; }
+  Task<Result<Epoch>> newest_epoch(Uuid) override { co_return clock; }
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override {
     ASSERT(held);
     clock = std::max(clock, epoch);

@@ -44,10 +44,28 @@ Task<rpc::Response> ObjectService::serve_under_lease(rpc::Request& request) {
   if (allowed) {
     rpc::Response response = co_await dispatch(request);
     allowed = lease_->check(reactor_.now());
+    if (allowed) allowed = check_unbroken(request);
     if (allowed) co_return response;
   }
   rpc::Response refused(std::move(allowed).error());
   co_return refused;
+}
+
+// Also after a lapse of the lease: what was served before has ended then, and whoever was excluded meanwhile knows it.
+Result<> ObjectService::check_unbroken(const rpc::Request& request) {
+  const auto* const serving = static_cast<const PoolServing*>(request.kept().get());
+  if (serving == nullptr || serving->active()) return {};
+  return failf(Code::kNotReady,
+               "version {} of the map of pool {} has ended while the engine worked on the request: try again",
+               serving->version().value(), serving->pool().to_string());
+}
+
+Task<Result<const RoutedContainer*>> ObjectService::look_up(rpc::Request& request, Uuid container) {
+  const Until until = Until::at(deadline(request));
+  for (;;) {
+    CO_TRY(const RoutedContainer* const found, co_await containers_.look_up(container, request.map_version(), until));
+    if (found->is_served()) co_return found;
+  }
 }
 
 Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
@@ -116,7 +134,8 @@ Result<Target*> ObjectService::steer(const rpc::Request& request) const {
 }
 
 // Requests without a version come from tests and tools that send by hand; what they name is checked all the same.
-Result<> ObjectService::check_version(const rpc::Request& request, const RoutedContainer& container) {
+Result<> ObjectService::check_version(rpc::Request& request, const RoutedContainer& container) {
+  if (container.serving != nullptr) request.keep(container.serving);
   const std::uint64_t version = container.layout->version().value();
   if (request.map_version() == 0 || request.map_version() == version) return {};
   return failf(Code::kStaleMap, "the request was made for version {} of the pool's map; the engine has {}",
@@ -148,11 +167,13 @@ Result<> ObjectService::check_reader(const Target& target, const RoutedContainer
                services_.rank().value());
 }
 
-Task<Result<RoutedContainer>> ObjectService::route(const Uuid& container) {
-  const RoutedContainer* found = containers_.find(container);
+Task<Result<RoutedContainer>> ObjectService::route(rpc::Request& request, Uuid container) {
+  const RoutedContainer* found = containers_.find(container, request.map_version());
   if (found == nullptr) {
-    CO_TRY(found, co_await containers_.look_up(container));
+    CO_TRY(found, co_await look_up(request, container));
   }
+  CO_CHECK_OK(check_version(request, *found));
+  if (request.map_version() == 0) co_return fail(Code::kStaleMap, "a message between members without a version");
   co_return *found;
 }
 

@@ -38,6 +38,8 @@ class ObjectService final : public rpc::Service {
  private:
   /// Nothing is read without a valid lease, and nothing answered.
   Task<rpc::Response> serve_under_lease(rpc::Request& request);
+  /// kNotReady: the version of the pool's map that the request was served by has ended meanwhile.
+  static Result<> check_unbroken(const rpc::Request& request);
   Task<rpc::Response> dispatch(rpc::Request& request);
   // One file each, in ops/.
   Task<rpc::Response> update(rpc::Request& request);
@@ -78,13 +80,17 @@ class ObjectService final : public rpc::Service {
                                Instant deadline);
   /// For a request whose memory is spent: the same, and the error that makes its client send it again.
   Task<Error> busy_until_settled(Target& target, Uuid container, ObjectId object, KeyBytes dkey, Instant deadline);
-  Task<Result<RoutedContainer>> route(const Uuid& container);
+  /// For messages between members, which count in one version of the map only: kStaleMap in any other.
+  Task<Result<RoutedContainer>> route(rpc::Request& request, Uuid container);
   TargetGroups& groups_of(const Target& target) const { return *groups_[target.index()]; }
 
   /// The target that the header names: kInvalidArgument for one that is not there.
   Result<Target*> steer(const rpc::Request& request) const;
+  /// What `containers_` does not have: waits until it may be served, until the request's deadline.
+  Task<Result<const RoutedContainer*>> look_up(rpc::Request& request, Uuid container);
   /// kStaleMap when the request was made for another version of the pool's map.
-  static Result<> check_version(const rpc::Request& request, const RoutedContainer& container);
+  /// From here on it is answered only if that version is served until then.
+  static Result<> check_version(rpc::Request& request, const RoutedContainer& container);
   /// kInvalidArgument when the dkey's home is another target: what was stored here would never be found.
   Result<> check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
                       ByteView dkey) const;

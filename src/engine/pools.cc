@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/cluster/pool_redundancy.h"
 
 namespace cenote::engine {
 
@@ -41,6 +42,17 @@ Result<std::vector<std::string>> levels_of(const std::vector<cluster::EngineSpec
   return levels;
 }
 
+void describe_map(const cluster::StoredMap& stored, PoolInfo& info) {
+  info.redundancy = stored.redundancy;
+  info.map_version = stored.map.version().value();
+  info.state = cluster::pool_state(stored.map, stored.active, stored.redundancy, stored.suspended);
+  for (const cluster::MappedEngine& engine : cluster::mapped_engines(stored.map)) {
+    info.engines.push_back({.rank = engine.rank.value(),
+                            .state = std::string(cluster::state_name(engine.state)),
+                            .since = engine.since.value()});
+  }
+}
+
 }  // namespace
 
 Task<Result<PoolInfo>> Pools::create(CreatePool request, Uuid id) {
@@ -76,16 +88,19 @@ Task<Result<PoolRecord>> Pools::try_create(CreatePool request, Uuid id) {
   const PoolRecord record{.id = id,
                           .label = request.label,
                           .size_bytes = request.size_bytes != 0 ? request.size_bytes : left,
-                          .properties = request.properties};
+                          .properties = request.properties,
+                          .redundancy = request.redundancy};
   const auto engines = targets_.engines();
   CO_TRY(const auto levels, levels_of(engines));
   CO_TRY(auto map, cluster::PoolMap::create(id, levels, engines));
+  CO_CHECK_OK(cluster::check_redundancy(map, record.redundancy));
   Transaction change;
   change.require(pool_key(id), Revision(0)).put(pool_key(id), encode(record));
   change.require(label_key, Revision(0)).put(label_key, id.to_string());
   change.require(kPromisedKey, promised.revision)
       .put(kPromisedKey, std::to_string(promised.record + record.size_bytes));
-  CO_CHECK_OK(co_await cluster::create_stored_map(store_.coordinator(), std::move(map), 0, std::move(change)));
+  CO_CHECK_OK(
+      co_await cluster::create_stored_map(store_.coordinator(), std::move(map), record.redundancy, std::move(change)));
   co_return record;
 }
 
@@ -187,13 +202,16 @@ Task<Result<PoolInfo>> Pools::info(PoolRecord record) {
                 .label = record.label,
                 .size_bytes = record.size_bytes,
                 .containers = record.containers,
-                .properties = record.properties};
+                .properties = record.properties,
+                .redundancy = record.redundancy};
   CO_TRY(const auto members, co_await store_.members(record.id));
   for (const Uuid& container : members) {
     CO_TRY(const object::Usage used, co_await targets_.used(container));
     info.used_bytes += used.bytes;
     info.used_objects += used.objects;
   }
+  CO_TRY(const auto stored, co_await cluster::load_stored_map(store_.coordinator(), record.id));
+  if (stored) describe_map(*stored, info);
   co_return info;
 }
 

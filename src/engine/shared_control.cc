@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
+#include "control_records.h"
 
 namespace cenote::engine {
 namespace {
@@ -18,7 +20,8 @@ std::string address_for_others(const rpc::Address& address, const std::string& a
 }  // namespace
 
 SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ServingLease& lease,
-                             SystemView& system, EngineLink& targets, Options options, Logger logger)
+                             SystemView& system, EngineLink& targets, LayoutFollower& follower, Options options,
+                             Logger logger)
     : host_(host),
       coordinator_(coordinator),
       lease_(lease),
@@ -26,13 +29,17 @@ SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator
       targets_(targets),
       options_(std::move(options)),
       logger_(std::move(logger)),
+      pools_(host.control(), coordinator, follower, logger_),
       lease_changed_(host.control()) {}
 
-SharedControl::~SharedControl() { ASSERT(member_ == nullptr && leader_ == nullptr && link_ == nullptr); }
+SharedControl::~SharedControl() {
+  ASSERT(member_ == nullptr && supervisor_ == nullptr && leader_ == nullptr && link_ == nullptr);
+}
 
 Task<Result<>> SharedControl::claim_place() {
   const auto targets = static_cast<std::uint32_t>(options_.identity.targets.size());
   CO_TRY(place_, co_await cluster::claim_place(coordinator_, options_.identity.engine, targets, soon()));
+  pools_.set_rank(place_.rank);
   co_return Result<>();
 }
 
@@ -40,7 +47,7 @@ void SharedControl::make_member(std::vector<std::string> addresses, std::string 
   Reactor& reactor = host_.control();
   const std::uint64_t high = reactor.random();
   member_ = std::make_unique<cluster::Member>(
-      reactor, coordinator_, maps_,
+      reactor, coordinator_, pools_,
       cluster::MemberOptions{.rank = place_.rank,
                              .engine = options_.identity.engine,
                              .process = Uuid::from_random(high, reactor.random()),
@@ -52,6 +59,21 @@ void SharedControl::make_member(std::vector<std::string> addresses, std::string 
                              .drift_margin = options_.drift_margin,
                              .report = [this](const Error& error) { on_trouble(error); },
                              .on_lease = [this] { on_lease(); }});
+}
+
+void SharedControl::make_supervisor() {
+  supervisor_ = std::make_unique<cluster::Supervisor>(
+      host_.control(), coordinator_,
+      cluster::SupervisorOptions{
+          .name = fmt::format("engine {}", place_.rank.value()),
+          .lease_ttl = options_.lease_ttl,
+          .call_timeout = options_.call_timeout,
+          .drift_margin = options_.drift_margin,
+          .report = [this](const Error& error) { logger_.warn("supervisor", {{"error", error}}); },
+          .on_suspicion =
+              [this](cluster::Rank rank, const std::string& why) {
+                logger_.warn("an engine may be gone", {{"rank", rank}, {"why", why}});
+              }});
 }
 
 Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::string control_address) {
@@ -66,7 +88,10 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
   make_member(self.addresses, std::move(control_address));
   const auto reach = [this](LeaderTerm& term, std::vector<cluster::ListedEngine> engines) {
     const LeaderTargets::Options wanted{
-        .system = options_.identity.system, .engine = options_.identity.engine, .own = place_.rank};
+        .system = options_.identity.system,
+        .engine = options_.identity.engine,
+        .own = place_.rank,
+        .on_suspicion = [this](cluster::Rank rank, const std::string& why) { supervisor_->suspect(rank, why); }};
     return std::make_unique<LeaderTargets>(host_.control(), *transport_, term, targets_, std::move(engines), wanted);
   };
   leader_ = std::make_unique<ControlLeader>(reactor, coordinator_, *member_, system_,
@@ -80,6 +105,8 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
   while (!member_->may_serve()) {
     if (!co_await lease_changed_.wait(Until::at(patience))) co_return fail(co_await why_not_registered());
   }
+  make_supervisor();
+  supervisor_->start();
   leader_->start();
   link_->start();
   logger_.info("registered with the coordinator",
@@ -109,9 +136,12 @@ Task<Error> SharedControl::why_not_registered() {
 Task<> SharedControl::stop() {
   if (link_ != nullptr) co_await link_->stop();
   if (leader_ != nullptr) co_await leader_->stop();
+  if (supervisor_ != nullptr) co_await supervisor_->stop(soon());
+  pools_.stop();
   if (member_ != nullptr) co_await member_->stop(soon());
   link_.reset();
   leader_.reset();
+  supervisor_.reset();
   member_.reset();
   transport_.reset();
 }
@@ -136,13 +166,12 @@ Task<Result<std::string>> SharedControl::admin(AdminRequest request, Until until
   co_return co_await link_->forward(std::move(request), until);
 }
 
-Task<Result<std::vector<PoolEngine>>> SharedControl::members_of(const cluster::PoolLayout& layout, Until until) {
+Task<Result<std::vector<PoolEngine>>> SharedControl::members_of(const cluster::PoolMap& map, Until until) {
   CO_TRY(auto listed, co_await cluster::list_engines(coordinator_, until));
   std::vector<PoolEngine> members;
   for (cluster::ListedEngine& engine : listed) {
-    const bool has_part = layout.map() != nullptr &&
-                          std::ranges::find(layout.map()->engines(), engine.place.rank, &cluster::MapEngine::rank) !=
-                              layout.map()->engines().end();
+    const bool has_part =
+        std::ranges::find(map.engines(), engine.place.rank, &cluster::MapEngine::rank) != map.engines().end();
     if (has_part) members.push_back({engine.place.rank.value(), std::move(engine.addresses)});
   }
   co_return members;
@@ -153,6 +182,22 @@ Task<Result<std::vector<std::string>>> SharedControl::addresses_of(cluster::Rank
   for (cluster::ListedEngine& found : listed)
     if (found.place.rank == engine && found.up) co_return std::move(found.addresses);
   co_return std::vector<std::string>();
+}
+
+Task<std::vector<PoolTrouble>> SharedControl::degraded_pools() {
+  std::vector<PoolTrouble> degraded;
+  if (member_ == nullptr) co_return degraded;
+  for (const auto& [id, pool] : member_->pools()) {
+    auto state = cluster::pool_state(*pool.map, pool.active, pool.redundancy, pool.suspended);
+    if (state.starts_with("degraded")) degraded.push_back({.id = id, .label = {}, .state = std::move(state)});
+  }
+  for (PoolTrouble& pool : degraded) {
+    const auto entry = co_await coordinator_.get(pool_key(pool.id), soon());
+    if (!entry) break;  // the others would wait as long
+    const auto record = *entry ? decode_pool(pool.id, (*entry)->value) : fail(Code::kNotFound);
+    if (record) pool.label = record->label;
+  }
+  co_return degraded;
 }
 
 std::optional<cluster::Rank> SharedControl::leading() const {

@@ -6,24 +6,25 @@
 #include <string>
 #include <vector>
 
-#include "accept_maps.h"
 #include "admin_api.h"
 #include "cenote/base/log.h"
 #include "cenote/cluster/engine_list.h"
 #include "cenote/cluster/member.h"
-#include "cenote/cluster/pool_layout.h"
+#include "cenote/cluster/supervisor.h"
 #include "cenote/engine/engine_host.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/pool_requests.h"
 #include "cenote/rpc/link.h"
 #include "control_leader.h"
 #include "leader_link.h"
+#include "served_pools.h"
 #include "serving_lease.h"
 
 namespace cenote::engine {
 
-/// The part of one engine in a system with an outside coordinator: its rank, its registration, its candidacy for the
-/// control service, and the way to whoever has that. Control reactor only.
+/// The part of one engine in a system with an outside coordinator: its rank, its registration, the pools that it
+/// serves, its candidacies for the control service and for the post of supervisor, and the way to whoever has the
+/// former. Control reactor only.
 ///
 /// Life: `claim_place`, `join` once the engine can be reached, `stop` whatever became of these.
 class SharedControl {
@@ -32,15 +33,16 @@ class SharedControl {
     Identity identity;
     std::string advertise_address;  ///< as of EngineOptions
     std::string fault_domain;
+    // Of member and supervisor alike.
     Duration lease_ttl = std::chrono::seconds(5);
     Duration drift_margin = std::chrono::milliseconds(2500);
     Duration call_timeout = std::chrono::seconds(2);
   };
 
   /// All of them outlive it. `lease` is kept up to date; `targets` leads to this engine's targets, for when it leads
-  /// the control service.
+  /// the control service; `follower` to its data reactors.
   SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ServingLease& lease, SystemView& system,
-                EngineLink& targets, Options options, Logger logger);
+                EngineLink& targets, LayoutFollower& follower, Options options, Logger logger);
   ~SharedControl();
 
   Task<Result<>> claim_place();
@@ -48,20 +50,27 @@ class SharedControl {
   /// Registers as what listens at these addresses, and returns when the engine may serve. kLocked: another process of
   /// this engine goes on serving.
   Task<Result<>> join(std::vector<rpc::Address> addresses, std::string control_address);
+  /// Requests wait for nothing any more: before the servers stop.
+  void stop_waiting() { pools_.stop(); }
   /// Nothing is served any more; says so to the coordinator if it can be reached. Must be awaited before destruction.
   Task<> stop();
 
   /// A request about pools and containers: answered here where this engine leads, else by the leader. kNotReady.
   Task<Result<std::string>> admin(AdminRequest request, Until until);
+  /// Which versions of pools' maps this engine serves.
+  ServedPools& pools() { return pools_; }
   /// The engines of a pool, where they listen now.
-  Task<Result<std::vector<PoolEngine>>> members_of(const cluster::PoolLayout& layout, Until until);
+  Task<Result<std::vector<PoolEngine>>> members_of(const cluster::PoolMap& map, Until until);
   /// Where an engine listens now; empty: it is not running.
   Task<Result<std::vector<std::string>>> addresses_of(cluster::Rank engine);
+  /// The pools of this engine with engines that are lost, or gone, as far as it has heard.
+  Task<std::vector<PoolTrouble>> degraded_pools();
   /// All engines of the system. While the coordinator is away: as they were last seen.
   Task<std::vector<EngineInfo>> engines();
 
  private:
   void make_member(std::vector<std::string> addresses, std::string control_address);
+  void make_supervisor();
   Until soon() const { return Until::at(host_.control().now() + options_.call_timeout); }
   /// As far as is known here.
   std::optional<cluster::Rank> leading() const;
@@ -77,7 +86,7 @@ class SharedControl {
   Options options_;
   Logger logger_;
   cluster::EnginePlace place_;
-  AcceptMaps maps_;
+  ServedPools pools_;
   Condition lease_changed_;
   std::optional<Error> trouble_;  // the last failure of the membership, until it is registered
   std::vector<cluster::ListedEngine> seen_;
@@ -85,6 +94,7 @@ class SharedControl {
   // From `join` on.
   std::unique_ptr<rpc::Transport> transport_;
   std::unique_ptr<cluster::Member> member_;
+  std::unique_ptr<cluster::Supervisor> supervisor_;
   std::unique_ptr<ControlLeader> leader_;
   std::unique_ptr<LeaderLink> link_;
 };

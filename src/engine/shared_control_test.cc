@@ -4,9 +4,9 @@
 
 #include <algorithm>
 
-#include "accept_maps.h"
 #include "cenote/base/format.h"
 #include "cenote/cluster/engine_list.h"
+#include "cenote/cluster/member.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "cenote/engine/sim_engine.h"
 #include "test_client.h"
@@ -17,6 +17,14 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashed, KeyFlavour::kHashed, 0, 1);
+
+/// Follows no map.
+class NoMaps final : public cluster::MapUser {
+ public:
+  Task<Result<>> switch_to(std::shared_ptr<const cluster::PoolMap>, std::uint32_t, Until) override {
+    co_return Result<>();
+  }
+};
 
 /// With all of an engine on one node, and with data reactors and control on nodes of their own.
 class SharedControlTest : public testing::TestWithParam<std::uint32_t> {
@@ -239,7 +247,7 @@ TEST_P(SharedControlTest, WhatTakesEffectAfterTheLeaseIsNotAcknowledged) {
 TEST_P(SharedControlTest, ASecondProcessOfTheSameEngineIsRefused) {
   ASSERT_TRUE(start(places_[0]).has_value());
   ASSERT_TRUE(stop(places_[0]).has_value());
-  AcceptMaps maps;
+  NoMaps maps;
   cluster::Member copy(coordinator_.node(), coordinator_.coordinator(), maps,
                        {.rank = cluster::Rank(0),
                         .engine = places_[0].engine->identity().engine,

@@ -164,7 +164,7 @@ TEST_P(SimTargetsTest, ContainersSnapshotsRollbacksAndClonesAreOfBothEngines) {
   EXPECT_EQ(wait(control_->query_container("p", "c"))->used_bytes, 2u * 4 * 5);
   const auto snapshot = wait(control_->create_snapshot("p", "c", "s", id(3), forever()));
   ASSERT_TRUE(snapshot.has_value()) << snapshot.error().to_string();
-  EXPECT_GE(*wait(all_->newest_epoch()), snapshot->epoch);
+  EXPECT_GE(*wait(all_->newest_epoch({})), snapshot->epoch);
   put_everywhere(made->id, "second");
   const auto clone = wait(control_->clone_container({"p", "c", "", "k"}, id(4), forever()));
   ASSERT_TRUE(clone.has_value()) << clone.error().to_string();
@@ -269,15 +269,15 @@ TEST_P(SimTargetsTest, ADeposedLeaderIsRefusedByWhoHasHeardOfTheNext) {
 }
 
 TEST_P(SimTargetsTest, AnEngineThatStartedAgainHasNotHeldItsAnswers) {
-  ASSERT_TRUE(wait(all_->hold_answers()).has_value());
+  ASSERT_TRUE(wait(all_->hold_answers({})).has_value());
   crash(b_);
   start(b_);
-  EXPECT_EQ(wait(all_->release_answers()).error(), Code::kBusy);
-  ASSERT_TRUE(wait(all_->hold_answers()).has_value());
-  EXPECT_TRUE(wait(all_->release_answers()).has_value());
-  ASSERT_TRUE(wait(all_->hold_answers()).has_value());
+  EXPECT_EQ(wait(all_->release_answers({})).error(), Code::kBusy);
+  ASSERT_TRUE(wait(all_->hold_answers({})).has_value());
+  EXPECT_TRUE(wait(all_->release_answers({})).has_value());
+  ASSERT_TRUE(wait(all_->hold_answers({})).has_value());
   world_.run_until([] { return false; }, ContainerTargets::kHoldAnswers + 1ms);
-  EXPECT_EQ(wait(all_->release_answers()).error(), Code::kBusy);
+  EXPECT_EQ(wait(all_->release_answers({})).error(), Code::kBusy);
 }
 
 TEST_P(SimTargetsTest, WhatIsNoCallIsRefused) {

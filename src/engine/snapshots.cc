@@ -55,15 +55,16 @@ Task<Result<SnapshotInfo>> Snapshots::create(std::string pool, std::string conta
 Task<Result<SnapshotRecord>> Snapshots::add(Versioned<ContainerRecord> container, std::string name, Uuid id) {
   // Of two changes on two targets, one of which came before the other for some client, the snapshot must not have the
   // later one alone: so nobody hears of either until all targets have closed the epoch.
-  CO_CHECK_OK(co_await targets_.hold_answers());
+  const Uuid held = container.record.id;
+  CO_CHECK_OK(co_await targets_.hold_answers(held));
   const auto begun = co_await begin_create(std::move(container), name, id);
   if (!begun) {
-    static_cast<void>(co_await targets_.release_answers());
+    static_cast<void>(co_await targets_.release_answers(held));
     co_return fail(begun.error());
   }
   const SnapshotRecord& record = *begun;
   Result<> finished = co_await targets_.add_snapshot(record.container, record.epoch);
-  const auto released = co_await targets_.release_answers();
+  const auto released = co_await targets_.release_answers(held);
   if (finished) finished = released;
   if (!finished) {
     // A target that cannot take it must not leave half a snapshot behind. What this undo cannot do now the next start
@@ -104,7 +105,7 @@ Task<Result<Epoch>> Snapshots::choose_epoch(const ContainerRecord& container) {
     co_return failf(Code::kQuotaExceeded, "container '{}' has {} snapshots, the most that are possible: destroy some",
                     container.label, others.size());
   }
-  CO_TRY(Epoch newest, co_await targets_.newest_epoch());
+  CO_TRY(Epoch newest, co_await targets_.newest_epoch(container.id));
   for (const SnapshotRecord& other : others) newest = std::max(newest, other.epoch);
   // Odd, as no transaction lies across it (docs/formats/object.md).
   co_return Epoch((newest.value() + 1) | 1);
@@ -255,9 +256,9 @@ Task<Result<>> Snapshots::finish_rollback(RollbackRecord record) {
   CO_TRY(const auto newer, co_await newer_snapshots(record.container, record.to));
   for (const SnapshotRecord& snapshot : newer) CO_CHECK_OK(co_await end(snapshot));
   // As with a snapshot: of what others change meanwhile nothing stays that came after something that goes.
-  CO_CHECK_OK(co_await targets_.hold_answers());
+  CO_CHECK_OK(co_await targets_.hold_answers(record.container));
   const auto rolled_back = co_await targets_.roll_back(record.container, record.to, record.id);
-  const auto released = co_await targets_.release_answers();
+  const auto released = co_await targets_.release_answers(record.container);
   CO_CHECK_OK(rolled_back);
   CO_CHECK_OK(released);
   record.done = true;

@@ -111,7 +111,7 @@ Task<Result<TargetsReply>> TargetsService::answer(TargetsRequest request) {
                      .target_bytes = targets_.engines().front().target_bytes};
       break;
     case TargetsOp::kNewestEpoch: {
-      CO_TRY(reply.epoch, co_await targets_.newest_epoch());
+      CO_TRY(reply.epoch, co_await targets_.newest_epoch({}));
       break;
     }
     case TargetsOp::kCheckRollback:
@@ -166,14 +166,14 @@ Task<Result<>> TargetsService::destroy(Uuid container) {
 
 Task<Result<>> TargetsService::hold_answers(std::uint64_t number) {
   held_ = 0;
-  CO_CHECK_OK(co_await targets_.hold_answers());
+  CO_CHECK_OK(co_await targets_.hold_answers({}));
   held_ = number;
   co_return Result<>();
 }
 
 Task<Result<>> TargetsService::release_answers(std::uint64_t number) {
   const bool held = std::exchange(held_, 0) == number && number != 0;
-  CO_CHECK_OK(co_await targets_.release_answers());
+  CO_CHECK_OK(co_await targets_.release_answers({}));
   if (held) co_return Result<>();
   // Another start of the engine lies between, or another leader: answers were given that should have been held.
   co_return fail(Code::kBusy, "the targets have not held their answers all the time: try again");

@@ -24,11 +24,29 @@ Json json_of(const EngineInfo& engine) {
           {"leader", engine.leader}};
 }
 
+Json json_of(const PoolTrouble& pool) {
+  return {{"id", pool.id.to_string()}, {"label", pool.label}, {"state", pool.state}};
+}
+
+Json json_of(const MappedEngineInfo& engine) {
+  return {{"rank", engine.rank}, {"state", engine.state}, {"since", engine.since}};
+}
+
 Json json_of(const PoolInfo& pool) {
-  return {{"id", pool.id.to_string()},         {"label", pool.label},
-          {"size_bytes", pool.size_bytes},     {"used_bytes", pool.used_bytes},
-          {"used_objects", pool.used_objects}, {"containers", pool.containers},
-          {"properties", pool.properties}};
+  Json json{{"id", pool.id.to_string()},
+            {"label", pool.label},
+            {"size_bytes", pool.size_bytes},
+            {"used_bytes", pool.used_bytes},
+            {"used_objects", pool.used_objects},
+            {"containers", pool.containers},
+            {"properties", pool.properties},
+            {"redundancy", pool.redundancy},
+            {"state", pool.state}};
+  if (pool.map_version == 0) return json;
+  json["map_version"] = pool.map_version;
+  Json& engines = json["engines"] = Json::array();
+  for (const MappedEngineInfo& engine : pool.engines) engines.push_back(json_of(engine));
+  return json;
 }
 
 Json json_of(const ContainerInfo& container) {
@@ -87,6 +105,40 @@ Result<EngineInfo> engine_from(const Json& json) {
   return engine;
 }
 
+Result<PoolTrouble> trouble_from(const Json& json) {
+  Members members("degraded pool", json);
+  PoolTrouble pool;
+  pool.id = members.uuid("id");
+  pool.label = members.text("label");
+  pool.state = members.text("state");
+  CHECK_OK(members.finish());
+  return pool;
+}
+
+Result<MappedEngineInfo> mapped_engine_from(const Json& json) {
+  Members members("engine of a pool", json);
+  MappedEngineInfo engine;
+  engine.rank = members.small("rank");
+  engine.state = members.text("state");
+  engine.since = members.number("since");
+  CHECK_OK(members.finish());
+  return engine;
+}
+
+/// The entries of a list that may be absent.
+template <typename T>
+Result<> read_list(const Json& json, const char* name, Members& members, Result<T> (*read)(const Json&),
+                   std::vector<T>& into) {
+  if (!json.is_object() || !json.contains(name)) return {};
+  const Json* const list = members.array(name);
+  if (list == nullptr) return {};
+  for (const Json& entry : *list) {
+    TRY(auto value, read(entry));
+    into.push_back(std::move(value));
+  }
+  return {};
+}
+
 Result<PoolInfo> pool_from(const Json& json) {
   Members members("pool", json);
   PoolInfo pool;
@@ -98,6 +150,11 @@ Result<PoolInfo> pool_from(const Json& json) {
   // Servers of before 0.2 do not know these.
   pool.used_objects = members.number_or("used_objects", 0);
   pool.properties = members.texts("properties");
+  // Nor those of before 0.3 these.
+  pool.redundancy = members.small_or("redundancy", 0);
+  pool.state = members.text_or("state", "up");
+  pool.map_version = members.number_or("map_version", 0);
+  CHECK_OK(read_list(json, "engines", members, mapped_engine_from, pool.engines));
   CHECK_OK(members.finish());
   return pool;
 }
@@ -195,12 +252,15 @@ std::string to_json(const SystemInfo& info) {
   for (const TargetInfo& target : info.targets) targets.push_back(json_of(target));
   Json engines = Json::array();
   for (const EngineInfo& engine : info.engines) engines.push_back(json_of(engine));
+  Json degraded = Json::array();
+  for (const PoolTrouble& pool : info.degraded_pools) degraded.push_back(json_of(pool));
   return dump({{"system", info.system.to_string()},
                {"name", info.name},
                {"version", info.version},
                {"map_version", info.map_version},
                {"targets", std::move(targets)},
                {"engines", std::move(engines)},
+               {"degraded_pools", std::move(degraded)},
                {"data_address", info.data_address},
                {"control_address", info.control_address},
                {"encrypted", info.encrypted},
@@ -215,7 +275,10 @@ std::string to_json(const GrowTargets& request) {
 std::string to_json(const PoolInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<PoolInfo>& pools) { return list_to_json("pools", pools); }
 std::string to_json(const CreatePool& request) {
-  return dump({{"label", request.label}, {"size_bytes", request.size_bytes}, {"properties", request.properties}});
+  return dump({{"label", request.label},
+               {"size_bytes", request.size_bytes},
+               {"properties", request.properties},
+               {"redundancy", request.redundancy}});
 }
 std::string to_json(const ContainerInfo& info) { return dump(json_of(info)); }
 std::string to_json(const std::vector<ContainerInfo>& containers) { return list_to_json("containers", containers); }
@@ -249,14 +312,8 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
       info.targets.push_back(std::move(target));
     }
   }
-  if (document.contains("engines")) {
-    if (const Json* engines = members.array("engines")) {
-      for (const Json& entry : *engines) {
-        TRY(auto engine, engine_from(entry));
-        info.engines.push_back(std::move(engine));
-      }
-    }
-  }
+  CHECK_OK(read_list(document, "engines", members, engine_from, info.engines));
+  CHECK_OK(read_list(document, "degraded_pools", members, trouble_from, info.degraded_pools));
   CHECK_OK(members.finish());
   return info;
 }
@@ -287,6 +344,7 @@ Result<CreatePool> create_pool_from_json(std::string_view json) {
   request.label = members.text("label");
   request.size_bytes = members.number_or("size_bytes", 0);
   request.properties = members.texts("properties");
+  request.redundancy = members.small_or("redundancy", 0);
   CHECK_OK(members.finish());
   return request;
 }

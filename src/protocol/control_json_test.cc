@@ -27,8 +27,10 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
                           .first_target = 4,
                           .targets = 2,
                           .leader = true});
+  info.degraded_pools.push_back({.id = kId, .label = "p", .state = "degraded: engine 1 is excluded"});
   const auto read = system_info_from_json(to_json(info));
   ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->degraded_pools, info.degraded_pools);
   EXPECT_EQ(read->system, kId);
   EXPECT_EQ(read->map_version, 7u);
   ASSERT_EQ(read->targets.size(), 1u);
@@ -46,6 +48,32 @@ TEST(ControlJson, AnEngineThatKnowsOfNoOthersIsUnderstood) {
       R"("data_address":"a:1","control_address":"b:2"})");
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_TRUE(read->engines.empty());
+}
+
+TEST(ControlJson, PoolInfoSurvivesTheRoundTrip) {
+  PoolInfo info{.id = kId, .label = "p", .size_bytes = 7, .properties = {{"quota-objects", "5"}}, .redundancy = 2};
+  info.state = "degraded: engine 1 is excluded";
+  info.map_version = 9;
+  info.engines = {{.rank = 0, .state = "up-in", .since = 1}, {.rank = 1, .state = "down", .since = 9}};
+  const auto read = pool_info_from_json(to_json(info));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->redundancy, 2u);
+  EXPECT_EQ(read->state, info.state);
+  EXPECT_EQ(read->map_version, 9u);
+  EXPECT_EQ(read->engines, info.engines);
+  const auto request = create_pool_from_json(to_json(CreatePool{.label = "p", .redundancy = 5}));
+  ASSERT_TRUE(request) << request.error().to_string();
+  EXPECT_EQ(request->redundancy, 5u);
+}
+
+TEST(ControlJson, APoolOfAnEarlierServerIsUnderstood) {
+  const auto read = pool_info_from_json(
+      R"({"id":"11111111-1111-4111-8111-111111111111","label":"p","size_bytes":1,"used_bytes":0,"containers":0})");
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->redundancy, 0u);
+  EXPECT_EQ(read->state, "up");
+  EXPECT_TRUE(read->engines.empty());
+  EXPECT_EQ(create_pool_from_json(R"({"label":"p"})")->redundancy, 0u);
 }
 
 TEST(ControlJson, ContainerPropertiesSurviveTheRoundTrip) {

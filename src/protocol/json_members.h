@@ -42,6 +42,7 @@ class Members {
     return has(name) ? value(name, &Json::is_boolean, fallback) : fallback;
   }
   std::uint64_t number_or(const char* name, std::uint64_t fallback) { return has(name) ? number(name) : fallback; }
+  std::uint32_t small_or(const char* name, std::uint32_t fallback) { return has(name) ? small(name) : fallback; }
   std::optional<std::uint64_t> number_if(const char* name) {
     return has(name) ? std::optional(number(name)) : std::nullopt;
   }

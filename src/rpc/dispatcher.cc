@@ -38,6 +38,7 @@ void IncomingRequest::clear() {
   response_.payload.clear();
   response_.body = {};
   session_.reset();
+  keep(nullptr);
   dispatcher_ = nullptr;
   wanted_on_ = sent_on_ = 0;
   tracked_ = charged_ = false;

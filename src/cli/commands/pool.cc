@@ -19,9 +19,9 @@ std::vector<std::string> row_of(const PoolInfo& pool) {
 
 const std::vector<std::string> kHeader = {"POOL", "SIZE", "USED", "OBJECTS", "CONTAINERS", "UUID"};
 
-Result<> create(Context& context, const std::string& label, const std::string& size,
+Result<> create(Context& context, const std::string& label, const std::string& size, std::uint32_t redundancy,
                 const std::vector<std::string>& properties) {
-  CreatePool request{.label = label, .size_bytes = 0, .properties = {}};
+  CreatePool request{.label = label, .size_bytes = 0, .properties = {}, .redundancy = redundancy};
   TRY(request.properties, parse_properties(properties));
   if (!size.empty()) {
     TRY(request.size_bytes, parse_bytes(size));
@@ -52,6 +52,12 @@ Result<> query(Context& context, const std::string& name) {
   TRY(Client * client, context.client());
   TRY(const PoolInfo pool, client->query_pool(name, context.bounds()));
   context.out.table(kHeader, {row_of(pool)});
+  std::string map = pool.map_version == 0 ? "" : fmt::format(", map version {}", pool.map_version);
+  context.out.line(fmt::format("redundancy {}{}, {}", pool.redundancy, map, pool.state));
+  std::vector<std::vector<std::string>> engines;
+  for (const MappedEngineInfo& engine : pool.engines)
+    engines.push_back({std::to_string(engine.rank), engine.state, fmt::format("version {}", engine.since)});
+  if (engines.size() > 1) context.out.table({"ENGINE", "STATE", "SINCE"}, engines);
   context.out.document(json_of(pool));
   return {};
 }
@@ -81,6 +87,7 @@ void add_pool(CLI::App& app, Context& context) {
                "A pool is a promise of space: the sizes of all pools together never exceed what the targets hold.");
   struct Arguments {
     std::string name, size, property;
+    std::uint32_t redundancy = 0;
     std::vector<std::string> properties;
     bool force = false;
   };
@@ -89,21 +96,29 @@ void add_pool(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(*pool, "create", "Create a pool",
                             "  cenote pool create scratch --size 10GiB\n"
                             "  cenote pool create scratch --size 10GiB --property quota-objects=5M\n"
+                            "  cenote pool create precious --redundancy 1    # of at least two engines\n"
                             "  cenote pool create all          # all space that is free");
   verb->add_option("LABEL", arguments->name, "name of the pool")->required();
   verb->add_option("--size", arguments->size, "space promised to the pool, like 10GiB; all free space when left out");
+  verb->add_option("--redundancy", arguments->redundancy,
+                   "engines that can be lost without loss of data, 0 (default) to 5: so many and one more have to be "
+                   "there, each in a fault domain of its own; objects need a class that survives as much")
+      ->check(CLI::Range(0, 5));
   constexpr const char* kProperties =
       "quota-objects=COUNT: most objects in all its containers; quota-soft=SIZE, quota-objects-soft=COUNT: a mark in "
       "lists when they hold more";
   verb->add_option("--property", arguments->properties, std::string(kProperties) + "; may be repeated");
   verb->callback([=, &context] {
-    context.action = [=, &context] { return create(context, arguments->name, arguments->size, arguments->properties); };
+    context.action = [=, &context] {
+      return create(context, arguments->name, arguments->size, arguments->redundancy, arguments->properties);
+    };
   });
 
   verb = add_verb(*pool, "list", "List all pools", "  cenote pool list\n  cenote pool list --json");
   verb->callback([&context] { context.action = [&context] { return list(context); }; });
 
-  verb = add_verb(*pool, "query", "Show one pool", "  cenote pool query scratch");
+  verb = add_verb(*pool, "query", "Show one pool, whether its engines are there, and which are excluded",
+                  "  cenote pool query scratch");
   verb->add_option("POOL", arguments->name, "label or UUID")->required();
   verb->callback([=, &context] { context.action = [=, &context] { return query(context, arguments->name); }; });
 

@@ -24,6 +24,8 @@ Result<> query(Context& context) {
                     targets_of(engine), or_dash(engine.fault_domain), engine.id.to_string()});
   }
   context.out.table({"ENGINE", "STATE", "CONTROL", "ADDRESS", "CONTROL PORT", "TARGETS", "FAULT DOMAIN", "UUID"}, rows);
+  for (const PoolTrouble& pool : system.degraded_pools)
+    context.out.line(fmt::format("pool {}: {}", pool.label.empty() ? pool.id.to_string() : pool.label, pool.state));
   context.out.document(Json::parse(to_json(system)));
   return {};
 }

@@ -46,14 +46,6 @@ Task<Result<Bytes>> ObjectService::run_entries(rpc::Request& request) {
 
 namespace {
 
-/// Unlike requests of clients, these count in one version only.
-Result<> check_same_version(const rpc::Request& request, const RoutedContainer& container) {
-  const std::uint64_t version = container.layout->version().value();
-  if (request.map_version() == version) return {};
-  return failf(Code::kStaleMap, "the message is of version {} of the pool's map; the engine has {}",
-               request.map_version(), version);
-}
-
 template <typename Answer>
 Bytes encoded(const Answer& answer) {
   Bytes bytes;
@@ -68,8 +60,7 @@ Task<Result<Bytes>> ObjectService::run_prepare(rpc::Request& request, Target& ta
   const std::uint32_t bytes = request.bulk_bytes();
   if (bytes > kMaxPayloadBytes)
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one change carries at most {}", bytes, kMaxPayloadBytes);
-  CO_TRY(const RoutedContainer container, co_await route(message.request.container));
-  CO_CHECK_OK(check_same_version(request, container));
+  CO_CHECK_OK(co_await route(request, message.request.container));
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
   if (bytes != 0) {
@@ -80,9 +71,6 @@ Task<Result<Bytes>> ObjectService::run_prepare(rpc::Request& request, Target& ta
   CO_TRY(const PrepareAnswer answer, co_await call_on(reactor_, target.reactor(), [&] {
            return groups_of(target).member.prepare(message, memory, bytes, Until::at(deadline));
          }));
-  // What was prepared in a version that has passed meanwhile is no answer in it.
-  CO_TRY(const RoutedContainer now, co_await route(message.request.container));
-  CO_CHECK_OK(check_same_version(request, now));
   co_return encoded(answer);
 }
 
@@ -93,8 +81,7 @@ Task<Result<Bytes>> ObjectService::run_decide(rpc::Request& request, Target& tar
     return decision.event == EntryEvent::kCommit || decision.event == EntryEvent::kForget;
   });
   if (!in_any) {
-    CO_TRY(const RoutedContainer container, co_await route(message.container));
-    CO_CHECK_OK(check_same_version(request, container));
+    CO_CHECK_OK(co_await route(request, message.container));
   }
   const DecideAnswer answer =
       co_await call_on(reactor_, target.reactor(), [&] { return groups_of(target).member.decide(message.decisions); });
@@ -103,8 +90,7 @@ Task<Result<Bytes>> ObjectService::run_decide(rpc::Request& request, Target& tar
 
 Task<Result<Bytes>> ObjectService::run_settle(rpc::Request& request, Target& target) {
   CO_TRY(const SettleMessage message, decode_settle_message(request.body()));
-  CO_TRY(const RoutedContainer container, co_await route(message.entry.container));
-  CO_CHECK_OK(check_same_version(request, container));
+  CO_CHECK_OK(co_await route(request, message.entry.container));
   const Instant deadline = this->deadline(request);
   CO_TRY(const EntryState outcome, co_await call_on(reactor_, target.reactor(), [&] {
            return groups_of(target).leader.settle(message.entry, Until::at(deadline));
@@ -114,8 +100,7 @@ Task<Result<Bytes>> ObjectService::run_settle(rpc::Request& request, Target& tar
 
 Task<Result<Bytes>> ObjectService::run_ask(rpc::Request& request, Target& target) {
   CO_TRY(const AskMessage message, decode_ask_message(request.body()));
-  CO_TRY(const RoutedContainer container, co_await route(message.container));
-  CO_CHECK_OK(check_same_version(request, container));
+  CO_CHECK_OK(co_await route(request, message.container));
   CO_TRY(const AskAnswer answer,
          co_await call_on(reactor_, target.reactor(), [&] { return groups_of(target).member.ask(message); }));
   co_return encoded(answer);

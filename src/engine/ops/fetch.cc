@@ -33,9 +33,9 @@ Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
 Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(FetchRequest fetch, decode_fetch_request(request.body()));
-  const RoutedContainer* container = containers_.find(fetch.container);
+  const RoutedContainer* container = containers_.find(fetch.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(fetch.container));
+    CO_TRY(container, co_await look_up(request, fetch.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(check_reader(*target, *container, fetch.object, fetch.dkey.view()));

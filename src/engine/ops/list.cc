@@ -15,9 +15,9 @@ Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {
   CO_TRY(ListRequest list, decode_list_request(request.body()));
   // Objects and dkeys are spread over all targets, what lies below a dkey is at its home.
   const bool below_dkey = list.level == ListLevel::kAkeys || list.level == ListLevel::kExtents;
-  const RoutedContainer* container = containers_.find(list.container);
+  const RoutedContainer* container = containers_.find(list.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(list.container));
+    CO_TRY(container, co_await look_up(request, list.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   if (below_dkey) CO_CHECK_OK(check_reader(*target, *container, list.object, list.dkey.view()));

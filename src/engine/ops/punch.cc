@@ -1,3 +1,4 @@
+#include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
 
@@ -25,11 +26,12 @@ Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(PunchRequest punch, decode_punch_request(request.body()));
   punch.id = request_id(request);
-  const RoutedContainer* container = containers_.find(punch.container);
+  const RoutedContainer* container = containers_.find(punch.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(punch.container));
+    CO_TRY(container, co_await look_up(request, punch.container));
   }
   CO_CHECK_OK(check_version(request, *container));
+  CO_CHECK_OK(cluster::check_class(punch.object, container->redundancy()));
   if (has_replicas(punch.object)) {
     const ByteView dkey = punch.level == PunchLevel::kObject ? ByteView() : punch.dkey.view();
     CO_CHECK_OK(check_home(*target, *container, punch.object, dkey));

@@ -13,9 +13,9 @@ Task<rpc::Response> ObjectService::query(rpc::Request& request) {
 Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(QueryRequest query, decode_query_request(request.body()));
-  const RoutedContainer* container = containers_.find(query.container);
+  const RoutedContainer* container = containers_.find(query.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(query.container));
+    CO_TRY(container, co_await look_up(request, query.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   // Without a dkey each target answers for the dkeys it has.

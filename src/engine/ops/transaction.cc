@@ -1,4 +1,5 @@
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
 
@@ -14,9 +15,9 @@ Task<rpc::Response> ObjectService::begin(rpc::Request& request) {
 Task<Result<BeginReply>> ObjectService::run_begin(rpc::Request& request) {
   CO_TRY(Target* const target, steer(request));
   CO_TRY(const BeginRequest begin, decode_begin_request(request.body()));
-  const RoutedContainer* container = containers_.find(begin.container);
+  const RoutedContainer* container = containers_.find(begin.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(begin.container));
+    CO_TRY(container, co_await look_up(request, begin.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   const Instant deadline = this->deadline(request);
@@ -69,12 +70,14 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
   if (bytes > kMaxPayloadBytes)
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one transaction carries at most {}", bytes,
                     kMaxPayloadBytes);
-  const RoutedContainer* container = containers_.find(commit.container);
+  const RoutedContainer* container = containers_.find(commit.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(commit.container));
+    CO_TRY(container, co_await look_up(request, commit.container));
   }
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(validate(commit));
+  for (const UpdateRequest& update : commit.updates)
+    CO_CHECK_OK(cluster::check_class(update.object, container->redundancy()));
   CO_TRY(const bool shared, needs_entry(commit, *container->layout, container->seed));
   RoutedContainer routed;
   if (shared) {

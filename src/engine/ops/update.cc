@@ -1,4 +1,5 @@
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
 
@@ -30,11 +31,12 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   if (bytes > kMaxPayloadBytes) {
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one update carries at most {}", bytes, kMaxPayloadBytes);
   }
-  const RoutedContainer* container = containers_.find(update.container);
+  const RoutedContainer* container = containers_.find(update.container, request.map_version());
   if (container == nullptr) {
-    CO_TRY(container, co_await containers_.look_up(update.container));
+    CO_TRY(container, co_await look_up(request, update.container));
   }
   CO_CHECK_OK(check_version(request, *container));
+  CO_CHECK_OK(cluster::check_class(update.object, container->redundancy()));
   CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
 
   const bool replicated = has_replicas(update.object);

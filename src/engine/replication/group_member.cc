@@ -13,6 +13,8 @@ namespace {
 
 /// An older entry waits so long for a younger one that is in its way here; then it gives up for this time.
 constexpr Duration kWaitForOthers = std::chrono::seconds(1);
+/// For a version of the map that is not active yet.
+constexpr Duration kLayoutPatience = std::chrono::seconds(2);
 constexpr Duration kPause = std::chrono::milliseconds(20);
 /// What one round may take to find out about one entry.
 constexpr Duration kResolvePatience = std::chrono::seconds(2);
@@ -68,9 +70,9 @@ Task<> GroupMember::stop() {
 }
 
 Task<Result<std::shared_ptr<const cluster::PoolLayout>>> GroupMember::layout_of(Uuid container) {
-  const RoutedContainer* found = containers_.find(container);
+  const RoutedContainer* found = containers_.find(container, 0);
   if (found == nullptr) {
-    CO_TRY(found, co_await containers_.look_up(container));
+    CO_TRY(found, co_await containers_.look_up(container, 0, bounded(Until::at(now() + kLayoutPatience))));
   }
   co_return found->layout;
 }

@@ -49,7 +49,8 @@ class GroupMember {
   /// does not know (yet).
   Task<Result<EntryState>> resolve(object::UndecidedEntry entry, Until until);
 
-  /// The layout of the container's pool that this engine works on.
+  /// The layout of the container's pool that this engine serves. kNotReady: it waits for one to be active; kStaleMap: it
+  /// has no part in the pool.
   Task<Result<std::shared_ptr<const cluster::PoolLayout>>> layout_of(Uuid container);
   Instant now() const { return target_.reactor().now(); }
   const TargetAddress& self() const { return options_.self; }

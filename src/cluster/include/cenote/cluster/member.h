@@ -23,13 +23,21 @@ inline constexpr std::size_t kMaxMemberAddressBytes = 128;
 /// A name and a slash for each level above the nodes, and the node's name.
 inline constexpr std::size_t kMaxFaultDomainBytes = kMaxMapLevels * (kMaxMapNameBytes + 1) + kMaxMapNameBytes;
 
-/// The data path of an engine, as its membership sees it.
+/// The data path of an engine, as its membership sees it. What it is told without waiting it must not wait for.
 class MapUser {
  public:
   virtual ~MapUser() = default;
-  /// Works on `map` from now on: when this returns, nothing is served any more that was decided on an older version of
-  /// that pool. May be asked the same again. A failure is reported and asked again.
-  virtual Task<Result<>> switch_to(std::shared_ptr<const PoolMap> map, Until until) = 0;
+  /// Works on `map`, of a pool that can lose `redundancy` engines, from now on: when this returns, nothing is served
+  /// any more that was decided on an older version of that pool, and this one is not before `serve`. May be asked the
+  /// same again. A failure is reported and asked again.
+  virtual Task<Result<>> switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) = 0;
+  /// The version that it was switched to last is active, and this engine has a part in it. May be told again.
+  virtual void serve(Uuid pool) { static_cast<void>(pool); }
+  /// The registration has ended, or ends: nothing of any pool is served before it was switched to anew. The next lease
+  /// begins after this.
+  virtual void serve_nothing() {}
+  /// The pool is gone, or this engine is not in its map: nothing of it is served.
+  virtual void drop(Uuid pool) { static_cast<void>(pool); }
 };
 
 struct MemberOptions {
@@ -62,6 +70,7 @@ struct MemberPool {
   std::shared_ptr<const PoolMap> map;  ///< that the data path was switched to, or is being
   MapVersion switched;                 ///< 0: the data path is being switched
   MapVersion active;                   ///< as far as it was heard of
+  std::uint32_t redundancy = 0;        ///< of the pool
   std::vector<Rank> suspended;         ///< engines that are gone and could not be excluded
   bool has_part = false;               ///< a target of this engine is in use: it is not excluded
 };
@@ -100,6 +109,8 @@ class Member {
   MapVersion wanted_version(Uuid pool) const;
   /// nullptr: as above.
   const MemberPool* find_pool(Uuid pool) const;
+  /// All that are known. Changes with every suspension.
+  const std::map<Uuid, MemberPool>& pools() const { return pools_; }
 
  private:
   struct Place;

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "cenote/cluster/coordinator.h"
 #include "cenote/cluster/pool_map.h"
+#include "cenote/cluster/watch.h"
 
 // Pool maps in the coordinator (docs/formats/membership.md).
 namespace cenote::cluster {
@@ -44,5 +47,18 @@ Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until
 /// changes is changed with it.
 Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also = {},
                            Until until = {});
+
+/// News of pools' maps: that they were published, activated, suspended or erased.
+class StoredMapWatch {
+ public:
+  /// Of what happens after `after`; the coordinator outlives it.
+  static Result<StoredMapWatch> open(Coordinator& coordinator, Revision after);
+  /// The pools that something has happened to. Fails as Watch::next; then everything has to be read again.
+  Task<Result<std::set<Uuid>>> next(Until until);
+
+ private:
+  explicit StoredMapWatch(std::unique_ptr<Watch> watch) : watch_(std::move(watch)) {}
+  std::unique_ptr<Watch> watch_;
+};
 
 }  // namespace cenote::cluster

@@ -53,6 +53,14 @@ struct EngineInfo {
   friend bool operator==(const EngineInfo&, const EngineInfo&) = default;
 };
 
+/// A pool with engines that are lost, or gone.
+struct PoolTrouble {
+  Uuid id;
+  std::string label;  ///< "" while the coordinator cannot be asked
+  std::string state;  ///< as of PoolInfo
+  friend bool operator==(const PoolTrouble&, const PoolTrouble&) = default;
+};
+
 struct SystemInfo {
   Uuid system;
   std::string name;
@@ -66,6 +74,8 @@ struct SystemInfo {
   std::string control_state = "up";
   /// By rank; the rest is about the one that was asked. Empty from an engine of before 0.3.
   std::vector<EngineInfo> engines = {};
+  /// The pools of that engine that are not as they should be.
+  std::vector<PoolTrouble> degraded_pools = {};
 };
 
 /// Takes into use what the devices of targets have become larger by.
@@ -73,6 +83,14 @@ struct GrowTargets {
   std::optional<std::uint32_t> target;  ///< none: all
   /// Makes the files that hold the data so large first; 0: leaves them as they are.
   std::uint64_t size_bytes = 0;
+};
+
+/// An engine in the map of a pool.
+struct MappedEngineInfo {
+  std::uint32_t rank = 0;
+  std::string state;        ///< of its targets: "up-in"; "down": it was lost, and is excluded
+  std::uint64_t since = 0;  ///< the version of the map in which that changed last
+  friend bool operator==(const MappedEngineInfo&, const MappedEngineInfo&) = default;
 };
 
 struct PoolInfo {
@@ -83,12 +101,19 @@ struct PoolInfo {
   std::uint32_t containers = 0;
   std::uint64_t used_objects = 0;                 ///< as of ContainerInfo
   std::map<std::string, std::string> properties;  ///< limits beside the size
+  std::uint32_t redundancy = 0;                   ///< engines that can be lost without loss of data
+  /// "up"; "degraded: ", and which engines are lost or gone; "changing: ", while engines switch to a new map.
+  std::string state = "up";
+  // Of the newest map; none of a pool that was made before pools had maps.
+  std::uint64_t map_version = 0;
+  std::vector<MappedEngineInfo> engines = {};  ///< by rank
 };
 
 struct CreatePool {
   std::string label;
   std::uint64_t size_bytes = 0;  ///< 0: all that is free
   std::map<std::string, std::string> properties = {};
+  std::uint32_t redundancy = 0;  ///< as of PoolInfo: 0 to 5
 };
 
 /// What a clone was made of.

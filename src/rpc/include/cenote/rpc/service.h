@@ -41,12 +41,19 @@ class Request {
   /// Cancelled when the server stops; give it to waits (`Until::cancel`).
   virtual CancelSource& cancel_source() = 0;
 
+  /// What the service keeps with the request, for itself, as long as that lasts; nullptr at first.
+  const std::shared_ptr<const void>& kept() const { return kept_; }
+  void keep(std::shared_ptr<const void> what) { kept_ = std::move(what); }
+
  protected:
   ~Request() = default;
 
   Header header_;
   ByteView body_;
   std::shared_ptr<Session> session_;
+
+ private:
+  std::shared_ptr<const void> kept_;
 };
 
 /// The answer of a handler: a body and a payload, or an error.
