@@ -311,6 +311,7 @@ TEST_P(SimEngineTest, MetricsTellWhatHappened) {
   EXPECT_NE(text.find("cenote_engine_received_bytes_total{op=\"update\",reactor=\"0\"} 10000"), std::string::npos);
   EXPECT_NE(text.find("cenote_target_fenced{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_target_background_failures_total{target=\"1\"} 0"), std::string::npos);
+  EXPECT_NE(text.find("cenote_target_compacted_bytes_total{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_target_scrub_damages_total{kind=\"data\",target=\"1\"} 0"), std::string::npos) << text;
   EXPECT_NE(text.find("cenote_target_scrub_running{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_rpc_connections{reactor=\"0\"} 1"), std::string::npos);

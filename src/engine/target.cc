@@ -51,8 +51,11 @@ struct Target::Gauges {
         packed_stored(metrics.counter("cenote_target_packed_stored_bytes_total", "What that data takes", labels)),
         discarded_bytes(
             metrics.counter("cenote_target_discarded_bytes_total", "Freed space that the device was told of", labels)),
+        compacted_bytes(metrics.counter("cenote_target_compacted_bytes_total",
+                                        "Data moved so that free space in holes can be used", labels)),
         background_failures(metrics.counter("cenote_target_background_failures_total",
-                                            "Rounds of giving back space that ended in an error", labels)),
+                                            "Rounds of giving back or moving together space that ended in an error",
+                                            labels)),
         scrub_running(metrics.gauge("cenote_target_scrub_running", "1: a pass of the scrub is under way", labels)),
         scrub_began(metrics.gauge("cenote_target_scrub_began_seconds", "When the last pass began, Unix time", labels)),
         scrub_ended(metrics.gauge("cenote_target_scrub_ended_seconds", "When the last whole pass ended", labels)),
@@ -98,6 +101,7 @@ struct Target::Gauges {
   Counter& packed_bytes;
   Counter& packed_stored;
   Counter& discarded_bytes;
+  Counter& compacted_bytes;
   Counter& background_failures;
   Gauge& scrub_running;
   Gauge& scrub_began;
@@ -371,6 +375,7 @@ void Target::refresh_metrics() {
   raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
   raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
   raise(gauges_->discarded_bytes, status.discarded_blocks * media::kBlockBytes);
+  raise(gauges_->compacted_bytes, objects_->counters().compacted_blocks * media::kBlockBytes);
   raise(gauges_->background_failures, objects_->counters().background_failures);
   refresh_scrub_metrics();
 }

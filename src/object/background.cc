@@ -61,6 +61,10 @@ Epoch background_bound(const Core& core, Duration retention) {
   return Epoch(past > 0 ? static_cast<std::uint64_t>(past) : 0);
 }
 
+/// While there are requests, longer work is followed by a pause of so many times its length.
+constexpr int kGiveWay = 9;
+constexpr Duration kLongestPause = std::chrono::milliseconds(200);
+
 /// What fails, say for a damaged page, keeps only its own space from returning.
 Task<Result<>> run_once(Core& core) {
   Result<> outcome = co_await reclaim_requests(core);
@@ -104,6 +108,13 @@ Task<Result<>> end_slice(Core& core, bool polite) {
   }
   co_await core.reactor.yield();
   co_return Result<>();
+}
+
+Task<Result<>> give_way(Core& core, Instant began, std::uint64_t requests_before) {
+  CO_CHECK_OK(co_await end_slice(core, true));
+  if (core.foreground == 0 && core.counters.requests() == requests_before) co_return Result<>();
+  const Duration pause = std::min(kLongestPause, kGiveWay * (core.reactor.now() - began));
+  co_return co_await sleep_for(core.reactor, pause, core.background.cancel_source());
 }
 
 Task<Result<>> reclaim_requests(Core& core) {

@@ -53,6 +53,7 @@ Core::Core(store::Store& s, media::BufferPool& b, ObjectStoreOptions o)
       bounce(reactor, {.budget_bytes = 4u << 20}),
       fetch_bytes(reactor, fetch_budget(b)),
       gate(reactor),
+      compaction(reactor),
       background(reactor),
       answers_released(reactor) {
   answers_released.set();

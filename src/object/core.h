@@ -100,6 +100,17 @@ struct Container {
   }
 };
 
+/// Who was refused for want of room, and compaction, which may make some, tell each other so.
+struct CompactionCalls {
+  explicit CompactionCalls(Reactor& reactor) : wanted(reactor), progress(reactor) {}
+
+  Condition wanted;         ///< somebody was refused
+  Condition progress;       ///< there may be room now, or there is nothing more to be gained
+  Instant refused_until{};  ///< until then compaction takes all the trouble that is worth it
+  Instant retry_at{};       ///< a pass failed: none before then
+  bool running = false;
+};
+
 /// What the operations of one target share. All of it is used on the store's reactor only.
 ///
 /// Invariants: containers, sessions and the clock's ceiling equal their trees as of the last applied batch: an attempt
@@ -137,6 +148,7 @@ struct Core {
   /// Bounds what fetches hold of `buffers` while they wait for more of it.
   Semaphore fetch_bytes;
   Gate gate;
+  CompactionCalls compaction;
   Scope background;
   std::uint64_t foreground = 0;  ///< running requests; background work gives way to them
   ObjectStoreCounters counters;
@@ -311,11 +323,32 @@ Task<Result<Usage>> measure_flattening(Core& core, Uuid id, Instant end);
 Task<Result<>> reclaim_destroyed(Core& core, bool polite);
 /// Forgets expired results.
 Task<Result<>> reclaim_requests(Core& core);
-/// All of the above, once.
+/// Compaction (compact.cc): moves data so that groups of blocks become whole for pages, in passes, as long as that is
+/// wanted and gains something. Another that runs meanwhile does all of it.
+Task<Result<>> compact_all(Core& core, store::CompactionNeed need, bool polite);
+/// The same whenever it is needed, until the scope stops.
+Task<> run_compaction(Core& core);
+/// For one who was refused with kNoSpace: returns when it is worth trying again. False: it is not, or it was tried for
+/// long enough, since `began`.
+Task<bool> room_was_made(Core& core, Instant began, Until until);
+/// An operation that may be refused for want of room that compaction makes. It must have no effect when it fails.
+template <typename Operation>
+auto with_room(Core& core, Until until, Operation operation) -> std::invoke_result_t<Operation&> {
+  const Instant began = core.reactor.now();
+  for (;;) {
+    auto result = co_await operation();
+    if (result || !(result.error() == Code::kNoSpace)) co_return result;
+    if (!co_await room_was_made(core, began, until)) co_return result;
+  }
+}
+/// All but compaction, once.
 Task<Result<>> aggregate_all(Core& core, Epoch bound);
-/// All of the above, again and again until the scope stops.
+/// The same, again and again until the scope stops.
 Task<> run_background(Core& core);
 /// Between two slices: lets others run; polite ones pause while there are requests. kStopped, kCancelled: give up.
 Task<Result<>> end_slice(Core& core, bool polite);
+/// After work of some length: while there are requests, a pause of so many times that length that the work takes a
+/// tenth of what the target can do.
+Task<Result<>> give_way(Core& core, Instant began, std::uint64_t requests_before);
 
 }  // namespace cenote::object

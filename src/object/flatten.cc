@@ -18,10 +18,6 @@ constexpr std::uint64_t kMostInlineBytes = 64u << 10;
 constexpr std::uint32_t kLookedAt = 48;
 /// A step's data, and nothing else, lies in the buffers of a pass.
 constexpr std::uint64_t kBufferBytes = 2u << 20;
-/// While there are requests, a round is followed by a pause of so many times its length, so that it takes a tenth of
-/// what the target can do.
-constexpr int kGiveWay = 9;
-constexpr Duration kLongestPause = std::chrono::milliseconds(200);
 /// What is free below this part of the data space is left to requests.
 constexpr std::uint64_t kLeftFraction = 16;
 /// Jobs in a row that did not fit any more when their data had been read and written.
@@ -445,14 +441,6 @@ Task<Result<Usage>> Flatten::measure(Instant end) {
     CO_CHECK_OK(co_await end_slice(core_, false));
   }
   co_return total;
-}
-
-/// After a round: others have their turn.
-Task<Result<>> give_way(Core& core, Instant began, std::uint64_t requests_before) {
-  CO_CHECK_OK(co_await end_slice(core, true));
-  if (core.foreground == 0 && core.counters.requests() == requests_before) co_return Result<>();
-  const Duration pause = std::min(kLongestPause, kGiveWay * (core.reactor.now() - began));
-  co_return co_await sleep_for(core.reactor, pause, core.background.cancel_source());
 }
 
 Task<Result<>> run_pass(Core& core, Flatten& flatten, bool polite) {

@@ -17,12 +17,16 @@ Task<Result<std::unique_ptr<ObjectStore>>> ObjectStore::open(store::Store& store
     co_await core->background.stop();
     co_return fail(loaded.error().with_context("opening the object store"));
   }
-  if (options.aggregation) core->background.spawn(run_background(*core));
+  if (options.aggregation) {
+    core->background.spawn(run_background(*core));
+    core->background.spawn(run_compaction(*core));
+  }
   co_return std::unique_ptr<ObjectStore>(new ObjectStore(std::move(core)));
 }
 
 Task<Result<>> ObjectStore::close() {
   co_await core_->background.stop();
+  core_->compaction.progress.notify_all();
   release_answers();
   co_await core_->gate.close();
   co_return Result<>();
@@ -243,7 +247,8 @@ Task<Result<UpdateReply>> ObjectStore::update(const UpdateRequest& request, medi
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::update(*core_, request, payload, payload_bytes, until, seen);
+  auto result = co_await with_room(
+      *core_, until, [&] { return object::update(*core_, request, payload, payload_bytes, until, seen); });
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -281,7 +286,8 @@ Task<Result<UpdateReply>> ObjectStore::commit(CommitRequest request, media::Buff
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::commit(*core_, request, payload, payload_bytes, until, seen);
+  auto result = co_await with_room(
+      *core_, until, [&] { return object::commit(*core_, request, payload, payload_bytes, until, seen); });
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -325,7 +331,9 @@ Task<Result<EntryState>> ObjectStore::prepare(const CommitRequest& request, Entr
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen);
+  auto result = co_await with_room(*core_, until, [&] {
+    return prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen);
+  });
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
@@ -417,6 +425,13 @@ Task<Result<>> ObjectStore::aggregate(Epoch bound) {
   auto result = co_await aggregate_all(*core_, bound);
   core_->gate.leave();
   co_return result;
+}
+
+Task<Result<>> ObjectStore::compact() {
+  if (!core_->gate.enter()) co_return fail(Code::kStopped, "the target is closing");
+  auto outcome = co_await compact_all(*core_, store::CompactionNeed::kAll, false);
+  core_->gate.leave();
+  co_return outcome;
 }
 
 Task<Result<std::vector<store::Extent>>> ObjectStore::owned_extents() {

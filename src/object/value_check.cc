@@ -103,6 +103,20 @@ Task<> check_units(const ValueReading& reading, const Entry& entry, ValueOutcome
 
 }  // namespace
 
+bool matches_checksums(const Entry& entry, ByteView stored) {
+  if (entry.is_packed) {
+    for (std::uint32_t i = 0; i < unit_count(entry.bytes); ++i) {
+      const StoredUnit unit = entry.unit(i);
+      if (crc32c(stored.first(unit.bytes)) != unit.checksum) return false;
+      stored = stored.subspan(std::size_t{unit.blocks()} * media::kBlockBytes);
+    }
+    return true;
+  }
+  ValueOutcome outcome;
+  check_chunks(entry, 0, stored.first(entry.bytes), std::nullopt, false, outcome);
+  return !outcome.flaw;
+}
+
 Task<ValueOutcome> check_value(ValueReading reading, const Entry& entry) {
   ValueOutcome outcome;
   if (entry.is_packed) {

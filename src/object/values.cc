@@ -234,8 +234,9 @@ void append_inline(const DataHeader& header, ByteView data, ValueBytes& out) {
   out.append(data);
 }
 
-void append_stored(const DataHeader& header, std::span<const store::Extent> extents, ValueBytes& out) {
-  append_data_header(header, 0, out);
+namespace {
+
+void append_extents(std::span<const store::Extent> extents, ValueBytes& out) {
   append_varint(out, extents.size());
   std::uint64_t end = 0;
   for (const store::Extent& extent : extents) {
@@ -244,6 +245,21 @@ void append_stored(const DataHeader& header, std::span<const store::Extent> exte
     if (extent.blocks > 1) append_varint(out, extent.blocks);
     end = extent.first.value() + extent.blocks;
   }
+}
+
+}  // namespace
+
+void append_stored(const DataHeader& header, std::span<const store::Extent> extents, ValueBytes& out) {
+  append_data_header(header, 0, out);
+  append_extents(extents, out);
+}
+
+void append_moved(ByteView value, const Entry& entry, std::span<const store::Extent> extents, ValueBytes& out) {
+  ASSERT(entry.holds_data() && !entry.is_inline);
+  SmallVector<std::byte, 2> count;
+  append_varint(count, entry.extent_count);
+  out.append(value.first(value.size() - entry.packed_extents.size() - count.size()));
+  append_extents(extents, out);
 }
 
 Extents blocks_of(std::span<const store::Extent> extents, std::uint64_t first, std::uint64_t end) {

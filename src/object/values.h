@@ -120,6 +120,9 @@ void append_inline(const DataHeader& header, ByteView data, ValueBytes& out);
 /// `extents` ascending, together ceil(bytes / block) blocks, or the sum of those of the units.
 void append_stored(const DataHeader& header, std::span<const store::Extent> extents, ValueBytes& out);
 
+/// The same value with its data in other extents, of as many blocks. `entry` is `value` decoded.
+void append_moved(ByteView value, const Entry& entry, std::span<const store::Extent> extents, ValueBytes& out);
+
 /// Blocks [first, end) of a list of extents, counted from its start.
 Extents blocks_of(std::span<const store::Extent> extents, std::uint64_t first, std::uint64_t end);
 

@@ -13,6 +13,15 @@ constexpr std::uint64_t kDataReserveShare = 64;
 constexpr std::uint64_t kMaxDataReserveBlocks = (256ull << 20) / media::kBlockBytes;
 /// Freed extents that may wait for their discard; beyond, the oldest are handed out as they are.
 constexpr std::size_t kMaxFreed = 1u << 16;
+/// Whole groups are scarce below one in so many of the device, and below a few.
+constexpr std::uint64_t kScarceShare = 64;
+constexpr std::uint64_t kScarceGroups = 4;
+/// Somebody was refused: as many as the largest batch may need.
+constexpr std::uint64_t kRefusedGroups = 16;
+/// An extent is rather cut into so many pieces than that it breaks one of the last whole groups.
+constexpr std::uint32_t kMostPieces = 4;
+/// Blocks that become free before vacating is tried again after it gained nothing.
+constexpr std::uint64_t kBarrenBlocks = kGroupBlocks / 4;
 
 std::uint64_t data_reserve_of(const Space& data) {
   return std::min(data.groups() * kGroupBlocks / kDataReserveShare, kMaxDataReserveBlocks);
@@ -68,7 +77,15 @@ Result<> Allocator::replay_release(Extent extent) {
 }
 
 std::uint64_t Allocator::reserve_of(SpaceClass space_class) const {
-  return space_class == SpaceClass::kForeground ? page_reserve_ : page_reserve_ / 2;
+  switch (space_class) {
+    case SpaceClass::kForeground:
+      return page_reserve_;
+    case SpaceClass::kCompaction:
+      return page_reserve_ - page_reserve_ / 4;
+    case SpaceClass::kReclaim:
+      return page_reserve_ / 2;
+  }
+  return page_reserve_;
 }
 
 /// How many free groups may become data groups without breaking either rule for pages.
@@ -91,11 +108,68 @@ Result<Extent> Allocator::reserve(std::uint32_t blocks, SpaceClass space_class) 
   const std::uint64_t kept = space_class == SpaceClass::kForeground ? data_reserve_ : 0;
   if (usable > kept) {
     const auto wanted = static_cast<std::uint32_t>(std::min<std::uint64_t>(blocks, usable - kept));
-    if (auto extent = data_space().reserve(wanted, convertible > 0)) return *extent;
-    if (auto extent = data_space().reserve_shorter(wanted)) return *extent;
+    if (const auto extent = place(wanted, convertible)) return *extent;
+    // All that is left lies in groups that are being vacated.
+    if (data_space().reopen_one()) return reserve(blocks, space_class);
   }
   if (give_up_freed()) return reserve(blocks, space_class);
   return failf(Code::kNoSpace, "no space for {} blocks of data: delete something or add media", blocks);
+}
+
+/// Holes first; the last whole groups are for pages, unless an extent would come in many pieces.
+std::optional<Extent> Allocator::place(std::uint32_t blocks, std::uint64_t convertible) {
+  const bool scarce = shared() && spare_groups() < groups_wanted(CompactionNeed::kAhead);
+  if (auto extent = data_space().reserve(blocks, convertible > 0 && !scarce)) return extent;
+  if (scarce && convertible > 0 && std::uint64_t{data().longest_hole()} * kMostPieces < blocks)
+    if (auto extent = data_space().reserve(blocks, true)) return extent;
+  if (auto extent = data_space().reserve_shorter(blocks)) return extent;
+  return convertible > 0 ? data_space().reserve(blocks, true) : std::nullopt;
+}
+
+std::uint64_t Allocator::groups_wanted(CompactionNeed need) const {
+  const std::uint64_t scarce = std::max(kScarceGroups, data().groups() / kScarceShare);
+  return need == CompactionNeed::kAhead ? scarce : std::max(2 * scarce, kRefusedGroups);
+}
+
+std::uint64_t Allocator::spare_groups() const {
+  const std::uint64_t needed = live_pages_ + page_reserve_;
+  const std::uint64_t capacity = meta().slots_capacity();
+  return capacity <= needed ? 0 : (capacity - needed) / kSlotsPerGroup;
+}
+
+/// Nothing is to be gained now. What is worth nothing ahead of need may be worth it when somebody is refused.
+void Allocator::note_barren(CompactionNeed need) {
+  const std::uint64_t until = data().freed_blocks() + kBarrenBlocks;
+  barren_until_[static_cast<std::size_t>(CompactionNeed::kAhead)] = until;
+  if (need == CompactionNeed::kRefused) barren_until_[static_cast<std::size_t>(need)] = until;
+}
+
+bool Allocator::may_vacate(CompactionNeed need) const {
+  if (!shared()) return false;  // pages have a device of their own
+  if (need == CompactionNeed::kAll) return true;
+  return spare_groups() < groups_wanted(need) && data().freed_blocks() >= barren_until_[static_cast<std::size_t>(need)];
+}
+
+std::uint64_t Allocator::begin_vacating(CompactionNeed need) {
+  if (!may_vacate(need)) return 0;
+  const bool all = need == CompactionNeed::kAll;
+  const std::uint64_t most = all ? data().groups() : 2 * groups_wanted(need) - spare_groups();
+  const std::uint32_t least_free = all ? 1 : kGroupBlocks / (need == CompactionNeed::kAhead ? 4 : 16);
+  const std::uint64_t chosen = data_space().begin_vacating(most, least_free);
+  if (chosen == 0) note_barren(need);
+  return chosen;
+}
+
+Result<Extent> Allocator::reserve_hole(std::uint32_t blocks) {
+  ASSERT(blocks >= 1 && blocks <= kGroupBlocks);
+  if (const auto extent = data_space().reserve_hole(blocks)) return *extent;
+  return fail(Code::kNoSpace, "no hole is left to move data into");
+}
+
+std::uint64_t Allocator::end_vacating(bool tried_all) {
+  const std::uint64_t vacated = data_space().end_vacating(tried_all);
+  if (vacated == 0 && !tried_all) note_barren(CompactionNeed::kRefused);
+  return vacated;
 }
 
 void Allocator::release(Extent extent, Lsn lsn) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <deque>
 #include <optional>
 #include <vector>
@@ -16,7 +17,10 @@ namespace cenote::store {
 /// Two rules keep the checkpoint safe. *Now*: the slots that can be handed out are never fewer than the pages that the
 /// next checkpoint will write (`dirty`). *For good*: pages that exist plus a reserve never exceed the slots there can
 /// be, so after every checkpoint enough slots are free again to change pages at all; foreground work stops above the
-/// whole reserve, reclaiming above half of it.
+/// whole reserve, compaction above three quarters, reclaiming above half of it.
+///
+/// Pages come in whole groups only. So extents go into holes first, and whole groups are made of holes again by
+/// *vacating*: the groups that hold least are closed, and whoever knows whose their extents are moves them.
 class Allocator {
  public:
   Allocator(const Geometry& geometry, std::uint64_t page_reserve);
@@ -54,6 +58,23 @@ class Allocator {
   bool give_up_freed();
   std::uint64_t open_guard();
   void close_guard(std::uint64_t ticket);
+
+  // Vacating, for compaction.
+  /// Whether it may be worth while: pages have less room than `need` wants, and something has changed since nothing was
+  /// to be gained. Cheap.
+  bool may_vacate(CompactionNeed need) const;
+  /// Chooses groups and closes them; returns how many. 0: nothing can be gained.
+  std::uint64_t begin_vacating(CompactionNeed need);
+  bool is_vacating(Extent extent) const { return data().is_closed(extent); }
+  std::uint64_t vacating_left() const { return data().vacating_left(); }
+  /// A place for data that is moved: a hole of another group. Shorter than `blocks` where there is none; kNoSpace.
+  Result<Extent> reserve_hole(std::uint32_t blocks);
+  /// How many groups were vacated. They are whole once what was released is reusable. See Space.
+  std::uint64_t end_vacating(bool tried_all);
+  /// Groups that are vacated and not whole yet, or in the making.
+  std::uint64_t closed_groups() const { return data().closed_groups(); }
+  /// Room for more pages, beside the reserve, in groups.
+  std::uint64_t spare_groups() const;
 
   // Pages.
   enum class PageRoom {
@@ -114,6 +135,9 @@ class Allocator {
   bool shared() const { return spaces_.size() == 1; }
   std::uint64_t reserve_of(SpaceClass space_class) const;
   std::uint64_t convertible_groups(SpaceClass space_class) const;
+  std::uint64_t groups_wanted(CompactionNeed need) const;
+  void note_barren(CompactionNeed need);
+  std::optional<Extent> place(std::uint32_t blocks, std::uint64_t convertible);
   std::uint64_t oldest_guard() const { return first_guard_; }
 
   std::vector<Space> spaces_;  // of the meta device, and of the data device if it is another
@@ -125,6 +149,8 @@ class Allocator {
   bool keeps_freed_ = false;
   std::deque<Extent> freed_;
   std::uint64_t freed_blocks_ = 0;  // sum over freed_
+  // Freed blocks of the data space, before which vacating gains nothing; by need.
+  std::array<std::uint64_t, 3> barren_until_{};
   Extent pop_freed();
   std::deque<bool> guards_;  // whether the guard with ticket first_guard_ + i is open; the first one always is
   std::uint64_t first_guard_ = 0;

@@ -70,6 +70,112 @@ TEST(Allocator, ReusesAReleasedExtentWhenItIsDurableAndUnread) {
   allocator.check_invariants();
 }
 
+/// Claims extents of `blocks` until none fits without a whole group that pages want.
+std::vector<Extent> fill_holes_and_groups(Allocator& allocator, std::uint32_t blocks) {
+  std::vector<Extent> extents;
+  while (const auto extent = allocator.reserve(blocks, SpaceClass::kForeground)) {
+    allocator.claim(*extent);
+    extents.push_back(*extent);
+  }
+  return extents;
+}
+
+TEST(Allocator, WholeGroupsComeOutOfHolesForPages) {
+  const Geometry geometry = shared_geometry();
+  Allocator allocator = empty_allocator(geometry, 2 * kSlotsPerGroup);
+  EXPECT_FALSE(allocator.may_vacate(CompactionNeed::kRefused));
+  const std::vector<Extent> extents = fill_holes_and_groups(allocator, 3);
+  EXPECT_LT(allocator.spare_groups(), 4u);
+  for (std::size_t i = 0; i < extents.size(); i += 2) allocator.release(extents[i], Lsn(1));
+  allocator.reclaim(Lsn(1));
+  // Nothing that pages could have became free.
+  EXPECT_LT(allocator.spare_groups(), 4u);
+  ASSERT_TRUE(allocator.may_vacate(CompactionNeed::kAhead));
+  const std::uint64_t chosen = allocator.begin_vacating(CompactionNeed::kAhead);
+  ASSERT_GE(chosen, 4u);
+  EXPECT_LE(chosen, 8u);
+  for (std::size_t i = 1; i < extents.size(); i += 2) {
+    if (!allocator.is_vacating(extents[i])) continue;
+    const auto hole = allocator.reserve_hole(3);
+    ASSERT_TRUE(hole);
+    ASSERT_EQ(hole->blocks, 3u);
+    allocator.claim(*hole);
+    allocator.release(extents[i], Lsn(2));
+  }
+  EXPECT_EQ(allocator.end_vacating(true), chosen);
+  EXPECT_EQ(allocator.closed_groups(), chosen);
+  allocator.reclaim(Lsn(2));
+  EXPECT_EQ(allocator.closed_groups(), 0u);
+  EXPECT_GE(allocator.spare_groups(), chosen);
+  EXPECT_FALSE(allocator.may_vacate(CompactionNeed::kAhead));
+  allocator.check_invariants();
+}
+
+TEST(Allocator, NothingIsVacatedAgainBeforeBlocksBecameFree) {
+  const Geometry geometry = shared_geometry();
+  Allocator allocator = empty_allocator(geometry, 2 * kSlotsPerGroup);
+  const std::vector<Extent> extents = fill_holes_and_groups(allocator, 4);
+  ASSERT_TRUE(allocator.may_vacate(CompactionNeed::kRefused));
+  EXPECT_EQ(allocator.begin_vacating(CompactionNeed::kRefused), 0u);
+  EXPECT_FALSE(allocator.may_vacate(CompactionNeed::kRefused));
+  for (std::size_t i = 0; i < 64; ++i) allocator.release(extents[i * 4], Lsn(1));
+  allocator.reclaim(Lsn(1));
+  EXPECT_TRUE(allocator.may_vacate(CompactionNeed::kRefused));
+  allocator.check_invariants();
+}
+
+TEST(Allocator, AnExtentIsRatherCutThanBreaksOneOfTheLastWholeGroups) {
+  const Geometry geometry = shared_geometry();
+  Allocator allocator = empty_allocator(geometry, 2 * kSlotsPerGroup);
+  std::vector<Extent> extents;
+  const auto take = [&] {
+    extents.push_back(*allocator.reserve(4, SpaceClass::kForeground));
+    allocator.claim(extents.back());
+  };
+  while (allocator.spare_groups() >= 4) take();
+  for (int i = 1; i < 64; ++i) take();  // the group that was broken last
+  const std::uint64_t spare = allocator.spare_groups();
+  ASSERT_EQ(spare, 3u);
+  for (std::size_t i = 0; i < 100; i += 2) allocator.release({extents[i].first, 2}, Lsn(1));
+  allocator.reclaim(Lsn(1));
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(allocator.reserve(4, SpaceClass::kForeground)->blocks, 2u);
+  EXPECT_EQ(allocator.spare_groups(), spare);
+  EXPECT_EQ(allocator.reserve(64, SpaceClass::kForeground)->blocks, 64u);
+  EXPECT_EQ(allocator.spare_groups(), spare - 1);
+  allocator.check_invariants();
+}
+
+TEST(Allocator, WhatIsBeingVacatedIsTheLastToBeTaken) {
+  const Geometry geometry = shared_geometry();
+  Allocator allocator = empty_allocator(geometry, 2 * kSlotsPerGroup);
+  const std::vector<Extent> extents = fill_holes_and_groups(allocator, 4);
+  for (std::size_t i = 0; i < extents.size(); i += 2) allocator.release(extents[i], Lsn(1));
+  allocator.reclaim(Lsn(1));
+  ASSERT_GT(allocator.begin_vacating(CompactionNeed::kRefused), 0u);
+  const std::uint64_t closed = allocator.closed_groups();
+  std::uint64_t blocks = 0;
+  for (std::uint64_t before = closed; const auto extent = allocator.reserve(4, SpaceClass::kForeground);) {
+    ASSERT_FALSE(before == closed && allocator.is_vacating(*extent));
+    blocks += extent->blocks;
+    before = allocator.closed_groups();
+  }
+  EXPECT_LT(allocator.closed_groups(), closed);
+  EXPECT_GT(blocks, extents.size());  // all but what is kept for reclaiming
+  EXPECT_EQ(allocator.end_vacating(false), 0u);
+  allocator.check_invariants();
+}
+
+TEST(Allocator, CompactionMayUseAQuarterOfTheReserve) {
+  const Geometry geometry = shared_geometry();
+  Allocator allocator = empty_allocator(geometry, 100);
+  using Room = Allocator::PageRoom;
+  allocator.set_live_pages(allocator.meta().slots_capacity() - 100);
+  EXPECT_EQ(allocator.page_room(1, 1, 0, SpaceClass::kForeground), Room::kFull);
+  EXPECT_EQ(allocator.page_room(25, 25, 0, SpaceClass::kCompaction), Room::kYes);
+  EXPECT_EQ(allocator.page_room(26, 26, 0, SpaceClass::kCompaction), Room::kFull);
+  EXPECT_EQ(allocator.page_room(50, 50, 0, SpaceClass::kReclaim), Room::kYes);
+}
+
 TEST(Allocator, KeepsDevicesApart) {
   const Geometry geometry = *Geometry::plan({64 * kMiB, 0, 32 * kMiB}, 0, 2, 8u << 20);
   Allocator allocator = empty_allocator(geometry, 64);

@@ -51,6 +51,17 @@ struct GroupBits {
     return best;
   }
   std::uint32_t longest_free_run() const { return free_run(kGroupBlocks).blocks; }
+  /// The shortest free run of at least `blocks`, so that longer ones stay whole; when there is none, the longest.
+  Run tightest_run(std::uint32_t blocks) const {
+    Run best;
+    for (std::uint32_t from = next_free(0); from < kGroupBlocks;) {
+      const Run run{from, next_taken(from) - from};
+      const bool fits = run.blocks >= blocks;
+      if (best.blocks < blocks ? run.blocks > best.blocks : fits && run.blocks < best.blocks) best = run;
+      from = next_free(run.first + run.blocks);
+    }
+    return best;
+  }
 
  private:
   std::uint32_t find(std::uint32_t from, std::uint64_t flip) const {

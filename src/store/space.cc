@@ -26,7 +26,8 @@ Place place_of_slot(std::uint64_t slot) {
 /// Free slots of a meta group, whose bits are set four by four.
 std::uint32_t free_slots_of(const GroupBits& unavailable) { return (kGroupBlocks - unavailable.taken()) / kPageBlocks; }
 
-std::uint32_t run_class(std::uint32_t blocks) { return static_cast<std::uint32_t>(std::bit_width(blocks)) - 1; }
+/// Groups of a class of several lengths that are looked at for one that is long enough.
+constexpr std::uint32_t kLooks = 16;
 
 }  // namespace
 
@@ -36,7 +37,8 @@ Space::Space(std::uint64_t device_blocks, const std::vector<Region>& fixed)
       kinds_(device_blocks / kGroupBlocks, Kind::kFree),
       free_(kinds_.size()),
       meta_with_room_(kinds_.size()),
-      dirty_chunks_((device_blocks + kBitsPerChunk - 1) / kBitsPerChunk) {
+      dirty_chunks_((device_blocks + kBitsPerChunk - 1) / kBitsPerChunk),
+      closed_(kinds_.size()) {
   for (IndexSet& set : data_by_run_) set = IndexSet(kinds_.size());
   for (const Region& region : fixed) {
     for (std::uint64_t block = region.first; block < region.first + region.blocks; block += kGroupBlocks) {
@@ -108,6 +110,7 @@ void Space::remember(std::uint64_t group, Kind kind) {
   switch (kind) {
     case Kind::kFree:
       free_.add(group);
+      closed_.remove(group);
       break;
     case Kind::kMeta: {
       ++meta_groups_;
@@ -119,7 +122,8 @@ void Space::remember(std::uint64_t group, Kind kind) {
     case Kind::kData: {
       ++data_groups_;
       data_available_ += kGroupBlocks - unavailable_[group].taken();
-      if (const std::uint32_t run = unavailable_[group].longest_free_run()) data_by_run_[run_class(run)].add(group);
+      const std::uint32_t run = unavailable_[group].longest_free_run();
+      if (run > 0 && !closed_.contains(group)) data_by_run_[run_class(run)].add(group);
       break;
     }
     case Kind::kFixed:
@@ -134,12 +138,21 @@ void Space::remember_by_bits(std::uint64_t group) {
 
 void Space::touch(std::uint64_t group) { dirty_chunks_.add(group / kGroupsPerChunk); }
 
+std::uint32_t Space::run_class(std::uint32_t blocks) {
+  constexpr std::uint32_t kExact = 8;
+  static_assert(kRunClasses == kExact + std::bit_width(kGroupBlocks) - std::bit_width(kExact) + 1);
+  if (blocks <= kExact) return blocks - 1;
+  return kExact + static_cast<std::uint32_t>(std::bit_width(blocks) - std::bit_width(kExact));
+}
+
 /// A data group with a free run of at least `blocks`, the tightest class first.
 std::optional<std::uint64_t> Space::find_data_group(std::uint32_t blocks) const {
   const std::uint32_t least = run_class(blocks);
-  // In the class of `blocks` itself runs may be too short; one look is cheap and keeps such groups in use.
-  if (const auto group = data_by_run_[least].first()) {
-    if (unavailable_[*group].free_run(blocks).blocks >= blocks) return group;
+  // In the class of `blocks` itself runs may be too short; some looks are cheap and keep such groups in use.
+  auto same = data_by_run_[least].first();
+  for (std::uint32_t look = 0; same && look < kLooks; ++look) {
+    if (unavailable_[*same].longest_free_run() >= blocks) return same;
+    same = data_by_run_[least].first_from(*same + 1);
   }
   for (std::uint32_t size = least + 1; size < kRunClasses; ++size) {
     if (const auto group = data_by_run_[size].first()) return group;
@@ -162,6 +175,7 @@ std::optional<Extent> Space::continue_sequence(std::uint32_t blocks) {
   const std::uint64_t group = sequence_ / kGroupBlocks;
   const auto first = static_cast<std::uint32_t>(sequence_ % kGroupBlocks);
   if (first == 0 || first + blocks > kGroupBlocks || kinds_[group] != Kind::kData) return std::nullopt;
+  if (closed_.contains(group)) return std::nullopt;
   if (!unavailable_[group].none_in(first, blocks)) return std::nullopt;
   return take_run(group, {first, blocks});
 }
@@ -170,7 +184,7 @@ std::optional<Extent> Space::reserve(std::uint32_t blocks, bool may_convert) {
   ASSERT(blocks >= 1 && blocks <= kGroupBlocks);
   if (auto next = continue_sequence(blocks)) return next;
   if (const auto group = find_data_group(blocks)) {
-    GroupBits::Run run = unavailable_[*group].free_run(blocks);
+    GroupBits::Run run = unavailable_[*group].tightest_run(blocks);
     run.blocks = blocks;
     return take_run(*group, run);
   }
@@ -190,6 +204,26 @@ std::optional<Extent> Space::reserve_shorter(std::uint32_t blocks) {
     }
   }
   return std::nullopt;
+}
+
+std::uint32_t Space::longest_hole() const {
+  for (std::uint32_t size = kRunClasses; size-- > 0;)
+    if (const auto group = data_by_run_[size].first()) return unavailable_[*group].longest_free_run();
+  return 0;
+}
+
+std::optional<Extent> Space::reserve_hole(std::uint32_t blocks) {
+  const std::uint64_t sequence = sequence_;
+  std::optional<Extent> extent;
+  if (const auto group = find_data_group(blocks)) {
+    GroupBits::Run run = unavailable_[*group].tightest_run(blocks);
+    run.blocks = blocks;
+    extent = take_run(*group, run);
+  } else {
+    extent = reserve_shorter(blocks);
+  }
+  sequence_ = sequence;
+  return extent;
 }
 
 bool Space::is_reserved(Extent extent) const {
@@ -229,11 +263,14 @@ void Space::release(Extent extent) {
   const auto [group, first] = place_of(extent);
   persistent_[group].clear_run(first, extent.blocks);
   touch(group);
+  // What a pass itself moves is nothing new.
+  if (vacating_.empty()) immovable_.erase(group);
 }
 
 void Space::make_available(Extent extent) {
   const auto [group, first] = place_of(extent);
   ASSERT(unavailable_[group].all_in(first, extent.blocks) && persistent_[group].none_in(first, extent.blocks));
+  if (kinds_[group] == Kind::kData) freed_blocks_ += extent.blocks;
   forget(group);
   unavailable_[group].clear_run(first, extent.blocks);
   remember_by_bits(group);
@@ -301,6 +338,73 @@ void Space::make_slot_available(std::uint64_t slot) {
   make_available({media::BlockNo(group * kGroupBlocks + first), kPageBlocks});
 }
 
+std::uint64_t Space::begin_vacating(std::uint64_t most, std::uint32_t least_free) {
+  struct Candidate {
+    std::uint32_t owned, free;
+    std::uint64_t group;
+  };
+  std::vector<Candidate> candidates;
+  std::uint64_t holes = 0;
+  for (std::uint64_t group = 0; group < kinds_.size(); ++group) {
+    if (kinds_[group] != Kind::kData || closed_.contains(group)) continue;
+    const std::uint32_t free = kGroupBlocks - unavailable_[group].taken();
+    const std::uint32_t owned = persistent_[group].taken();
+    holes += free;
+    // Where nothing is owned any more, or somebody is at work, there is nothing to be gained.
+    const bool busy = reserved_.contains(group) || group == sequence_ / kGroupBlocks;
+    if (free >= least_free && owned > 0 && !busy && !immovable_.contains(group))
+      candidates.push_back({owned, free, group});
+  }
+  std::ranges::sort(candidates, {}, [](const Candidate& c) { return std::pair(c.owned, c.group); });
+  vacating_.clear();
+  std::uint64_t moving = 0;
+  for (const Candidate& candidate : candidates) {
+    moving += candidate.owned;
+    if (vacating_.size() == most || moving + candidate.free > holes) break;
+    holes -= candidate.free;
+    vacating_.push_back(candidate.group);
+    forget(candidate.group);
+    closed_.add(candidate.group);
+    remember(candidate.group, Kind::kData);
+  }
+  return vacating_.size();
+}
+
+bool Space::is_closed(Extent extent) const { return closed_.contains(place_of(extent).group); }
+
+std::uint64_t Space::vacating_left() const {
+  std::uint64_t left = 0;
+  for (const std::uint64_t group : vacating_)
+    if (closed_.contains(group)) left += persistent_[group].taken();
+  return left;
+}
+
+void Space::reopen(std::uint64_t group) {
+  forget(group);
+  closed_.remove(group);
+  remember(group, Kind::kData);
+}
+
+std::uint64_t Space::end_vacating(bool tried_all) {
+  std::uint64_t vacated = 0;
+  for (const std::uint64_t group : vacating_) {
+    if (kinds_[group] == Kind::kFree || (closed_.contains(group) && persistent_[group].taken() == 0)) {
+      ++vacated;
+    } else if (closed_.contains(group)) {
+      reopen(group);
+      if (tried_all) immovable_.insert(group);
+    }
+  }
+  vacating_.clear();
+  return vacated;
+}
+
+bool Space::reopen_one() {
+  const auto group = closed_.first();
+  if (group) reopen(*group);
+  return group.has_value();
+}
+
 std::optional<std::uint64_t> Space::free_run_of_groups(std::uint64_t groups) const {
   std::uint64_t length = 0;
   for (std::uint64_t group = 0; group < kinds_.size(); ++group) {
@@ -328,6 +432,7 @@ void Space::grow(std::uint64_t device_blocks, const std::vector<Region>& fixed) 
   free_.grow(groups);
   meta_with_room_.grow(groups);
   for (IndexSet& set : data_by_run_) set.grow(groups);
+  closed_.grow(groups);
   dirty_chunks_.grow((device_blocks + kBitsPerChunk - 1) / kBitsPerChunk);
   const auto is_fixed = [&](std::uint64_t group) {
     return std::ranges::any_of(fixed, [&](const Region& region) {
@@ -381,9 +486,10 @@ void Space::check_invariants() const {
     if (kind != Kind::kFixed) ASSERT((taken.taken() == 0) == (kind == Kind::kFree));
     const std::uint32_t run = taken.longest_free_run();
     for (std::uint32_t size = 0; size < kRunClasses; ++size) {
-      const bool expected = kind == Kind::kData && run > 0 && run_class(run) == size;
+      const bool expected = kind == Kind::kData && run > 0 && run_class(run) == size && !closed_.contains(group);
       ASSERT(data_by_run_[size].contains(group) == expected);
     }
+    ASSERT(!closed_.contains(group) || (kind == Kind::kData && !reserved_.contains(group)));
     if (kind == Kind::kMeta) ++meta, slots += free_slots_of(taken);
     if (kind == Kind::kData) ++data, available += kGroupBlocks - taken.taken();
   }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cenote/base/bytes.h"
@@ -23,7 +24,7 @@ namespace cenote::store {
 ///
 /// Invariants: persistent implies unavailable. A reserved block is unavailable and not persistent. A group is free
 /// exactly when none of its blocks is unavailable and it is not fixed. Pages lie in meta groups, at multiples of four;
-/// extents in data groups.
+/// extents in data groups. A closed group is a data group, and no extent is reserved in it.
 class Space {
  public:
   enum class Kind : std::uint8_t { kFree, kMeta, kData, kFixed };
@@ -41,6 +42,11 @@ class Space {
   /// A run of `blocks` or, where `shorter`, the longest there is. Takes a new group only if `may_convert`.
   std::optional<Extent> reserve(std::uint32_t blocks, bool may_convert);
   std::optional<Extent> reserve_shorter(std::uint32_t blocks);
+  /// A run of `blocks` in the tightest hole, or the longest hole where none is long enough. Breaks no free group, and
+  /// leaves a sequential writer where it is.
+  std::optional<Extent> reserve_hole(std::uint32_t blocks);
+  /// The longest run that `reserve_shorter` can hand out, about: half of it or more is there.
+  std::uint32_t longest_hole() const;
   bool is_reserved(Extent extent) const;
   void cancel(Extent extent);
   void claim(Extent extent);
@@ -64,6 +70,22 @@ class Space {
   /// No longer persistent, still unavailable: the checkpoint on the media refers to it.
   void retire_slot(std::uint64_t slot);
   void make_slot_available(std::uint64_t slot);
+
+  // Vacating: groups become free when their extents are moved into holes of others, by whoever knows whose they are.
+  /// Closes the data groups that hold least, as long as what they hold fits into the holes of those left open: `most`
+  /// at most, with `least_free` free blocks each. Returns how many.
+  std::uint64_t begin_vacating(std::uint64_t most, std::uint32_t least_free);
+  bool is_closed(Extent extent) const;
+  /// Blocks that are still owned in the groups chosen last.
+  std::uint64_t vacating_left() const;
+  /// Returns how many of the groups chosen last nobody owns anything of any more. Those stay closed until they are
+  /// free; the others are open again, and if `tried_all` are not chosen again before something in them is released.
+  std::uint64_t end_vacating(bool tried_all);
+  /// Opens a closed group, for one who needs its holes. False: there is none.
+  bool reopen_one();
+  std::uint64_t closed_groups() const { return closed_.count(); }
+  /// Blocks that became available in data groups, ever.
+  std::uint64_t freed_blocks() const { return freed_blocks_; }
 
   // Growth.
   /// `groups` free groups in a row, if there are.
@@ -112,7 +134,10 @@ class Space {
   void check_invariants() const;
 
  private:
-  static constexpr std::uint32_t kRunClasses = 9;  // longest free run 1, 2-3, 4-7 ... 256
+  /// Of the longest free run: 1, 2 ... 8, each alone, so that a short extent finds a hole of its size wherever there is
+  /// one; then 9-15, 16-31 ... 256.
+  static constexpr std::uint32_t kRunClasses = 14;
+  static std::uint32_t run_class(std::uint32_t blocks);
 
   Bytes chunk_bits(std::uint64_t chunk) const;
   /// Sets the kind of a group and every count and index that depends on its bits.
@@ -122,6 +147,7 @@ class Space {
   void touch(std::uint64_t group);
   std::optional<std::uint64_t> find_data_group(std::uint32_t blocks) const;
   Extent take_run(std::uint64_t group, GroupBits::Run run);
+  void reopen(std::uint64_t group);
   std::optional<Extent> continue_sequence(std::uint32_t blocks);
 
   std::vector<GroupBits> persistent_;
@@ -138,6 +164,11 @@ class Space {
   std::uint64_t data_available_ = 0;
   std::uint64_t loaded_slots_ = 0;
   std::uint64_t sequence_ = 0;  // block after the last reservation: where a sequential writer goes on
+  IndexSet closed_;
+  std::vector<std::uint64_t> vacating_;  // chosen last
+  std::unordered_set<std::uint64_t>
+      immovable_;  // groups that could not be vacated, until something in them is released
+  std::uint64_t freed_blocks_ = 0;
 };
 
 }  // namespace cenote::store

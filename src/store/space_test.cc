@@ -76,6 +76,113 @@ TEST(Space, FillsPartlyUsedGroupsBeforeItTakesNewOnes) {
   space.check_invariants();
 }
 
+TEST(GroupBits, FindsTheTightestRun) {
+  GroupBits bits;
+  bits.set_run(0, kGroupBlocks);
+  bits.clear_run(10, 20);
+  bits.clear_run(50, 3);
+  bits.clear_run(60, 4);
+  EXPECT_EQ(bits.tightest_run(1).first, 50u);
+  EXPECT_EQ(bits.tightest_run(4).first, 60u);
+  EXPECT_EQ(bits.tightest_run(5).first, 10u);
+  EXPECT_EQ(bits.tightest_run(5).blocks, 20u);
+  EXPECT_EQ(bits.tightest_run(21).first, 10u);
+}
+
+/// Fills `groups` groups with owned extents of `blocks`.
+std::vector<Extent> fill(Space& space, std::uint64_t groups, std::uint32_t blocks) {
+  std::vector<Extent> extents;
+  for (std::uint64_t i = 0; i < groups * (kGroupBlocks / blocks); ++i) {
+    extents.push_back(*space.reserve(blocks, true));
+    space.claim(extents.back());
+  }
+  return extents;
+}
+void drop(Space& space, Extent extent) {
+  space.release(extent);
+  space.make_available(extent);
+}
+
+TEST(Space, AShortExtentFindsAHoleOfItsSize) {
+  Space space = empty_space(8);
+  const std::vector<Extent> extents = fill(space, 3, 4);
+  EXPECT_EQ(space.data_groups(), 3u);
+  // Holes of two blocks come first, then some of three, then one of many.
+  drop(space, {extents[10].first, 2});
+  drop(space, {extents[70].first, 2});
+  drop(space, {extents[74].first, 3});
+  for (std::size_t i = 130; i < 150; ++i) drop(space, extents[i]);
+  EXPECT_EQ(space.reserve(3, true)->first, extents[74].first);
+  EXPECT_EQ(space.reserve_hole(2)->first, extents[10].first);
+  EXPECT_EQ(space.reserve_hole(2)->first, extents[70].first);
+  EXPECT_EQ(space.reserve_hole(200)->blocks, 80u);
+  EXPECT_FALSE(space.reserve_hole(1));
+  EXPECT_EQ(space.free_groups(), 4u);
+  space.check_invariants();
+}
+
+TEST(Space, GroupsAreVacatedWhileTheirExtentsFitIntoHolesOfOthers) {
+  Space space = empty_space(12);
+  std::vector<Extent> extents = fill(space, 8, 4);
+  space.cancel(*space.reserve(1, true));  // the sequential writer is elsewhere
+  const std::uint64_t free_before = space.free_groups();
+  for (std::size_t i = 0; i < extents.size(); i += 2) drop(space, extents[i]);
+  const std::uint64_t chosen = space.begin_vacating(100, 1);
+  EXPECT_EQ(chosen, 4u);
+  EXPECT_EQ(space.closed_groups(), 4u);
+  EXPECT_EQ(space.vacating_left(), 4u * kGroupBlocks / 2);
+  space.check_invariants();
+  for (std::size_t i = 1; i < extents.size(); i += 2) {
+    if (!space.is_closed(extents[i])) continue;
+    const auto hole = space.reserve_hole(4);
+    ASSERT_TRUE(hole);
+    EXPECT_EQ(hole->blocks, 4u);
+    EXPECT_FALSE(space.is_closed(*hole));
+    space.claim(*hole);
+    space.release(extents[i]);
+    if (i % 4 == 1) space.make_available(extents[i]);
+  }
+  EXPECT_FALSE(space.reserve(1, false));
+  EXPECT_EQ(space.vacating_left(), 0u);
+  EXPECT_EQ(space.end_vacating(true), 4u);
+  EXPECT_EQ(space.closed_groups(), 4u);  // until what was released is reusable
+  for (std::size_t i = 3; i < extents.size(); i += 4)
+    if (space.is_closed(extents[i])) space.make_available(extents[i]);
+  EXPECT_EQ(space.closed_groups(), 0u);
+  EXPECT_EQ(space.free_groups(), free_before + 4);
+  EXPECT_EQ(space.begin_vacating(100, 1), 0u);
+  space.check_invariants();
+}
+
+TEST(Space, WhatCannotBeMovedIsNotTriedAgainBeforeSomethingChanges) {
+  Space space = empty_space(8);
+  std::vector<Extent> extents = fill(space, 2, 4);
+  static_cast<void>(space.reserve(1, true));
+  for (std::size_t i = 0; i < extents.size(); i += 2) drop(space, extents[i]);
+  for (std::size_t i = 1; i < 9; i += 2) drop(space, extents[i]);  // so the first group comes first
+  ASSERT_EQ(space.begin_vacating(1, 1), 1u);
+  ASSERT_TRUE(space.is_closed(extents[11]));
+  EXPECT_EQ(space.end_vacating(true), 0u);
+  EXPECT_EQ(space.closed_groups(), 0u);
+  ASSERT_EQ(space.begin_vacating(1, 1), 1u);
+  EXPECT_TRUE(space.is_closed(extents[100]));
+  EXPECT_EQ(space.end_vacating(true), 0u);
+  EXPECT_EQ(space.begin_vacating(1, 1), 0u);
+  // What comes there is nothing to hope for, what goes is.
+  space.claim(*space.reserve_hole(2));
+  EXPECT_EQ(space.begin_vacating(1, 1), 0u);
+  drop(space, extents[11]);
+  ASSERT_EQ(space.begin_vacating(1, 1), 1u);
+  EXPECT_TRUE(space.is_closed(extents[13]));
+  // Whoever needs the holes gets them.
+  EXPECT_TRUE(space.reopen_one());
+  EXPECT_FALSE(space.reopen_one());
+  EXPECT_EQ(space.vacating_left(), 0u);
+  EXPECT_EQ(space.end_vacating(false), 0u);
+  EXPECT_EQ(space.begin_vacating(1, 1), 1u);
+  space.check_invariants();
+}
+
 TEST(Space, SeparatesPagesFromExtents) {
   Space space = empty_space(4);
   const auto slot = space.take_slot();
@@ -168,7 +275,18 @@ TEST_P(SpaceModel, NeverHandsOutABlockTwice) {
     for (std::uint64_t block = first; block < first + blocks; ++block) ASSERT_EQ(taken.erase(block), 1u);
   };
   for (int step = 0; step < 3000; ++step) {
-    switch (random() % 6) {
+    switch (random() % 7) {
+      case 6:
+        if (random() % 2 == 0) {
+          static_cast<void>(space.begin_vacating(1 + random() % 4, 1));
+        } else if (random() % 2 == 0) {
+          static_cast<void>(space.end_vacating(random() % 2 == 0));
+        } else if (const auto extent = space.reserve_hole(1 + random() % 16)) {
+          ASSERT_FALSE(space.is_closed(*extent));
+          take(extent->first.value(), extent->blocks);
+          reserved.push_back(*extent);
+        }
+        break;
       case 0:
       case 1:
         if (const auto extent = space.reserve(1 + random() % (random() % 4 == 0 ? 256 : 16), true)) {

@@ -118,6 +118,12 @@ Result<Extent> Store::reserve(std::uint32_t blocks, SpaceClass space_class) {
   return impl_->reserve(blocks, space_class);
 }
 void Store::cancel(Extent extent) { impl_->cancel(extent); }
+bool Store::may_compact(CompactionNeed need) const { return impl_->may_compact(need); }
+std::uint64_t Store::begin_compaction(CompactionNeed need) { return impl_->begin_compaction(need); }
+bool Store::is_in_the_way(Extent extent) const { return impl_->state().allocator.is_vacating(extent); }
+std::uint64_t Store::compaction_left() const { return impl_->state().allocator.vacating_left(); }
+Result<Extent> Store::reserve_hole(std::uint32_t blocks) { return impl_->reserve_hole(blocks); }
+std::uint64_t Store::end_compaction(bool tried_all) { return impl_->state().allocator.end_vacating(tried_all); }
 ExtentGuard Store::guard_extents() { return impl_->guard_extents(); }
 media::BlockDevice& Store::data_device() { return *impl_->state().devices.data; }
 void Store::refuse_changes(const Error& cause) { impl_->fence(cause); }

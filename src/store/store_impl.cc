@@ -199,6 +199,22 @@ Result<Extent> StoreImpl::reserve(std::uint32_t blocks, SpaceClass space_class) 
   return state_.allocator.reserve(blocks, space_class);
 }
 
+bool StoreImpl::may_compact(CompactionNeed need) const {
+  if (!log_ || fenced_) return false;
+  return state_.allocator.may_vacate(need) || state_.allocator.closed_groups() > 0;
+}
+
+std::uint64_t StoreImpl::begin_compaction(CompactionNeed need) {
+  if (!log_ || fenced_) return 0;
+  state_.sync_allocator();
+  return state_.allocator.begin_vacating(need);
+}
+
+Result<Extent> StoreImpl::reserve_hole(std::uint32_t blocks) {
+  CHECK_OK(usable());
+  return state_.allocator.reserve_hole(blocks);
+}
+
 void StoreImpl::close_guard(std::uint64_t ticket) {
   state_.allocator.close_guard(ticket);
   state_.allocator.reclaim(durable_lsn());
@@ -227,6 +243,7 @@ StoreStatus StoreImpl::status() const {
   status.data_blocks_total = state_.allocator.data_blocks_total();
   status.data_blocks_free = state_.allocator.data_blocks_free();
   status.meta_blocks_used = state_.map.live() * kPageBlocks;
+  status.spare_page_groups = state_.allocator.spare_groups();
   status.replayed_records = replayed_records_;
   status.replay_time = replay_time_;
   status.fenced = fenced_.has_value();

@@ -37,6 +37,9 @@ class StoreImpl final : private LogListener {
 
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
   void cancel(Extent extent) { state_.allocator.cancel(extent); }
+  bool may_compact(CompactionNeed need) const;
+  std::uint64_t begin_compaction(CompactionNeed need);
+  Result<Extent> reserve_hole(std::uint32_t blocks);
   ExtentGuard guard_extents() { return {*this, state_.allocator.open_guard()}; }
   void close_guard(std::uint64_t ticket);
 

@@ -25,7 +25,7 @@ struct ObjectStoreOptions {
   /// Versions older than this may be merged by aggregation; those older than 5 s while less than an eighth of the data
   /// space is free.
   Duration retention = std::chrono::seconds(60);
-  bool aggregation = true;
+  bool aggregation = true;  ///< and what else goes on by itself, compaction too
   /// How far the clocks of servers and clients may differ.
   Duration max_clock_offset = std::chrono::seconds(1);
 };
@@ -72,6 +72,8 @@ struct ObjectStoreCounters {
   std::uint64_t packed_stored_bytes = 0;  ///< ... and what it took
   std::uint64_t merged_entries = 0;       ///< removed by aggregation
   std::uint64_t reclaimed_blocks = 0;     ///< given back by aggregation and destroyed containers
+  std::uint64_t compacted_blocks = 0;     ///< moved, so that whole groups of blocks became free ...
+  std::uint64_t compacted_groups = 0;     ///< ... so many of them
   std::uint64_t background_failures = 0;  ///< slices that ended in an error; they are tried again
 
   std::uint64_t requests() const { return updates + fetches + punches + repeated; }
@@ -219,6 +221,10 @@ class ObjectStore {
 
   /// Runs aggregation and reclamation over everything once, up to `bound`; returns when nothing more can be merged.
   Task<Result<>> aggregate(Epoch bound);
+
+  /// Moves data together until no group of blocks can be made whole any more, whether pages want one or not. Nobody
+  /// sees a difference.
+  Task<Result<>> compact();
 
   /// Every extent that the containers refer to, those being destroyed included: with store::check_store it proves that
   /// no block is lost or used twice. Reads all entries; nothing may change meanwhile.

@@ -11,7 +11,8 @@ namespace cenote::store {
 /// Who may use the space that is kept back when the store is nearly full.
 enum class SpaceClass : std::uint8_t {
   kForeground,  ///< Refused with kNoSpace once only the reserve is left.
-  kReclaim,     ///< Deletes, punches, aggregation: may use the reserve, since they give space back.
+  kCompaction,  ///< May use a quarter of the reserve, from which it makes room.
+  kReclaim,     ///< Deletes, punches, aggregation: may use half of the reserve, since they give space back.
 };
 
 /// A set of changes that become visible and durable together or not at all. It is kept in the form of the log record,

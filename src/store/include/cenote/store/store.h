@@ -74,6 +74,7 @@ struct StoreStatus {
   std::uint64_t page_reads = 0, page_writes = 0, page_hits = 0, page_misses = 0;
   std::uint64_t cache_bytes = 0, dirty_bytes = 0;
   std::uint64_t data_blocks_total = 0, data_blocks_free = 0, meta_blocks_used = 0;
+  std::uint64_t spare_page_groups = 0;  ///< room for more pages, beside the reserve, in groups of kGroupBlocks
   std::uint64_t discarded_blocks = 0, discard_failures = 0;
   std::uint64_t replayed_records = 0;
   Duration replay_time{};
@@ -176,6 +177,27 @@ class Store {
   Result<Extent> reserve(std::uint32_t blocks, SpaceClass space_class);
   void cancel(Extent extent);
   ExtentGuard guard_extents();
+  // Compaction. Pages need whole groups of blocks, so they may find no room while many blocks are free in holes between
+  // extents. Then groups become whole again when what lies in them is moved into holes of others. Whoever knows who
+  // refers to the extents moves them: copies the data, and in one batch claims the new place and releases the old one.
+  // One at a time.
+  /// Whether `begin_compaction` may choose anything, or what it chose is not whole yet. Cheap.
+  bool may_compact(CompactionNeed need) const;
+  /// Chooses the groups that cost least, as many as the need and the holes elsewhere allow: nothing new is put there
+  /// until `end_compaction`, or while there is other room. Returns how many; 0: nothing can be gained, and nothing has
+  /// begun.
+  std::uint64_t begin_compaction(CompactionNeed need);
+  /// Whether the extent lies in one of them.
+  bool is_in_the_way(Extent extent) const;
+  /// Blocks that are still to be moved.
+  std::uint64_t compaction_left() const;
+  /// A place for data that is moved, like `reserve`: a hole in no such group, shorter than `blocks` where none is long
+  /// enough. kNoSpace: there is none at all.
+  Result<Extent> reserve_hole(std::uint32_t blocks);
+  /// Returns how many of them nothing lies in any more; pages can have them as soon as what was released is reusable.
+  /// `tried_all`: what is left cannot be moved, and its groups are not chosen again until something in them is released.
+  std::uint64_t end_compaction(bool tried_all);
+
   /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is
   /// applied only after the write to it has completed. Where the device prefers durable writes the data is written so;
   /// otherwise plainly, and the store flushes the device before the log record of the claim goes out.

@@ -39,4 +39,11 @@ struct Extent {
   friend constexpr auto operator<=>(const Extent&, const Extent&) = default;
 };
 
+/// Why extents are moved together, which says how much is worth it.
+enum class CompactionNeed : std::uint8_t {
+  kAhead,    ///< Pages may run short of whole groups; groups of which a quarter is free.
+  kRefused,  ///< A write was refused for want of room; groups of which a sixteenth is free.
+  kAll,      ///< All there is to gain, whether it is wanted or not.
+};
+
 }  // namespace cenote::store
