@@ -93,8 +93,8 @@ Task<Result<>> ObjectLoad::apply_entry(UpdateRequest request, media::Buffer payl
   CO_TRY(const Epoch epoch, co_await objects.draw_epoch(Until::forever()));
   const object::EntryName name{.leader = 0, .epoch = epoch};
   CO_CHECK_OK(co_await objects.prepare(commit, name, {}, std::move(payload), payload_bytes, Until::forever()));
-  CO_CHECK_OK(co_await objects.change_entry(name, object::EntryEvent::kCommit));
-  CO_CHECK_OK(co_await objects.change_entry(name, object::EntryEvent::kForget));
+  CO_CHECK_OK(co_await objects.change_entry(name, EntryEvent::kCommit));
+  CO_CHECK_OK(co_await objects.change_entry(name, EntryEvent::kForget));
   co_return Result<>();
 }
 

@@ -64,8 +64,9 @@ void StreamLink::send(Outgoing& message) {
   message.abandoned_ = false;
   queue_.push_back(message);
   ++held_back_;
+  held_back_bytes_ += wire_bytes(message);
   if (sending_ || reason_) return;
-  if (held_back_ >= kHurryMessages && !releasing_) {
+  if ((held_back_ >= kHurryMessages || held_back_bytes_ >= kHurryBytes) && !releasing_) {
     flush();
     stream_->hurry();
   } else if (!flush_requested_) {
@@ -86,6 +87,7 @@ void StreamLink::flush() {
   small_used_ = 0;
   gathered_ = 0;
   held_back_ = 0;
+  held_back_bytes_ = 0;
   std::size_t skip = front_sent_;
   bool whole = true;
   for (Outgoing* message = queue_.front(); whole && message != nullptr; message = queue_.next(*message)) {

@@ -48,9 +48,10 @@ class StreamLink final : public Link, private StreamEvents {
   static constexpr std::size_t kSmallBytes = 512;
   static constexpr std::size_t kSmallSpace = 16384;
   static constexpr std::size_t kMaxReceiveParts = 64;
-  // So many messages of one turn are not held back for its end, so that the peer works on them while this side goes on.
-  // Much fewer, and the system calls cost more than the waiting.
+  // So many messages, or bytes, of one turn are not held back for its end, so that the peer works on them while this
+  // side goes on. Much fewer, and the system calls cost more than the waiting.
   static constexpr std::size_t kHurryMessages = 16;
+  static constexpr std::size_t kHurryBytes = 32768;
 
   void on_sent(Result<std::size_t> bytes) override;
   void on_received(Result<std::size_t> bytes) override;
@@ -90,7 +91,8 @@ class StreamLink final : public Link, private StreamEvents {
   IntrusiveList<Outgoing, OutgoingTag> queue_;
   std::size_t front_sent_ = 0;
   std::size_t gathered_ = 0;
-  std::size_t held_back_ = 0;  // messages that came since the last send began
+  std::size_t held_back_ = 0;        // messages that came since the last send began ...
+  std::size_t held_back_bytes_ = 0;  // ... and their bytes
   bool sending_ = false;
   bool flush_requested_ = false;
   bool any_abandoned_ = false;

@@ -27,8 +27,8 @@ struct TcpOptions {
 };
 
 /// TCP over io_uring. One recvmsg and one sendmsg are in flight per connection; all messages of a turn, and all that
-/// queued up during the last send, leave in one sendmsg, a long turn's first sixteen ahead of the others. Nagle's
-/// algorithm is off, keepalive on. Host names are resolved on a helper thread; the reactor never blocks.
+/// queued up during the last send, leave in one sendmsg, a long turn's first sixteen or 32 KiB ahead of the others.
+/// Nagle's algorithm is off, keepalive on. Host names are resolved on a helper thread; the reactor never blocks.
 class TcpTransport final : public Transport {
  public:
   /// `counters` (optional) are of the same reactor. All links and listeners are gone before the transport.
