@@ -195,6 +195,14 @@ Task<Result<>> EngineCore::Impl::make_groups_at(std::size_t index) {
   reactors[index]->make_links(*this, host.outgoing_at(index), identity.system);
   for (std::size_t target = index; target < targets.size(); target += reactors.size())
     groups[target] = reactors[index]->make_groups(*targets[target], rank());
+  reactors[index]->set_on_layout([this, index](LayoutSwitch change) { return follow_at(index, std::move(change)); });
+  co_return Result<>();
+}
+
+// On the reactor.
+Task<Result<>> EngineCore::Impl::follow_at(std::size_t index, LayoutSwitch change) {
+  for (std::size_t target = index; target < groups.size(); target += reactors.size())
+    if (groups[target] != nullptr) CO_CHECK_OK(co_await groups[target]->follow(change.pool, *change.after->layout()));
   co_return Result<>();
 }
 

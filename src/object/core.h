@@ -163,7 +163,8 @@ struct Core {
     const auto found = containers.find(container);
     return found == containers.end() ? epoch : found->second.looked_from(epoch);
   }
-  /// Whether no clock could have got there that is as exact as it has to be, not even one that began again at its ceiling.
+  /// Whether no clock could have got there that is as exact as it has to be, not even one that began again at its
+  /// ceiling.
   bool is_in_future(Epoch epoch) const;
   /// kUndecided: something that is prepared and not decided touches the dkey, or without one (empty) anything of the
   /// object, or with object number zero anything of the container, and would be seen by a reader at `epoch`.

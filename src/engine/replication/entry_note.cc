@@ -32,6 +32,7 @@ Result<Bytes> encode(const EntryNote& note) {
   Bytes bytes;
   Encoder to(bytes);
   to.integer(kVersion);
+  to.raw(note.pool.bytes());
   to.integer(note.begun.value());
   to.integer(note.leader.object.high());
   to.integer(note.leader.object.low());
@@ -55,6 +56,8 @@ Result<EntryNote> decode_entry_note(ByteView bytes) {
   Decoder from(bytes);
   EntryNote note;
   from.require(from.integer<std::uint8_t>() == kVersion);
+  const ByteView pool = from.raw(16);
+  if (pool.size() == 16) note.pool = Uuid::from_bytes(pool.first<16>());
   note.begun = cluster::MapVersion(from.integer<std::uint64_t>());
   const auto high = from.integer<std::uint64_t>();
   note.leader.object = ObjectId(high, from.integer<std::uint64_t>());

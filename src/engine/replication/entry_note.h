@@ -10,6 +10,7 @@ namespace cenote::engine {
 /// What everybody who prepares an entry keeps with it: how its leader is found in any version of the map, and who took
 /// part (docs/protocols/entries.md).
 struct EntryNote {
+  Uuid pool;
   cluster::MapVersion begun;
   cluster::GroupKey leader;
   std::vector<std::vector<cluster::TargetId>> groups;  ///< the targets that were up, of each group; none is empty

@@ -68,16 +68,16 @@ class Groups {
   Result<std::uint32_t> add(const cluster::GroupKey& key) {
     TRY(const cluster::GroupLayout group, layout_.group(key));
     CHECK_OK(layout_.leader(key, group));  // one that has lost all its data cannot be changed
+    // Nothing is copied to those that should hold the group and do not, so what they would get were parts of it.
     Members members;
-    for (const cluster::Holder& holder : group.writers()) members.push_back(holder.target);
+    for (const cluster::Holder& holder : group.readers()) members.push_back(holder.target);
     return number_of(std::move(members));
   }
   Result<std::set<std::uint32_t>> everybody() {
     Members members;
     for (std::uint32_t number = 0; number < layout_.target_count(); ++number) {
       const cluster::MapTarget& target = layout_.map()->target(cluster::TargetId(number));
-      if (target.state == cluster::ComponentState::kUp || cluster::PoolMap::is_complete(target))
-        members.emplace_back(number);
+      if (cluster::PoolMap::is_complete(target)) members.emplace_back(number);
     }
     return std::set{number_of(std::move(members))};
   }
@@ -159,6 +159,9 @@ Result<cluster::GroupKey> leading_group(const CommitRequest& request, cluster::P
 Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLayout& layout,
                              cluster::PlacementSeed seed) {
   EntryPlan plan;
+  if (layout.map() == nullptr)
+    return fail(Code::kUnsupported, "a pool that was made before pools had maps has no groups");
+  plan.note.pool = layout.map()->pool();
   plan.note.begun = layout.version();
   TRY(plan.note.leader, leading_group(request, seed));
   Groups groups(layout, seed);

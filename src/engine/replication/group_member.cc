@@ -262,6 +262,16 @@ Task<Result<EntryState>> GroupMember::ask_leader(const object::UndecidedEntry& e
   co_return outcome;
 }
 
+Task<Result<>> GroupMember::leave(Uuid pool) {
+  for (const object::HeldEntryInfo& entry : objects().held_entries()) {
+    if (entry.state == EntryState::kCommitted) continue;
+    const auto note = decode_entry_note(entry.note);
+    if (!note || note->pool != pool) continue;
+    CO_CHECK_OK(co_await objects().change_entry(entry.name, EntryEvent::kLeave));
+  }
+  co_return Result<>();
+}
+
 // Sleeps while nothing is undecided.
 Task<> GroupMember::watch(GroupMember& self) {
   co_await self.look_after_entries();

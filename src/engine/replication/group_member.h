@@ -49,12 +49,15 @@ class GroupMember {
   /// does not know (yet).
   Task<Result<EntryState>> resolve(object::UndecidedEntry entry, Until until);
 
-  /// The layout of the container's pool that this engine serves. kNotReady: it waits for one to be active; kStaleMap: it
-  /// has no part in the pool.
+  /// The layout of the container's pool that this engine serves. kNotReady: it waits for one to be active; kStaleMap:
+  /// it has no part in the pool.
   Task<Result<std::shared_ptr<const cluster::PoolLayout>>> layout_of(Uuid container);
   Instant now() const { return target_.reactor().now(); }
   const TargetAddress& self() const { return options_.self; }
   object::ObjectStore& objects() { return target_.objects(); }
+  /// This target has no part in the pool any more: it drops all that it holds undecided or refused of it, as the others
+  /// decide without it.
+  Task<Result<>> leave(Uuid pool);
   /// Memory for payloads.
   Task<Result<media::Buffer>> allocate(std::uint32_t bytes, Until until);
   /// Waits until nothing undecided is in the way of a reader of the dkey at `epoch` (as of ObjectStore::undecided_at).

@@ -81,7 +81,8 @@ TEST(EntryMessages, WhatCannotBeIsRefused) {
 }
 
 EntryNote note() {
-  return {.begun = cluster::MapVersion(4),
+  return {.pool = Uuid::from_random(4, 4),
+          .begun = cluster::MapVersion(4),
           .leader = {.object = kObject, .seed = cluster::PlacementSeed(9), .group = 3, .dkey_hash = 12345},
           .groups = {{cluster::TargetId(1), cluster::TargetId(5)}, {cluster::TargetId(5), cluster::TargetId(2)}}};
 }
