@@ -67,6 +67,8 @@ class Registers {
   Task<Result<>> punch(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
   Result<> read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory);
   Task<Result<>> read_all(ClientNode& client);
+  Task<> make_precious_pool();
+  static Task<Result<>> create_precious_pool(ClientNode& client);
   void check();
 
   Run& run_;
@@ -245,6 +247,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
         case Code::kConnectionLost:
         case Code::kRequestExpired:
         case Code::kUnreachable:
+        case Code::kStaleMap:
           entry.certain = false;
           entry.ended = until.deadline + kAfterlife;
           run_.count("uncertain");
@@ -306,9 +309,26 @@ void Registers::check() {
   }
 }
 
+// A pool from which engines are excluded when they die. Nobody uses it.
+Task<> Registers::make_precious_pool() {
+  ClientNode client(run_, "operator");
+  const auto made = co_await on_node(run_, client.node(), [&] { return create_precious_pool(client); });
+  if (!made) run_.fail("creating the pool that can lose an engine: " + made.error().to_string());
+  co_await on_node(run_, client.node(), [&] { return client.close(); });
+}
+
+Task<Result<>> Registers::create_precious_pool(ClientNode& client) {
+  const Until until = Until::at(client.node().now() + 60s);
+  CO_CHECK_OK(co_await client.connect(until));
+  CO_CHECK_OK(
+      co_await client.client().create_pool({.label = "precious", .size_bytes = 1u << 20, .redundancy = 1}, until));
+  co_return Result<>();
+}
+
 Task<> Registers::body() {
   make_keys();
   if (!co_await start_engines(run_)) co_return;
+  if (run_.engine_count() > 1) co_await make_precious_pool();
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;
