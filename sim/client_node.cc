@@ -23,8 +23,9 @@ Task<> ClientNode::close() {
   client_.reset();
 }
 
-Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until) {
-  auto pool = co_await client.client().create_pool({.label = "pool"}, until);
+Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until,
+                                                   std::uint32_t redundancy) {
+  auto pool = co_await client.client().create_pool({.label = "pool", .redundancy = redundancy}, until);
   if (!pool && pool.error() != Code::kExists) co_return fail(std::move(pool).error());
   auto made =
       co_await client.client().create_container({.pool = "pool", .label = "data", .type = std::move(type)}, until);

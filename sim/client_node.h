@@ -30,8 +30,9 @@ class ClientNode {
   std::unique_ptr<async::Client> client_;
 };
 
-/// Makes pool "pool" and in it container "data" of the given type, and opens the container; what is there already is
-/// taken as it is.
-Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until);
+/// Makes pool "pool" of this redundancy and in it container "data" of the given type, and opens the container; what is
+/// there already is taken as it is.
+Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until,
+                                                   std::uint32_t redundancy = 0);
 
 }  // namespace cenote::sim

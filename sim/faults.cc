@@ -4,6 +4,8 @@
 
 #include <memory>
 
+#include "cenote/cluster/pool_map_store.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 
 namespace cenote::sim {
@@ -21,7 +23,9 @@ enum class Fault : std::uint8_t {
   kSlow,
   kSkew,
   kApart,
-  kAlone
+  kAlone,
+  kMap,
+  kAway
 };
 
 std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
@@ -33,6 +37,8 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.slow) faults.push_back(Fault::kSlow);
   if (plan.skew) faults.push_back(Fault::kSkew);
   if (plan.apart && several) faults.insert(faults.end(), {Fault::kApart, Fault::kAlone});
+  if (plan.maps && several) faults.push_back(Fault::kMap);
+  if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
   return faults;
 }
 
@@ -98,6 +104,15 @@ Task<> Injector::inject(Fault fault) {
       co_return;
     case Fault::kAlone:
       co_await leave_alone();
+      co_return;
+    case Fault::kAway: {
+      run_.count("engines_away");
+      const std::uint32_t index = run_.some_engine();
+      co_await crash_and_restart(run_, 8s + run_.random_duration(20s), index);
+      co_return;
+    }
+    case Fault::kMap:
+      if (co_await change_map(run_, run_.some_engine())) run_.count("map_changes");
       co_return;
   }
 }
@@ -206,6 +221,32 @@ void roughen_network(Run& run) {
   rules.reset_ppm = static_cast<std::uint32_t>(run.below(2000));
   run.network().set_default_rules(rules);
   run.network().set_dead_after(1s + run.random_duration(10s));
+}
+
+namespace {
+
+/// On the coordinator's node.
+Task<bool> publish_change(cluster::Coordinator& coordinator, std::uint64_t draw, cluster::Rank rank) {
+  const auto pools = co_await cluster::list_stored_maps(coordinator);
+  if (!pools || pools->empty()) co_return false;
+  auto stored = co_await cluster::load_stored_map(coordinator, (*pools)[draw % pools->size()]);
+  if (!stored || !*stored) co_return false;
+  cluster::PoolMap next = (*stored)->map;
+  const auto targets = cluster::used_targets(next, rank);
+  if (!next.apply(cluster::MapOperation::kDrain, targets) && !next.apply(cluster::MapOperation::kReintegrate, targets))
+    co_return false;
+  co_return (co_await cluster::publish_map(coordinator, **std::move(stored), std::move(next))).has_value();
+}
+
+}  // namespace
+
+Task<bool> change_map(Run& run, std::uint32_t index) {
+  engine::SimCoordinator& shared = run.coordinator();
+  const std::uint64_t draw = run.world().random();
+  const bool changed = co_await on_node(
+      run, shared.node(), [&] { return publish_change(shared.coordinator(), draw, cluster::Rank(index)); });
+  if (changed) run.note(fmt::format("an operator changes what engine {} is for", index));
+  co_return changed;
 }
 
 void crash(Run& run, std::uint32_t index) {

@@ -18,6 +18,8 @@ struct FaultPlan {
   bool slow = true;     ///< a device gets slow
   bool skew = true;     ///< wall clocks differ, within what the protocol allows
   bool apart = true;    ///< of several engines: one does not reach another, or not the coordinator
+  bool maps = true;     ///< of several engines: an operator changes a pool's map
+  bool away = false;    ///< of several engines: one stays away for so long that it is excluded
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.
@@ -35,6 +37,10 @@ Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients,
 /// director.
 Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
                          std::function<Task<Result<>>()> finish);
+
+/// An operator begins to empty one of several engines, or thinks better of it: the next version of a pool's map, by
+/// which everything is where it was. False: that is not legal at the moment, or something else came first.
+Task<bool> change_map(Run& run, std::uint32_t index);
 
 /// Cuts an engine's power, at once; from anywhere.
 void crash(Run& run, std::uint32_t index = 0);

@@ -61,8 +61,9 @@ constexpr std::size_t kSingleRoom = 70010;
 class Registers {
  public:
   /// `classes` are those of the objects. `afterlife`: how long a request may still take effect after its deadline.
-  Registers(Run& run, std::span<const std::string_view> classes, Duration afterlife)
-      : run_(run), classes_(classes), afterlife_(afterlife) {}
+  /// `redundancy` is that of the pool.
+  Registers(Run& run, std::span<const std::string_view> classes, Duration afterlife, std::uint32_t redundancy = 0)
+      : run_(run), classes_(classes), afterlife_(afterlife), redundancy_(redundancy) {}
   Task<> body();
 
  private:
@@ -79,11 +80,14 @@ class Registers {
   Result<> read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory);
   Task<Result<>> read_all(ClientNode& client);
   Task<Result<>> compare_replicas(ReplicaCheck& replicas, ContainerInfo container);
+  Task<> make_precious_pool();
+  static Task<Result<>> create_precious_pool(ClientNode& client);
   void check();
 
   Run& run_;
   std::span<const std::string_view> classes_;
   Duration afterlife_;
+  std::uint32_t redundancy_;
   std::vector<Key> keys_;
   std::uint64_t numbers_ = 0;
   ContainerInfo container_;
@@ -250,7 +254,7 @@ Task<Result<>> Registers::punch(async::Container container, const Key& key, cons
 Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
   const Until patience = Until::at(client.node().now() + 120s);
   CO_CHECK_OK(co_await client.connect(patience));
-  CO_TRY(async::Container container, co_await open_test_container(client, "", patience));
+  CO_TRY(async::Container container, co_await open_test_container(client, "", patience, redundancy_));
   for (std::uint64_t left = 20 + run_.below(30); left > 0 && !run_.failed(); --left) {
     Key& key = keys_[run_.below(keys_.size())];
     Check::Entry entry{.operation = draw(++numbers_), .called = client.node().now(), .ended = {}};
@@ -268,6 +272,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
         case Code::kConnectionLost:
         case Code::kRequestExpired:
         case Code::kUnreachable:
+        case Code::kStaleMap:
           entry.certain = false;
           entry.ended = until.deadline + afterlife_;
           run_.count("uncertain");
@@ -340,9 +345,26 @@ void Registers::check() {
   }
 }
 
+// A pool from which engines are excluded when they die. Nobody uses it.
+Task<> Registers::make_precious_pool() {
+  ClientNode client(run_, "operator");
+  const auto made = co_await on_node(run_, client.node(), [&] { return create_precious_pool(client); });
+  if (!made) run_.fail("creating the pool that can lose an engine: " + made.error().to_string());
+  co_await on_node(run_, client.node(), [&] { return client.close(); });
+}
+
+Task<Result<>> Registers::create_precious_pool(ClientNode& client) {
+  const Until until = Until::at(client.node().now() + 60s);
+  CO_CHECK_OK(co_await client.connect(until));
+  CO_CHECK_OK(
+      co_await client.client().create_pool({.label = "precious", .size_bytes = 1u << 20, .redundancy = 1}, until));
+  co_return Result<>();
+}
+
 Task<> Registers::body() {
   make_keys();
   if (!co_await start_engines(run_)) co_return;
+  if (run_.engine_count() > 1) co_await make_precious_pool();
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;
@@ -353,8 +375,10 @@ Task<> Registers::body() {
     workers.spawn(worker(clients.back().get(), i));
   }
   CancelSource stop;
+  FaultPlan plan = random_plan(run_);
+  plan.away = redundancy_ > 0;
   Scope faults(run_.director());
-  faults.spawn(inject_faults(run_, random_plan(run_), names, &stop));
+  faults.spawn(inject_faults(run_, plan, names, &stop));
   co_await workers.drain();
   stop.cancel();
   co_await faults.drain();
@@ -388,7 +412,9 @@ Outcome run_several(std::uint64_t seed, const Options& options) {
 Outcome run_replicas(std::uint64_t seed, const Options& options) {
   constexpr std::uint32_t kEngines = 3;
   Run run(seed, options, shape_engine(seed), kEngines);
-  Registers registers(run, kReplicatedClasses, kReplicatedAfterlife);
+  const std::uint32_t redundancy = seed % 3 == 0 ? 0 : 1;
+  const std::span<const std::string_view> classes(kReplicatedClasses);
+  Registers registers(run, redundancy == 0 ? classes : classes.first(4), kReplicatedAfterlife, redundancy);
   return run.drive(registers.body(), std::chrono::hours(4));
 }
 

@@ -44,6 +44,8 @@ class Run {
   rpc::SimNetwork& network() { return network_; }
   SimReactor& director() { return director_; }
   engine::SimEngine& engine(std::uint32_t index = 0) { return *engines_[index]; }
+  /// Of several engines.
+  engine::SimCoordinator& coordinator() { return *coordinator_; }
   std::uint32_t engine_count() const { return static_cast<std::uint32_t>(engines_.size()); }
   /// One of them, drawn.
   std::uint32_t some_engine() { return engines_.size() == 1 ? 0 : static_cast<std::uint32_t>(below(engines_.size())); }

@@ -410,6 +410,8 @@ Task<Result<ContainerInfo>> Containers::info(ContainerRecord record) {
   info.used_bytes = used.bytes;
   info.used_objects = used.objects;
   info.placement_seed = record.placement_seed;
+  CO_TRY(const auto pool, co_await store_.pool(record.pool));
+  if (pool) info.redundancy = pool->record.redundancy;
   if (record.flattening) {
     CO_TRY(const auto progress, co_await targets_.flattening(record.id));
     info.flattening = progress.value_or(FlattenInfo());
