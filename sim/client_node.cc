@@ -30,7 +30,13 @@ Task<Result<async::Container>> open_test_container(ClientNode& client, std::stri
   auto made =
       co_await client.client().create_container({.pool = "pool", .label = "data", .type = std::move(type)}, until);
   if (!made && made.error() != Code::kExists) co_return fail(std::move(made).error());
-  co_return co_await client.client().open_container("pool", "data", until);
+  // Whoever creates it at this moment may be another client, and the engines may take their time.
+  for (;;) {
+    auto opened = co_await client.client().open_container("pool", "data", until);
+    if (opened || !(opened.error() == Code::kContainerNotFound) || client.node().now() >= until.deadline)
+      co_return opened;
+    co_await client.node().sleep_for(std::chrono::milliseconds(100));
+  }
 }
 
 }  // namespace cenote::sim

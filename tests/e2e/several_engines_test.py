@@ -1,107 +1,13 @@
 #!/usr/bin/env python3
 """Two engines and a real etcd form one system: whom clients may ask, what happens when one of the three dies."""
 
-import os
-import socket
-import subprocess
-import time
 import unittest
-import urllib.error
-import urllib.request
 
-from system import BUSY, FAILURE, OK, PATIENCE_S, TIMEOUT, UNREACHABLE, SystemTest, cenote
-
-
-def free_port(start=10000 + os.getpid() % 900 * 10):
-    """Outside of the range from which the kernel gives ports away, so that nobody else takes it meanwhile."""
-    for port in range(start, start + 2000):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")
+from cluster import ClusterTest
+from system import BUSY, FAILURE, OK, TIMEOUT, UNREACHABLE, cenote
 
 
-class Etcd:
-    def __init__(self, directory):
-        client = free_port()
-        peer = free_port(client + 1)
-        self.url = f"http://127.0.0.1:{client}"
-        self.directory = directory
-        self.command = ["etcd", "--data-dir", directory, "--listen-client-urls", self.url, "--advertise-client-urls",
-                        self.url, "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls",
-                        f"http://127.0.0.1:{peer}", "--initial-cluster", f"default=http://127.0.0.1:{peer}",
-                        "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-level",
-                        "error"]
-        self.process = None
-
-    def start(self):
-        log = open(self.directory + ".log", "ab")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        log.close()
-        for _ in range(int(PATIENCE_S / 0.05)):
-            if self.process.poll() is not None:
-                raise RuntimeError(f"etcd ends with {self.process.returncode}, see {self.directory}.log")
-            try:
-                with urllib.request.urlopen(self.url + "/health", timeout=5):
-                    return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("etcd does not become healthy")
-
-    def kill(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-
-class SeveralEngines(SystemTest):
-    def setUp(self):
-        super().setUp()
-        self.etcd = Etcd(self.path("etcd"))
-        self.addCleanup(self.etcd.kill)
-        self.etcd.start()
-
-    def joining(self, data, *arguments):
-        return self.server("--coordinator", self.etcd.url, *arguments, data=data)
-
-    def until(self, holds, what):
-        """Waits for what must come by itself; the bound is for a system in which it never does."""
-        end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            found = holds()
-            if found:
-                return found
-            time.sleep(0.05)
-        return self.fail("never: " + what)
-
-    def engines(self, server):
-        return self.json_of(server, "system", "query")["engines"]
-
-    def leader(self, server):
-        leading = [engine["rank"] for engine in self.engines(server) if engine["leader"] and engine["state"] == "up"]
-        self.assertLessEqual(len(leading), 1)
-        return leading
-
-    @staticmethod
-    def updates(server):
-        """How many updates the engine has handled."""
-        with urllib.request.urlopen(f"http://{server.control}/metrics", timeout=10) as answer:
-            lines = answer.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines
-                   if line.startswith("cenote_engine_request_seconds_count") and 'op="update"' in line)
-
-    @staticmethod
-    def is_ready(server):
-        try:
-            with urllib.request.urlopen(f"http://{server.control}/readyz", timeout=10) as answer:
-                return answer.status == 200
-        except urllib.error.HTTPError as error:
-            error.close()
-            return False
-
+class SeveralEngines(ClusterTest):
     def start_fails(self, code, *arguments, says):
         done = cenote("server", "--listen", "127.0.0.1:0", "--control", "none", *arguments)
         self.assert_start_fails(done, code, *says)
