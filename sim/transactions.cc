@@ -7,10 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "cenote/base/codec.h"
 #include "cenote/client/kv.h"
+#include "cenote/protocol/object_class.h"
 #include "client_node.h"
 #include "faults.h"
 #include "workloads.h"
@@ -20,7 +22,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr ObjectId kRegisters = ObjectId::make(ObjectClass::kS1, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 7);
+/// Of one target, and those that may lie on several.
+constexpr std::array<std::string_view, 1> kOneTarget{"S1"};
+constexpr std::array<std::string_view, 5> kSeveralTargets{"S1", "SX", "RP_2G1", "RP_2GX", "RP_3G1"};
+/// The log is listed in transactions, which only objects of one group can be.
+constexpr std::array<std::string_view, 3> kLogClasses{"S1", "RP_2G1", "RP_3G1"};
+constexpr std::uint64_t kFirstObject = 7;
 constexpr std::uint32_t kKeys = 5;
 
 std::string name_of(std::uint32_t key) { return fmt::format("key-{}", key); }
@@ -84,10 +91,21 @@ class Order {
 
 class Transactions {
  public:
-  explicit Transactions(Run& run) : run_(run) {}
+  /// The keys lie in objects of these classes, the log in another one. `afterlife`: how long what was sent may still
+  /// take effect.
+  Transactions(Run& run, std::span<const std::string_view> classes, std::span<const std::string_view> log_classes,
+               Duration afterlife)
+      : run_(run), log_object_(draw(log_classes, 0)), afterlife_(afterlife) {
+    for (std::uint32_t key = 0; key < kKeys; ++key)
+      objects_[key] = classes.size() == 1 ? log_object_ : draw(classes, 1 + run_.below(2));
+  }
   Task<> body();
 
  private:
+  ObjectId draw(std::span<const std::string_view> classes, std::uint64_t number) {
+    const ObjectClass object_class = *parse_class(classes[run_.below(classes.size())]);
+    return ObjectId::make(object_class, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, kFirstObject + number);
+  }
   Task<> worker(ClientNode* client);
   Task<Result<>> work(ClientNode* client);
   Task<Result<>> plain_read(async::Container container, Until until);
@@ -100,6 +118,9 @@ class Transactions {
   void wrong(std::string what) { run_.fail(std::move(what)); }
 
   Run& run_;
+  const ObjectId log_object_;
+  const Duration afterlife_;
+  std::array<ObjectId, kKeys> objects_;    // by key
   std::vector<Transaction> transactions_;  // by number - 1
   std::array<Version, kKeys> last_;
   std::vector<std::uint64_t> log_;  // who appended, by place
@@ -109,9 +130,9 @@ class Transactions {
 Task<Result<>> Transactions::run_once(async::Container view, Transaction* transaction, Until until) {
   const std::uint64_t number = transaction->number;
   *transaction = Transaction{.number = number, .read = {}, .appended = {}};
-  async::Kv kv(view, kRegisters);
   for (std::uint32_t key = 0; key < kKeys; ++key) {
     if (run_.chance(1, 2)) continue;
+    async::Kv kv(view, objects_[key]);
     CO_TRY(const auto value, co_await kv.get(name_of(key), until));
     const std::uint64_t before = decode_version(value).writer;
     transaction->read[key] = before;
@@ -133,7 +154,7 @@ Task<Result<>> Transactions::run_once(async::Container view, Transaction* transa
 
 /// Puts itself behind everything that is listed.
 Task<Result<>> Transactions::append(async::Container view, Transaction* transaction, Until until) {
-  async::Kv kv(view, kRegisters);
+  async::Kv kv(view, log_object_);
   std::uint64_t next = 0;
   std::string after;
   do {
@@ -147,8 +168,8 @@ Task<Result<>> Transactions::append(async::Container view, Transaction* transact
 
 /// A transaction that only reads sees one moment, too.
 Task<Result<>> Transactions::plain_read(async::Container container, Until until) {
-  async::Kv kv(container, kRegisters);
-  CO_CHECK_OK(co_await kv.get(name_of(static_cast<std::uint32_t>(run_.below(kKeys))), until));
+  const auto key = static_cast<std::uint32_t>(run_.below(kKeys));
+  CO_CHECK_OK(co_await async::Kv(container, objects_[key]).get(name_of(key), until));
   co_return Result<>();
 }
 
@@ -168,7 +189,7 @@ Task<Result<>> Transactions::work(ClientNode* client) {
     made.is = Transaction::Is::kCommitted;
     if (!outcome) {
       const Code code = outcome.error().code();
-      if (code == Code::kCorrupt || code == Code::kInternal) co_return outcome;
+      if (code == Code::kCorrupt || code == Code::kInternal || code == Code::kUnsupported) co_return outcome;
       run_.count(code == Code::kTxRestart ? "restarted to the end" : "failed");
       // Only then is it sure that nothing was sent, or that it was refused.
       made.is = code == Code::kTxRestart || code == Code::kConditionFailed ? Transaction::Is::kFailed
@@ -189,13 +210,12 @@ Task<Result<>> Transactions::read_all(ClientNode* client) {
   const Until until = Until::at(client->node().now() + 10min);
   if (!client->connected()) CO_CHECK_OK(co_await client->connect(until));
   CO_TRY(async::Container container, co_await open_test_container(*client, "kv", until));
-  async::Kv kv(container, kRegisters);
   for (std::uint32_t key = 0; key < kKeys; ++key) {
-    CO_TRY(const auto value, co_await kv.get(name_of(key), until));
+    CO_TRY(const auto value, co_await async::Kv(container, objects_[key]).get(name_of(key), until));
     last_[key] = decode_version(value);
   }
   while (true) {
-    CO_TRY(const auto value, co_await kv.get(log_name(log_.size()), until));
+    CO_TRY(const auto value, co_await async::Kv(container, log_object_).get(log_name(log_.size()), until));
     if (!value) break;
     log_.push_back(decode_version(value).writer);
   }
@@ -248,7 +268,7 @@ void Transactions::check() {
 }
 
 Task<> Transactions::body() {
-  if (!co_await start_engine(run_)) co_return;
+  if (!co_await start_engines(run_)) co_return;
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;
@@ -266,7 +286,7 @@ Task<> Transactions::body() {
   co_await faults.drain();
   run_.network().set_default_rules({});
   // What nobody waits for any more may still arrive and take effect, within what clocks may differ by.
-  co_await run_.director().sleep_for(5s);
+  co_await run_.director().sleep_for(afterlife_);
   if (!run_.failed()) {
     ClientNode* reader = clients.front().get();
     const auto read = co_await on_node(run_, reader->node(), [this, reader] { return read_all(reader); });
@@ -276,14 +296,21 @@ Task<> Transactions::body() {
   for (const auto& client : clients) {
     if (client->connected()) co_await on_node(run_, client->node(), [&client] { return client->close(); });
   }
-  co_await stop_engine(run_);
+  co_await stop_engines(run_);
 }
 
 }  // namespace
 
+Outcome run_distributed(std::uint64_t seed, const Options& options) {
+  constexpr std::uint32_t kEngines = 3;
+  Run run(seed, options, shape_engine(seed), kEngines);
+  Transactions transactions(run, kSeveralTargets, kLogClasses, 90s);
+  return run.drive(transactions.body(), std::chrono::hours(24));
+}
+
 Outcome run_transactions(std::uint64_t seed, const Options& options) {
   Run run(seed, options, shape_engine(seed));
-  Transactions transactions(run);
+  Transactions transactions(run, kOneTarget, kOneTarget, 5s);
   return run.drive(transactions.body(), std::chrono::hours(24));
 }
 

@@ -17,6 +17,8 @@ constexpr std::array kWorkloads{
     Workload{"kv", "a shared map against std::map: values, conditions, pages of listings", run_kv},
     Workload{"transactions", "transactions over shared keys and a log: serialisable, whole, none lost",
              run_transactions},
+    Workload{"distributed", "the same over several objects and targets of three engines, with and without replicas",
+             run_distributed},
     Workload{"admin", "pools and containers against a model: atomic, and space comes back", run_admin},
     Workload{"trouble", "full and slow devices, garbage on connections: refused clearly, nothing lost", run_trouble},
 };

@@ -19,6 +19,7 @@ Outcome run_several(std::uint64_t seed, const Options& options);
 Outcome run_replicas(std::uint64_t seed, const Options& options);
 Outcome run_posix(std::uint64_t seed, const Options& options);
 Outcome run_transactions(std::uint64_t seed, const Options& options);
+Outcome run_distributed(std::uint64_t seed, const Options& options);
 Outcome run_kv(std::uint64_t seed, const Options& options);
 Outcome run_admin(std::uint64_t seed, const Options& options);
 Outcome run_trouble(std::uint64_t seed, const Options& options);

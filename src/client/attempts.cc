@@ -101,7 +101,13 @@ Task<Result<rpc::Reply>> Client::Impl::change(Opcode opcode, ByteView body, rpc:
   // Until the bound, and what the server's clock may be ahead.
   rpc::RequestTicket ticket(session, std::max(until.deadline - reactor.now(), Duration(0)) + rpc::kClockOffsetMax);
   std::vector<Left> left;
+  bool answered = true;  // whatever was sent
   for (Duration pause = kPauseMin;; pause = std::min(pause * 2, kPauseMax)) {
+    if (destination.is_outdated()) {
+      const Error outdated(Code::kStaleMap,
+                           fmt::format("pool {} has another map than when this began", pool->pool().to_string()));
+      co_return fail(answered && left.empty() ? outdated : unanswered(outdated));
+    }
     rpc::ReplyInfo info;
     const std::uint64_t seen = pool == nullptr ? 0 : pool->generation();
     PoolRoutes::Place place{.peer = &engines.any()};
@@ -125,6 +131,8 @@ Task<Result<rpc::Reply>> Client::Impl::change(Opcode opcode, ByteView body, rpc:
       reply = fail(places.error());
     }
     if (reply) co_return reply;
+    // kUndecided: it was begun, and may yet take effect.
+    answered = answered && !(reply.error() == Code::kUndecided) && (info.received || !ticket.sent());
     const bool stale = pool != nullptr && reply.error() == Code::kStaleMap;
     const bool passing = stale || is_passing(reply.error(), info) || has_moved(reply.error(), destination);
     if (!passing) {

@@ -113,7 +113,8 @@ struct Destination {
   ByteView dkey{};
   std::uint32_t group = 0;
   cluster::TargetId target{};
-  /// Of a read of several targets: the layout that they were chosen by, without which the choice is wrong.
+  /// The layout that counts, where that is only one: of a read of several targets that were chosen by it, of the commit
+  /// of a transaction that has read by it. When another one is known it fails (kStaleMap).
   std::shared_ptr<const cluster::PoolLayout> plan{};
   /// A request without effect: any complete member of a group of replicas may answer it.
   bool read = false;

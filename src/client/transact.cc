@@ -118,11 +118,13 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
   co_return begun.snapshot;
 }
 
-Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload, Until until) {
+Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload,
+                                            std::shared_ptr<const cluster::PoolLayout> plan, Until until) {
   const auto state = state_;
   CO_CHECK_OK(check_writable());
   const bool has_map = state->routes->layout().map() != nullptr;
-  CO_TRY(const Destination place, has_map ? committed_at(*state, request) : only_target(*state, request));
+  CO_TRY(Destination place, has_map ? committed_at(*state, request) : only_target(*state, request));
+  if (has_map) place.plan = std::move(plan);
   std::size_t next = 0;
   for (UpdateRequest& update : request.updates) {
     // Each update has its own part of the payload.

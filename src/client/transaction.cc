@@ -63,7 +63,10 @@ Task<Result<Epoch>> Transaction::snapshot(const ObjectId& object, ByteView dkey,
   if (snapshot_) co_return *snapshot_;
   CO_TRY(const Epoch begun, co_await container_.begin(object, dkey, until));
   // Another call of this transaction may have been faster; all of them read at one epoch.
-  if (!snapshot_) snapshot_ = begun;
+  if (!snapshot_) {
+    snapshot_ = begun;
+    plan_ = container_.state_->routes->share_layout();
+  }
   co_return *snapshot_;
 }
 
@@ -557,6 +560,10 @@ Task<Result<ObjectId>> Transaction::allocate_object(ObjectClass object_class, Ke
   co_return co_await container_.allocate_object(object_class, dkeys, akeys, until);
 }
 
+Result<> Transaction::restart_in_new_map() {
+  return fail(Code::kTxRestart, "the map of the pool has changed since the transaction began; run it again");
+}
+
 Task<Result<>> Transaction::commit(Until until) {
   CO_CHECK_OK(check_open());
   over_ = true;
@@ -564,12 +571,17 @@ Task<Result<>> Transaction::commit(Until until) {
   request.container = container_.info().id;
   std::vector<ByteView> payload;
   buffer_.add_to(request, payload);
+  // What is undecided at the snapshot may be decided otherwise by those who are left of a group: only in one version of
+  // the map has everybody seen the same (docs/protocols/replication.md, "Reads").
+  if (plan_ != nullptr && plan_ != container_.state_->routes->share_layout()) co_return restart_in_new_map();
   if (request.punches.empty() && request.updates.empty()) co_return Result<>();
   request.snapshot = snapshot_.value_or(kEpochZero);
   request.reads = std::move(reads_);
   request.lists = std::move(lists_);
   request.queries = std::move(queries_);
-  CO_CHECK_OK(co_await container_.commit(std::move(request), std::move(payload), until));
+  const auto committed = co_await container_.commit(std::move(request), std::move(payload), plan_, until);
+  if (!committed && committed.error() == Code::kStaleMap) co_return restart_in_new_map();
+  if (!committed) co_return fail(committed.error());
   co_return Result<>();
 }
 

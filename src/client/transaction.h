@@ -34,6 +34,7 @@ class Transaction {
 
  private:
   Result<> check_open() const;
+  static Result<> restart_in_new_map();
   Task<Result<Epoch>> snapshot(const ObjectId& object, ByteView dkey, Until until);
   Result<> note_read(AkeyRead read);
   Result<> check_read_count();
@@ -65,6 +66,7 @@ class Transaction {
   Container container_;
   WriteBuffer buffer_;
   std::optional<Epoch> snapshot_;
+  std::shared_ptr<const cluster::PoolLayout> plan_;  // by which it has read
   std::vector<AkeyRead> reads_;
   std::set<std::string> noted_;  // the same read again need not be checked twice
   std::vector<ListRead> lists_;

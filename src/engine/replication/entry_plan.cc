@@ -5,6 +5,8 @@
 #include <map>
 #include <set>
 
+#include "cenote/base/format.h"
+
 namespace cenote::engine {
 namespace {
 
@@ -99,6 +101,20 @@ struct Parts {
   std::vector<std::set<std::uint32_t>> updates, punches, reads, lists, queries;
 };
 
+/// Of what is spread over targets each shows a part, and none could tell whether the whole is still the same.
+Result<> check_whole(const Place& place) {
+  if (!place.whole) return {};
+  if (place.object == ObjectId())
+    return fail(Code::kUnsupported, "a transaction over several targets cannot list objects");
+  TRY(const ClassParts parts, class_parts(place.object.object_class()));
+  if (parts.groups == 1) return {};
+  return failf(
+      Code::kUnsupported,
+      "object {} of class {} is spread over targets: a transaction over several targets cannot list it, nor ask "
+      "for its greatest dkey",
+      place.object.to_string(), class_name(place.object.object_class()));
+}
+
 Result<Parts> find_parts(const CommitRequest& request, Groups& groups) {
   Parts parts;
   for (const UpdateRequest& update : request.updates) {
@@ -111,9 +127,11 @@ Result<Parts> find_parts(const CommitRequest& request, Groups& groups) {
     TRY(parts.reads.emplace_back(), groups.of({.object = read.object, .whole = false, .dkey = read.dkey}));
   }
   for (const ListRead& list : request.lists) {
+    CHECK_OK(check_whole(place_of(list.request)));
     TRY(parts.lists.emplace_back(), groups.of(place_of(list.request)));
   }
   for (const QueryRead& query : request.queries) {
+    CHECK_OK(check_whole(place_of(query.request)));
     TRY(parts.queries.emplace_back(), groups.of(place_of(query.request)));
   }
   return parts;

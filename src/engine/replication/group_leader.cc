@@ -118,7 +118,7 @@ Task<Result<UpdateReply>> GroupLeader::run(Change& change, Until until) {
     bool again = false;
     auto outcome = co_await attempt(change, above, again, until);
     if (outcome || !again) {
-      if (outcome || outcome.error() == Code::kDeadlineExceeded || outcome.error() == Code::kStopped ||
+      if (outcome || outcome.error() == Code::kDeadlineExceeded || outcome.error() == Code::kUndecided ||
           outcome.error() == Code::kStaleMap)
         co_return outcome;
       co_return co_await fail_surely(change, std::move(outcome).error(), until);
@@ -205,6 +205,10 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
   auto outcome = co_await decide(attempt, *running, above, again, until);
   running_.erase(attempt.name);
   running->ended.set();
+  // Whoever asks again with the same id learns what became of it.
+  if (!outcome && !running->outcome && !(outcome.error() == Code::kDeadlineExceeded))
+    co_return failf(Code::kUndecided, "it is not decided yet whether the change takes effect: {}",
+                    outcome.error().message());
   co_return outcome;
 }
 

@@ -32,7 +32,7 @@ class GroupLeader {
     bool resent = false;  ///< it may have been sent before
   };
   /// Carries out a change whose leader this target is. All that it names stays the caller's until it returns. A failure
-  /// means that it does not take effect, kDeadlineExceeded and kStopped excepted.
+  /// means that it does not take effect, but for kDeadlineExceeded and kUndecided: it may, now or later.
   Task<Result<UpdateReply>> execute(Change change, Until until);
   /// The outcome of an entry whose leader this target is in the present version.
   Task<Result<EntryState>> settle(object::UndecidedEntry entry, Until until);

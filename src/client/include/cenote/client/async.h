@@ -17,6 +17,10 @@
 
 /// The coroutine form of the native API. Everything here runs on the reactor the client was connected on; `cenote.hpp`
 /// has the same classes with the same names as blocking calls from any thread.
+namespace cenote::cluster {
+class PoolLayout;
+}
+
 namespace cenote::async {
 
 class Client;
@@ -128,7 +132,9 @@ class Container {
   // Parts of a transaction.
   Result<> check_no_transaction(std::string_view what) const;
   Task<Result<Epoch>> begin(const ObjectId& object, ByteView dkey, Until until);
-  Task<Result<UpdateReply>> commit(CommitRequest request, std::vector<ByteView> payload, Until until);
+  /// `plan`: the layout that it has read by; nullptr: any.
+  Task<Result<UpdateReply>> commit(CommitRequest request, std::vector<ByteView> payload,
+                                   std::shared_ptr<const cluster::PoolLayout> plan, Until until);
   std::string snapshots_path() const;
   std::shared_ptr<State> state_;
 };
