@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "cenote/base/format.h"
 #include "socket_address.h"
@@ -24,7 +25,20 @@ void set_option(int socket, int level, int name, int value) {
   (void)::setsockopt(socket, level, name, &value, sizeof value);
 }
 
+/// Whether the connection does not leave this machine.
+bool both_ends_here(int socket) {
+  SocketAddress own, peer;
+  own.bytes = peer.bytes = sizeof own.storage;
+  if (::getsockname(socket, own.get(), &own.bytes) != 0) return false;
+  if (::getpeername(socket, peer.get(), &peer.bytes) != 0) return false;
+  return to_address(own).host == to_address(peer).host;
+}
+
 void set_options(int socket, const TcpOptions& options) {
+  // Within a machine nothing is congested, and what paces its sends, as bbr does, waits for timers all the time. Every
+  // kernel has reno, and lets anyone choose it.
+  static constexpr std::string_view kUnpaced = "reno";
+  if (both_ends_here(socket)) (void)::setsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, kUnpaced.data(), kUnpaced.size());
   set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);
   set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdle);

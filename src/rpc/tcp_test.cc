@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <thread>
@@ -278,6 +280,22 @@ TEST_F(Tcp, ListensOnIpv6) {
   client.begin(transport, server.listening);
   EXPECT_THAT(server.listening.to_string(), HasSubstr("[::1]:"));
   EXPECT_TRUE(call(kEcho, as_bytes("six")));
+}
+
+TEST_F(Tcp, AConnectionWithinTheMachineIsNotPaced) {
+  const FileDescriptor listening(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  SocketAddress address = numeric_address({"127.0.0.1", 0}).value();
+  ASSERT_EQ(::bind(listening.get(), address.get(), address.bytes), 0);
+  ASSERT_EQ(::listen(listening.get(), 1), 0);
+  ASSERT_EQ(::getsockname(listening.get(), address.get(), &address.bytes), 0);
+  const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  FileDescriptor owner(socket);
+  ASSERT_EQ(::connect(socket, address.get(), address.bytes), 0);
+  const TcpStream stream(*reactor, std::move(owner), {}, "peer");
+  std::array<char, 16> algorithm{};
+  socklen_t bytes = algorithm.size();
+  ASSERT_EQ(::getsockopt(socket, IPPROTO_TCP, TCP_CONGESTION, algorithm.data(), &bytes), 0);
+  EXPECT_STREQ(algorithm.data(), "reno");
 }
 
 TEST_F(Tcp, ResolvesNamesOffTheReactor) {
