@@ -30,11 +30,9 @@ constexpr std::uint64_t kEntryBytesMax = 1u << 30;
 // A device that answers EAGAIN this often in a row will not stop.
 constexpr unsigned kRepeatsMax = 100;
 // Transfers up to this size of a file in memory are done at once: the kernel would hand each to a worker thread, which
-// takes 20 to 40 us for 1 to 10 us of copying. Larger ones are worth it, since they are copied beside other work.
-constexpr std::uint64_t kImmediateReadMax = 64u << 10;
-// Writes of a file in memory hold up nobody for longer than it takes to receive as much, and the worker competes with
-// reactors that poll: done at once they are 1.5 times faster, and never wait for milliseconds.
-constexpr std::uint64_t kImmediateWriteMax = 1u << 20;
+// takes 20 to 40 us to begin, competes with reactors that poll and leaves the bytes in the caches of another core. They
+// hold up nobody for longer than it takes to send or receive as much.
+constexpr std::uint64_t kImmediateMax = 1u << 20;
 // Neighbouring transfers that are done at once share a system call, up to so many and so much.
 constexpr std::size_t kTogetherMax = 64;
 constexpr std::uint64_t kTogetherBytesMax = 256u << 10;
@@ -244,8 +242,8 @@ bool UringDevice::Impl::needs_kernel(const Slot& slot) const {
 
 bool UringDevice::Impl::is_immediate(const IoRequest& request) const {
   if (!file.in_memory) return false;
-  return (request.kind == IoKind::kRead && request.bytes <= kImmediateReadMax) ||
-         (request.kind == IoKind::kWrite && request.bytes <= kImmediateWriteMax);
+  const bool moves = request.kind == IoKind::kRead || request.kind == IoKind::kWrite;
+  return moves && request.bytes <= kImmediateMax;
 }
 
 // Where nobody would run meanwhile, the plain call saves the hand-over to a worker of the ring and back.

@@ -20,7 +20,7 @@
 namespace cenote::media {
 namespace {
 
-constexpr std::uint64_t kFileBlocks = 256;
+constexpr std::uint64_t kFileBlocks = 512;
 constexpr std::uint64_t kFileBytes = kFileBlocks * kBlockBytes;
 
 /// Bounds the size of the files this process may write, in place of a full disk: deterministic, and no mount is needed.
@@ -315,7 +315,7 @@ Task<Result<>> write_read_flush(UringDevice& device, Blocks& data) {
 TEST_P(UringDeviceTest, ASmallTransferInMemoryDoesNotWaitForTheKernel) {
   if (!GetParam().in_memory) GTEST_SKIP() << "of files in memory";
   auto device = open_disk();
-  Blocks small(16, 1), large(17, 1);
+  Blocks small(256, 1), large(257, 1);
   // The first operation puts the file into the ring's table.
   EXPECT_EQ(run(write_read_flush(*device, small)), Code::kOk);
   const std::uint64_t before = reactor_->system_calls();
