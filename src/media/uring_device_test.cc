@@ -346,7 +346,7 @@ std::vector<Code> transfer_all(UringReactor& reactor, UringDevice& device, IoKin
   }
   std::vector<Code> codes;
   for (const Noted& request : requests) {
-    while (!request.code) reactor.block_on(flush(device));
+    while (!request.code) (void)reactor.block_on(flush(device));
     codes.push_back(*request.code);
   }
   return codes;
