@@ -196,6 +196,12 @@ Task<Result<>> Transactions::work(ClientNode* client) {
                                                                            : Transaction::Is::kUnknown;
     }
     transactions_[index] = made;
+    std::string told =
+        fmt::format("transaction {}: {}", made.number, outcome ? "committed" : outcome.error().to_string());
+    for (std::uint32_t key = 0; key < kKeys; ++key)
+      if (made.read[key])
+        told += fmt::format(", {} after {}{}", name_of(key), *made.read[key], made.written[key] ? " written" : "");
+    run_.note(told);
     if (run_.chance(1, 5)) static_cast<void>(co_await plain_read(container, until));
   }
   co_return Result<>();
@@ -228,7 +234,9 @@ void Transactions::check_key(std::uint32_t key, Order& order) {
   std::vector<std::uint64_t> versions;  // newest first; 0: never written
   for (std::uint64_t at = last_[key].writer; at != 0;) {
     if (at > transactions_.size() || versions.size() > transactions_.size())
-      return wrong(fmt::format("{}: a value of nobody", name_of(key)));
+      return wrong(fmt::format("{}: a value of nobody: {} versions of {}, {} after {}", name_of(key), versions.size(),
+                               transactions_.size(), at,
+                               at <= transactions_.size() ? transactions_[at - 1].read[key].value_or(9999) : 0));
     const Transaction& writer = transactions_[at - 1];
     if (!writer.written[key] || writer.is == Transaction::Is::kFailed)
       return wrong(fmt::format("{}: a value of transaction {}, which failed", name_of(key), at));

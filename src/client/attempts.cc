@@ -132,7 +132,8 @@ Task<Result<rpc::Reply>> Client::Impl::change(Opcode opcode, ByteView body, rpc:
     }
     if (reply) co_return reply;
     // kUndecided: it was begun, and may yet take effect.
-    answered = answered && !(reply.error() == Code::kUndecided) && (info.received || !ticket.sent());
+    const bool sure = info.received && !info.resent && !(reply.error() == Code::kUndecided);
+    answered = answered && (sure || !ticket.sent());
     const bool stale = pool != nullptr && reply.error() == Code::kStaleMap;
     const bool passing = stale || is_passing(reply.error(), info) || has_moved(reply.error(), destination);
     if (!passing) {

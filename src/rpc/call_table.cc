@@ -55,6 +55,7 @@ class CallTable::Call final : public Outgoing, public Incoming, public ListNode<
   std::uint64_t connect_attempts_before = 0;
   bool over = false;
   bool ever_sent = false;
+  bool resent = false;
   bool charged = false;
   bool sending = false;    // the link has the request's memory
   bool receiving = false;  // the link has the memory for the payload
@@ -194,7 +195,8 @@ void CallTable::activate(Call& call) {
   call.charged = true;
   ++requests_in_flight_;
   bytes_in_flight_ += call.charged_bytes();
-  if (call.ever_sent) ++counters_.calls_resent;
+  call.resent = call.ever_sent;
+  if (call.resent) ++counters_.calls_resent;
   if (call.ticket.sent()) call.header.flags |= flag::kRetry;
   call.sending = true;
   link_->send(call);
@@ -240,7 +242,10 @@ LinkHandler::Verdict CallTable::on_reply(const Header& header, ByteView body) {
   if (found == nullptr) return {};  // its caller gave up
   Call& call = **found;
   uncharge(call);
-  call.info = {true, code_from_wire(header.status), header.map_version};
+  call.info = {.received = true,
+               .status = code_from_wire(header.status),
+               .map_version = header.map_version,
+               .resent = call.resent};
   LinkHandler::Verdict verdict;
   if (header.status != 0) {
     end(call, Error(call.info.status, to_text(body)));
