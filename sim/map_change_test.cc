@@ -18,7 +18,7 @@ std::string key(std::uint32_t number) { return "k" + std::to_string(number); }
 /// Stores under every key, on all engines, while `meanwhile` changes what there is; everything within one deadline.
 Task<Result<>> put_all(ClientNode& client, std::uint8_t value, Duration patience) {
   CO_TRY(const async::Container container, co_await client.client().open_container("pool", "data"));
-  async::Kv kv(container, async::Kv::default_object());
+  async::Kv kv(container, async::Kv::default_object(0));
   const Until until = Until::at(client.node().now() + patience);
   for (std::uint32_t number = 0; number < kKeys; ++number) {
     const Bytes bytes(10, std::byte{value});
@@ -29,7 +29,7 @@ Task<Result<>> put_all(ClientNode& client, std::uint8_t value, Duration patience
 
 Task<Result<>> expect_all(ClientNode& client, std::uint8_t value, Duration patience) {
   CO_TRY(const async::Container container, co_await client.client().open_container("pool", "data"));
-  async::Kv kv(container, async::Kv::default_object());
+  async::Kv kv(container, async::Kv::default_object(0));
   const Until until = Until::at(client.node().now() + patience);
   for (std::uint32_t number = 0; number < kKeys; ++number) {
     CO_TRY(const auto found, co_await kv.get(key(number), until));

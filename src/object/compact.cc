@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <optional>
+#include <vector>
 
 #include "core.h"
 #include "io_group.h"
@@ -56,7 +58,7 @@ class Compaction {
   Compaction& operator=(const Compaction&) = delete;
   ~Compaction() { cancel(); }
 
-  /// True: everything was tried.
+  /// True: everything was tried, and what is left cannot be moved.
   Task<Result<bool>> run();
 
  private:
@@ -84,6 +86,7 @@ class Compaction {
   std::uint64_t looked_at_ = 0;  // bytes of entries, in this step
   store::Lsn lsn_;
   bool out_of_room_ = false;  // of holes, or of pages for the entries
+  bool met_change_ = false;   // of an entry: what took its place may be in the way, too
 };
 
 Task<Result<bool>> Compaction::run() {
@@ -95,7 +98,7 @@ Task<Result<bool>> Compaction::run() {
   }
   // Then what was released is reusable, but for readers.
   CO_CHECK_OK(co_await core_.store.durable(lsn_));
-  co_return !out_of_room_;
+  co_return !out_of_room_ && !met_change_;
 }
 
 const Container* Compaction::find(const Uuid& id) const {
@@ -251,12 +254,15 @@ Result<bool> Compaction::put(store::View& view, const Uuid& id) {
   if (find(id) == nullptr) return false;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kCompaction);
-  SmallVector<Move*, kMostMoves> put;
+  std::vector<Move*> put;
   std::uint64_t blocks = 0;
   for (Move& move : moves_) {
     if (move.dropped) continue;
     TRY(const auto value, view.get(tree_, move.key));
-    if (!value || !equal(*value, move.value)) continue;
+    if (!value || !equal(*value, move.value)) {
+      met_change_ = true;
+      continue;
+    }
     const auto entry = decode_entry(move.value);
     ValueBytes moved;
     append_moved(move.value, *entry, move.to.view(), moved);

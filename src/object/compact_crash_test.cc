@@ -25,7 +25,8 @@ struct Image {
   Known known;
 };
 
-Bytes value_of(std::uint64_t key, std::uint64_t number) { return mixture(key * 100 + number, 30'000 + key % 5 * 9000); }
+std::uint64_t bytes_of(std::uint64_t key) { return 30'000 + key % 5 * 9000; }
+Bytes value_of(std::uint64_t key, std::uint64_t number) { return mixture(key * 100 + number, bytes_of(key)); }
 
 /// Every second key's value is an array.
 UpdateRequest update_of(const TestTarget& target, std::uint64_t key, ByteView value) {
@@ -43,7 +44,7 @@ Task<> put(TestTarget& target, Known& known, std::uint64_t key, std::uint64_t nu
 }
 
 FetchRequest fetch_of(const TestTarget& target, std::uint64_t key) {
-  const std::uint64_t bytes = value_of(key, 1).size();
+  const std::uint64_t bytes = bytes_of(key);
   if (key % 2 == 0) return target.fetch_single(kObject, key_of(key), key_of("a"));
   FetchRequest request = target.fetch_array(kObject, key_of(key), key_of("a"), {{kArrayWindowBytes - 10'000, bytes}});
   request.akeys[0].max_bytes = bytes;
@@ -129,7 +130,8 @@ void verify(Image& image, std::uint64_t seed) {
   ASSERT_NO_FATAL_FAILURE(examine(target));
   ASSERT_NO_FATAL_FAILURE(target.open());
   for (const bool again : {false, true}) {
-    // It goes on from whatever the crash left.
+    // It goes on from whatever the crash left; that takes its time, so not after every one.
+    if (again && image.write % 8 != 0) break;
     if (again) ASSERT_TRUE(target.block_on(target.objects->compact()));
     target.check();
     for (std::uint64_t key = 0; key < kKeys; ++key) {
@@ -168,7 +170,7 @@ TEST_P(CompactCrashTest, EveryDeviceWrite) {
   for (std::size_t i = 0; i < images.size() && !testing::Test::HasFailure(); ++i) verify(images[i], seed);
 }
 
-INSTANTIATE_TEST_SUITE_P(Seeds, CompactCrashTest, testing::Range<std::uint64_t>(1, 5));
+INSTANTIATE_TEST_SUITE_P(Seeds, CompactCrashTest, testing::Range<std::uint64_t>(1, 3));
 
 }  // namespace
 }  // namespace cenote::object

@@ -36,7 +36,9 @@ Task<Result<>> ObjectStore::create_container(Uuid container, ContainerProperties
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::create_container(*core_, container, properties, std::nullopt, seen);
+  auto result = co_await with_room(*core_, Until::forever(), [&] {
+    return object::create_container(*core_, container, properties, std::nullopt, seen);
+  });
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -45,7 +47,8 @@ Task<Result<>> ObjectStore::clone_container(Uuid container, ContainerProperties 
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::create_container(*core_, container, properties, source, seen);
+  auto result = co_await with_room(
+      *core_, Until::forever(), [&] { return object::create_container(*core_, container, properties, source, seen); });
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -331,9 +334,8 @@ Task<Result<EntryState>> ObjectStore::prepare(const CommitRequest& request, Entr
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await with_room(*core_, until, [&] {
-    return prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen);
-  });
+  auto result = co_await with_room(
+      *core_, until, [&] { return prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen); });
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }

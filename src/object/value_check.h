@@ -30,7 +30,8 @@ struct ValueReading {
 };
 ValueReading reading_of(store::Examination& examination, media::BufferPool& buffers);
 
-/// Whether `stored`, the blocks of `entry` in the order of its data, is what was written, as far as there are checksums.
+/// Whether `stored`, the blocks of `entry` in the order of its data, is what was written, as far as there are
+/// checksums.
 bool matches_checksums(const Entry& entry, ByteView stored);
 
 /// Reads all data of `entry` (whose bytes the caller keeps) and compares every chunk with its checksum.

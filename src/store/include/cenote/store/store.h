@@ -195,7 +195,8 @@ class Store {
   /// enough. kNoSpace: there is none at all.
   Result<Extent> reserve_hole(std::uint32_t blocks);
   /// Returns how many of them nothing lies in any more; pages can have them as soon as what was released is reusable.
-  /// `tried_all`: what is left cannot be moved, and its groups are not chosen again until something in them is released.
+  /// `tried_all`: what is left cannot be moved, and its groups are not chosen again until something in them is
+  /// released.
   std::uint64_t end_compaction(bool tried_all);
 
   /// Device of the data role, for reading and writing reserved or owned extents. A batch that claims an extent is
