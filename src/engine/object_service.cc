@@ -46,7 +46,8 @@ Task<rpc::Response> ObjectService::serve_under_lease(rpc::Request& request) {
     allowed = lease_->check(reactor_.now());
     if (allowed) allowed = check_unbroken(request);
     if (allowed) co_return response;
-    // A change that is not answered for may have taken effect; only what nothing was done about may be said to be refused.
+    // A change that is not answered for may have taken effect; only what nothing was done about may be said to be
+    // refused.
     if (!is_read(request.opcode())) allowed = fail(Code::kUndecided, allowed.error().message());
   }
   rpc::Response refused(std::move(allowed).error());

@@ -236,7 +236,7 @@ TEST_P(SharedControlTest, WhatTakesEffectAfterTheLeaseIsNotAcknowledged) {
   for (std::uint32_t target = 0; target < 2; ++target) first.engine->device(target)->set_slowdown(300'000);
   first.engine->set_coordinator_reachable(false);
   const Instant begun = world_.now();
-  EXPECT_EQ(wait(first.client->put(*container, kObject, key, other_value)).error(), Code::kNotReady);
+  EXPECT_EQ(wait(first.client->put(*container, kObject, key, other_value)).error(), Code::kUndecided);
   EXPECT_GT(world_.now() - begun, 4s) << "it was refused at its begin";
   for (std::uint32_t target = 0; target < 2; ++target) first.engine->device(target)->set_slowdown(1);
   first.engine->set_coordinator_reachable(true);

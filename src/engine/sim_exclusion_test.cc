@@ -306,7 +306,7 @@ TEST_P(SimExclusionTest, WhatWasBegunUnderAnOlderVersionIsNotAnswered) {
   ASSERT_TRUE(world_.run_until([&] { return outcome.has_value(); }, 60s));
   wait(scope.stop());
   ASSERT_FALSE(outcome->has_value());
-  EXPECT_EQ(outcome->error(), Code::kNotReady) << outcome->error().to_string();
+  EXPECT_EQ(outcome->error(), Code::kUndecided) << outcome->error().to_string();
   EXPECT_TRUE(is_active(plain_, 2));
   EXPECT_EQ(wait(place.client->get(plain_.container, kObject, key)), after) << "which nobody was told of";
 }

@@ -34,7 +34,17 @@ class CloneRun final : public ModelRun {
     return ModelRun::retained(epoch) || clones_.contains(epoch) || (cloned_at_ != 0 && epoch == cloned_at_);
   }
   std::uint64_t oldest_end() const override {
-    return std::max({ModelRun::oldest_end(), clones_.empty() ? 0 : *clones_.rbegin(), cloned_at_});
+    std::uint64_t end = std::max({ModelRun::oldest_end(), clones_.empty() ? 0 : *clones_.rbegin(), cloned_at_});
+    for (const Gone& gone : gone_)
+      if (gone.source == target_.container && is_kept(gone.container)) end = std::max(end, gone.cloned_at);
+    return end;
+  }
+  /// Whether a container that was destroyed is still there for clones of it, or for clones of such a one.
+  bool is_kept(const Uuid& container) const {
+    const auto is_clone_of_it = [&](const auto& clone) { return clone.source == container; };
+    if ((cloned_at_ != 0 && source_ == container) || std::ranges::any_of(others_, is_clone_of_it)) return true;
+    return std::ranges::any_of(
+        gone_, [&](const Gone& gone) { return gone.source == container && is_kept(gone.container); });
   }
   void raise_bound(std::uint64_t bound) override {
     ModelRun::raise_bound(bound);
@@ -94,6 +104,7 @@ class CloneRun final : public ModelRun {
     ASSERT_TRUE(!fetched && fetched.error() == Code::kContainerNotFound);
     for (Branch& branch : others_)
       if (branch.container == source_) branch.clones.erase(branch.clones.find(cloned_at_));
+    if (cloned_at_ != 0) gone_.push_back({target_.container, source_, cloned_at_});
     const std::size_t next = below(others_.size());
     swap_with(others_[next]);
     others_.erase(others_.begin() + static_cast<std::ptrdiff_t>(next));
@@ -211,6 +222,12 @@ class CloneRun final : public ModelRun {
     snapshots_.clear();
   }
 
+  /// A clone that was destroyed; it may have clones itself.
+  struct Gone {
+    Uuid container, source;
+    std::uint64_t cloned_at = 0;
+  };
+  std::vector<Gone> gone_;
   std::vector<Branch> others_;
   std::multiset<std::uint64_t> clones_;
   Uuid source_;

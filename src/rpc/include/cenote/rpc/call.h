@@ -16,8 +16,8 @@ struct ReplyInfo {
   Code status = Code::kOk;
   /// The service's own map version: after kStaleMap the one to fetch.
   std::uint32_t map_version = 0;
-  /// The call had sent the request before, over a connection that broke: what became of that sending, this reply may not
-  /// tell.
+  /// The call had sent the request before, over a connection that broke: what became of that sending, this reply may
+  /// not tell.
   bool resent = false;
 };
 
