@@ -43,8 +43,8 @@ class CloneRun final : public ModelRun {
   bool is_kept(const Uuid& container) const {
     const auto is_clone_of_it = [&](const auto& clone) { return clone.source == container; };
     if ((cloned_at_ != 0 && source_ == container) || std::ranges::any_of(others_, is_clone_of_it)) return true;
-    return std::ranges::any_of(
-        gone_, [&](const Gone& gone) { return gone.source == container && is_kept(gone.container); });
+    return std::ranges::any_of(gone_,
+                               [&](const Gone& gone) { return gone.source == container && is_kept(gone.container); });
   }
   void raise_bound(std::uint64_t bound) override {
     ModelRun::raise_bound(bound);
