@@ -78,7 +78,8 @@ class Truth {
     auto map = decode_pool_map(bytes);
     ASSERT(map.has_value());
     const PoolMap* before = maps_.empty() ? nullptr : &maps_.rbegin()->second;
-    on_map(before, maps_.emplace(map->version(), *std::move(map)).first->second);
+    const MapVersion version = map->version();
+    on_map(before, maps_.emplace(version, *std::move(map)).first->second);
   }
 
   Uuid pool_;

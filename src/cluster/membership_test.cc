@@ -101,8 +101,8 @@ class Cluster {
 
   ~Cluster() {
     for (Process& process : processes) end(process, process.alive);
-    world.block_on(node, operator_->close());
-    world.block_on(node, coordinator_->close());
+    static_cast<void>(world.block_on(node, operator_->close()));
+    static_cast<void>(world.block_on(node, coordinator_->close()));
     world.block_on(node, device_->close());
   }
 
@@ -425,6 +425,8 @@ TEST(Membership, ASecondProcessWaitsForTheLeaseOfTheFirst) {
 /// come to rest.
 class MembershipFaults : public testing::TestWithParam<std::uint64_t> {};
 
+// One story, told in one piece.
+// NOLINTNEXTLINE(readability-function-size)
 TEST_P(MembershipFaults, NothingIsServedTwiceAndEverythingComesToRest) {
   constexpr std::uint32_t kEngines = 4;
   const std::uint64_t seed = GetParam();

@@ -60,7 +60,7 @@ Task<> Supervisor::stop(Until until) {
 
 Until Supervisor::soon() const { return {reactor_.now() + options_.call_timeout, &term_->cancel_source()}; }
 
-Transaction Supervisor::as_leader(Leader leader) const {
+Transaction Supervisor::as_leader(const Leader& leader) const {
   return Transaction().require(election_.key(), leader.revision);
 }
 

@@ -316,11 +316,12 @@ Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, U
   const TargetAddress where = attempt.places[index];
   Change& change = attempt.change;
   std::vector<std::span<const std::byte>> pieces;
-  if (member.whole && change.payload_bytes > 0) pieces.push_back(change.payload.first(change.payload_bytes));
+  if (member.whole && change.payload_bytes > 0) pieces.emplace_back(change.payload.first(change.payload_bytes));
   std::uint64_t from = 0;
   for (std::uint32_t i = 0; !member.whole && i < change.request.updates.size(); ++i) {
     const std::uint64_t size = bytes_of(change.request.updates[i]);
-    if (size > 0 && std::ranges::binary_search(member.updates, i)) pieces.push_back(change.payload.subspan(from, size));
+    if (size > 0 && std::ranges::binary_search(member.updates, i))
+      pieces.emplace_back(change.payload.subspan(from, size));
     from += size;
   }
   const rpc::BulkSource payload =

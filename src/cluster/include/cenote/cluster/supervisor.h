@@ -66,7 +66,7 @@ class Supervisor {
   Task<Result<>> exclude(StoredMap stored, PoolMap next, Engine engine, Rank rank, Leader leader);
   Task<Result<>> mark_suspended(StoredMap stored, std::vector<Rank> ranks, Leader leader);
   Task<Result<>> activate(StoredMap stored, const Engines& engines, Leader leader);
-  Transaction as_leader(Leader leader) const;
+  Transaction as_leader(const Leader& leader) const;
   /// Of one call within the term.
   Until soon() const;
 
