@@ -141,6 +141,9 @@ Task<> run_background(Core& core) {
 
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite) {
   for (bool whole = false; !whole;) {
+    // Looked at again by every slice.
+    const auto found = core.containers.find(id);
+    if (found != core.containers.end() && core.is_at_rest(found->second)) break;
     CO_CHECK_OK(co_await purge_rolled_back(core, id, polite));
     CO_TRY(whole, co_await merge_container(core, id, bound, polite));
   }

@@ -139,7 +139,7 @@ Result<> Commit::put_changes(const Container& container, const Reader& reader, E
   TransactionPunches punched;
   punches_.clear();
   for (const PunchRequest& request : request_.punches)
-    CHECK_OK(punches_.emplace_back(core_, request).put(reader, epochs.first, epochs.second, &punched));
+    CHECK_OK(punches_.emplace_back(core_, request, member_).put(reader, epochs.first, epochs.second, &punched));
   for (Update& update : updates_) {
     CHECK_OK(update.plan(container, reader, &punched, seen));
     update.put(container, epochs.second);

@@ -15,8 +15,8 @@ Result<bool> is_unchanged(const Reader& reader, const AkeyRead& read, Epoch sinc
 /// changes are one batch.
 class Commit {
  public:
-  Commit(Core& core, const CommitRequest& request)
-      : core_(core), request_(request), watch_(core.watches, request.container) {}
+  Commit(Core& core, const CommitRequest& request, Member member = Member::kComplete)
+      : core_(core), request_(request), member_(member), watch_(core.watches, request.container) {}
 
   Result<> prepare(const Container& container, const media::Buffer& payload);
   Task<Result<>> write(Until until);
@@ -46,6 +46,7 @@ class Commit {
 
   Core& core_;
   const CommitRequest& request_;
+  const Member member_;
   Watch watch_;
   std::deque<Update> updates_;
   std::deque<Punch> punches_;

@@ -93,7 +93,8 @@ Result<bool> destroy(Core& core, const Uuid& id, bool kept, store::View& view) {
     CHECK_OK(keep_for_clones(core, container, view));
     return true;
   }
-  for (const RecordKind kind : {RecordKind::kContainer, RecordKind::kUsage, RecordKind::kBound, RecordKind::kRollback})
+  for (const RecordKind kind :
+       {RecordKind::kContainer, RecordKind::kUsage, RecordKind::kBound, RecordKind::kRollback, RecordKind::kIncomplete})
     core.batch.erase(core.system_tree, container_key(kind, id));
   core.batch.put(core.system_tree, destroying_key(tree), encode_destroying({}));
   TRY(core.containers_lsn, view.apply(core.batch));

@@ -77,6 +77,15 @@ Result<Container*> Core::find_container(const Uuid& id, store::Lsn& seen) {
   return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
 }
 
+bool Core::is_at_rest(const Container& container) const {
+  if (container.incomplete || walks.going_on(container.id, reactor.now())) return true;
+  for (const Container* each = &container; each->source;) {
+    each = &containers.at(each->source->container);
+    if (each->incomplete) return true;
+  }
+  return false;
+}
+
 Task<Result<>> Core::make_durable(store::Lsn seen) {
   if (store.is_durable(seen)) co_return Result<>();
   co_return co_await store.durable(seen);
@@ -104,6 +113,11 @@ void Core::put_container(const Container& container, bool has_snapshots, bool ha
 void Core::put_usage(const Container& container, Usage used) {
   if (used != container.used)
     batch.put(system_tree, container_key(RecordKind::kUsage, container.id), encode_usage(used));
+}
+
+void Core::put_incomplete(const Container& container) {
+  if (!container.incomplete)
+    batch.put(system_tree, container_key(RecordKind::kIncomplete, container.id), encode_incomplete());
 }
 
 void Core::stamp(const Container& container, Stamp& stamp) {

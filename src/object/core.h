@@ -11,6 +11,7 @@
 #include "cenote/runtime/scope.h"
 #include "entries.h"
 #include "epoch_clock.h"
+#include "history_walks.h"
 #include "lookup.h"
 #include "pack.h"
 #include "records.h"
@@ -52,6 +53,12 @@ struct Container {
   std::uint64_t relinks = 0;    ///< changes of `ancestors` since the store opened
   Uuid last_rollback;           ///< request that made the last one; null: none ever
   std::uint64_t rollbacks = 0;  ///< since the store opened
+  Epoch last_rollback_at;       ///< when it was known to be the last one; zero: not since the store opened
+  /// A part of its history is still to be copied here (history.h): nothing is merged, since what newer entries hide
+  /// may come later.
+  bool incomplete = false;
+  /// It may have entries that were prepared while it was.
+  bool filled = false;
   /// Of a clone that is being flattened.
   std::shared_ptr<FlattenStatus> flattening;
 
@@ -89,6 +96,7 @@ struct Container {
   void note_rollback(const Uuid& request, std::vector<RolledBack> ranges) {
     rolled_back = std::move(ranges);
     last_rollback = request;
+    last_rollback_at = rolled_back.back().upto;
     ++rollbacks;
     ++punches;
     note_change(rolled_back.back().upto);
@@ -140,6 +148,7 @@ struct Core {
   Epoch closed;
   AkeyCache akeys;
   Watches watches;
+  HistoryWalks walks;
   Packer packer;
   store::Batch batch;
   /// Where data is copied that cannot be written from where it lies. Memory of its own: an update that holds its
@@ -156,6 +165,9 @@ struct Core {
   Instant held_until{};    ///< ... but no longer than this
 
   WallTime wall_now() const { return reactor.wall_now(); }
+  /// Whether nothing in the container's tree may be merged, split or moved at the moment: its history is being read, or
+  /// it is incomplete, or what it is a clone of is.
+  bool is_at_rest(const Container& container) const;
   /// kContainerNotFound; `seen` is raised so that the answer waits until the container's state is durable.
   Result<Container*> find_container(const Uuid& id, store::Lsn& seen);
   /// As Container::looked_from, of a container that need not exist.
@@ -194,6 +206,9 @@ struct Core {
   void stamp(const Container& container, Stamp& stamp);
   void put_container(const Container& container, bool has_snapshots, bool has_rollbacks);
   void put_usage(const Container& container, Usage used);
+  /// Marks a container that has none of it yet as incomplete; `note_incomplete` follows once the batch is applied.
+  void put_incomplete(const Container& container);
+  static void note_incomplete(Container& container) { container.incomplete = container.filled = true; }
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Applies the batch, charged to the container's account; takes the stamp into memory. Of no effect where it fails.
   Result<store::Lsn> apply_charged(Container& container, const Stamp& stamp, store::View& view);

@@ -57,6 +57,11 @@ Result<> take_record(ByteView key_bytes, ByteView value, TargetRecords& records,
       records.trees[found->second].rollback = true;
       return {};
     }
+    case RecordKind::kIncomplete:
+      CHECK_OK(decode_incomplete(value));
+      if (containers.contains(key.container)) return {};
+      return failf(Code::kCorrupt, "the system tree says that container {} is incomplete, but has none",
+                   key.container.to_string());
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));
       records.destroying[key.tree] = to_bytes(position);

@@ -314,6 +314,10 @@ Task<Result<>> fetch_admitted(Core& core, const FetchRequest& request, Epoch epo
         return result;
       },
       until));
+  co_return co_await read_planned(core, request, plan, into, until);
+}
+
+Task<Result<>> read_planned(Core& core, const FetchRequest& request, FetchPlan& plan, Fetched& into, Until until) {
   if (const auto read = co_await read_all(core, plan, into, until); !read)
     co_return fail(read.error().with_context("object " + request.object.to_string()));
   if (!plan.units.empty()) {

@@ -46,6 +46,16 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
+void FetchPlan::add_entry(const Container& container, const Entry& entry, std::uint64_t first) {
+  checksummed = container.properties.checksums;
+  sealer = container.sealer;
+  const auto index = static_cast<std::uint32_t>(reply.akeys.size());
+  AkeyFetched& fetched = reply.akeys.emplace_back();
+  fetched.exists = true;
+  fetched.bytes = entry.bytes;
+  if (entry.bytes > 0) add_data(index, entry, 0, 0, entry.bytes, {first, std::max<std::uint64_t>(entry.records, 1)});
+}
+
 Result<> FetchPlan::look_up_akey(const Reader& reader, KeyPath& path, AkeyLookup& akeys, std::uint32_t index) {
   const AkeyFetch& akey = request_.akeys[index];
   AkeyFetched& fetched = reply.akeys.emplace_back();

@@ -63,6 +63,9 @@ class FetchPlan {
   /// kContainerNotFound, kCorrupt.
   Result<> look_up(Core& core, store::View& view, store::Lsn& seen);
 
+  /// In place of that: all of an entry of the container's own tree is what the request's next akey holds.
+  void add_entry(const Container& container, const Entry& entry, std::uint64_t first);
+
   FetchReply reply;
   SmallVector<FetchPiece, 2> pieces;  ///< in payload order
   SmallVector<FetchRead, 2> reads;
@@ -103,5 +106,8 @@ class FetchPlan {
   Versions versions_;
   Overlay::Slices slices_;
 };
+
+/// Reads, verifies and answers what a plan found. The guard of its extents was taken before they were found.
+Task<Result<>> read_planned(Core& core, const FetchRequest& request, FetchPlan& plan, Fetched& into, Until until);
 
 }  // namespace cenote::object

@@ -115,6 +115,7 @@ class Flatten {
   enum class Outcome : std::uint8_t { kMore, kJob, kOver };
 
   Container* find();
+  Result<> check_moving(const Container& container) const;
   void begin_anew(const Container& container);
   /// Whether the pass that the job is of has not begun anew meanwhile.
   Container* find_for(const Job& job);
@@ -149,6 +150,12 @@ class Flatten {
   PathBytes array_;                // the last one that the batch puts something of
   std::vector<PathBytes> arrays_;  // whose birth it puts
 };
+
+/// Nothing comes into a tree behind somebody's back who walks through it, and into one that is not whole itself.
+Result<> Flatten::check_moving(const Container& container) const {
+  if (!core_.is_at_rest(container)) return {};
+  return failf(Code::kBusy, "the history of container {} is being copied", container_.to_string());
+}
 
 /// Null: there is nothing to flatten.
 Container* Flatten::find() {
@@ -190,6 +197,7 @@ Task<Result<bool>> Flatten::round() {
 Result<Flatten::Outcome> Flatten::slice(store::View& view, Job& job) {
   Container* const container = find();
   if (container == nullptr) return Outcome::kOver;
+  CHECK_OK(check_moving(*container));
   const Reader reader = container->reader(view, reader_);
   core_.batch.clear();
   added_ = {};
@@ -384,6 +392,7 @@ Task<Result<media::Buffer>> Flatten::gather(const Fetched& fetched, std::uint64_
 Result<bool> Flatten::put_moves(store::View& view, Job& job, std::size_t from, Update& update) {
   Container* const container = find_for(job);
   if (container == nullptr) return false;
+  CHECK_OK(check_moving(*container));
   KeyPath path = job.step.path;
   const Reader reader = container->reader(view, reader_);
   TRY(const Epoch hidden, dkey_hidden(reader, path));

@@ -82,6 +82,15 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
       found->second.rolled_back = std::move(record.ranges);
       return check_rolled_back(core, found->second);
     }
+    case RecordKind::kIncomplete: {
+      CHECK_OK(decode_incomplete(value));
+      const auto found = core.containers.find(key.container);
+      if (found == core.containers.end())
+        return fail(Code::kCorrupt, "the system tree says that container " + key.container.to_string() +
+                                        " is incomplete, but has none");
+      found->second.incomplete = found->second.filled = true;
+      return {};
+    }
     case RecordKind::kDestroying: {
       TRY(const ByteView position, decode_destroying(value));
       core.destroying[key.tree] = to_bytes(position);
@@ -154,6 +163,10 @@ Task<Result<>> load(Core& core) {
   for (auto& [id, container] : core.containers)
     if (!container.counts_objects) CO_CHECK_OK(co_await count_objects(core, container));
   CO_CHECK_OK(co_await load_entries(core));
+  core.entries.each([&core](const HeldEntry& entry) {
+    const auto found = core.containers.find(entry.header.container);
+    if (entry.header.state == EntryState::kPrepared && found != core.containers.end()) found->second.filled = true;
+  });
   // What changed since the last pass of aggregation is not known, only when at the earliest: every container gets one.
   for (auto& [id, container] : core.containers) {
     container.changed = core.clock.last();

@@ -77,7 +77,7 @@ Result<bool> Merge::start(store::View& view) {
   rollbacks_ = container.rollbacks;
   relinks_ = container.relinks;
   interrupted_ = !container.rolled_back.empty();
-  if (interrupted_) return false;
+  if (interrupted_ || core_.is_at_rest(container)) return false;
   if (bound_ <= container.bound) return true;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -92,7 +92,7 @@ Result<bool> Merge::slice(store::View& view) {
   if (found == core_.containers.end() || found->second.tree != tree_) return true;
   Container& container = found->second;
   interrupted_ = container.rollbacks != rollbacks_ || container.relinks != relinks_;
-  if (interrupted_) return true;
+  if (interrupted_ || core_.is_at_rest(container)) return true;
   const Reader reader{view, tree_, bound_};
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -299,9 +299,7 @@ Result<> Merge::step_sweep(const Reader& reader, State& state) {
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(state.position));
   for (std::uint32_t i = 0; i < kSweptPerStep; ++i) {
-    if (!more || !starts_with(cursor.key(), state.akey.prefix)) {
-      return end_sweep(reader, state);
-    }
+    if (!more || !starts_with(cursor.key(), state.akey.prefix)) return end_sweep(reader, state);
     if (removal_.full()) return {};
     removal_.looked_at += cursor.key().size() + cursor.value().size();
     CHECK_OK(sweep_entry(state, cursor.key(), cursor.value()));
@@ -316,7 +314,9 @@ Result<> Merge::sweep_entry(State& state, ByteView raw_key, ByteView value) {
   TRY(const ParsedKey key, parse_key(raw_key));
   if (key.epoch > bound_) return {};
   const std::size_t era = eras_.of(key.epoch);
-  if (key.epoch <= hidden(state, era)) return remove_data(raw_key, value);
+  // Punched ranges of what never was an array come from an incomplete member, which could not know.
+  if (key.epoch <= hidden(state, era) || (key.kind == Kind::kWidePunch && state.lives.empty()))
+    return remove_data(raw_key, value);
   if (key.kind == Kind::kWidePunch) {
     state.wide_punches = state.overlaps = true;
     return {};

@@ -1,6 +1,8 @@
 #include "cenote/object/object_store.h"
 
+#include "cenote/base/format.h"
 #include "core.h"
+#include "history.h"
 #include "prepare.h"
 
 namespace cenote::object {
@@ -330,12 +332,14 @@ Task<Result<Epoch>> ObjectStore::draw_epoch(Until until) {
 }
 
 Task<Result<EntryState>> ObjectStore::prepare(const CommitRequest& request, EntryName name, ByteView note,
-                                              media::Buffer payload, std::uint64_t payload_bytes, Until until) {
+                                              media::Buffer payload, std::uint64_t payload_bytes, Until until,
+                                              Member member) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await with_room(
-      *core_, until, [&] { return prepare_entry(*core_, request, name, note, payload, payload_bytes, until, seen); });
+  auto result = co_await with_room(*core_, until, [&] {
+    return prepare_entry(*core_, request, member, name, note, payload, payload_bytes, until, seen);
+  });
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
@@ -417,6 +421,63 @@ Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId requ
   if (!known) co_return std::optional<UpdateReply>();
   CO_CHECK_OK(co_await core_->make_durable(known->lsn));
   co_return std::optional(UpdateReply{known->epoch});
+}
+
+Task<Result<HistoryPage>> ObjectStore::read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
+                                                    Bytes* behind) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::put_history(Uuid container, Bytes entries, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::put_history(*core_, container, entries, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::end_history(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::end_history(*core_, container, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<bool>> ObjectStore::is_incomplete(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  const auto found = core_->containers.find(container);
+  const bool there = found != core_->containers.end();
+  const bool incomplete = there && found->second.incomplete;
+  CO_CHECK_OK(co_await core_->make_durable(there ? found->second.lsn : core_->containers_lsn));
+  if (!there) co_return failf(Code::kContainerNotFound, "no container {} on this target", container.to_string());
+  co_return incomplete;
+}
+
+Task<Result<ResultsPage>> ObjectStore::read_results(Bytes from, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::read_results(*core_, from, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<>> ObjectStore::put_results(Bytes results, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::put_results(*core_, results, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
 }
 
 Epoch ObjectStore::now() { return core_->clock.last(); }

@@ -10,6 +10,7 @@
 #include "cenote/base/format.h"
 #include "cenote/store/operation.h"
 #include "commit.h"
+#include "late_births.h"
 #include "object_count.h"
 #include "tree_scan.h"
 
@@ -18,7 +19,7 @@ namespace {
 
 constexpr std::size_t kPieceBytes = store::kMaxValueBytes;
 /// What a batch of changes may have beside its puts: the header, and what the request, usage and clock need.
-constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + 1 + Core::kStampEntries;
+constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + 2 + Core::kStampEntries;
 static_assert(kCommitEntries <= store::kMaxBatchEntries);
 /// Erased at a time where they do not fit the batch that decides.
 constexpr std::uint32_t kErasedPerBatch = 128;
@@ -129,8 +130,16 @@ Result<> check_newest(const Reader& reader, const PunchRequest& punch, Epoch epo
 /// Prepares one entry.
 class Preparation {
  public:
-  Preparation(Core& core, const CommitRequest& request, EntryName name, ByteView note)
-      : core_(core), request_(request), name_(name), note_(note), commit_(core, request) {}
+  /// `asked` as it was sent; `request` without what an incomplete member leaves to others.
+  Preparation(Core& core, const CommitRequest& asked, const CommitRequest& request, Member member, EntryName name,
+              ByteView note)
+      : core_(core),
+        asked_(asked),
+        request_(request),
+        member_(member),
+        name_(name),
+        note_(note),
+        commit_(core, request, member) {}
 
   Task<Result<EntryState>> run(const media::Buffer& payload, Until until, store::Lsn& seen);
 
@@ -141,7 +150,9 @@ class Preparation {
   void put(const EntryHeader& header, ByteView changes);
 
   Core& core_;
+  const CommitRequest& asked_;
   const CommitRequest& request_;
+  const Member member_;
   EntryName name_;
   ByteView note_;
   Commit commit_;
@@ -149,7 +160,7 @@ class Preparation {
 };
 
 Task<Result<EntryState>> Preparation::run(const media::Buffer& payload, Until until, store::Lsn& seen) {
-  CO_TRY(touched_, touched_by(request_));
+  CO_TRY(touched_, touched_by(asked_));
   if (touched_.empty()) co_return fail(Code::kInvalidArgument, "an entry that changes nothing");
   CO_TRY(const Container* container, core_.find_container(request_.container, seen));
   const std::uint64_t bytes = payload_bytes(request_);
@@ -237,6 +248,7 @@ Result<EntryState> Preparation::attempt(store::View& view, store::Lsn& seen) {
   for (const store::Extent& extent : claims_of(parts)) core_.batch.claim(extent);
   const std::optional<Epoch> ceiling = core_.clock.raise_for(epoch);
   if (ceiling) core_.batch.put(core_.system_tree, ceiling_key(), encode_number(ceiling->value()));
+  if (member_ == Member::kIncomplete) core_.put_incomplete(*container);
   if (container->account) CHECK_OK(container->account->charge(header.added));
   const auto lsn = view.apply(core_.batch);
   if (!lsn) {
@@ -244,6 +256,7 @@ Result<EntryState> Preparation::attempt(store::View& view, store::Lsn& seen) {
     return fail(lsn.error());
   }
   commit_.claimed();
+  if (member_ == Member::kIncomplete) Core::note_incomplete(*container);
   if (!core_.entry_tree) core_.entry_tree = core_.new_entry_tree;
   core_.clock.observe(epoch);
   if (ceiling) {
@@ -331,6 +344,7 @@ Result<> Decision::put_again(const Container& container, const EntryChanges& cha
   objects_.clear();
   akeys_.clear();
   punches_ = false;
+  LateBirths late(core_, container, view);
   store::OperationReader reader(changes.batch);
   store::Operation operation;
   while (reader.next(operation)) {
@@ -341,6 +355,15 @@ Result<> Decision::put_again(const Container& container, const EntryChanges& cha
     punches_ = punches_ || entry.type == EntryType::kPunch;
     const ByteView akey = operation.key.first(key.akey_end);
     if (key.level == Level::kAkey && (akeys_.empty() || !equal(akeys_.back(), akey))) akeys_.emplace_back(akey);
+    if (container.filled && entry.type == EntryType::kPunch) late.add_punch(operation.key);
+    if (container.filled && entry.type == EntryType::kArray) {
+      CHECK_OK(late.add_birth(key, entry.record_bytes, entry.flags));
+      continue;
+    }
+    if (container.filled && key.kind == Kind::kWidePunch && key.level == Level::kAkey) {
+      CHECK_OK(late.add_wide_punch(key, entry.records));
+      continue;
+    }
     if (entry.type == EntryType::kArray) {
       TRY(const auto there, view.get(container.tree, operation.key));
       if (there) {
@@ -354,8 +377,8 @@ Result<> Decision::put_again(const Container& container, const EntryChanges& cha
     }
     core_.batch.put(container.tree, operation.key, operation.value);
   }
-  if (!reader.bad()) return {};
-  return fail(Code::kCorrupt, "the changes of an entry are damaged");
+  if (reader.bad()) return fail(Code::kCorrupt, "the changes of an entry are damaged");
+  return late.put();
 }
 
 Result<EntryState> Decision::commit(HeldEntry& entry, store::View& view) {
@@ -497,8 +520,25 @@ Task<Result<>> erase_entry_pieces(Core& core, EntryName name) {
   co_return Result<>();
 }
 
-Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, EntryName name, ByteView note,
-                                       media::Buffer& payload, std::uint64_t payload_bytes, Until until,
+namespace {
+
+/// What others check who have all that it is about.
+CommitRequest without_checks(CommitRequest request) {
+  request.reads.clear();
+  request.lists.clear();
+  request.queries.clear();
+  for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
+  for (UpdateRequest& update : request.updates) {
+    update.dkey_condition = Precondition::kNone;
+    for (AkeyUpdate& akey : update.akeys) akey.condition = Precondition::kNone;
+  }
+  return request;
+}
+
+}  // namespace
+
+Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, Member member, EntryName name,
+                                       ByteView note, media::Buffer& payload, std::uint64_t payload_bytes, Until until,
                                        store::Lsn& seen) {
   CO_CHECK_OK(validate(request, Conditions::kAllowed));
   if (note.size() > kMaxEntryNoteBytes)
@@ -510,7 +550,9 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
     seen = std::max(seen, held->lsn);
     co_return held->header.state;
   }
-  Preparation preparation(core, request, name, note);
+  std::optional<CommitRequest> changes;
+  if (member == Member::kIncomplete) changes = without_checks(request);
+  Preparation preparation(core, request, changes ? *changes : request, member, name, note);
   co_return co_await preparation.run(payload, until, seen);
 }
 

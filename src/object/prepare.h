@@ -7,8 +7,8 @@
 namespace cenote::object {
 
 /// As of ObjectStore::prepare and ObjectStore::change_entry.
-Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, EntryName name, ByteView note,
-                                       media::Buffer& payload, std::uint64_t payload_bytes, Until until,
+Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, Member member, EntryName name,
+                                       ByteView note, media::Buffer& payload, std::uint64_t payload_bytes, Until until,
                                        store::Lsn& seen);
 Task<Result<EntryState>> change_entry(Core& core, EntryName name, EntryEvent event, store::Lsn& seen);
 

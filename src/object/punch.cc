@@ -6,16 +6,49 @@
 #include "object_count.h"
 
 namespace cenote::object {
+
+void put_punched_range(store::Batch& batch, store::TreeId tree, KeyPath& path, std::uint32_t record_bytes,
+                       RecordRange range, Epoch epoch, ArrayFlags& flags) {
+  const std::uint64_t window = window_records(record_bytes);
+  while (range.count > 0) {
+    RecordRange part = first_piece(range, record_bytes);
+    ValueBytes value;
+    if (part.count == window && range.count >= 2 * window) {
+      // No record lies behind the last number, so a punch of all that follows needs no end of a window.
+      const bool to_the_end = range.first + range.count == UINT64_MAX;
+      part.count = to_the_end ? range.count : range.count - range.count % window;
+      append_hole(part.count, value);
+      flags.add_wide_punch();
+      batch.put(tree, path.wide_punch(part.first, epoch), value);
+    } else {
+      append_hole(part.count, value);
+      const std::uint32_t in_class = extent_class(part.count * record_bytes);
+      flags.add_class(in_class);
+      batch.put(tree, path.extent(in_class, part.first, epoch), value);
+    }
+    range = {range.first + part.count, range.count - part.count};
+  }
+}
+
+bool is_of_whole_windows(RecordRange range, std::uint32_t record_bytes) {
+  const std::uint64_t window = window_records(record_bytes);
+  const bool to_the_end = range.first + range.count == UINT64_MAX;
+  return range.first % window == 0 && range.count >= 2 * window && (to_the_end || range.count % window == 0);
+}
+
 Result<> Punch::check(bool exists, ByteView akey) const {
   if (exists || request_.condition == Precondition::kNone) return {};
   return failf(Code::kConditionFailed, "{}: does not exist", describe(request_.object, request_.dkey, akey));
 }
 
-/// Where there is nothing at all there is nothing to hide, and no entry is left behind.
+/// Where there is nothing at all there is nothing to hide, and no entry is left behind; but what is missing at an
+/// incomplete member may come later.
 Result<> Punch::punch_level(const Reader& reader, ByteView prefix, ByteView entry) {
-  KeySearch search(reader);
-  TRY(const bool found, search.first_from(prefix));
-  if (!found || !starts_with(search.key(), prefix)) return {};
+  if (member_ == Member::kComplete) {
+    KeySearch search(reader);
+    TRY(const bool found, search.first_from(prefix));
+    if (!found || !starts_with(search.key(), prefix)) return {};
+  }
   ValueBytes value;
   append_punch(value);
   core_.batch.put(reader.tree, entry, value);
@@ -58,11 +91,13 @@ Result<> Punch::punch_ranges(const Reader& reader, Epoch epoch) {
   path_.set_akey(akey);
   TRY(const AkeyState state, akey_state(reader, path_, hidden));
   CHECK_OK(check(state.exists(), akey));
+  if (state.is != AkeyState::Is::kArray && member_ == Member::kIncomplete) return punch_unknown_array(reader, epoch);
   if (!state.exists()) return {};
   if (state.is != AkeyState::Is::kArray)
     return failf(Code::kTypeMismatch, "{}: is a single value", describe(request_.object, request_.dkey, akey));
   ArrayFlags flags = state.flags;
-  for (const RecordRange& range : request_.ranges) punch_range(reader, state, range, epoch, flags);
+  for (const RecordRange& range : request_.ranges)
+    put_punched_range(core_.batch, reader.tree, path_, state.record_bytes, range, epoch, flags);
   if (punched_ != nullptr) punched_->add_ranges(path_.akey_prefix(), flags);
   if (flags == state.flags && !state.inherited) return {};
   ValueBytes value;
@@ -71,29 +106,15 @@ Result<> Punch::punch_ranges(const Reader& reader, Epoch epoch) {
   return {};
 }
 
-/// Parts of one window become entries beside its extents, where readers of the window find them; what covers several
-/// whole windows becomes one entry that all readers of the array look at.
-void Punch::punch_range(const Reader& reader, const AkeyState& array, RecordRange range, Epoch epoch,
-                        ArrayFlags& flags) {
-  const std::uint64_t window = window_records(array.record_bytes);
-  while (range.count > 0) {
-    RecordRange part = first_piece(range, array.record_bytes);
+/// Where windows end only the birth of the array tells, which is missing yet: punched ranges that are found whatever
+/// the size of a record, until it comes (late_births.h).
+Result<> Punch::punch_unknown_array(const Reader& reader, Epoch epoch) {
+  for (const RecordRange& range : request_.ranges) {
     ValueBytes value;
-    if (part.count == window && range.count >= 2 * window) {
-      // No record lies behind the last number, so a punch of all that follows needs no end of a window.
-      const bool to_the_end = range.first + range.count == UINT64_MAX;
-      part.count = to_the_end ? range.count : range.count - range.count % window;
-      append_hole(part.count, value);
-      flags.add_wide_punch();
-      core_.batch.put(reader.tree, path_.wide_punch(part.first, epoch), value);
-    } else {
-      append_hole(part.count, value);
-      const std::uint32_t in_class = extent_class(part.count * array.record_bytes);
-      flags.add_class(in_class);
-      core_.batch.put(reader.tree, path_.extent(in_class, part.first, epoch), value);
-    }
-    range = {range.first + part.count, range.count - part.count};
+    append_hole(range.count, value);
+    core_.batch.put(reader.tree, path_.wide_punch(range.first, epoch), value);
   }
+  return {};
 }
 
 Result<> Punch::put(const Reader& reader, Epoch whole, Epoch part, TransactionPunches* punched) {
@@ -121,7 +142,7 @@ Result<> Punch::put_level(const Reader& reader, Epoch whole, Epoch part) {
 
 bool Punch::may_bring(const Container& container) const {
   // Elsewhere there is something of the object in the tree already, or nothing to punch.
-  return puts_ && container.source;
+  return puts_ && (container.source || member_ == Member::kIncomplete);
 }
 
 void Punch::applied(Container& container) {

@@ -116,6 +116,7 @@ Result<SystemKey> parse_system_key(ByteView key) {
     case RecordKind::kUsage:
     case RecordKind::kBound:
     case RecordKind::kRollback:
+    case RecordKind::kIncomplete:
       if (key.size() != 17) break;
       parsed.container = Uuid::from_bytes(key.subspan<1, 16>());
       return parsed;
@@ -233,6 +234,18 @@ Result<> decode_snapshot(ByteView value) {
   return {};
 }
 
+RecordBytes encode_incomplete() {
+  RecordBytes out;
+  out.push_back(kVersion);
+  return out;
+}
+
+Result<> decode_incomplete(ByteView value) {
+  TRY(Decoder in, open_value(value, "the record of an incomplete container"));
+  if (!in.finish("")) return damaged("the record of an incomplete container", value);
+  return {};
+}
+
 Bytes encode_rollback(const RollbackRecord& record) {
   ASSERT(record.ranges.size() <= kMaxRolledBack);
   Bytes bytes;
@@ -324,6 +337,8 @@ Result<> check_system_record(ByteView key_bytes, ByteView value) {
     case RecordKind::kDestroying:
       CHECK_OK(decode_destroying(value));
       return {};
+    case RecordKind::kIncomplete:
+      return decode_incomplete(value);
   }
   return fail(Code::kInternal);
 }

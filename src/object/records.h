@@ -33,6 +33,7 @@ enum class RecordKind : std::uint8_t {
   kDestroying = 5,  ///< by tree number
   kSnapshot = 6,    ///< by container id and epoch: what readers at it see is kept
   kRollback = 7,    ///< by container id: its last rollback, and what is still to be removed
+  kIncomplete = 8,  ///< by container id: a part of its history is still to be copied here
 };
 
 RecordBytes ceiling_key();
@@ -93,6 +94,10 @@ Result<UsageRecord> decode_usage(ByteView value);
 /// A snapshot's record holds nothing but its version.
 RecordBytes encode_snapshot();
 Result<> decode_snapshot(ByteView value);
+
+/// Nor does that of an incomplete container.
+RecordBytes encode_incomplete();
+Result<> decode_incomplete(ByteView value);
 
 struct RollbackRecord {
   Uuid request;                    ///< that made the last rollback

@@ -116,7 +116,8 @@ Result<bool> Purge::finish(Container& container, store::View& view) {
 
 Result<bool> Purge::slice(store::View& view) {
   const auto found = core_.containers.find(container_);
-  if (found == core_.containers.end() || found->second.rolled_back.empty()) return true;
+  if (found == core_.containers.end() || found->second.rolled_back.empty() || core_.is_at_rest(found->second))
+    return true;
   Container& container = found->second;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);

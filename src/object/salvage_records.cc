@@ -47,6 +47,9 @@ Result<> SalvagedRecords::take(ByteView key_bytes, ByteView value) {
     container.snapshots.insert(key.epoch);
   } else if (key.kind == RecordKind::kRollback) {
     TRY(container.rollback, decode_rollback(value));
+  } else if (key.kind == RecordKind::kIncomplete) {
+    CHECK_OK(decode_incomplete(value));
+    container.incomplete = true;
   }
   // Usage is counted anew.
   return {};
@@ -114,6 +117,7 @@ std::map<Bytes, Bytes> SalvagedRecords::encode(bool whole, Epoch now) const {
     if (bound != kEpochZero) put(container_key(RecordKind::kBound, id), encode_number(bound.value()));
     for (const Epoch snapshot : container.snapshots) put(snapshot_key(id, snapshot), encode_snapshot());
     if (container.rollback) put(container_key(RecordKind::kRollback, id), encode_rollback(*container.rollback));
+    if (container.incomplete) put(container_key(RecordKind::kIncomplete, id), encode_incomplete());
   }
   return entries;
 }

@@ -41,6 +41,7 @@ class SalvagedRecords {
     std::optional<Epoch> bound;
     std::set<Epoch> snapshots;
     std::optional<RollbackRecord> rollback;
+    bool incomplete = false;
     Usage used;
   };
   Epoch ceiling(bool whole, Epoch now) const;

@@ -101,6 +101,30 @@ void Sessions::reclaimed(const std::vector<RequestKey>& keys) {
   }
 }
 
+std::optional<store::Lsn> Sessions::find_taken(const RequestKey& key) const {
+  const Session* session = find(key.session);
+  if (session == nullptr) return std::nullopt;
+  const auto found = std::ranges::lower_bound(session->results, key.sequence, {}, &Kept::sequence);
+  if (found != session->results.end() && found->sequence == key.sequence) return found->lsn;
+  if (key.sequence <= session->acknowledged) return store::Lsn();
+  return std::nullopt;
+}
+
+RequestRecord Sessions::merged(const RequestKey& key, RequestRecord record) const {
+  if (const Session* session = find(key.session)) {
+    record.keep_until = std::max(record.keep_until, session->keep_until);
+    record.acknowledged = std::max(record.acknowledged, session->acknowledged);
+  }
+  return record;
+}
+
+void Sessions::take(const RequestKey& key, const RequestRecord& record, store::Lsn lsn) {
+  load(key, record);
+  Session& session = sessions_[key.session];
+  session.last_put = key.sequence;
+  std::ranges::lower_bound(session.results, key.sequence, {}, &Kept::sequence)->lsn = lsn;
+}
+
 void Sessions::load(const RequestKey& key, const RequestRecord& record) {
   Session& session = sessions_[key.session];
   // Both numbers only grow, so the entry with the highest of both was put last (or says the same).

@@ -49,6 +49,13 @@ class Sessions {
   /// Takes in one entry of the tree while the store opens.
   void load(const RequestKey& key, const RequestRecord& record);
 
+  // Results from another target.
+  /// Nothing is to be done about one: it is kept already, durably from the returned position on, or was acknowledged.
+  std::optional<store::Lsn> find_taken(const RequestKey& key) const;
+  /// The record to put, which says no less of its session than those that are kept. `take` follows once it is.
+  RequestRecord merged(const RequestKey& key, RequestRecord record) const;
+  void take(const RequestKey& key, const RequestRecord& record, store::Lsn lsn);
+
   std::size_t session_count() const { return sessions_.size(); }
   std::size_t result_count() const { return results_; }
   void check_invariants() const;

@@ -7,6 +7,7 @@
 
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/compression.h"
+#include "cenote/object/history.h"
 #include "cenote/object/replica_entry.h"
 #include "cenote/object/space_account.h"
 #include "cenote/protocol/transaction_requests.h"
@@ -190,8 +191,10 @@ class ObjectStore {
   /// it was before. Fails without an effect: kConditionFailed, kUndecided (others are in the way, or another attempt of
   /// the request), kExists (another attempt took effect), kEpochTooOld (a later epoch is needed, above `now`),
   /// kTxRestart, kNoSpace, kQuotaExceeded and what else a commit may meet.
+  /// An incomplete member checks no conditions and nothing that was read, and punches also what it does not have: what
+  /// is copied later is seen as at a member that had it all along. It marks the container as incomplete.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
-                                   std::uint64_t payload_bytes, Until until);
+                                   std::uint64_t payload_bytes, Until until, Member member = Member::kComplete);
   /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
   /// returns what is held of it then. A commit needs no space that was not taken before. kInternal: what must never
   /// happen, such as the commit of what was refused; nothing is changed then.
@@ -215,11 +218,35 @@ class ObjectStore {
   /// The result of a request that took effect, if it is kept. kRequestExpired and what else `update` says of an id.
   Task<Result<std::optional<UpdateReply>>> kept_result(RequestId request);
 
+  // History: what a container's own tree holds, copied to another target with its epochs, so that all reads there give
+  // the same answers. Of a clone that is not what it shows of its ancestors: those are containers that are copied on
+  // their own, before it. Snapshots are added by the caller.
+  /// The next entries in the order of their keys, about 1 MiB of them, as they are once they are durable. `from` is
+  /// empty or the `next` of the page before. From the first page to the last, but at most for 30 s after a page was
+  /// read, nothing in the container is merged; kLeaseExpired: it was longer, the target was restarted or the container
+  /// destroyed: begin anew. kResourceExhausted: too many are being read. kCorrupt, kIoError: what comes next cannot be
+  /// read, the message names it; `*behind`, if there is one, is then where to go on, or empty if that is unknown.
+  Task<Result<HistoryPage>> read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
+                                         Bytes* behind = nullptr);
+  /// Puts the entries of a page, durably when it returns; those that are there stay as they are, so again is no error.
+  /// Marks the container as incomplete. May fail when some of it is done. kMalformed; kConditionFailed: a snapshot or
+  /// clone would lose what it shows by a rollback of the source; kNoSpace, kQuotaExceeded.
+  Task<Result<>> put_history(Uuid container, Bytes entries, Until until);
+  /// Nothing is merged in an incomplete container, until this says that all is there. Of one that is not incomplete it
+  /// is no error.
+  Task<Result<>> end_history(Uuid container);
+  Task<Result<bool>> is_incomplete(Uuid container);
+  /// The results of requests that are kept, in pages, and for another target's to keep: a request that took effect here
+  /// and is sent again finds its result there. They are about all containers.
+  Task<Result<ResultsPage>> read_results(Bytes from, Until until);
+  Task<Result<>> put_results(Bytes results, Until until);
+
   /// Highest epoch used or seen; `observe` takes in one from elsewhere.
   Epoch now();
   void observe(Epoch epoch);
 
   /// Runs aggregation and reclamation over everything once, up to `bound`; returns when nothing more can be merged.
+  /// Leaves out what is incomplete and whose history is being read.
   Task<Result<>> aggregate(Epoch bound);
 
   /// Moves data together until no group of blocks can be made whole any more, whether pages want one or not. Nobody

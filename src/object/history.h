@@ -1,0 +1,16 @@
+#pragma once
+
+#include "core.h"
+
+// The history of containers, read on one target and put on another; and the results of requests.
+namespace cenote::object {
+
+/// As of ObjectStore::read_history and so on.
+Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
+                                       Until until, Bytes* behind, store::Lsn& seen);
+Task<Result<>> put_history(Core& core, Uuid container, const Bytes& page, Until until, store::Lsn& seen);
+Task<Result<>> end_history(Core& core, Uuid container, store::Lsn& seen);
+Task<Result<ResultsPage>> read_results(Core& core, const Bytes& from, Until until, store::Lsn& seen);
+Task<Result<>> put_results(Core& core, const Bytes& results, Until until, store::Lsn& seen);
+
+}  // namespace cenote::object

@@ -1,0 +1,352 @@
+// Entries that an incomplete member of a redundancy group takes in while the history is copied to it.
+
+#include "history_test_kit.h"
+
+namespace cenote::object {
+namespace {
+
+const ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 1, 1);
+const ObjectId kOther = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 1, 2);
+
+/// A member that has everything, and one that gets all entries and, some time, what was before them.
+class Members {
+ public:
+  explicit Members(std::uint64_t seed) : whole(seed), late(seed + 500) {
+    for (TestTarget* target : {&whole, &late}) target->options.inline_bytes = 200;
+    whole.properties.checksums = seed % 2 == 0;
+    whole.create();
+    prepare_copy(whole, late);
+  }
+
+  /// Prepares the request at both; nullopt: the one that has everything refuses it.
+  std::optional<EntryName> prepare(const CommitRequest& request, ByteView payload) {
+    const EntryName name{.leader = 3, .epoch = *whole.block_on(whole.objects->draw_epoch(Until::forever()))};
+    const auto state = prepare_at(whole, request, name, payload, Member::kComplete);
+    if (!state) return std::nullopt;
+    EXPECT_EQ(*state, EntryState::kPrepared);
+    late.objects->observe(name.epoch);
+    const auto at_late = prepare_at(late, request, name, payload, Member::kIncomplete);
+    EXPECT_TRUE(at_late) << at_late.error().to_string();
+    if (!at_late) return std::nullopt;
+    return name;
+  }
+  static void decide(TestTarget& target, EntryName name, EntryEvent event) {
+    const auto decided = target.block_on(target.objects->change_entry(name, event));
+    ASSERT_TRUE(decided) << decided.error().to_string();
+  }
+  void commit(EntryName name) {
+    for (TestTarget* target : {&whole, &late}) ASSERT_NO_FATAL_FAILURE(decide(*target, name, EntryEvent::kCommit));
+  }
+  void run(const CommitRequest& request, ByteView payload = {}) {
+    const auto name = prepare(request, payload);
+    ASSERT_TRUE(name);
+    commit(*name);
+  }
+  CommitRequest changes() const {
+    CommitRequest request;
+    request.container = whole.container;
+    return request;
+  }
+
+  TestTarget whole, late;
+
+ private:
+  static Result<EntryState> prepare_at(TestTarget& target, const CommitRequest& request, EntryName name,
+                                       ByteView payload, Member member) {
+    return target.block_on(target.objects->prepare(request, name, as_bytes("note"), target.buffer_of(payload),
+                                                   payload.size(), Until::forever(), member));
+  }
+};
+
+PunchRequest punch_of(const Members& members, PunchLevel level, const ObjectId& object, KeyBytes dkey = {},
+                      SmallVector<KeyBytes, 1> akeys = {}, RecordRanges ranges = {}) {
+  PunchRequest punch{
+      .container = members.whole.container, .object = object, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
+  punch.level = level;
+  punch.dkey = std::move(dkey);
+  for (const KeyBytes& akey : akeys) punch.akeys.push_back(akey);
+  punch.ranges = std::move(ranges);
+  return punch;
+}
+
+/// In one order of copy and punch, or in the other.
+class LatePunchTest : public testing::TestWithParam<bool> {
+ protected:
+  LatePunchTest() : members_(5) {}
+  void write(std::string_view dkey, std::string_view akey, std::uint64_t first, std::uint64_t records,
+             std::uint64_t seed) {
+    const Bytes data = pattern(seed, records * 8);
+    ASSERT_TRUE(members_.whole.update(
+        members_.whole.array(kObject, key_of(dkey), key_of(akey), 8, {{first, records}}, data), data));
+  }
+  void copy() { ASSERT_NO_FATAL_FAILURE(copy_history(members_.whole, members_.late)); }
+  void compare() {
+    std::vector<AkeyPlace> places;
+    for (const std::string_view dkey : {"x", "y", "z"})
+      for (const std::string_view akey : {"a", "b", "c"}) places.push_back({kObject, key_of(dkey), key_of(akey)});
+    for (const Epoch epoch : epochs_)
+      ASSERT_NO_FATAL_FAILURE(SameAnswers(members_.whole, members_.late).check(places, epoch));
+  }
+  void note() { epochs_.push_back(members_.whole.objects->now()); }
+  Members members_;
+  std::vector<Epoch> epochs_{kEpochLatest};
+};
+
+TEST_P(LatePunchTest, HidesWhatIsCopiedLater) {
+  constexpr std::uint64_t kWindow = kArrayWindowBytes / 8;
+  for (const std::string_view dkey : {"x", "y", "z"}) {
+    for (const std::string_view akey : {"a", "b"}) write(dkey, akey, kWindow - 300, 700, 1);
+    const Bytes value = pattern(7, 900);
+    ASSERT_TRUE(members_.whole.update(members_.whole.single(kObject, key_of(dkey), key_of("c"), value), value));
+  }
+  write("z", "a", 3 * kWindow - 100, 200, 2);
+  note();
+  if (GetParam()) copy();
+  CommitRequest request = members_.changes();
+  request.punches.push_back(punch_of(members_, PunchLevel::kDkey, kObject, key_of("x")));
+  request.punches.push_back(punch_of(members_, PunchLevel::kAkey, kObject, key_of("y"), {key_of("a"), key_of("c")}));
+  // Across windows, a few records, and all that is behind a place.
+  request.punches.push_back(punch_of(
+      members_, PunchLevel::kRange, kObject, key_of("z"), {key_of("a")},
+      {{kWindow - 100, 120}, {kWindow + 200, 2 * kWindow - 250}, {3 * kWindow + 50, UINT64_MAX - 3 * kWindow - 50}}));
+  request.punches.push_back(
+      punch_of(members_, PunchLevel::kRange, kObject, key_of("z"), {key_of("b")}, {{kWindow + 10, 5 * kWindow}}));
+  members_.run(request);
+  note();
+  if (!GetParam()) copy();
+  compare();
+  // A write into what was punched, which is no birth.
+  CommitRequest update = members_.changes();
+  const Bytes data = pattern(9, 8 * 50);
+  update.updates.push_back(members_.whole.array(kObject, key_of("z"), key_of("a"), 8, {{kWindow - 50, 50}}, data));
+  members_.run(update, data);
+  note();
+  compare();
+  members_.late.check();
+  ASSERT_TRUE(members_.late.block_on(members_.late.objects->end_history(members_.late.container)));
+  members_.late.reopen();
+  compare();
+  epochs_ = {kEpochLatest};
+  for (TestTarget* target : {&members_.whole, &members_.late})
+    ASSERT_TRUE(target->block_on(target->objects->aggregate(target->objects->now())));
+  compare();
+  members_.late.check();
+}
+
+TEST_P(LatePunchTest, OfAnObject) {
+  write("x", "a", 0, 5000, 1);
+  note();
+  if (GetParam()) copy();
+  CommitRequest request = members_.changes();
+  request.punches.push_back(punch_of(members_, PunchLevel::kObject, kObject));
+  const Bytes data = pattern(9, 8 * 50);
+  request.updates.push_back(members_.whole.array(kObject, key_of("x"), key_of("a"), 8, {{20, 50}}, data));
+  members_.run(request, data);
+  note();
+  if (!GetParam()) copy();
+  compare();
+  members_.late.check();
+}
+
+INSTANTIATE_TEST_SUITE_P(CopyFirst, LatePunchTest, testing::Bool());
+
+TEST(HistoryEntriesTest, PunchesStayUntilTheCopyIsThere) {
+  Members members(6);
+  const Bytes value = pattern(1, 30'000);
+  ASSERT_TRUE(members.whole.update(members.whole.single(kObject, key_of("x"), key_of("a"), value), value));
+  const auto page = read_page(members.whole, {});
+  ASSERT_TRUE(page && page->next.empty());
+  CommitRequest request = members.changes();
+  request.punches.push_back(punch_of(members, PunchLevel::kDkey, kObject, key_of("x")));
+  members.run(request);
+  TestTarget& late = members.late;
+  late.reopen();
+  EXPECT_TRUE(late.block_on(late.objects->is_incomplete(late.container)).value());
+  ASSERT_TRUE(late.block_on(late.objects->aggregate(late.objects->now())));
+  EXPECT_EQ(late.entries(), 1u) << "it hides nothing yet";
+  ASSERT_TRUE(put_page(late, page->entries));
+  const auto fetched = late.fetch(late.fetch_single(kObject, key_of("x"), key_of("a")));
+  ASSERT_TRUE(fetched);
+  EXPECT_FALSE(fetched->reply.akeys[0].exists);
+  ASSERT_TRUE(late.block_on(late.objects->end_history(late.container)));
+  ASSERT_TRUE(late.block_on(late.objects->aggregate(late.objects->now())));
+  EXPECT_EQ(late.entries(), 0u);
+  late.check();
+}
+
+TEST(HistoryEntriesTest, ConditionsAreTheOthersBusiness) {
+  Members members(7);
+  const Bytes value = pattern(1, 30);
+  ASSERT_TRUE(members.whole.update(members.whole.single(kObject, key_of("x"), key_of("a"), value), value));
+  CommitRequest request = members.changes();
+  request.updates.push_back(members.whole.single(kObject, key_of("x"), key_of("a"), value));
+  request.updates[0].akeys[0].condition = Precondition::kPresent;
+  members.run(request, value);
+}
+
+TEST(HistoryEntriesTest, PunchedRangesOfWhatWasNoArrayGo) {
+  Members members(8);
+  CommitRequest request = members.changes();
+  request.punches.push_back(punch_of(members, PunchLevel::kRange, kObject, key_of("x"), {key_of("a")}, {{5, 100}}));
+  const Bytes value = pattern(1, 30);
+  request.updates.push_back(members.whole.single(kObject, key_of("y"), key_of("a"), value));
+  members.run(request, value);
+  TestTarget& late = members.late;
+  ASSERT_NO_FATAL_FAILURE(copy_history(members.whole, late));
+  EXPECT_EQ(late.entries(), 2u);
+  ASSERT_TRUE(late.block_on(late.objects->end_history(late.container)));
+  ASSERT_TRUE(late.block_on(late.objects->aggregate(late.objects->now())));
+  EXPECT_EQ(late.entries(), 1u);
+  late.check();
+}
+
+/// Random entries at both members, some of them undecided for a while, and pages between them.
+class RandomEntries {
+ public:
+  explicit RandomEntries(std::uint64_t seed) : random_(seed), members_(seed) {}
+
+  void run() {
+    for (int i = 0; i < 60 && !testing::Test::HasFailure(); ++i) before();
+    for (int i = 0; i < 150 && !testing::Test::HasFailure(); ++i) step();
+    while (!undecided_.empty()) commit_one();
+    while (!copied_ && !testing::Test::HasFailure()) copy_some();
+    if (testing::Test::HasFailure()) return;
+    compare();
+    members_.late.check();
+    ASSERT_TRUE(members_.late.block_on(members_.late.objects->end_history(members_.late.container)));
+    members_.late.reopen();
+    compare();
+    epochs_ = {kEpochLatest};
+    for (TestTarget* target : {&members_.whole, &members_.late})
+      ASSERT_TRUE(target->block_on(target->objects->aggregate(target->objects->now())));
+    compare();
+    members_.late.check();
+  }
+
+ private:
+  std::uint64_t below(std::uint64_t bound) { return random_() % bound; }
+  AkeyPlace place() {
+    static constexpr std::string_view kNames[] = {"a", "b", "ab"};
+    const ObjectId object = below(2) == 0 ? kObject : kOther;
+    return {object, object == kObject ? key_of(kNames[below(3)]) : key_of(below(3)), key_of(kNames[below(3)])};
+  }
+  RecordRange range() {
+    const std::uint64_t longest[] = {4, 300, 5000};
+    return {kPlaces[below(std::size(kPlaces))] + below(3000), 1 + below(longest[below(3)])};
+  }
+  UpdateRequest update(Bytes& payload) {
+    const AkeyPlace at = place();
+    const std::uint32_t record_bytes = below(5) == 0 ? 8 : 1;
+    if (below(3) != 0) {
+      const RecordRange records = range();
+      payload = pattern(random_(), records.count * record_bytes);
+      return members_.whole.array(at.object, at.dkey, at.akey, record_bytes, {records}, payload);
+    }
+    payload = pattern(random_(), 1 + below(below(2) == 0 ? 50 : 20'000));
+    return members_.whole.single(at.object, at.dkey, at.akey, payload);
+  }
+  PunchRequest punch() {
+    const AkeyPlace at = place();
+    switch (below(8)) {
+      case 0:
+        return punch_of(members_, PunchLevel::kObject, at.object);
+      case 1:
+        return punch_of(members_, PunchLevel::kDkey, at.object, at.dkey);
+      case 2:
+      case 3:
+        return punch_of(members_, PunchLevel::kAkey, at.object, at.dkey, {at.akey});
+      default: {
+        RecordRange records = range();
+        if (below(3) == 0) records.count = UINT64_MAX - records.first;
+        if (below(3) == 0) records.count = 1 + below(5 * kArrayWindowBytes);
+        return punch_of(members_, PunchLevel::kRange, at.object, at.dkey, {at.akey}, {records});
+      }
+    }
+  }
+  /// What is there before the other becomes a member.
+  void before() {
+    Bytes payload;
+    if (below(4) == 0) {
+      static_cast<void>(members_.whole.punch(punch()));
+    } else {
+      const UpdateRequest request = update(payload);
+      static_cast<void>(members_.whole.update(request, payload));
+    }
+    if (below(10) == 0) epochs_.push_back(members_.whole.objects->now());
+  }
+  void step() {
+    const std::uint64_t what = below(12);
+    if (what == 0) return copy_some();
+    if (what == 1) return reopen();
+    if (what < 5) return commit_one();
+    CommitRequest request = members_.changes();
+    Bytes payload;
+    if (below(2) == 0) request.punches.push_back(punch());
+    if (request.punches.empty() || below(3) == 0) request.updates.push_back(update(payload));
+    const auto name = members_.prepare(request, payload);
+    if (name) undecided_.push_back(*name);
+  }
+  /// The clock goes on where nobody can have read, and whoever leads has to get there.
+  void reopen() {
+    ASSERT_NO_FATAL_FAILURE(members_.late.reopen());
+    members_.whole.objects->observe(members_.late.objects->now());
+  }
+  void commit_one() {
+    if (undecided_.empty()) return;
+    const std::size_t index = below(undecided_.size());
+    const EntryName name = undecided_[index];
+    undecided_.erase(undecided_.begin() + static_cast<std::ptrdiff_t>(index));
+    if (below(6) == 0) {
+      for (TestTarget* target : {&members_.whole, &members_.late})
+        ASSERT_NO_FATAL_FAILURE(Members::decide(*target, name, EntryEvent::kAbort));
+      return;
+    }
+    ASSERT_NO_FATAL_FAILURE(members_.commit(name));
+    if (below(4) == 0) epochs_.push_back(members_.whole.objects->now());
+  }
+  /// Pages of one object each, so that much comes between them.
+  void copy_some() {
+    if (copied_) return;
+    if (!page_) {
+      const ObjectId object = first_ ? kObject : kOther;
+      const auto page = read_page(members_.whole, {}, [object](const ObjectId& id, const std::optional<ByteView>&) {
+        return id == object ? Part::kAll : Part::kNone;
+      });
+      ASSERT_TRUE(page && page->next.empty());
+      page_ = page->entries;
+      return;
+    }
+    const auto put = put_page(members_.late, *page_);
+    ASSERT_TRUE(put) << put.error().to_string();
+    page_.reset();
+    copied_ = !first_;
+    first_ = false;
+  }
+  void compare() {
+    std::vector<AkeyPlace> places;
+    for (const std::string_view dkey : {"a", "b", "ab"})
+      for (const std::string_view akey : {"a", "b", "ab"}) places.push_back({kObject, key_of(dkey), key_of(akey)});
+    for (std::uint64_t dkey = 0; dkey < 3; ++dkey)
+      for (const std::string_view akey : {"a", "b", "ab"}) places.push_back({kOther, key_of(dkey), key_of(akey)});
+    epochs_.resize(std::min<std::size_t>(epochs_.size(), 6));
+    for (const Epoch epoch : epochs_)
+      ASSERT_NO_FATAL_FAILURE(SameAnswers(members_.whole, members_.late).check(places, epoch));
+  }
+
+  std::mt19937_64 random_;
+  Members members_;
+  std::vector<EntryName> undecided_;
+  std::vector<Epoch> epochs_{kEpochLatest};
+  std::optional<Bytes> page_;  // that is on its way
+  bool first_ = true, copied_ = false;
+};
+
+class RandomEntriesTest : public testing::TestWithParam<std::uint64_t> {};
+TEST_P(RandomEntriesTest, AreSeenAsAtAMemberThatHadEverything) {
+  RandomEntries(GetParam()).run();
+  if (HasFailure()) ADD_FAILURE() << "seed " << GetParam();
+}
+INSTANTIATE_TEST_SUITE_P(Seeds, RandomEntriesTest, testing::Range<std::uint64_t>(1, 9));
+
+}  // namespace
+}  // namespace cenote::object

@@ -1,0 +1,62 @@
+#pragma once
+
+// A page of a container's history as it travels between targets (docs/formats/object.md, "Pages of history").
+
+#include <vector>
+
+#include "keys.h"
+#include "rolled_back.h"
+#include "values.h"
+
+namespace cenote::object {
+
+/// About how large a page gets; with one entry it may be longer.
+inline constexpr std::size_t kHistoryPageBytes = 1u << 20;
+
+/// What a reader of the container has to know beside its entries.
+struct HistoryFacts {
+  Epoch bound;         ///< readers below it are refused
+  Epoch as_of;         ///< of the source's clock when the page was read
+  Uuid last_rollback;  ///< as of RollbackRecord
+  std::vector<RolledBack> rolled_back;
+};
+
+/// An entry as it is whatever target holds it; views point into the page.
+struct HistoryEntry {
+  ByteView key;
+  ParsedKey at;
+  EntryType type = EntryType::kPunch;
+  ArrayFlags flags;                ///< kArray
+  std::uint32_t record_bytes = 0;  ///< kArray, kExtent
+  std::uint64_t records = 0;       ///< kExtent, kHole
+  ByteView checksums;              ///< of the chunks of the data, little-endian u32 each; empty: none
+  ByteView data;                   ///< kSingle, kExtent
+
+  bool holds_data() const { return type == EntryType::kSingle || type == EntryType::kExtent; }
+};
+
+class HistoryPageWriter {
+ public:
+  explicit HistoryPageWriter(const HistoryFacts& facts);
+
+  /// Bytes that an entry takes at most.
+  static std::size_t room_for(ByteView key, const Entry& entry);
+  /// An entry without data; or the head of one, whose data, `entry.bytes` bytes of it, follows by `append`.
+  void add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums);
+  void append(ByteView data) { bytes_.insert(bytes_.end(), data.begin(), data.end()); }
+  Bytes finish();
+
+ private:
+  Bytes bytes_;
+  std::size_t count_at_ = 0;
+  std::uint32_t count_ = 0;
+};
+
+struct HistoryContent {
+  HistoryFacts facts;
+  std::vector<HistoryEntry> entries;  ///< keys ascending
+};
+/// kMalformed, kUnsupported: of a later version. Good as long as the bytes.
+Result<HistoryContent> decode_history(ByteView page);
+
+}  // namespace cenote::object

@@ -1,0 +1,326 @@
+#include <algorithm>
+#include <optional>
+
+#include "cenote/base/codec.h"
+#include "cenote/base/format.h"
+#include "fetch_plan.h"
+#include "history.h"
+#include "history_page.h"
+
+namespace cenote::object {
+namespace {
+
+/// What one run looks at; the store keeps all pages that it met until it ends.
+constexpr std::uint32_t kLookedAtPerRun = 256;
+constexpr std::uint64_t kLookedAtBytes = 256u << 10;
+/// Runs of one call, so that it ends also where hardly anything is wanted.
+constexpr std::uint32_t kRuns = 256;
+/// Of data for one page, read at once into one buffer.
+constexpr std::uint64_t kReadBytes = 1u << 20;
+static_assert(kReadBytes <= media::BufferPool::kMaxBufferBytes && kMaxSingleValueBytes <= kReadBytes &&
+              kArrayWindowBytes <= kReadBytes);
+constexpr std::uint8_t kPlaceVersion = 1;
+
+/// Between two pages: the walk that both are of, and the key to go on at.
+struct Place {
+  std::uint64_t walk = 0;
+  Bytes position;
+};
+
+Bytes encode_place(std::uint64_t walk, ByteView position) {
+  Bytes out;
+  Encoder encoder(out);
+  encoder.integer(kPlaceVersion);
+  encoder.integer(walk);
+  encoder.raw(position);
+  return out;
+}
+
+Result<Place> decode_place(ByteView from) {
+  Decoder in(from);
+  const auto version = in.integer<std::uint8_t>();
+  Place place{.walk = in.integer<std::uint64_t>(), .position = to_bytes(in.rest())};
+  if (!in.bad() && version == kPlaceVersion && place.position.size() <= store::kMaxKeyBytes + 1) return place;
+  return fail(Code::kMalformed, "this is no place in the history of a container");
+}
+
+/// An entry of the page in the making.
+struct Item {
+  Bytes key;
+  Bytes value;
+};
+
+/// Reads one page.
+class HistoryReading {
+ public:
+  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, store::Lsn& seen)
+      : core_(core), id_(id), wanted_(wanted), seen_(seen) {}
+
+  Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
+  void give_up() { core_.walks.end(place_.walk); }
+
+ private:
+  Result<Container*> find();
+  Result<> enter(const Bytes& from);
+  Task<Result<>> collect_all(Until until);
+  Result<bool> collect(store::View& view);
+  Result<bool> look_at(ByteView key, ByteView value);
+  Bytes unwanted(const ParsedKey& key);
+  void pass(ByteView key);
+  Task<Result<std::size_t>> write(HistoryPageWriter& page, std::size_t from, std::size_t to, Until until);
+  Result<std::size_t> copy_out(HistoryPageWriter& page, std::span<const Item> items, std::span<const Entry> entries,
+                               const Fetched& fetched);
+  void count(HistoryPage& page, std::size_t items) const;
+
+  Core& core_;
+  const Uuid id_;
+  const HistoryFilter& wanted_;
+  store::Lsn& seen_;
+  Place place_;
+  Bytes began_at_;
+  store::TreeId tree_;
+  bool over_ = false;  // the end of the tree, or of the page
+  bool end_ = false;   // of the tree
+  std::vector<Item> items_;
+  std::size_t page_bytes_ = 0;
+  std::uint64_t read_bytes_ = 0;  // by whole chunks
+  std::uint32_t left_ = 0;        // to look at in this run ...
+  std::uint64_t left_bytes_ = 0;  // ... and their bytes
+  HistoryFacts facts_;
+  std::optional<Error> damage_;  // of the entry before the place, which is none of the items
+  // What the filter said last.
+  std::optional<ObjectId> object_;
+  Part of_object_ = Part::kAll;
+  KeyBytes dkey_;
+  Part of_dkey_ = Part::kAll;
+  bool asked_dkey_ = false;
+};
+
+/// Also one that is only kept for its clones.
+Result<Container*> HistoryReading::find() {
+  seen_ = std::max(seen_, core_.containers_lsn);
+  const auto found = core_.containers.find(id_);
+  if (found == core_.containers.end())
+    return failf(Code::kContainerNotFound, "no container {} on this target", id_.to_string());
+  seen_ = std::max(seen_, found->second.lsn);
+  return &found->second;
+}
+
+/// Begins a walk, or goes on with one.
+Result<> HistoryReading::enter(const Bytes& from) {
+  TRY(const Container* container, find());
+  tree_ = container->tree;
+  const Instant now = core_.reactor.now();
+  if (from.empty()) {
+    place_.walk = core_.reactor.random();
+    return core_.walks.begin(place_.walk, id_, tree_, now);
+  }
+  TRY(place_, decode_place(from));
+  if (core_.walks.renew(place_.walk, id_, tree_, now)) return {};
+  return fail(Code::kLeaseExpired,
+              "the history was not read on for too long, or the target was restarted: begin with its first page");
+}
+
+/// Where to go on if nothing of this key is wanted; empty: something is.
+Bytes HistoryReading::unwanted(const ParsedKey& key) {
+  if (object_ != key.object) {
+    object_ = key.object;
+    of_object_ = wanted_ ? wanted_(key.object, std::nullopt) : Part::kAll;
+    asked_dkey_ = false;
+  }
+  KeyPath path(key.object);
+  if (of_object_ == Part::kNone) return after_prefix(path.object_prefix());
+  if (of_object_ == Part::kAll || key.level == Level::kObject) return {};
+  if (!asked_dkey_ || !equal(dkey_, key.encoded_dkey)) {
+    dkey_.assign(key.encoded_dkey);
+    of_dkey_ = wanted_(key.object, key.dkey().view());
+    asked_dkey_ = true;
+  }
+  if (of_dkey_ != Part::kNone) return {};
+  path.set_encoded_dkey(key.encoded_dkey);
+  return after_prefix(path.dkey_prefix());
+}
+
+void HistoryReading::pass(ByteView key) {
+  place_.position = to_bytes(key);
+  place_.position.push_back(std::byte{0});  // the next key is greater than this one
+}
+
+/// Takes an entry in; true: the page is full without it, or ends at it.
+Result<bool> HistoryReading::look_at(ByteView key, ByteView value) {
+  const auto entry = decode_entry(value);
+  if (!entry) {
+    if (!items_.empty()) return true;
+    damage_ = entry.error().with_context("an entry with the key " + to_hex(key));
+    pass(key);
+    return true;
+  }
+  const std::size_t bytes = HistoryPageWriter::room_for(key, *entry);
+  const bool in_blocks = entry->holds_data() && (!entry->is_inline || entry->is_packed);
+  const std::uint64_t read = in_blocks ? chunk_count(entry->bytes) * kChecksumChunkBytes : 0;
+  if (!items_.empty() && (page_bytes_ + bytes > kHistoryPageBytes || read_bytes_ + read > kReadBytes)) return true;
+  page_bytes_ += bytes;
+  read_bytes_ += read;
+  items_.push_back({to_bytes(key), to_bytes(value)});
+  pass(key);
+  return false;
+}
+
+/// True: there is nothing more for this page. What was found stays found when an attempt ends at a missing page.
+Result<bool> HistoryReading::collect(store::View& view) {
+  TRY(const Container* container, find());
+  if (container->tree != tree_) return fail(Code::kLeaseExpired, "the container was destroyed and made anew");
+  facts_ = {.bound = container->bound,
+            .as_of = core_.clock.last(),
+            .last_rollback = container->last_rollback,
+            .rolled_back = container->rolled_back};
+  store::Cursor cursor(view, tree_);
+  TRY(bool more, cursor.seek(place_.position));
+  while (more) {
+    if (left_ == 0 || left_bytes_ == 0) return false;
+    --left_;
+    left_bytes_ -= std::min<std::uint64_t>(left_bytes_, cursor.key().size() + cursor.value().size());
+    TRY(const ParsedKey key, parse_key(cursor.key()));
+    const Bytes next = unwanted(key);
+    if (!next.empty()) {
+      place_.position = next;
+      TRY(more, cursor.seek(next));
+      continue;
+    }
+    if (find_rolled_back(container->rolled_back, key.epoch) != nullptr) {
+      pass(cursor.key());
+    } else {
+      TRY(const bool full, look_at(cursor.key(), cursor.value()));
+      if (full) return true;
+    }
+    TRY(more, cursor.next());
+  }
+  end_ = true;
+  return true;
+}
+
+Task<Result<>> HistoryReading::collect_all(Until until) {
+  for (std::uint32_t run = 0; run < kRuns && !over_; ++run) {
+    if (run > 0) co_await core_.reactor.yield();
+    left_ = kLookedAtPerRun;
+    left_bytes_ = kLookedAtBytes;
+    CO_TRY(over_, co_await core_.store.run(
+                      [this](store::View& view) {
+                        auto result = collect(view);
+                        seen_ = std::max(seen_, view.seen());
+                        return result;
+                      },
+                      until));
+  }
+  co_return Result<>();
+}
+
+Result<std::size_t> HistoryReading::copy_out(HistoryPageWriter& page, std::span<const Item> items,
+                                             std::span<const Entry> entries, const Fetched& fetched) {
+  std::size_t akey = 0, piece = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (!entries[i].holds_data()) {
+      page.add(items[i].key, entries[i], {});
+      continue;
+    }
+    const AkeyFetched& data = fetched.reply.akeys[akey++];
+    page.add(items[i].key, entries[i], data.checksums.view());
+    for (std::uint64_t left = data.bytes; left > 0; ++piece) {
+      const ByteView bytes = fetched.payload[piece].data;
+      ASSERT(bytes.size() <= left);
+      page.append(bytes);
+      left -= bytes.size();
+    }
+  }
+  return items.size();
+}
+
+/// Reads the data of some items and puts them into the page.
+Task<Result<std::size_t>> HistoryReading::write(HistoryPageWriter& page, std::size_t from, std::size_t to,
+                                                Until until) {
+  const auto items = std::span(items_).subspan(from, to - from);
+  CO_TRY(const Container* container, find());
+  std::vector<Entry> entries;
+  FetchRequest request{.container = id_, .object = {}, .dkey = {}, .akeys = {}};
+  FetchPlan plan(request, kEpochLatest);
+  for (const Item& item : items) {
+    CO_TRY(const Entry entry, decode_entry(item.value));
+    entries.push_back(entry);
+    if (!entry.holds_data()) continue;
+    CO_TRY(const ParsedKey key, parse_key(item.key));
+    // Their names are right where one is read alone.
+    request.object = key.object;
+    request.dkey = key.dkey();
+    request.akeys.push_back({.akey = key.akey(), .ranges = {}, .max_bytes = entry.bytes});
+    plan.add_entry(*container, entry, key.first);
+  }
+  Fetched fetched;
+  if (!request.akeys.empty()) CO_CHECK_OK(co_await read_planned(core_, request, plan, fetched, until));
+  co_return copy_out(page, items, entries, fetched);
+}
+
+void HistoryReading::count(HistoryPage& page, std::size_t items) const {
+  ByteView object = began_at_;
+  for (const Item& item : std::span(items_).first(items)) {
+    if (object.size() < KeyPath::kObjectEnd || !starts_with(item.key, object.first(KeyPath::kObjectEnd)))
+      ++page.objects;
+    object = item.key;
+    const auto entry = decode_entry(item.value);
+    if (entry && entry->holds_data()) page.bytes += entry->bytes;
+  }
+}
+
+Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, Bytes* behind) {
+  CO_CHECK_OK(enter(from));
+  began_at_ = place_.position;
+  // Before anything is found: it must still be there when it is read.
+  const store::ExtentGuard guard = core_.store.guard_extents();
+  CO_CHECK_OK(co_await collect_all(until));
+  std::size_t taken = items_.size();
+  std::optional<HistoryPageWriter> page(std::in_place, facts_);
+  const auto is_damage = [this](const Error& error) {
+    return (error == Code::kCorrupt || error == Code::kIoError) && !core_.store.status().fenced;
+  };
+  if (const auto written = co_await write(*page, 0, taken, until); !written) {
+    if (!is_damage(written.error())) co_return fail(written.error());
+    // One by one, up to the one that cannot be read.
+    page.emplace(facts_);
+    for (taken = 0; taken < items_.size(); ++taken) {
+      const auto one = co_await write(*page, taken, taken + 1, until);
+      if (one) continue;
+      if (!is_damage(one.error())) co_return fail(one.error());
+      if (taken == 0) damage_ = one.error();
+      pass(items_[taken].key);
+      if (taken > 0) place_.position = items_[taken].key;
+      end_ = false;
+      break;
+    }
+  }
+  if (damage_) {
+    if (behind != nullptr) *behind = encode_place(place_.walk, place_.position);
+    co_return fail(*damage_);
+  }
+  HistoryPage result;
+  count(result, taken);
+  result.entries = page->finish();
+  if (end_) {
+    core_.walks.end(place_.walk);
+  } else {
+    result.next = encode_place(place_.walk, place_.position);
+  }
+  co_return result;
+}
+
+}  // namespace
+
+Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
+                                       Until until, Bytes* behind, store::Lsn& seen) {
+  if (behind != nullptr) behind->clear();
+  HistoryReading reading(core, container, wanted, seen);
+  auto page = co_await reading.run(from, until, behind);
+  // Nobody knows how to go on with it.
+  if (!page && from.empty() && (behind == nullptr || behind->empty())) reading.give_up();
+  co_return page;
+}
+
+}  // namespace cenote::object

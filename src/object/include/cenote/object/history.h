@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "cenote/base/bytes.h"
+#include "cenote/protocol/object_id.h"
+
+namespace cenote::object {
+
+enum class Part : std::uint8_t { kNone, kSome, kAll };
+
+/// Which parts of a container are wanted. Without a dkey: of an object; kSome: ask for each dkey, and take the punches
+/// of the object. With one: of that dkey, where kSome is kAll. Asked in an attempt, so it must be quick and always say
+/// the same.
+using HistoryFilter = std::function<Part(const ObjectId& object, const std::optional<ByteView>& dkey)>;
+
+/// Some of the history of a container, in the order of its keys.
+struct HistoryPage {
+  Bytes entries;              ///< for put_history; may hold none
+  Bytes next;                 ///< where the next page begins; empty: this is the last one
+  std::uint64_t bytes = 0;    ///< of data
+  std::uint64_t objects = 0;  ///< that begin in this page
+};
+
+/// Some of the results of requests.
+struct ResultsPage {
+  Bytes results;
+  Bytes next;  ///< empty: this is the last one
+};
+
+/// Whether a member of a redundancy group has all that was there before it became one.
+enum class Member : std::uint8_t { kComplete, kIncomplete };
+
+}  // namespace cenote::object
