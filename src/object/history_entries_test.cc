@@ -59,7 +59,7 @@ class Members {
 };
 
 PunchRequest punch_of(const Members& members, PunchLevel level, const ObjectId& object, KeyBytes dkey = {},
-                      SmallVector<KeyBytes, 1> akeys = {}, RecordRanges ranges = {}) {
+                      const SmallVector<KeyBytes, 1>& akeys = {}, RecordRanges ranges = {}) {
   PunchRequest punch{
       .container = members.whole.container, .object = object, .dkey = {}, .akeys = {}, .ranges = {}, .id = {}};
   punch.level = level;

@@ -11,6 +11,8 @@ class CopiedRun : public ModelRun {
   explicit CopiedRun(std::uint64_t seed) : ModelRun(seed), copy_(seed + 100, 128) { copy_.options.inline_bytes = 300; }
 
  private:
+  // One story, told in one piece.
+  // NOLINTNEXTLINE(readability-function-size)
   void before_finish() override {
     prepare_copy(target_, copy_);
     // Below the bound nobody could add one.
