@@ -59,7 +59,6 @@ Task<> body(Run& run) {
   // One serves the old version until its lease ends, and then nothing until it has heard.
   run.engine(2).set_coordinator_reachable(false);
   EXPECT_TRUE(co_await change_map(run, 0));
-  co_await run.director().sleep_for(500ms);
   const auto heal = [&run] { run.engine(2).set_coordinator_reachable(true); };
   run.world().after(12s, heal);
   expect_ok("while one is cut off", co_await on_node(run, client.node(), [&] { return put_all(client, 3, 30s); }));

@@ -6,6 +6,7 @@
 #include "cenote/protocol/opcodes.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
+#include "replication/entry_note.h"
 #include "replication/messages.h"
 
 namespace cenote::engine {
@@ -60,7 +61,9 @@ Task<Result<Bytes>> ObjectService::run_prepare(rpc::Request& request, Target& ta
   const std::uint32_t bytes = request.bulk_bytes();
   if (bytes > kMaxPayloadBytes)
     co_return failf(Code::kOutOfRange, "{} bytes of payload: one change carries at most {}", bytes, kMaxPayloadBytes);
-  CO_CHECK_OK(co_await route(request, message.request.container));
+  CO_TRY(const RoutedContainer container, co_await route(request, message.request.container));
+  CO_TRY(const EntryNote note, decode_entry_note(message.note));
+  CO_CHECK_OK(check_note(note, *container.layout));
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
   if (bytes != 0) {
@@ -90,7 +93,9 @@ Task<Result<Bytes>> ObjectService::run_decide(rpc::Request& request, Target& tar
 
 Task<Result<Bytes>> ObjectService::run_settle(rpc::Request& request, Target& target) {
   CO_TRY(const SettleMessage message, decode_settle_message(request.body()));
-  CO_CHECK_OK(co_await route(request, message.entry.container));
+  CO_TRY(const RoutedContainer container, co_await route(request, message.entry.container));
+  CO_TRY(const EntryNote note, decode_entry_note(message.entry.note));
+  CO_CHECK_OK(check_note(note, *container.layout));
   const Instant deadline = this->deadline(request);
   CO_TRY(const EntryState outcome, co_await call_on(reactor_, target.reactor(), [&] {
            return groups_of(target).leader.settle(message.entry, Until::at(deadline));

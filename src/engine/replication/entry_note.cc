@@ -77,6 +77,20 @@ Result<EntryNote> decode_entry_note(ByteView bytes) {
   return note;
 }
 
+Result<> check_note(const EntryNote& note, const cluster::PoolLayout& layout) {
+  const auto refuse = [](const char* why) {
+    return fail(Code::kInvalidArgument, std::string("note of an entry: ") + why);
+  };
+  if (layout.map() == nullptr || note.pool != layout.map()->pool()) return refuse("of another pool");
+  TRY(const ClassParts parts, class_parts(note.leader.object.object_class()));
+  if (parts.redundancy == Redundancy::kErasureCoded) return refuse("of a class that keeps no replicas");
+  if (!parts.spreads_over_all() && note.leader.group >= parts.groups) return refuse("a group that the class has not");
+  for (const auto& group : note.groups)
+    for (const cluster::TargetId member : group)
+      if (member.value() >= layout.target_count()) return refuse("a target that the pool has not");
+  return {};
+}
+
 std::vector<std::vector<cluster::TargetId>> voters_of(const EntryNote& note, const cluster::PoolMap& map) {
   std::vector<std::vector<cluster::TargetId>> voters;
   for (const auto& group : note.groups) {

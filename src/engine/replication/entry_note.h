@@ -24,6 +24,9 @@ Result<Bytes> encode(const EntryNote& note);
 /// kMalformed, kNewerFormat.
 Result<EntryNote> decode_entry_note(ByteView bytes);
 
+/// Whether a note that came from elsewhere can be of an entry of this pool. kInvalidArgument.
+Result<> check_note(const EntryNote& note, const cluster::PoolLayout& layout);
+
 /// Whose answers decide on the entry in this version of the map: of each group the participants that are up and have
 /// not been excluded since it was begun.
 std::vector<std::vector<cluster::TargetId>> voters_of(const EntryNote& note, const cluster::PoolMap& map);

@@ -111,6 +111,27 @@ TEST(EntryPlan, OneTargetWithoutReplicasNeedsNoEntry) {
   EXPECT_FALSE(*needs_entry(request, *cluster::PoolLayout::without_map(3), {}));
 }
 
+TEST(EntryNote, OneThatCannotBeOfThePoolIsRefused) {
+  const auto layout = layout_of(map_of(3, 1));
+  CommitRequest request = change();
+  add_update(request, object("RP_3G1", 1), "d");
+  const EntryNote note = plan_entry(request, *layout, {})->note;
+  EXPECT_TRUE(check_note(note, *layout).has_value());
+  EntryNote wrong = note;
+  wrong.pool = Uuid::from_random(5, 5);
+  EXPECT_EQ(check_note(wrong, *layout).error(), Code::kInvalidArgument);
+  wrong = note;
+  wrong.groups.front().emplace_back(3);
+  EXPECT_EQ(check_note(wrong, *layout).error(), Code::kInvalidArgument);
+  wrong = note;
+  wrong.leader.group = 1;
+  EXPECT_EQ(check_note(wrong, *layout).error(), Code::kInvalidArgument);
+  wrong = note;
+  wrong.leader.object = object("EC_2P1G1", 1);
+  EXPECT_EQ(check_note(wrong, *layout).error(), Code::kInvalidArgument);
+  EXPECT_EQ(check_note(note, *cluster::PoolLayout::without_map(3)).error(), Code::kInvalidArgument);
+}
+
 TEST(EntryNote, WhoWasExcludedSinceHasNoVote) {
   cluster::PoolMap map = map_of(3, 1);
   CommitRequest request = change();

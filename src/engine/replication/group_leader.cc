@@ -385,7 +385,8 @@ Task<Result<UpdateReply>> GroupLeader::refused(Attempt& attempt, Running& runnin
   }
   ASSERT(why != nullptr);
   if (!attempt.unheard)
-    CO_CHECK_OK(co_await abort(attempt.name, attempt.change.request.container, attempt.plan.note.members(), until));
+    CO_CHECK_OK(co_await abort(attempt.name, attempt.change.request.container, attempt.plan.note.members(),
+                               attempt.layout->version(), until));
   running.outcome = EntryState::kRefused;
   // Whoever comes to the same keys next would meet it again.
   if (other && is_passing(why->reason)) {
@@ -464,7 +465,7 @@ Task<Result<std::optional<EntryState>>> GroupLeader::ask_voters(object::EntryNam
   const bool refused = std::ranges::any_of(held, [](const auto& state) { return state && !is_held(state); });
   if (!all && !refused) co_return std::optional<EntryState>();
   if (refused) {
-    CO_CHECK_OK(co_await abort(name, container, note.members(), until));
+    CO_CHECK_OK(co_await abort(name, container, note.members(), layout->version(), until));
     co_return EntryState::kRefused;
   }
   std::vector<TargetAddress> members;
@@ -492,13 +493,15 @@ Task<Result<>> GroupLeader::commit(object::EntryName name, Uuid container, const
   co_return Result<>();
 }
 
-/// When it returns all members that are up have it refused, durably.
+/// When it returns all members that are up have it refused, durably. An abort counts only in the version in which it
+/// was decided: in another one it has to be settled anew, perhaps by another leader.
 Task<Result<>> GroupLeader::abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
-                                  Until until) {
+                                  cluster::MapVersion version, Until until) {
   std::set<cluster::TargetId> left(members.begin(), members.end());
   std::vector<TargetAddress> others;
   for (;;) {
     CO_TRY(const auto layout, co_await member_.layout_of(container));
+    if (layout->version() != version) co_return fail(Code::kStaleMap, "the map has changed meanwhile");
     others.clear();
     std::vector<cluster::TargetId> asked;
     for (const cluster::TargetId member : members) {

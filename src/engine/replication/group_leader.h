@@ -64,7 +64,7 @@ class GroupLeader {
                          cluster::MapVersion version, Until until, Result<EntryState>& state);
   Task<Result<>> commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members);
   Task<Result<>> abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
-                       Until until);
+                       cluster::MapVersion version, Until until);
   Task<Result<EntryState>> tell(TargetAddress where, EntryDecision decision, Uuid container,
                                 cluster::MapVersion version, Until until);
   Task<Result<DecideAnswer>> tell_all(TargetAddress where, DecideMessage message, cluster::MapVersion version,
