@@ -1,5 +1,7 @@
 #include "history_page.h"
 
+#include <algorithm>
+
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -9,7 +11,7 @@ namespace cenote::object {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x50484e43;  // "CNHP"
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
 /// Beside key, checksums and data.
 constexpr std::size_t kHeadBytes = 2 + 1 + 8 + 4 + 1;
@@ -40,6 +42,17 @@ Result<HistoryFacts> decode_facts(Decoder& in) {
       (facts.rolled_back.empty() || (facts.rolled_back.back().upto <= facts.bound && !facts.last_rollback.is_null()));
   if (!fits) return malformed("its epochs");
   return facts;
+}
+
+Result<HistoryRange> decode_range(Decoder& in) {
+  HistoryRange range;
+  range.from = in.raw(in.integer<std::uint16_t>());
+  range.to = in.raw(in.integer<std::uint16_t>());
+  // The one behind a key is the key and a zero.
+  if (in.bad() || range.from.size() > store::kMaxKeyBytes + 1 || range.to.size() > store::kMaxKeyBytes + 1 ||
+      (!range.to.empty() && compare(range.from, range.to) >= 0))
+    return malformed("what it is about");
+  return range;
 }
 
 Result<ParsedKey> decode_key(ByteView key) {
@@ -124,7 +137,7 @@ Result<HistoryEntry> decode_entry_of(Decoder& in) {
 
 }  // namespace
 
-HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts) {
+HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts, const HistoryRange& range) {
   Encoder out(bytes_);
   out.integer(kMagic);
   out.integer(kVersion);
@@ -133,9 +146,13 @@ HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts) {
   out.integer(facts.as_of.value());
   out.raw(facts.last_rollback.bytes());
   out.integer(static_cast<std::uint16_t>(facts.rolled_back.size()));
-  for (const RolledBack& range : facts.rolled_back) {
-    out.integer(range.after.value());
-    out.integer(range.upto.value());
+  for (const RolledBack& rolled_back : facts.rolled_back) {
+    out.integer(rolled_back.after.value());
+    out.integer(rolled_back.upto.value());
+  }
+  for (const ByteView end : {range.from, range.to}) {
+    out.integer(static_cast<std::uint16_t>(end.size()));
+    out.raw(end);
   }
   count_at_ = out.size();
   out.integer(count_);
@@ -173,13 +190,19 @@ Bytes HistoryPageWriter::finish() {
   return std::move(bytes_);
 }
 
+const HistoryEntry* HistoryContent::find(ByteView key) const {
+  const auto found = std::ranges::lower_bound(
+      entries, key, [](ByteView a, ByteView b) { return compare(a, b) < 0; }, &HistoryEntry::key);
+  return found != entries.end() && equal(found->key, key) ? &*found : nullptr;
+}
+
 Result<HistoryContent> decode_history(ByteView page) {
   Decoder head(page);
   const auto magic = head.integer<std::uint32_t>();
   const auto version = head.integer<std::uint8_t>();
   if (head.bad() || magic != kMagic || page.size() < kChecksumBytes) return malformed("it is none");
   if (version != kVersion)
-    return failf(Code::kUnsupported, "a page of history has version {}, this build knows {}: use a newer Cenote",
+    return failf(Code::kUnsupported, "a page of history has version {}, this build knows {}: use the same Cenote",
                  version, kVersion);
   const ByteView body = page.first(page.size() - kChecksumBytes);
   if (crc32c(body) != load_le<std::uint32_t>(page.data() + body.size())) return malformed("its checksum differs");
@@ -187,11 +210,15 @@ Result<HistoryContent> decode_history(ByteView page) {
   in.zeros(3);
   HistoryContent content;
   TRY(content.facts, decode_facts(in));
+  TRY(content.range, decode_range(in));
   const auto count = in.integer<std::uint32_t>();
   for (std::uint32_t i = 0; i < count; ++i) {
     TRY(const HistoryEntry entry, decode_entry_of(in));
     if (!content.entries.empty() && compare(content.entries.back().key, entry.key) >= 0)
       return malformed("its keys are not in order");
+    if (compare(entry.key, content.range.from) < 0 ||
+        (!content.range.to.empty() && compare(entry.key, content.range.to) >= 0))
+      return malformed("a key is none that it is about");
     content.entries.push_back(entry);
   }
   CHECK_OK(in.finish("a page of history"));

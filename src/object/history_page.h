@@ -10,7 +10,7 @@
 
 namespace cenote::object {
 
-/// About how large a page gets; with one entry it may be longer.
+/// About how large a page gets; with one entry, or many births and punches of one akey, it may be longer.
 inline constexpr std::size_t kHistoryPageBytes = 1u << 20;
 
 /// What a reader of the container has to know beside its entries.
@@ -19,6 +19,12 @@ struct HistoryFacts {
   Epoch as_of;         ///< of the source's clock when the page was read
   Uuid last_rollback;  ///< as of RollbackRecord
   std::vector<RolledBack> rolled_back;
+};
+
+/// The keys that a page is about, those that it has no entry for included: from `from` on, up to `to`, which is not one
+/// of them; empty: to the end. They need not be keys themselves. Those of two pages may overlap where there is nothing.
+struct HistoryRange {
+  ByteView from, to;
 };
 
 /// An entry as it is whatever target holds it; views point into the page.
@@ -37,7 +43,7 @@ struct HistoryEntry {
 
 class HistoryPageWriter {
  public:
-  explicit HistoryPageWriter(const HistoryFacts& facts);
+  HistoryPageWriter(const HistoryFacts& facts, const HistoryRange& range);
 
   /// Bytes that an entry takes at most.
   static std::size_t room_for(ByteView key, const Entry& entry);
@@ -54,7 +60,11 @@ class HistoryPageWriter {
 
 struct HistoryContent {
   HistoryFacts facts;
-  std::vector<HistoryEntry> entries;  ///< keys ascending
+  HistoryRange range;
+  std::vector<HistoryEntry> entries;  ///< keys ascending, in the range
+
+  /// nullptr: the page has none with this key.
+  const HistoryEntry* find(ByteView key) const;
 };
 /// kMalformed, kUnsupported: of a later version. Good as long as the bytes.
 Result<HistoryContent> decode_history(ByteView page);

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cenote/base/bytes.h"
+#include "cenote/base/epoch.h"
 #include "cenote/protocol/object_id.h"
 
 namespace cenote::object {
@@ -15,6 +16,13 @@ enum class Part : std::uint8_t { kNone, kSome, kAll };
 /// of the object. With one: of that dkey, where kSome is kAll. Asked in an attempt, so it must be quick and always say
 /// the same.
 using HistoryFilter = std::function<Part(const ObjectId& object, const std::optional<ByteView>& dkey)>;
+
+/// What a copy says all of, beside what is in it: of what is wanted, in the range of a page, the entries up to an
+/// epoch. The filter is the one that the page was read with.
+struct HistoryCover {
+  HistoryFilter wanted;
+  Epoch upto;
+};
 
 /// Some of the history of a container, in the order of its keys.
 struct HistoryPage {
