@@ -1,12 +1,12 @@
 // What an incomplete member has left from earlier times, where a copy comes.
 //
-// Most of it just goes. Births of arrays do not: changes that the member took part in since (newer than the cover's
+// Most of it just goes. Births of arrays need more: changes that the member took part in since (newer than the cover's
 // epoch) may have become part of an array that is no more, or was born elsewhen: their birth was left out since there
-// was one, and punched ranges were cut at its windows. So before such a birth goes
+// was one, and punched ranges were cut at its windows. So where an array as it is here may not be the one of the source
 //  - the oldest write since gets a birth of its own, as if the array had not been there: it is one, or becomes part of
 //    the real one when that is put;
 //  - punched ranges become what they are without a birth (late_births.h), and are cut again beside the next one.
-// Both can be done again, after a crash for one: it goes by what is in the tree.
+// Both can be done again, after a crash for one, and where they need not be: it goes by what is in the tree.
 
 #include "history_cover.h"
 
@@ -78,7 +78,7 @@ bool is_copied(const HistoryContent& page, ByteView key, const Entry& entry) {
   return copied != nullptr && is_same(*copied, entry);
 }
 
-/// The births of one akey that are left.
+/// The births of one akey, some of which are left, or followed by something that was not here.
 class LeftBirths {
  public:
   LeftBirths(Core& core, const Uuid& id, const HistoryContent& page, Epoch upto, Bytes akey, store::Lsn& seen)
@@ -92,10 +92,12 @@ class LeftBirths {
     Epoch epoch;
     std::uint32_t record_bytes = 0;
     ArrayFlags flags;
+    bool copied = false;
   };
-  /// What changed since, of what was looked at.
+  /// What changed since and may be part of the newest birth, of what was looked at.
   struct Since {
     Bytes position;
+    Epoch end = kEpochLatest;     // from here on changes have births of their own
     std::optional<Birth> oldest;  // write
     bool any = false, wide = false;
   };
@@ -110,6 +112,9 @@ class LeftBirths {
   Result<bool> look_at_changes(store::View& view, const Container& container, KeyPath& path, Since& since);
   Result<> uncut(store::View& view, const Container& container, KeyPath& path, const ParsedKey& hole,
                  std::uint64_t records);
+  Result<Epoch> oldest_since(store::View& view, const Container& container, KeyPath& path) const;
+  Result<> finish(store::View& view, const Container& container, KeyPath& path, Since& since,
+                  std::optional<Epoch>& beside);
   Result<bool> is_inherited(store::View& view, const Container& container, KeyPath& path, Epoch birth) const;
   void erase(const Container& container, KeyPath& path, Epoch epoch);
   Result<> put_birth(store::View& view, const Container& container, KeyPath& path, const Birth& birth);
@@ -124,7 +129,7 @@ class LeftBirths {
   store::Lsn& seen_;
   // Of the attempt.
   std::vector<Birth> left_;      // newest first; not the one below
-  std::optional<Birth> newest_;  // of all in the tree, that newer changes may be part of
+  std::optional<Birth> newest_;  // of all in the tree: newer changes may be part of it
   // Where the looking goes on.
   Bytes head_;
   Since since_;
@@ -155,11 +160,11 @@ Result<bool> LeftBirths::read_head(store::View& view, const Container& container
     if (i == kLookedAt || left_.size() == kChanged) return false;
     TRY(const ParsedKey key, parse_key(cursor.key()));
     TRY(const Entry entry, decode_entry(cursor.value()));
-    if (entry.type == EntryType::kArray && is_in_range(cursor.key()) && !is_copied(page_, cursor.key(), entry)) {
-      const Birth birth{key.epoch, entry.record_bytes, entry.flags};
+    if (entry.type == EntryType::kArray && is_in_range(cursor.key())) {
+      const Birth birth{key.epoch, entry.record_bytes, entry.flags, is_copied(page_, cursor.key(), entry)};
       if (i == 0) {
         newest_ = birth;
-      } else {
+      } else if (!birth.copied) {
         left_.push_back(birth);
       }
     }
@@ -232,12 +237,12 @@ Result<bool> LeftBirths::look_at_changes(store::View& view, const Container& con
     if (i == kLookedAt || bytes >= kLookedAtBytes || changed == kChanged) return false;
     bytes += cursor.key().size() + cursor.value().size();
     TRY(const ParsedKey key, parse_key(cursor.key()));
-    if (key.epoch > upto_ && key.kind != Kind::kSingle) {
+    if (key.epoch > upto_ && key.epoch < since.end && key.kind != Kind::kSingle) {
       TRY(const Entry entry, decode_entry(cursor.value()));
       since.any = true;
       since.wide = since.wide || entry.type == EntryType::kHole;
       if (entry.type == EntryType::kExtent && (!since.oldest || key.epoch < since.oldest->epoch))
-        since.oldest = Birth{key.epoch, entry.record_bytes, {}};
+        since.oldest = Birth{.epoch = key.epoch, .record_bytes = entry.record_bytes, .flags = {}};
       if (entry.type == EntryType::kHole && key.kind == Kind::kExtent) {
         ++changed;
         CHECK_OK(uncut(view, container, path, key, entry.records));
@@ -247,6 +252,35 @@ Result<bool> LeftBirths::look_at_changes(store::View& view, const Container& con
     TRY(more, cursor.next());
   }
   return true;
+}
+
+/// The first birth or punch of the akey that is newer than the cover.
+Result<Epoch> LeftBirths::oldest_since(store::View& view, const Container& container, KeyPath& path) const {
+  const PathBytes seek(path.akey_entry(Epoch(upto_.value() + 1)));
+  store::Cursor cursor(view, container.tree);
+  TRY(const bool found, cursor.seek_at_most(seek));
+  if (!found || cursor.key().size() != seek.size() ||
+      !starts_with(cursor.key(), seek.view().first(seek.size() - sizeof(std::uint64_t))))
+    return kEpochLatest;
+  TRY(const ParsedKey key, parse_key(cursor.key()));
+  return key.epoch;
+}
+
+/// Once all is looked at.
+Result<> LeftBirths::finish(store::View& view, const Container& container, KeyPath& path, Since& since,
+                            std::optional<Epoch>& beside) {
+  Birth& newest = *newest_;
+  if (since.wide) newest.flags.add_wide_punch();
+  TRY(const bool inherited, is_inherited(view, container, path, newest.epoch));
+  if (inherited && since.any) {
+    beside = newest.epoch;
+    return put_birth(view, container, path, newest);
+  }
+  if (!newest.copied) erase(container, path, newest.epoch);
+  if (!since.oldest) return {};
+  since.oldest->flags = newest.flags;
+  beside = since.oldest->epoch;
+  return put_birth(view, container, path, *since.oldest);
 }
 
 Result<LeftBirths::Step> LeftBirths::step(store::View& view, const Watch& watch) {
@@ -260,24 +294,11 @@ Result<LeftBirths::Step> LeftBirths::step(store::View& view, const Watch& watch)
   Since since = since_;
   std::optional<Epoch> beside = beside_;
   if (newest_) {
+    TRY(since.end, oldest_since(view, *container, path));
     TRY(const bool looked_at, look_at_changes(view, *container, path, since));
     done = done && looked_at;
   }
-  if (done && newest_) {
-    TRY(const bool inherited, is_inherited(view, *container, path, newest_->epoch));
-    if (since.wide) newest_->flags.add_wide_punch();
-    if (inherited && since.any) {
-      CHECK_OK(put_birth(view, *container, path, *newest_));
-      beside = newest_->epoch;
-    } else {
-      erase(*container, path, newest_->epoch);
-      if (since.oldest) {
-        since.oldest->flags = newest_->flags;
-        CHECK_OK(put_birth(view, *container, path, *since.oldest));
-        beside = since.oldest->epoch;
-      }
-    }
-  }
+  if (done && newest_) CHECK_OK(finish(view, *container, path, since, beside));
   if (!removal_.empty()) CHECK_OK(removal_.apply(*container, view));
   seen_ = std::max(seen_, container->lsn);
   head_ = std::move(head);
@@ -326,6 +347,8 @@ class LeftoverWalk {
  private:
   Result<bool> slice(store::View& view);
   Result<bool> collect(store::View& view, const Container& container, Bytes& position, Bytes& births);
+  Result<bool> is_suspect(store::View& view, const Container& container, const ParsedKey& key,
+                          const Entry& birth) const;
   bool is_leftover(const ParsedKey& key, ByteView raw, const Entry& entry) const {
     return key.epoch <= upto_ && !named_.is_shared(key) && !is_copied(page_, raw, entry);
   }
@@ -337,11 +360,26 @@ class LeftoverWalk {
   NamedKeys named_;
   HistoryRemoval removal_;
   Bytes position_;
-  Bytes births_;  // akey that has births which are left; empty: none
+  Bytes births_;  // akey that has suspect ones; empty: none
   store::Lsn& seen_;
 };
 
-/// True: the end of the range. Ends behind an akey whose births are left, too.
+/// Whether a birth is left over, or what the source has behind it was not here when newer changes came.
+Result<bool> LeftoverWalk::is_suspect(store::View& view, const Container& container, const ParsedKey& key,
+                                      const Entry& birth) const {
+  if (key.epoch > upto_) return false;
+  KeyPath path = path_of(key);
+  const HistoryEntry* const newest = page_.find_newest(path.akey_entry(upto_));
+  if (newest == nullptr || newest->at.epoch != key.epoch || !is_same(*newest, birth)) return true;
+  for (const PathBytes& level : {PathBytes(path.object_entry(upto_)), PathBytes(path.dkey_entry(upto_))}) {
+    const HistoryEntry* const punch = page_.find_newest(level);
+    if (punch != nullptr && punch->at.epoch >= key.epoch) return true;
+  }
+  TRY(const Epoch hidden, dkey_hidden(container.reader(view, upto_), path));
+  return hidden >= key.epoch;
+}
+
+/// True: the end of the range. Ends behind an akey with suspect births, too.
 Result<bool> LeftoverWalk::collect(store::View& view, const Container& container, Bytes& position, Bytes& births) {
   const ByteView to = page_.range.to;
   store::Cursor cursor(view, container.tree);
@@ -363,12 +401,11 @@ Result<bool> LeftoverWalk::collect(store::View& view, const Container& container
       continue;
     }
     TRY(const Entry entry, decode_entry(cursor.value()));
-    if (is_leftover(key, cursor.key(), entry)) {
-      if (entry.type == EntryType::kArray) {
-        births = to_bytes(cursor.key().first(key.akey_end));
-      } else {
-        removal_.erase(container, key, cursor.key(), entry);
-      }
+    if (entry.type == EntryType::kArray) {
+      TRY(const bool suspect, is_suspect(view, container, key, entry));
+      if (suspect) births = to_bytes(cursor.key().first(key.akey_end));
+    } else if (is_leftover(key, cursor.key(), entry)) {
+      removal_.erase(container, key, cursor.key(), entry);
     }
     position = behind(cursor.key());
     TRY(more, cursor.next());

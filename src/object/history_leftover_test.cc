@@ -370,6 +370,46 @@ TEST_F(LeftoverTest, AWriteSinceIsPartOfTheArrayOfTheSource) {
   compare();
 }
 
+/// An array that a snapshot keeps is older than the one of the source, and newer changes know another life yet.
+TEST_F(LeftoverTest, AWriteSinceIsNoPartOfAnEarlierLife) {
+  CommitRequest born = members_.changes();
+  const Bytes first = pattern(1, 700);
+  born.updates.push_back(whole().array(kObject, key_of("x"), key_of("a"), 1, {{0, 700}}, first));
+  born.updates.push_back(whole().array(kObject, key_of("y"), key_of("a"), 8, {{0, 80}}, ByteView(first).first(640)));
+  Bytes payload = first;
+  payload.insert(payload.end(), first.begin(), first.begin() + 640);
+  const auto name = members_.prepare(born, payload, Member::kComplete);
+  ASSERT_TRUE(name);
+  ASSERT_NO_FATAL_FAILURE(members_.commit(*name));
+  const Epoch snapshot(whole().objects->now().value() | 1);
+  for (TestTarget* target : {&whole(), &late()})
+    ASSERT_TRUE(target->block_on(target->objects->add_snapshot(target->container, snapshot)));
+  for (const std::string_view dkey : {"x", "y"}) punch_dkey(whole(), dkey);
+  write(whole(), "x", "a", 4, 8, {50, 100});
+  close();
+  CommitRequest punch = members_.changes();
+  punch.punches.push_back(
+      punch_of(members_, PunchLevel::kRange, kObject, key_of("x"), {key_of("a")}, {{100, 400'000}}));
+  change(punch);
+  const Bytes data = pattern(2, 8 * 40);
+  for (const std::string_view dkey : {"x", "y"}) change(array_write(dkey, "a", 8, {60, 40}, data), data);
+  // Another life since, with punched ranges of its own.
+  CommitRequest over = members_.changes();
+  over.punches.push_back(punch_of(members_, PunchLevel::kDkey, kObject, key_of("y")));
+  change(over);
+  const Epoch end = whole().objects->now();
+  change(array_write("y", "a", 8, {70, 40}, data), data);
+  CommitRequest hole = members_.changes();
+  hole.punches.push_back(punch_of(members_, PunchLevel::kRange, kObject, key_of("y"), {key_of("a")}, {{75, 10}}));
+  change(hole);
+  for (int again = 0; again < 2; ++again) {
+    copy();
+    compare({kEpochLatest, snapshot, end});
+  }
+  end_and_merge();
+  compare({kEpochLatest, snapshot});
+}
+
 TEST_F(LeftoverTest, ValuesThatBecameArraysAreNotInTheWay) {
   const Bytes value = pattern(1, 3000);
   for (const std::string_view dkey : {"x", "y"})

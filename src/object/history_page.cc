@@ -191,9 +191,16 @@ Bytes HistoryPageWriter::finish() {
 }
 
 const HistoryEntry* HistoryContent::find(ByteView key) const {
+  const HistoryEntry* const found = find_newest(key);
+  return found != nullptr && equal(found->key, key) ? found : nullptr;
+}
+
+const HistoryEntry* HistoryContent::find_newest(ByteView key) const {
   const auto found = std::ranges::lower_bound(
       entries, key, [](ByteView a, ByteView b) { return compare(a, b) < 0; }, &HistoryEntry::key);
-  return found != entries.end() && equal(found->key, key) ? &*found : nullptr;
+  const bool same_level = found != entries.end() && found->key.size() == key.size() &&
+                          starts_with(found->key, key.first(key.size() - sizeof(std::uint64_t)));
+  return same_level ? &*found : nullptr;
 }
 
 Result<HistoryContent> decode_history(ByteView page) {

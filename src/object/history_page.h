@@ -65,6 +65,8 @@ struct HistoryContent {
 
   /// nullptr: the page has none with this key.
   const HistoryEntry* find(ByteView key) const;
+  /// The newest of a level that is not newer than `key`, an entry of it.
+  const HistoryEntry* find_newest(ByteView key) const;
 };
 /// kMalformed, kUnsupported: of a later version. Good as long as the bytes.
 Result<HistoryContent> decode_history(ByteView page);
