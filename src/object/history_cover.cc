@@ -20,6 +20,27 @@
 #include "named_keys.h"
 
 namespace cenote::object {
+
+bool is_same(const HistoryEntry& copied, const Entry& entry) {
+  if (copied.type != entry.type) return false;
+  switch (entry.type) {
+    case EntryType::kPunch:
+      return true;
+    case EntryType::kArray:
+      return copied.record_bytes == entry.record_bytes;
+    case EntryType::kHole:
+      return copied.records == entry.records;
+    case EntryType::kSingle:
+    case EntryType::kExtent:
+      break;
+  }
+  if (copied.bytes != entry.bytes || copied.records != entry.records || copied.record_bytes != entry.record_bytes)
+    return false;
+  // Some that are stored have no room for theirs. What is not copied has to be told by them.
+  if (!copied.is_stub && (copied.checksums.empty() || entry.checksums.empty())) return true;
+  return equal(copied.checksums, entry.checksums);
+}
+
 namespace {
 
 // What one run looks at; the store keeps all pages that it met until it ends.
@@ -52,25 +73,6 @@ Bytes behind(ByteView key) {
   Bytes next = to_bytes(key);
   next.push_back(std::byte{0});  // the next key is greater than this one
   return next;
-}
-
-/// Whether an entry is what the page has at its key; how it is stored is each target's own business.
-bool is_same(const HistoryEntry& copied, const Entry& entry) {
-  if (copied.type != entry.type) return false;
-  switch (entry.type) {
-    case EntryType::kPunch:
-      return true;
-    case EntryType::kArray:
-      return copied.record_bytes == entry.record_bytes;
-    case EntryType::kHole:
-      return copied.records == entry.records;
-    case EntryType::kSingle:
-    case EntryType::kExtent:
-      break;
-  }
-  return copied.data.size() == entry.bytes && copied.records == entry.records &&
-         copied.record_bytes == entry.record_bytes &&
-         (copied.checksums.empty() || entry.checksums.empty() || equal(copied.checksums, entry.checksums));
 }
 
 bool is_copied(const HistoryContent& page, ByteView key, const Entry& entry) {

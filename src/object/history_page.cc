@@ -16,6 +16,8 @@ constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
 /// Beside key, checksums and data.
 constexpr std::size_t kHeadBytes = 2 + 1 + 8 + 4 + 1;
 constexpr std::uint64_t kLastEpoch = INT64_MAX;
+/// What a page has of the data of an entry: it, it and its checksums, or these alone.
+constexpr std::uint8_t kPlain = 0, kChecksummed = 1, kStub = 2;
 
 std::unexpected<Error> malformed(std::string_view why) {
   return failf(Code::kMalformed, "a page of history is malformed: {}", why);
@@ -98,11 +100,13 @@ void take_data(Decoder& in, HistoryEntry& entry) {
     in.require(entry.records > 0 && entry.record_bytes > 0 && entry.record_bytes <= kMaxRecordBytes &&
                bytes <= kArrayWindowBytes);
   }
-  const auto checksums = in.integer<std::uint8_t>();
-  in.require(checksums <= 1 && (checksums == 0 || bytes > 0));
+  const auto held = in.integer<std::uint8_t>();
+  in.require(held <= kStub && (held == kPlain || bytes > 0));
   if (in.bad()) return;
-  if (checksums == 1) entry.checksums = in.raw(chunk_count(bytes) * sizeof(std::uint32_t));
-  entry.data = in.raw(bytes);
+  entry.bytes = bytes;
+  entry.is_stub = held == kStub;
+  if (held != kPlain) entry.checksums = in.raw(chunk_count(bytes) * sizeof(std::uint32_t));
+  if (!entry.is_stub) entry.data = in.raw(bytes);
 }
 
 Result<HistoryEntry> decode_entry_of(Decoder& in) {
@@ -158,12 +162,12 @@ HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts, const HistoryRan
   out.integer(count_);
 }
 
-std::size_t HistoryPageWriter::room_for(ByteView key, const Entry& entry) {
-  const std::size_t data = entry.holds_data() ? entry.bytes + chunk_count(entry.bytes) * kChecksumBytes : 0;
-  return kHeadBytes + key.size() + data;
+std::size_t HistoryPageWriter::room_for(ByteView key, const Entry& entry, bool stub) {
+  const std::size_t checksums = entry.holds_data() ? chunk_count(entry.bytes) * kChecksumBytes : 0;
+  return kHeadBytes + key.size() + checksums + (entry.holds_data() && !stub ? entry.bytes : 0);
 }
 
-void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums) {
+void HistoryPageWriter::add_head(ByteView key, const Entry& entry) {
   ++count_;
   Encoder out(bytes_);
   out.integer(static_cast<std::uint16_t>(key.size()));
@@ -179,9 +183,22 @@ void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const st
     out.integer(static_cast<std::uint32_t>(entry.records));
     out.integer(entry.record_bytes);
   }
+}
+
+void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums) {
+  add_head(key, entry);
   if (!entry.holds_data()) return;
-  out.integer(static_cast<std::uint8_t>(checksums.empty() ? 0 : 1));
+  Encoder out(bytes_);
+  out.integer(checksums.empty() ? kPlain : kChecksummed);
   for (const std::uint32_t checksum : checksums) out.integer(checksum);
+}
+
+void HistoryPageWriter::add_stub(ByteView key, const Entry& entry) {
+  ASSERT(entry.holds_data() && entry.checksums.size() == chunk_count(entry.bytes) * kChecksumBytes);
+  add_head(key, entry);
+  Encoder out(bytes_);
+  out.integer(kStub);
+  out.raw(entry.checksums);
 }
 
 Bytes HistoryPageWriter::finish() {

@@ -35,8 +35,10 @@ struct HistoryEntry {
   ArrayFlags flags;                ///< kArray
   std::uint32_t record_bytes = 0;  ///< kArray, kExtent
   std::uint64_t records = 0;       ///< kExtent, kHole
+  std::uint64_t bytes = 0;         ///< kSingle, kExtent: of data
   ByteView checksums;              ///< of the chunks of the data, little-endian u32 each; empty: none
   ByteView data;                   ///< kSingle, kExtent
+  bool is_stub = false;            ///< the data is not in the page, its checksums are
 
   bool holds_data() const { return type == EntryType::kSingle || type == EntryType::kExtent; }
 };
@@ -46,13 +48,17 @@ class HistoryPageWriter {
   HistoryPageWriter(const HistoryFacts& facts, const HistoryRange& range);
 
   /// Bytes that an entry takes at most.
-  static std::size_t room_for(ByteView key, const Entry& entry);
+  static std::size_t room_for(ByteView key, const Entry& entry, bool stub);
   /// An entry without data; or the head of one, whose data, `entry.bytes` bytes of it, follows by `append`.
   void add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums);
+  /// One that holds data, which stays away; it has checksums.
+  void add_stub(ByteView key, const Entry& entry);
   void append(ByteView data) { bytes_.insert(bytes_.end(), data.begin(), data.end()); }
   Bytes finish();
 
  private:
+  void add_head(ByteView key, const Entry& entry);
+
   Bytes bytes_;
   std::size_t count_at_ = 0;
   std::uint32_t count_ = 0;

@@ -37,6 +37,13 @@ Made make() {
   page.add(path.extent(2, 9000, Epoch(65)),
            {.type = EntryType::kExtent, .record_bytes = 2, .records = 2500, .bytes = 5000}, checksums.view());
   page.append(made.data);
+  Checksums first;
+  append_checksums(ByteView(made.data).first(20), first);
+  ValueBytes value;
+  append_inline({.type = EntryType::kSingle, .bytes = 20, .checksums = first.view()}, ByteView(made.data).first(20),
+                value);
+  path.set_akey(key_of("stub"));
+  page.add_stub(path.single(Epoch(66)), *decode_entry(value));
   made.page = page.finish();
   return made;
 }
@@ -58,7 +65,7 @@ TEST(HistoryPageTest, HoldsWhatWasPut) {
   EXPECT_EQ(content->facts.rolled_back.size(), 2u);
   EXPECT_TRUE(equal(content->range.from, KeyPath(kObject, key_of(3)).dkey_prefix()));
   EXPECT_TRUE(equal(content->range.to, made.to));
-  ASSERT_EQ(content->entries.size(), 5u);
+  ASSERT_EQ(content->entries.size(), 6u);
   EXPECT_EQ(content->find(content->entries[2].key), &content->entries[2]);
   EXPECT_EQ(content->find(made.to), nullptr);
   EXPECT_EQ(content->entries[0].type, EntryType::kPunch);
@@ -67,6 +74,10 @@ TEST(HistoryPageTest, HoldsWhatWasPut) {
   EXPECT_EQ(content->entries[3].at.first, 8192u);
   EXPECT_TRUE(equal(content->entries[4].data, made.data));
   EXPECT_EQ(content->entries[4].checksums.size(), 8u);
+  EXPECT_FALSE(content->entries[4].is_stub);
+  EXPECT_TRUE(content->entries[5].is_stub && content->entries[5].data.empty());
+  EXPECT_EQ(content->entries[5].bytes, 20u);
+  EXPECT_EQ(content->entries[5].checksums.size(), 4u);
 }
 
 TEST(HistoryPageTest, NoKeyIsBesideWhatItIsAbout) {

@@ -44,13 +44,17 @@ class HistoryPut {
              store::Lsn& seen)
       : core_(core), id_(id), content_(content), cover_(cover), seen_(seen) {}
 
-  Task<Result<>> run(Until until);
+  /// Stubs that are not there.
+  Task<Result<std::uint64_t>> run(Until until);
 
  private:
   using Group = std::span<const HistoryEntry>;
 
   Result<Container*> find();
   bool is_left_out(const Container& container, const HistoryEntry& entry) const;
+  bool is_put(const Container& container, const HistoryEntry& entry) const {
+    return !entry.is_stub && !is_left_out(container, entry);
+  }
   Result<> put_facts(store::View& view);
   Result<> check_rollbacks(const Container& container, const std::vector<RolledBack>& ranges) const;
   Group next_group(std::size_t from) const;
@@ -71,6 +75,7 @@ class HistoryPut {
   store::Lsn& seen_;
   std::vector<std::size_t> missing_;  // of the group: entries with data that are not there
   std::uint64_t missing_bytes_ = 0;
+  std::uint64_t missing_stubs_ = 0;  // of the group
 };
 
 Result<Container*> HistoryPut::find() {
@@ -93,17 +98,19 @@ bool HistoryPut::is_left_out(const Container& container, const HistoryEntry& ent
   return held != nullptr && held->name.epoch == entry.at.epoch;
 }
 
-Task<Result<>> HistoryPut::run(Until until) {
+Task<Result<std::uint64_t>> HistoryPut::run(Until until) {
   CO_CHECK_OK(co_await core_.store.run([this](store::View& view) { return put_facts(view); }, until));
   if (cover_) CO_CHECK_OK(co_await erase_leftovers(core_, id_, content_, *cover_, until, seen_));
+  std::uint64_t missing = 0;
   for (std::size_t next = 0; next < content_.entries.size();) {
     const Group group = next_group(next);
     next += group.size();
     CO_CHECK_OK(co_await put_group(group, until));
+    missing += missing_stubs_;
     co_await core_.reactor.yield();
   }
   CO_CHECK_OK(find());
-  co_return Result<>();
+  co_return missing;
 }
 
 Result<> HistoryPut::check_rollbacks(const Container& container, const std::vector<RolledBack>& ranges) const {
@@ -211,13 +218,24 @@ Task<Result<bool>> HistoryPut::try_group(Group group, Until until) {
                                      until);
 }
 
+Result<bool> is_there(const HistoryEntry& copied, const std::optional<ByteView>& value) {
+  if (!value) return false;
+  TRY(const Entry entry, decode_entry(*value));
+  return is_same(copied, entry);
+}
+
 Result<> HistoryPut::find_missing(store::View& view, Group group) {
   TRY(const Container* container, find());
   missing_.clear();
-  missing_bytes_ = 0;
+  missing_bytes_ = missing_stubs_ = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     if (!group[i].holds_data() || is_left_out(*container, group[i])) continue;
     TRY(const auto there, view.get(container->tree, group[i].key));
+    if (group[i].is_stub) {
+      TRY(const bool same, is_there(group[i], there));
+      if (!same) ++missing_stubs_;
+      continue;
+    }
     if (there) continue;
     missing_.push_back(i);
     missing_bytes_ += group[i].data.size();
@@ -264,7 +282,7 @@ Result<bool> HistoryPut::put(store::View& view, Group group, Update* update) {
   std::size_t piece = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     const HistoryEntry& entry = group[i];
-    if (is_left_out(*container, entry)) continue;
+    if (!is_put(*container, entry)) continue;
     if (!entry.holds_data()) {
       CHECK_OK(put_plain(view, *container, entry));
       continue;
@@ -309,7 +327,7 @@ Result<> HistoryPut::apply(Container& container, store::View& view, Group group)
   // Of an object of which all is left out nothing is put.
   std::erase_if(objects, [&](const ObjectId& object) {
     return std::ranges::none_of(
-        group, [&](const HistoryEntry& entry) { return entry.at.object == object && !is_left_out(container, entry); });
+        group, [&](const HistoryEntry& entry) { return entry.at.object == object && is_put(container, entry); });
   });
   Usage added{.bytes = missing_bytes_, .objects = 0};
   TRY(added.objects, count_born(container, view, objects));
@@ -361,8 +379,8 @@ Result<> end(Core& core, const Uuid& id, store::View& view, store::Lsn& seen) {
 
 }  // namespace
 
-Task<Result<>> put_history(Core& core, Uuid container, const Bytes& page, const std::optional<HistoryCover>& cover,
-                           Until until, store::Lsn& seen) {
+Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes& page,
+                                        const std::optional<HistoryCover>& cover, Until until, store::Lsn& seen) {
   CO_TRY(const HistoryContent content, decode_history(page));
   HistoryPut put(core, container, content, cover, seen);
   co_return co_await put.run(until);

@@ -49,13 +49,14 @@ Result<Place> decode_place(ByteView from) {
 struct Item {
   Bytes key;
   Bytes value;
+  bool stub = false;
 };
 
 /// Reads one page.
 class HistoryReading {
  public:
-  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, store::Lsn& seen)
-      : core_(core), id_(id), wanted_(wanted), seen_(seen) {}
+  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, Epoch have, store::Lsn& seen)
+      : core_(core), id_(id), wanted_(wanted), have_(have), seen_(seen) {}
 
   Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
   void give_up() { core_.walks.end(place_.walk); }
@@ -65,7 +66,7 @@ class HistoryReading {
   Result<> enter(const Bytes& from);
   Task<Result<>> collect_all(Until until);
   Result<bool> collect(store::View& view);
-  Result<bool> look_at(ByteView key, ByteView value);
+  Result<bool> look_at(ByteView key, Epoch epoch, ByteView value);
   void pass(ByteView key);
   bool ends_in_head() const;
   bool goes_on_with_head(ByteView next) const;
@@ -85,6 +86,7 @@ class HistoryReading {
   Core& core_;
   const Uuid id_;
   NamedKeys wanted_;
+  const Epoch have_;
   store::Lsn& seen_;
   Place place_;
   Bytes began_at_;
@@ -147,7 +149,7 @@ bool HistoryReading::goes_on_with_head(ByteView next) const {
 }
 
 /// Takes an entry in; true: the page is full without it, or ends at it.
-Result<bool> HistoryReading::look_at(ByteView key, ByteView value) {
+Result<bool> HistoryReading::look_at(ByteView key, Epoch epoch, ByteView value) {
   const auto entry = decode_entry(value);
   if (!entry) {
     // What comes before it is a page, if only one that says that there is nothing.
@@ -160,8 +162,9 @@ Result<bool> HistoryReading::look_at(ByteView key, ByteView value) {
     pass(key);
     return true;
   }
-  const std::size_t bytes = HistoryPageWriter::room_for(key, *entry);
-  const bool in_blocks = entry->holds_data() && (!entry->is_inline || entry->is_packed);
+  const bool stub = epoch <= have_ && entry->holds_data() && !entry->checksums.empty();
+  const std::size_t bytes = HistoryPageWriter::room_for(key, *entry, stub);
+  const bool in_blocks = entry->holds_data() && !stub && (!entry->is_inline || entry->is_packed);
   const std::uint64_t read = in_blocks ? chunk_count(entry->bytes) * kChecksumChunkBytes : 0;
   const bool full = page_bytes_ + bytes > kHistoryPageBytes || read_bytes_ + read > kReadBytes;
   if (full && !items_.empty() && (page_bytes_ + bytes > 2 * kHistoryPageBytes || !goes_on_with_head(key))) {
@@ -170,7 +173,7 @@ Result<bool> HistoryReading::look_at(ByteView key, ByteView value) {
   }
   page_bytes_ += bytes;
   read_bytes_ += read;
-  items_.push_back({to_bytes(key), to_bytes(value)});
+  items_.push_back({to_bytes(key), to_bytes(value), stub});
   pass(key);
   return false;
 }
@@ -200,7 +203,7 @@ Result<bool> HistoryReading::collect(store::View& view) {
     if (find_rolled_back(container->rolled_back, key.epoch) != nullptr) {
       pass(cursor.key());
     } else {
-      TRY(const bool full, look_at(cursor.key(), cursor.value()));
+      TRY(const bool full, look_at(cursor.key(), key.epoch, cursor.value()));
       if (full) return true;
     }
     TRY(more, cursor.next());
@@ -229,6 +232,10 @@ Result<std::size_t> HistoryReading::copy_out(HistoryPageWriter& page, std::span<
                                              std::span<const Entry> entries, const Fetched& fetched) {
   std::size_t akey = 0, piece = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].stub) {
+      page.add_stub(items[i].key, entries[i]);
+      continue;
+    }
     if (!entries[i].holds_data()) {
       page.add(items[i].key, entries[i], {});
       continue;
@@ -256,7 +263,7 @@ Task<Result<std::size_t>> HistoryReading::write(HistoryPageWriter& page, std::si
   for (const Item& item : items) {
     CO_TRY(const Entry entry, decode_entry(item.value));
     entries.push_back(entry);
-    if (!entry.holds_data()) continue;
+    if (item.stub || !entry.holds_data()) continue;
     CO_TRY(const ParsedKey key, parse_key(item.key));
     // Their names are right where one is read alone.
     request.object = key.object;
@@ -275,6 +282,10 @@ void HistoryReading::count(HistoryPage& page, std::size_t items) const {
     if (object.size() < KeyPath::kObjectEnd || !starts_with(item.key, object.first(KeyPath::kObjectEnd)))
       ++page.objects;
     object = item.key;
+    if (item.stub) {
+      ++page.stubs;
+      continue;
+    }
     const auto entry = decode_entry(item.value);
     if (entry && entry->holds_data()) page.bytes += entry->bytes;
   }
@@ -305,6 +316,8 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
   const store::ExtentGuard guard = core_.store.guard_extents();
   CO_CHECK_OK(co_await collect_all(until));
   std::size_t taken = items_.size();
+  // It may have to be read again.
+  if (std::ranges::any_of(items_, &Item::stub)) end_ = false;
   std::optional<HistoryPageWriter> page(std::in_place, facts_, range());
   const auto is_damage = [this](const Error& error) {
     return (error == Code::kCorrupt || error == Code::kIoError) && !core_.store.status().fenced;
@@ -322,6 +335,7 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
   HistoryPage result;
   count(result, taken);
   result.entries = page->finish();
+  result.again = encode_place(place_.walk, began_at_);
   if (end_) {
     core_.walks.end(place_.walk);
   } else {
@@ -333,9 +347,9 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
 }  // namespace
 
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, store::Lsn& seen) {
+                                       Until until, Bytes* behind, Epoch have, store::Lsn& seen) {
   if (behind != nullptr) behind->clear();
-  HistoryReading reading(core, container, wanted, seen);
+  HistoryReading reading(core, container, wanted, have, seen);
   auto page = co_await reading.run(from, until, behind);
   // Nobody knows how to go on with it.
   if (!page && from.empty() && (behind == nullptr || behind->empty())) reading.give_up();

@@ -14,10 +14,10 @@ struct AkeyPlace {
 };
 
 inline Result<HistoryPage> read_page(TestTarget& from, const Bytes& at, const HistoryFilter& wanted = {},
-                                     Bytes* behind = nullptr) {
-  return from.block_on(from.objects->read_history(from.container, at, wanted, Until::forever(), behind));
+                                     Bytes* behind = nullptr, Epoch have = kEpochZero) {
+  return from.block_on(from.objects->read_history(from.container, at, wanted, Until::forever(), behind, have));
 }
-inline Result<> put_page(TestTarget& into, const Bytes& entries) {
+inline Result<std::uint64_t> put_page(TestTarget& into, const Bytes& entries) {
   return into.block_on(into.objects->put_history(into.container, entries, Until::forever()));
 }
 

@@ -424,16 +424,17 @@ Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId requ
 }
 
 Task<Result<HistoryPage>> ObjectStore::read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                                    Bytes* behind) {
+                                                    Bytes* behind, Epoch have) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, seen);
+  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, have, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
 
-Task<Result<>> ObjectStore::put_history(Uuid container, Bytes entries, Until until, std::optional<HistoryCover> cover) {
+Task<Result<std::uint64_t>> ObjectStore::put_history(Uuid container, Bytes entries, Until until,
+                                                     std::optional<HistoryCover> cover) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;

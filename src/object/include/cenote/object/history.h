@@ -28,7 +28,9 @@ struct HistoryCover {
 struct HistoryPage {
   Bytes entries;              ///< for put_history; may hold none
   Bytes next;                 ///< where the next page begins; empty: this is the last one
-  std::uint64_t bytes = 0;    ///< of data
+  Bytes again;                ///< where this page begins, to read it again
+  std::uint64_t bytes = 0;    ///< of data, without that of stubs
+  std::uint64_t stubs = 0;    ///< entries whose data is not in the page
   std::uint64_t objects = 0;  ///< that begin in this page
 };
 
