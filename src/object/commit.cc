@@ -58,7 +58,7 @@ Result<> Commit::prepare(const Container& container, const media::Buffer& payloa
     for (const AkeyUpdate& akey : update.akeys) part.bytes += akey.bytes;
     offset += part.bytes;
     part.owns_last_block = &update == &request_.updates.back();
-    CHECK_OK(updates_.emplace_back(core_, update, part).prepare(container));
+    CHECK_OK(updates_.emplace_back(core_, update, part, member_).prepare(container));
   }
   return {};
 }

@@ -7,8 +7,11 @@ namespace cenote::object {
 
 /// As of ObjectStore::read_history and so on.
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, store::Lsn& seen);
-Task<Result<>> put_history(Core& core, Uuid container, const Bytes& page, Until until, store::Lsn& seen);
+                                       Until until, Bytes* behind, Epoch have, store::Lsn& seen);
+Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes& page,
+                                        const std::optional<HistoryCover>& cover, Until until, store::Lsn& seen);
+Task<Result<Bytes>> discard_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& kept,
+                                    Until until, store::Lsn& seen);
 Task<Result<>> end_history(Core& core, Uuid container, store::Lsn& seen);
 Task<Result<ResultsPage>> read_results(Core& core, const Bytes& from, Until until, store::Lsn& seen);
 Task<Result<>> put_results(Core& core, const Bytes& results, Until until, store::Lsn& seen);

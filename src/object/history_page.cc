@@ -1,5 +1,7 @@
 #include "history_page.h"
 
+#include <algorithm>
+
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -9,11 +11,13 @@ namespace cenote::object {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x50484e43;  // "CNHP"
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kChecksumBytes = sizeof(std::uint32_t);
 /// Beside key, checksums and data.
 constexpr std::size_t kHeadBytes = 2 + 1 + 8 + 4 + 1;
 constexpr std::uint64_t kLastEpoch = INT64_MAX;
+/// What a page has of the data of an entry: it, it and its checksums, or these alone.
+constexpr std::uint8_t kPlain = 0, kChecksummed = 1, kStub = 2;
 
 std::unexpected<Error> malformed(std::string_view why) {
   return failf(Code::kMalformed, "a page of history is malformed: {}", why);
@@ -40,6 +44,17 @@ Result<HistoryFacts> decode_facts(Decoder& in) {
       (facts.rolled_back.empty() || (facts.rolled_back.back().upto <= facts.bound && !facts.last_rollback.is_null()));
   if (!fits) return malformed("its epochs");
   return facts;
+}
+
+Result<HistoryRange> decode_range(Decoder& in) {
+  HistoryRange range;
+  range.from = in.raw(in.integer<std::uint16_t>());
+  range.to = in.raw(in.integer<std::uint16_t>());
+  // The one behind a key is the key and a zero.
+  if (in.bad() || range.from.size() > store::kMaxKeyBytes + 1 || range.to.size() > store::kMaxKeyBytes + 1 ||
+      (!range.to.empty() && compare(range.from, range.to) >= 0))
+    return malformed("what it is about");
+  return range;
 }
 
 Result<ParsedKey> decode_key(ByteView key) {
@@ -85,11 +100,13 @@ void take_data(Decoder& in, HistoryEntry& entry) {
     in.require(entry.records > 0 && entry.record_bytes > 0 && entry.record_bytes <= kMaxRecordBytes &&
                bytes <= kArrayWindowBytes);
   }
-  const auto checksums = in.integer<std::uint8_t>();
-  in.require(checksums <= 1 && (checksums == 0 || bytes > 0));
+  const auto held = in.integer<std::uint8_t>();
+  in.require(held <= kStub && (held == kPlain || bytes > 0));
   if (in.bad()) return;
-  if (checksums == 1) entry.checksums = in.raw(chunk_count(bytes) * sizeof(std::uint32_t));
-  entry.data = in.raw(bytes);
+  entry.bytes = bytes;
+  entry.is_stub = held == kStub;
+  if (held != kPlain) entry.checksums = in.raw(chunk_count(bytes) * sizeof(std::uint32_t));
+  if (!entry.is_stub) entry.data = in.raw(bytes);
 }
 
 Result<HistoryEntry> decode_entry_of(Decoder& in) {
@@ -124,7 +141,7 @@ Result<HistoryEntry> decode_entry_of(Decoder& in) {
 
 }  // namespace
 
-HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts) {
+HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts, const HistoryRange& range) {
   Encoder out(bytes_);
   out.integer(kMagic);
   out.integer(kVersion);
@@ -133,20 +150,24 @@ HistoryPageWriter::HistoryPageWriter(const HistoryFacts& facts) {
   out.integer(facts.as_of.value());
   out.raw(facts.last_rollback.bytes());
   out.integer(static_cast<std::uint16_t>(facts.rolled_back.size()));
-  for (const RolledBack& range : facts.rolled_back) {
-    out.integer(range.after.value());
-    out.integer(range.upto.value());
+  for (const RolledBack& rolled_back : facts.rolled_back) {
+    out.integer(rolled_back.after.value());
+    out.integer(rolled_back.upto.value());
+  }
+  for (const ByteView end : {range.from, range.to}) {
+    out.integer(static_cast<std::uint16_t>(end.size()));
+    out.raw(end);
   }
   count_at_ = out.size();
   out.integer(count_);
 }
 
-std::size_t HistoryPageWriter::room_for(ByteView key, const Entry& entry) {
-  const std::size_t data = entry.holds_data() ? entry.bytes + chunk_count(entry.bytes) * kChecksumBytes : 0;
-  return kHeadBytes + key.size() + data;
+std::size_t HistoryPageWriter::room_for(ByteView key, const Entry& entry, bool stub) {
+  const std::size_t checksums = entry.holds_data() ? chunk_count(entry.bytes) * kChecksumBytes : 0;
+  return kHeadBytes + key.size() + checksums + (entry.holds_data() && !stub ? entry.bytes : 0);
 }
 
-void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums) {
+void HistoryPageWriter::add_head(ByteView key, const Entry& entry) {
   ++count_;
   Encoder out(bytes_);
   out.integer(static_cast<std::uint16_t>(key.size()));
@@ -162,9 +183,22 @@ void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const st
     out.integer(static_cast<std::uint32_t>(entry.records));
     out.integer(entry.record_bytes);
   }
+}
+
+void HistoryPageWriter::add(ByteView key, const Entry& entry, std::span<const std::uint32_t> checksums) {
+  add_head(key, entry);
   if (!entry.holds_data()) return;
-  out.integer(static_cast<std::uint8_t>(checksums.empty() ? 0 : 1));
+  Encoder out(bytes_);
+  out.integer(checksums.empty() ? kPlain : kChecksummed);
   for (const std::uint32_t checksum : checksums) out.integer(checksum);
+}
+
+void HistoryPageWriter::add_stub(ByteView key, const Entry& entry) {
+  ASSERT(entry.holds_data() && entry.checksums.size() == chunk_count(entry.bytes) * kChecksumBytes);
+  add_head(key, entry);
+  Encoder out(bytes_);
+  out.integer(kStub);
+  out.raw(entry.checksums);
 }
 
 Bytes HistoryPageWriter::finish() {
@@ -173,13 +207,26 @@ Bytes HistoryPageWriter::finish() {
   return std::move(bytes_);
 }
 
+const HistoryEntry* HistoryContent::find(ByteView key) const {
+  const HistoryEntry* const found = find_newest(key);
+  return found != nullptr && equal(found->key, key) ? found : nullptr;
+}
+
+const HistoryEntry* HistoryContent::find_newest(ByteView key) const {
+  const auto found = std::ranges::lower_bound(
+      entries, key, [](ByteView a, ByteView b) { return compare(a, b) < 0; }, &HistoryEntry::key);
+  const bool same_level = found != entries.end() && found->key.size() == key.size() &&
+                          starts_with(found->key, key.first(key.size() - sizeof(std::uint64_t)));
+  return same_level ? &*found : nullptr;
+}
+
 Result<HistoryContent> decode_history(ByteView page) {
   Decoder head(page);
   const auto magic = head.integer<std::uint32_t>();
   const auto version = head.integer<std::uint8_t>();
   if (head.bad() || magic != kMagic || page.size() < kChecksumBytes) return malformed("it is none");
   if (version != kVersion)
-    return failf(Code::kUnsupported, "a page of history has version {}, this build knows {}: use a newer Cenote",
+    return failf(Code::kUnsupported, "a page of history has version {}, this build knows {}: use the same Cenote",
                  version, kVersion);
   const ByteView body = page.first(page.size() - kChecksumBytes);
   if (crc32c(body) != load_le<std::uint32_t>(page.data() + body.size())) return malformed("its checksum differs");
@@ -187,11 +234,15 @@ Result<HistoryContent> decode_history(ByteView page) {
   in.zeros(3);
   HistoryContent content;
   TRY(content.facts, decode_facts(in));
+  TRY(content.range, decode_range(in));
   const auto count = in.integer<std::uint32_t>();
   for (std::uint32_t i = 0; i < count; ++i) {
     TRY(const HistoryEntry entry, decode_entry_of(in));
     if (!content.entries.empty() && compare(content.entries.back().key, entry.key) >= 0)
       return malformed("its keys are not in order");
+    if (compare(entry.key, content.range.from) < 0 ||
+        (!content.range.to.empty() && compare(entry.key, content.range.to) >= 0))
+      return malformed("a key is none that it is about");
     content.entries.push_back(entry);
   }
   CHECK_OK(in.finish("a page of history"));

@@ -16,6 +16,7 @@ Entry hole_of(std::uint64_t records) { return {.type = EntryType::kHole, .record
 struct Made {
   Bytes page;
   Bytes data = pattern(1, 5000);
+  Bytes to = after_prefix(KeyPath(kObject).object_prefix());
 };
 
 Made make() {
@@ -25,7 +26,8 @@ Made make() {
   HistoryPageWriter page({.bound = Epoch(40),
                           .as_of = Epoch(90),
                           .last_rollback = Uuid::from_random(1, 2),
-                          .rolled_back = {{Epoch(10), Epoch(20)}, {Epoch(30), Epoch(40)}}});
+                          .rolled_back = {{Epoch(10), Epoch(20)}, {Epoch(30), Epoch(40)}}},
+                         {path.dkey_prefix(), made.to});
   page.add(path.dkey_entry(Epoch(51)), {.type = EntryType::kPunch}, {});
   page.add(path.akey_entry(Epoch(61)), {.type = EntryType::kArray, .flags = ArrayFlags{0x86}, .record_bytes = 2}, {});
   page.add(path.wide_punch(7, Epoch(63)), hole_of(100'000'000), {});
@@ -35,6 +37,13 @@ Made make() {
   page.add(path.extent(2, 9000, Epoch(65)),
            {.type = EntryType::kExtent, .record_bytes = 2, .records = 2500, .bytes = 5000}, checksums.view());
   page.append(made.data);
+  Checksums first;
+  append_checksums(ByteView(made.data).first(20), first);
+  ValueBytes value;
+  append_inline({.type = EntryType::kSingle, .bytes = 20, .checksums = first.view()}, ByteView(made.data).first(20),
+                value);
+  path.set_akey(key_of("stub"));
+  page.add_stub(path.single(Epoch(66)), *decode_entry(value));
   made.page = page.finish();
   return made;
 }
@@ -54,13 +63,37 @@ TEST(HistoryPageTest, HoldsWhatWasPut) {
   EXPECT_EQ(content->facts.as_of, Epoch(90));
   EXPECT_EQ(content->facts.last_rollback, Uuid::from_random(1, 2));
   EXPECT_EQ(content->facts.rolled_back.size(), 2u);
-  ASSERT_EQ(content->entries.size(), 5u);
+  EXPECT_TRUE(equal(content->range.from, KeyPath(kObject, key_of(3)).dkey_prefix()));
+  EXPECT_TRUE(equal(content->range.to, made.to));
+  ASSERT_EQ(content->entries.size(), 6u);
+  EXPECT_EQ(content->find(content->entries[2].key), &content->entries[2]);
+  EXPECT_EQ(content->find(made.to), nullptr);
   EXPECT_EQ(content->entries[0].type, EntryType::kPunch);
   EXPECT_EQ(content->entries[1].flags.bits, 0x86);
   EXPECT_EQ(content->entries[2].records, 100'000'000u);
   EXPECT_EQ(content->entries[3].at.first, 8192u);
   EXPECT_TRUE(equal(content->entries[4].data, made.data));
   EXPECT_EQ(content->entries[4].checksums.size(), 8u);
+  EXPECT_FALSE(content->entries[4].is_stub);
+  EXPECT_TRUE(content->entries[5].is_stub && content->entries[5].data.empty());
+  EXPECT_EQ(content->entries[5].bytes, 20u);
+  EXPECT_EQ(content->entries[5].checksums.size(), 4u);
+}
+
+TEST(HistoryPageTest, NoKeyIsBesideWhatItIsAbout) {
+  const KeyPath below(kObject, key_of(3)), above(kObject, key_of(4));
+  KeyPath key(kObject, key_of(3));
+  const auto code = [&](ByteView from, ByteView to) {
+    HistoryPageWriter page({}, {from, to});
+    page.add(key.dkey_entry(Epoch(5)), {.type = EntryType::kPunch}, {});
+    return code_of(decode_history(page.finish()));
+  };
+  EXPECT_EQ(code({}, {}), Code::kOk);
+  EXPECT_EQ(code(below.dkey_prefix(), above.dkey_prefix()), Code::kOk);
+  EXPECT_EQ(code(above.dkey_prefix(), {}), Code::kMalformed);
+  EXPECT_EQ(code({}, below.dkey_prefix()), Code::kMalformed);
+  EXPECT_EQ(code(above.dkey_prefix(), above.dkey_prefix()), Code::kMalformed);
+  EXPECT_EQ(code(Bytes(store::kMaxKeyBytes + 2, std::byte{0}), {}), Code::kMalformed);
 }
 
 TEST(HistoryPageTest, WhateverArrivesIsRefusedOrWhole) {
@@ -74,14 +107,14 @@ TEST(HistoryPageTest, WhateverArrivesIsRefusedOrWhole) {
   std::mt19937_64 random(1);
   for (int i = 0; i < 3000; ++i) {
     Bytes bytes = page;
-    bytes[random() % 400] = static_cast<std::byte>(random());
+    bytes[random() % 500] = static_cast<std::byte>(random());
     const auto content = decode_history(signed_again(bytes));
     if (content) continue;
     EXPECT_TRUE(content.error() == Code::kMalformed || content.error() == Code::kUnsupported)
         << content.error().to_string();
   }
   Bytes newer = page;
-  newer[4] = std::byte{2};
+  newer[4] = std::byte{3};
   EXPECT_EQ(code_of(decode_history(newer)), Code::kUnsupported);
 }
 

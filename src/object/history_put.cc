@@ -6,6 +6,7 @@
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
 #include "history.h"
+#include "history_cover.h"
 #include "history_page.h"
 #include "late_births.h"
 #include "object_count.h"
@@ -39,15 +40,21 @@ std::vector<RolledBack> joined(std::vector<RolledBack> ranges, std::span<const R
 /// Puts a page, some entries at a time.
 class HistoryPut {
  public:
-  HistoryPut(Core& core, const Uuid& id, const HistoryContent& content, store::Lsn& seen)
-      : core_(core), id_(id), content_(content), seen_(seen) {}
+  HistoryPut(Core& core, const Uuid& id, const HistoryContent& content, const std::optional<HistoryCover>& cover,
+             store::Lsn& seen)
+      : core_(core), id_(id), content_(content), cover_(cover), seen_(seen) {}
 
-  Task<Result<>> run(Until until);
+  /// Stubs that are not there.
+  Task<Result<std::uint64_t>> run(Until until);
 
  private:
   using Group = std::span<const HistoryEntry>;
 
   Result<Container*> find();
+  bool is_left_out(const Container& container, const HistoryEntry& entry) const;
+  bool is_put(const Container& container, const HistoryEntry& entry) const {
+    return !entry.is_stub && !is_left_out(container, entry);
+  }
   Result<> put_facts(store::View& view);
   Result<> check_rollbacks(const Container& container, const std::vector<RolledBack>& ranges) const;
   Group next_group(std::size_t from) const;
@@ -64,9 +71,11 @@ class HistoryPut {
   Core& core_;
   const Uuid id_;
   const HistoryContent& content_;
+  const std::optional<HistoryCover>& cover_;
   store::Lsn& seen_;
   std::vector<std::size_t> missing_;  // of the group: entries with data that are not there
   std::uint64_t missing_bytes_ = 0;
+  std::uint64_t missing_stubs_ = 0;  // of the group
 };
 
 Result<Container*> HistoryPut::find() {
@@ -78,16 +87,30 @@ Result<Container*> HistoryPut::find() {
   return &found->second;
 }
 
-Task<Result<>> HistoryPut::run(Until until) {
+/// What was rolled back, and what this target takes in as an entry: it brings its own blocks. (Births say what belongs
+/// together, whoever brings them.)
+bool HistoryPut::is_left_out(const Container& container, const HistoryEntry& entry) const {
+  if (find_rolled_back(container.rolled_back, entry.at.epoch) != nullptr) return true;
+  if (entry.type == EntryType::kArray) return false;
+  if (cover_ && entry.at.epoch > cover_->upto) return true;
+  if (core_.entries.none_undecided() || !entry.holds_data()) return false;
+  const HeldEntry* const held = core_.entries.touching(id_, entry.at.object, entry.at.dkey(), kEpochLatest);
+  return held != nullptr && held->name.epoch == entry.at.epoch;
+}
+
+Task<Result<std::uint64_t>> HistoryPut::run(Until until) {
   CO_CHECK_OK(co_await core_.store.run([this](store::View& view) { return put_facts(view); }, until));
+  if (cover_) CO_CHECK_OK(co_await erase_leftovers(core_, id_, content_, *cover_, until, seen_));
+  std::uint64_t missing = 0;
   for (std::size_t next = 0; next < content_.entries.size();) {
     const Group group = next_group(next);
     next += group.size();
     CO_CHECK_OK(co_await put_group(group, until));
+    missing += missing_stubs_;
     co_await core_.reactor.yield();
   }
   CO_CHECK_OK(find());
-  co_return Result<>();
+  co_return missing;
 }
 
 Result<> HistoryPut::check_rollbacks(const Container& container, const std::vector<RolledBack>& ranges) const {
@@ -195,13 +218,24 @@ Task<Result<bool>> HistoryPut::try_group(Group group, Until until) {
                                      until);
 }
 
+Result<bool> is_there(const HistoryEntry& copied, const std::optional<ByteView>& value) {
+  if (!value) return false;
+  TRY(const Entry entry, decode_entry(*value));
+  return is_same(copied, entry);
+}
+
 Result<> HistoryPut::find_missing(store::View& view, Group group) {
   TRY(const Container* container, find());
   missing_.clear();
-  missing_bytes_ = 0;
+  missing_bytes_ = missing_stubs_ = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
-    if (!group[i].holds_data() || find_rolled_back(container->rolled_back, group[i].at.epoch) != nullptr) continue;
+    if (!group[i].holds_data() || is_left_out(*container, group[i])) continue;
     TRY(const auto there, view.get(container->tree, group[i].key));
+    if (group[i].is_stub) {
+      TRY(const bool same, is_there(group[i], there));
+      if (!same) ++missing_stubs_;
+      continue;
+    }
     if (there) continue;
     missing_.push_back(i);
     missing_bytes_ += group[i].data.size();
@@ -248,7 +282,7 @@ Result<bool> HistoryPut::put(store::View& view, Group group, Update* update) {
   std::size_t piece = 0;
   for (std::size_t i = 0; i < group.size(); ++i) {
     const HistoryEntry& entry = group[i];
-    if (find_rolled_back(container->rolled_back, entry.at.epoch) != nullptr) continue;
+    if (!is_put(*container, entry)) continue;
     if (!entry.holds_data()) {
       CHECK_OK(put_plain(view, *container, entry));
       continue;
@@ -267,7 +301,10 @@ Result<bool> HistoryPut::put(store::View& view, Group group, Update* update) {
 
 Result<> HistoryPut::put_plain(store::View& view, const Container& container, const HistoryEntry& entry) {
   if (entry.type == EntryType::kArray)
-    return put_copied_birth(core_, container, view, entry.at, entry.record_bytes, entry.flags);
+    return put_copied_birth(core_, container, view, entry.at, entry.record_bytes, entry.flags, [this](ByteView key) {
+      const HistoryEntry* const other = content_.find(key);
+      return other != nullptr && other->type == EntryType::kArray;
+    });
   TRY(const auto there, view.get(container.tree, entry.key));
   if (there) return {};
   ValueBytes value;
@@ -287,14 +324,11 @@ Result<> HistoryPut::apply(Container& container, store::View& view, Group group)
     newest = std::max(newest, entry.at.epoch);
     if (objects.empty() || objects.back() != entry.at.object) objects.push_back(entry.at.object);
   }
-  const bool rolled_back = !container.rolled_back.empty();
-  // Of an object of which all was rolled back nothing is put.
-  if (rolled_back)
-    std::erase_if(objects, [&](const ObjectId& object) {
-      return std::ranges::none_of(group, [&](const HistoryEntry& entry) {
-        return entry.at.object == object && find_rolled_back(container.rolled_back, entry.at.epoch) == nullptr;
-      });
-    });
+  // Of an object of which all is left out nothing is put.
+  std::erase_if(objects, [&](const ObjectId& object) {
+    return std::ranges::none_of(
+        group, [&](const HistoryEntry& entry) { return entry.at.object == object && is_put(container, entry); });
+  });
   Usage added{.bytes = missing_bytes_, .objects = 0};
   TRY(added.objects, count_born(container, view, objects));
   // Nothing above the ceiling is ever shown, and whatever comes later is newer.
@@ -318,19 +352,9 @@ Result<> HistoryPut::apply(Container& container, store::View& view, Group group)
 }
 
 Task<Result<>> HistoryPut::cut_punches(Group group, Until until) {
-  for (const HistoryEntry& entry : group) {
-    if (entry.type != EntryType::kArray) continue;
-    for (bool done = false; !done;) {
-      CO_TRY(done, co_await core_.store.run(
-                       [this, &entry](store::View& view) -> Result<bool> {
-                         TRY(Container * container, find());
-                         TRY(const bool over, cut_early_punches(core_, *container, view, entry.key));
-                         seen_ = std::max(seen_, container->lsn);
-                         return over;
-                       },
-                       until));
-    }
-  }
+  for (const HistoryEntry& entry : group)
+    if (entry.type == EntryType::kArray)
+      CO_CHECK_OK(co_await cut_all_early_punches(core_, id_, to_bytes(entry.key), until, seen_));
   co_return Result<>();
 }
 
@@ -355,9 +379,10 @@ Result<> end(Core& core, const Uuid& id, store::View& view, store::Lsn& seen) {
 
 }  // namespace
 
-Task<Result<>> put_history(Core& core, Uuid container, const Bytes& page, Until until, store::Lsn& seen) {
+Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes& page,
+                                        const std::optional<HistoryCover>& cover, Until until, store::Lsn& seen) {
   CO_TRY(const HistoryContent content, decode_history(page));
-  HistoryPut put(core, container, content, seen);
+  HistoryPut put(core, container, content, cover, seen);
   co_return co_await put.run(until);
 }
 

@@ -6,6 +6,7 @@
 #include "fetch_plan.h"
 #include "history.h"
 #include "history_page.h"
+#include "named_keys.h"
 
 namespace cenote::object {
 namespace {
@@ -48,13 +49,14 @@ Result<Place> decode_place(ByteView from) {
 struct Item {
   Bytes key;
   Bytes value;
+  bool stub = false;
 };
 
 /// Reads one page.
 class HistoryReading {
  public:
-  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, store::Lsn& seen)
-      : core_(core), id_(id), wanted_(wanted), seen_(seen) {}
+  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, Epoch have, store::Lsn& seen)
+      : core_(core), id_(id), wanted_(wanted), have_(have), seen_(seen) {}
 
   Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
   void give_up() { core_.walks.end(place_.walk); }
@@ -64,23 +66,34 @@ class HistoryReading {
   Result<> enter(const Bytes& from);
   Task<Result<>> collect_all(Until until);
   Result<bool> collect(store::View& view);
-  Result<bool> look_at(ByteView key, ByteView value);
-  Bytes unwanted(const ParsedKey& key);
+  Result<bool> look_at(ByteView key, Epoch epoch, ByteView value);
   void pass(ByteView key);
+  bool ends_in_head() const;
+  bool goes_on_with_head(ByteView next) const;
+  /// The page is about all that another target may have before the next key here: of an akey whose last birth is in it,
+  /// all older ones.
+  HistoryRange range() const {
+    if (end_) return {began_at_, {}};
+    return {began_at_, stopped_at_.empty() ? place_.position : stopped_at_};
+  }
   Task<Result<std::size_t>> write(HistoryPageWriter& page, std::size_t from, std::size_t to, Until until);
   Result<std::size_t> copy_out(HistoryPageWriter& page, std::span<const Item> items, std::span<const Entry> entries,
                                const Fetched& fetched);
+  template <typename IsDamage>
+  Task<Result<std::size_t>> find_damage(IsDamage is_damage, Until until);
   void count(HistoryPage& page, std::size_t items) const;
 
   Core& core_;
   const Uuid id_;
-  const HistoryFilter& wanted_;
+  NamedKeys wanted_;
+  const Epoch have_;
   store::Lsn& seen_;
   Place place_;
   Bytes began_at_;
   store::TreeId tree_;
   bool over_ = false;  // the end of the tree, or of the page
   bool end_ = false;   // of the tree
+  Bytes stopped_at_;   // first key that is not in the page; empty: not known
   std::vector<Item> items_;
   std::size_t page_bytes_ = 0;
   std::uint64_t read_bytes_ = 0;  // by whole chunks
@@ -88,12 +101,6 @@ class HistoryReading {
   std::uint64_t left_bytes_ = 0;  // ... and their bytes
   HistoryFacts facts_;
   std::optional<Error> damage_;  // of the entry before the place, which is none of the items
-  // What the filter said last.
-  std::optional<ObjectId> object_;
-  Part of_object_ = Part::kAll;
-  KeyBytes dkey_;
-  Part of_dkey_ = Part::kAll;
-  bool asked_dkey_ = false;
 };
 
 /// Also one that is only kept for its clones.
@@ -121,47 +128,52 @@ Result<> HistoryReading::enter(const Bytes& from) {
               "the history was not read on for too long, or the target was restarted: begin with its first page");
 }
 
-/// Where to go on if nothing of this key is wanted; empty: something is.
-Bytes HistoryReading::unwanted(const ParsedKey& key) {
-  if (object_ != key.object) {
-    object_ = key.object;
-    of_object_ = wanted_ ? wanted_(key.object, std::nullopt) : Part::kAll;
-    asked_dkey_ = false;
-  }
-  KeyPath path(key.object);
-  if (of_object_ == Part::kNone) return after_prefix(path.object_prefix());
-  if (of_object_ == Part::kAll || key.level == Level::kObject) return {};
-  if (!asked_dkey_ || !equal(dkey_, key.encoded_dkey)) {
-    dkey_.assign(key.encoded_dkey);
-    of_dkey_ = wanted_(key.object, key.dkey().view());
-    asked_dkey_ = true;
-  }
-  if (of_dkey_ != Part::kNone) return {};
-  path.set_encoded_dkey(key.encoded_dkey);
-  return after_prefix(path.dkey_prefix());
-}
-
 void HistoryReading::pass(ByteView key) {
   place_.position = to_bytes(key);
   place_.position.push_back(std::byte{0});  // the next key is greater than this one
 }
 
+/// Whether the last entry is a birth or punch of an akey.
+bool HistoryReading::ends_in_head() const {
+  if (items_.empty()) return false;
+  const auto key = parse_key(items_.back().key);
+  return key && key->level == Level::kAkey && key->kind == Kind::kAkeyEntry;
+}
+
+/// Whether the next one is another of it: they stay in one page, so that who puts it sees the lives of the array
+/// together. (Where there is more than a megabyte of them, most.)
+bool HistoryReading::goes_on_with_head(ByteView next) const {
+  if (!ends_in_head()) return false;
+  const ByteView last = items_.back().key;
+  return next.size() == last.size() && starts_with(next, last.first(last.size() - sizeof(std::uint64_t)));
+}
+
 /// Takes an entry in; true: the page is full without it, or ends at it.
-Result<bool> HistoryReading::look_at(ByteView key, ByteView value) {
+Result<bool> HistoryReading::look_at(ByteView key, Epoch epoch, ByteView value) {
   const auto entry = decode_entry(value);
   if (!entry) {
-    if (!items_.empty()) return true;
+    // What comes before it is a page, if only one that says that there is nothing.
+    if (!items_.empty() || !equal(began_at_, key)) {
+      stopped_at_ = to_bytes(key);
+      if (items_.empty()) place_.position = stopped_at_;
+      return true;
+    }
     damage_ = entry.error().with_context("an entry with the key " + to_hex(key));
     pass(key);
     return true;
   }
-  const std::size_t bytes = HistoryPageWriter::room_for(key, *entry);
-  const bool in_blocks = entry->holds_data() && (!entry->is_inline || entry->is_packed);
+  const bool stub = epoch <= have_ && entry->holds_data() && !entry->checksums.empty();
+  const std::size_t bytes = HistoryPageWriter::room_for(key, *entry, stub);
+  const bool in_blocks = entry->holds_data() && !stub && (!entry->is_inline || entry->is_packed);
   const std::uint64_t read = in_blocks ? chunk_count(entry->bytes) * kChecksumChunkBytes : 0;
-  if (!items_.empty() && (page_bytes_ + bytes > kHistoryPageBytes || read_bytes_ + read > kReadBytes)) return true;
+  const bool full = page_bytes_ + bytes > kHistoryPageBytes || read_bytes_ + read > kReadBytes;
+  if (full && !items_.empty() && (page_bytes_ + bytes > 2 * kHistoryPageBytes || !goes_on_with_head(key))) {
+    stopped_at_ = to_bytes(key);
+    return true;
+  }
   page_bytes_ += bytes;
   read_bytes_ += read;
-  items_.push_back({to_bytes(key), to_bytes(value)});
+  items_.push_back({to_bytes(key), to_bytes(value), stub});
   pass(key);
   return false;
 }
@@ -181,8 +193,9 @@ Result<bool> HistoryReading::collect(store::View& view) {
     --left_;
     left_bytes_ -= std::min<std::uint64_t>(left_bytes_, cursor.key().size() + cursor.value().size());
     TRY(const ParsedKey key, parse_key(cursor.key()));
-    const Bytes next = unwanted(key);
-    if (!next.empty()) {
+    if (!wanted_.names(key)) {
+      const Bytes next = wanted_.behind(key);
+      if (next.empty()) break;
       place_.position = next;
       TRY(more, cursor.seek(next));
       continue;
@@ -190,7 +203,7 @@ Result<bool> HistoryReading::collect(store::View& view) {
     if (find_rolled_back(container->rolled_back, key.epoch) != nullptr) {
       pass(cursor.key());
     } else {
-      TRY(const bool full, look_at(cursor.key(), cursor.value()));
+      TRY(const bool full, look_at(cursor.key(), key.epoch, cursor.value()));
       if (full) return true;
     }
     TRY(more, cursor.next());
@@ -200,7 +213,7 @@ Result<bool> HistoryReading::collect(store::View& view) {
 }
 
 Task<Result<>> HistoryReading::collect_all(Until until) {
-  for (std::uint32_t run = 0; run < kRuns && !over_; ++run) {
+  for (std::uint32_t run = 0; !over_ && (run < kRuns || (run < 2 * kRuns && ends_in_head())); ++run) {
     if (run > 0) co_await core_.reactor.yield();
     left_ = kLookedAtPerRun;
     left_bytes_ = kLookedAtBytes;
@@ -219,6 +232,10 @@ Result<std::size_t> HistoryReading::copy_out(HistoryPageWriter& page, std::span<
                                              std::span<const Entry> entries, const Fetched& fetched) {
   std::size_t akey = 0, piece = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
+    if (items[i].stub) {
+      page.add_stub(items[i].key, entries[i]);
+      continue;
+    }
     if (!entries[i].holds_data()) {
       page.add(items[i].key, entries[i], {});
       continue;
@@ -246,7 +263,7 @@ Task<Result<std::size_t>> HistoryReading::write(HistoryPageWriter& page, std::si
   for (const Item& item : items) {
     CO_TRY(const Entry entry, decode_entry(item.value));
     entries.push_back(entry);
-    if (!entry.holds_data()) continue;
+    if (item.stub || !entry.holds_data()) continue;
     CO_TRY(const ParsedKey key, parse_key(item.key));
     // Their names are right where one is read alone.
     request.object = key.object;
@@ -265,9 +282,31 @@ void HistoryReading::count(HistoryPage& page, std::size_t items) const {
     if (object.size() < KeyPath::kObjectEnd || !starts_with(item.key, object.first(KeyPath::kObjectEnd)))
       ++page.objects;
     object = item.key;
+    if (item.stub) {
+      ++page.stubs;
+      continue;
+    }
     const auto entry = decode_entry(item.value);
     if (entry && entry->holds_data()) page.bytes += entry->bytes;
   }
+}
+
+/// The first item whose data cannot be read: the page ends before it, or is about it and cannot be made.
+template <typename IsDamage>
+Task<Result<std::size_t>> HistoryReading::find_damage(IsDamage is_damage, Until until) {
+  for (std::size_t item = 0; item < items_.size(); ++item) {
+    HistoryPageWriter alone(facts_, {});
+    const auto one = co_await write(alone, item, item + 1, until);
+    if (one) continue;
+    if (!is_damage(one.error())) co_return fail(one.error());
+    end_ = false;
+    place_.position = stopped_at_ = items_[item].key;
+    if (!equal(began_at_, items_[item].key)) co_return item;
+    damage_ = one.error();
+    pass(items_[item].key);
+    co_return item;
+  }
+  co_return items_.size();
 }
 
 Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, Bytes* behind) {
@@ -277,24 +316,17 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
   const store::ExtentGuard guard = core_.store.guard_extents();
   CO_CHECK_OK(co_await collect_all(until));
   std::size_t taken = items_.size();
-  std::optional<HistoryPageWriter> page(std::in_place, facts_);
+  // It may have to be read again.
+  if (std::ranges::any_of(items_, &Item::stub)) end_ = false;
+  std::optional<HistoryPageWriter> page(std::in_place, facts_, range());
   const auto is_damage = [this](const Error& error) {
     return (error == Code::kCorrupt || error == Code::kIoError) && !core_.store.status().fenced;
   };
   if (const auto written = co_await write(*page, 0, taken, until); !written) {
     if (!is_damage(written.error())) co_return fail(written.error());
-    // One by one, up to the one that cannot be read.
-    page.emplace(facts_);
-    for (taken = 0; taken < items_.size(); ++taken) {
-      const auto one = co_await write(*page, taken, taken + 1, until);
-      if (one) continue;
-      if (!is_damage(one.error())) co_return fail(one.error());
-      if (taken == 0) damage_ = one.error();
-      pass(items_[taken].key);
-      if (taken > 0) place_.position = items_[taken].key;
-      end_ = false;
-      break;
-    }
+    CO_TRY(taken, co_await find_damage(is_damage, until));
+    page.emplace(facts_, range());
+    if (!damage_) CO_CHECK_OK(co_await write(*page, 0, taken, until));
   }
   if (damage_) {
     if (behind != nullptr) *behind = encode_place(place_.walk, place_.position);
@@ -303,6 +335,7 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
   HistoryPage result;
   count(result, taken);
   result.entries = page->finish();
+  result.again = encode_place(place_.walk, began_at_);
   if (end_) {
     core_.walks.end(place_.walk);
   } else {
@@ -314,9 +347,9 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
 }  // namespace
 
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, store::Lsn& seen) {
+                                       Until until, Bytes* behind, Epoch have, store::Lsn& seen) {
   if (behind != nullptr) behind->clear();
-  HistoryReading reading(core, container, wanted, seen);
+  HistoryReading reading(core, container, wanted, have, seen);
   auto page = co_await reading.run(from, until, behind);
   // Nobody knows how to go on with it.
   if (!page && from.empty() && (behind == nullptr || behind->empty())) reading.give_up();

@@ -61,7 +61,7 @@ Result<bool> lives_until(store::View& view, const Container& container, KeyPath&
 }  // namespace
 
 Result<> put_copied_birth(Core& core, const Container& container, store::View& view, const ParsedKey& key,
-                          std::uint32_t record_bytes, ArrayFlags flags) {
+                          std::uint32_t record_bytes, ArrayFlags flags, const IsCopiedBirth& is_copied) {
   KeyPath path = path_of(key);
   const PathBytes birth(path.akey_entry(key.epoch));
   TRY(const auto there, view.get(container.tree, birth));
@@ -74,6 +74,8 @@ Result<> put_copied_birth(Core& core, const Container& container, store::View& v
   for (Epoch epoch = key.epoch;;) {
     TRY(const auto next, next_of_akey(view, container, path, epoch));
     if (!next || next->entry.type != EntryType::kArray || next->entry.record_bytes != record_bytes) break;
+    // The punch between two lives may be gone: the second birth hides as much.
+    if (is_copied(path.akey_entry(next->epoch))) break;
     TRY(const bool lives, lives_until(view, container, path, key.epoch, next->epoch));
     if (!lives) break;
     after = both(after, next->entry.flags);
@@ -118,6 +120,21 @@ Result<bool> cut_early_punches(Core& core, Container& container, store::View& vi
   CHECK_OK(core.apply_added(container, {}, view));
   core.akeys.forget(container.tree, path.akey_prefix());
   return false;
+}
+
+Task<Result<>> cut_all_early_punches(Core& core, Uuid container, Bytes birth, Until until, store::Lsn& seen) {
+  const auto cut = [&](store::View& view) -> Result<bool> {
+    const auto found = core.containers.find(container);
+    if (found == core.containers.end())
+      return failf(Code::kContainerNotFound, "no container {} on this target", container.to_string());
+    TRY(const bool over, cut_early_punches(core, found->second, view, birth));
+    seen = std::max(seen, found->second.lsn);
+    return over;
+  };
+  for (bool done = false; !done;) {
+    CO_TRY(done, co_await core.store.run(cut, until));
+  }
+  co_return Result<>();
 }
 
 bool LateBirths::is_punched(const KeyPath& path) const {

@@ -9,6 +9,7 @@
 // Births come late by two ways: copied from another member, or with an entry that is committed when the array's older
 // birth has been copied meanwhile.
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -16,14 +17,20 @@
 
 namespace cenote::object {
 
+/// Whether a key is that of a birth which is copied, too: one of another life of the array, whatever ended this one.
+using IsCopiedBirth = std::function<bool(ByteView key)>;
+
 /// Puts the birth of an array that was copied, in an attempt, as an entry of the core's batch, or more. Nothing that
 /// the batch holds already is of the akey, nor a punch of what is above it.
 Result<> put_copied_birth(Core& core, const Container& container, store::View& view, const ParsedKey& key,
-                          std::uint32_t record_bytes, ArrayFlags flags);
+                          std::uint32_t record_bytes, ArrayFlags flags, const IsCopiedBirth& is_copied);
 
 /// Turns some of the punched ranges that were there before the birth at `key` into what they are beside it; applies a
 /// batch. True: there are no more.
 Result<bool> cut_early_punches(Core& core, Container& container, store::View& view, ByteView key);
+
+/// The same until there are no more.
+Task<Result<>> cut_all_early_punches(Core& core, Uuid container, Bytes birth, Until until, store::Lsn& seen);
 
 /// The births and punched ranges of an entry that is committed, as the tree is by now.
 class LateBirths {

@@ -68,18 +68,21 @@ Result<std::uint64_t> Emptied::count(store::View& view, store::TreeId tree) {
   return emptied;
 }
 
-/// Whether `keys`, ascending and all of one object, are all that there is of it.
+/// Whether `keys`, ascending and all of one object, are all that there is of it, and there is something: others may
+/// have removed what a pass of aggregation still knows of.
 Result<bool> Emptied::is_emptied(store::View& view, store::TreeId tree, std::span<const Key> keys) const {
   const ByteView object = object_of(view_of(keys.front()));
   store::Cursor cursor(view, tree);
   TRY(bool more, cursor.seek(object));
+  bool any = false;
   for (const Key* key = keys.data(); more && starts_with(cursor.key(), object);) {
+    any = true;
     const Key* const end = keys.data() + keys.size();
     while (key != end && compare(view_of(*key), cursor.key()) < 0) ++key;
     if (key == end || !equal(view_of(*key), cursor.key())) return false;
     TRY(more, cursor.next());
   }
-  return true;
+  return any;
 }
 
 }  // namespace cenote::object

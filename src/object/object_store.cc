@@ -424,20 +424,30 @@ Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId requ
 }
 
 Task<Result<HistoryPage>> ObjectStore::read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                                    Bytes* behind) {
+                                                    Bytes* behind, Epoch have) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, seen);
+  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, have, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
 
-Task<Result<>> ObjectStore::put_history(Uuid container, Bytes entries, Until until) {
+Task<Result<std::uint64_t>> ObjectStore::put_history(Uuid container, Bytes entries, Until until,
+                                                     std::optional<HistoryCover> cover) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::put_history(*core_, container, entries, until, seen);
+  auto result = co_await object::put_history(*core_, container, entries, cover, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<Bytes>> ObjectStore::discard_history(Uuid container, Bytes from, HistoryFilter kept, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::discard_history(*core_, container, from, kept, until, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }

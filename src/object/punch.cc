@@ -86,12 +86,12 @@ Result<> Punch::punch_akeys(const Reader& reader, Epoch epoch) {
 }
 
 Result<> Punch::punch_ranges(const Reader& reader, Epoch epoch) {
-  TRY(const Epoch hidden, dkey_hidden(reader, path_));
   const KeyBytes& akey = request_.akeys[0];
   path_.set_akey(akey);
+  if (member_ == Member::kIncomplete) return punch_unknown_array(reader, epoch);
+  TRY(const Epoch hidden, dkey_hidden(reader, path_));
   TRY(const AkeyState state, akey_state(reader, path_, hidden));
   CHECK_OK(check(state.exists(), akey));
-  if (state.is != AkeyState::Is::kArray && member_ == Member::kIncomplete) return punch_unknown_array(reader, epoch);
   if (!state.exists()) return {};
   if (state.is != AkeyState::Is::kArray)
     return failf(Code::kTypeMismatch, "{}: is a single value", describe(request_.object, request_.dkey, akey));
@@ -106,8 +106,8 @@ Result<> Punch::punch_ranges(const Reader& reader, Epoch epoch) {
   return {};
 }
 
-/// Where windows end only the birth of the array tells, which is missing yet: punched ranges that are found whatever
-/// the size of a record, until it comes (late_births.h).
+/// Where windows end only the birth of the array tells, which may be missing, or be one of earlier times: punched
+/// ranges that are found whatever the size of a record, until it comes (late_births.h).
 Result<> Punch::punch_unknown_array(const Reader& reader, Epoch epoch) {
   for (const RecordRange& range : request_.ranges) {
     ValueBytes value;

@@ -291,8 +291,10 @@ Result<> Update::check_dkey(const Reader& reader) {
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
-/// Of the path's akey, as the update meets it.
+/// Of the path's akey, as the update meets it. What an incomplete member holds of it may be of earlier times, and is
+/// another by the time of the commit: each array gets a birth, which is one or becomes part of one then.
 Result<AkeyState> Update::state_before(AkeyLookup& akeys, const TransactionPunches* punched) {
+  if (member_ == Member::kIncomplete) return AkeyState{};
   if (punched == nullptr) return akeys.state();
   for (const ByteView prefix : {path_.object_prefix(), path_.dkey_prefix(), path_.akey_prefix()})
     if (punched->hides(prefix)) return AkeyState{};

@@ -76,8 +76,8 @@ struct UpdatePayload {
 /// which may hold those of others.
 class Update {
  public:
-  Update(Core& core, const UpdateRequest& request, UpdatePayload payload)
-      : core_(core), request_(request), payload_(payload), path_(request.object, request.dkey) {}
+  Update(Core& core, const UpdateRequest& request, UpdatePayload payload, Member member = Member::kComplete)
+      : core_(core), request_(request), payload_(payload), member_(member), path_(request.object, request.dkey) {}
   Update(const Update&) = delete;
   Update& operator=(const Update&) = delete;
   // Extents that no batch claimed go back, whatever the reason.
@@ -130,6 +130,7 @@ class Update {
   Core& core_;
   const UpdateRequest& request_;
   UpdatePayload payload_;
+  const Member member_;
   KeyPath path_;
   SmallVector<Piece, 1> pieces_;
   Checksums checksums_;  // empty: not kept

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cenote/base/bytes.h"
+#include "cenote/base/epoch.h"
 #include "cenote/protocol/object_id.h"
 
 namespace cenote::object {
@@ -16,11 +17,20 @@ enum class Part : std::uint8_t { kNone, kSome, kAll };
 /// the same.
 using HistoryFilter = std::function<Part(const ObjectId& object, const std::optional<ByteView>& dkey)>;
 
+/// What a copy says all of, beside what is in it: of what is wanted, in the range of a page, the entries up to an
+/// epoch. The filter is the one that the page was read with.
+struct HistoryCover {
+  HistoryFilter wanted;
+  Epoch upto;
+};
+
 /// Some of the history of a container, in the order of its keys.
 struct HistoryPage {
   Bytes entries;              ///< for put_history; may hold none
   Bytes next;                 ///< where the next page begins; empty: this is the last one
-  std::uint64_t bytes = 0;    ///< of data
+  Bytes again;                ///< where this page begins, to read it again
+  std::uint64_t bytes = 0;    ///< of data, without that of stubs
+  std::uint64_t stubs = 0;    ///< entries whose data is not in the page
   std::uint64_t objects = 0;  ///< that begin in this page
 };
 

@@ -226,12 +226,30 @@ class ObjectStore {
   /// read, nothing in the container is merged; kLeaseExpired: it was longer, the target was restarted or the container
   /// destroyed: begin anew. kResourceExhausted: too many are being read. kCorrupt, kIoError: what comes next cannot be
   /// read, the message names it; `*behind`, if there is one, is then where to go on, or empty if that is unknown.
+  /// Of data that is not newer than `have`, which the other target may hold already, the page has checksums instead:
+  /// a stub, for which nothing is read from the device (where there are checksums). While there are stubs in a page it
+  /// is not the last one, so that it can be read again, from its `again` on.
   Task<Result<HistoryPage>> read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                         Bytes* behind = nullptr);
+                                         Bytes* behind = nullptr, Epoch have = kEpochZero);
   /// Puts the entries of a page, durably when it returns; those that are there stay as they are, so again is no error.
   /// Marks the container as incomplete. May fail when some of it is done. kMalformed; kConditionFailed: a snapshot or
   /// clone would lose what it shows by a rollback of the source; kNoSpace, kQuotaExceeded.
-  Task<Result<>> put_history(Uuid container, Bytes entries, Until until);
+  /// With a cover the page is the truth: what this target has left from earlier times in the page's range, of what the
+  /// cover names and not newer than it says, goes, unless it is in the page as it is here; but for punches of objects
+  /// that are named in part only. What is newer comes from entries alone (`prepare`), and what the page has of it is
+  /// left out. All pages of one walk, in any order and again, and nothing is here that the source does not have. The
+  /// caller sees to it that nothing up to that epoch is still to come here, that this target takes part in all that is
+  /// newer, as incomplete member, and that nobody reads it here. kBusy: an array changes too fast; try again.
+  /// Returns how many stubs of the page are not here, or with other content: then that page has to be read again
+  /// without `have` and put before the walk goes on, with the `next` of the page that was read again.
+  Task<Result<std::uint64_t>> put_history(Uuid container, Bytes entries, Until until,
+                                          std::optional<HistoryCover> cover = std::nullopt);
+  /// Gives back what this target is to hold no more: all of the container that `kept` does not name, from `from` on,
+  /// empty or what the call before returned; durably when it returns. Returns where to go on; empty: all is done.
+  /// Whatever the container's snapshots and clones would show of it goes, too. Of objects that are kept in part, what
+  /// is of the object as a whole stays. The caller sees to it that nobody reads or changes here what is not kept, now
+  /// or later, and that nothing of it is undecided; the rest may be in use. Again is no error. kMalformed.
+  Task<Result<Bytes>> discard_history(Uuid container, Bytes from, HistoryFilter kept, Until until);
   /// Nothing is merged in an incomplete container, until this says that all is there. Of one that is not incomplete it
   /// is no error.
   Task<Result<>> end_history(Uuid container);
