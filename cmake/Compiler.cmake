@@ -35,6 +35,7 @@ endif()
 function(cenote_quick_to_compile target)
   if(CENOTE_SANITIZE OR CENOTE_TSAN)
     target_compile_options(${target} PRIVATE -O0)
+    set_target_properties(${target} PROPERTIES CENOTE_QUICK_TO_COMPILE ON)
   endif()
 endfunction()
 

@@ -45,6 +45,8 @@ function(cenote_layer name)
   list(TRANSFORM A_TEST_DEPS PREPEND cenote_)
   target_link_libraries(cenote_${name} PUBLIC ${A_DEPS} ${A_PUBLIC_EXTERNAL} PRIVATE ${A_PRIVATE_DEPS} ${A_EXTERNAL})
 
+  cenote_precompile(cenote_${name} library)
+
   # The whole archive with its declared dependencies and nothing else: an undeclared upward use does not link.
   file(GENERATE OUTPUT ${CMAKE_CURRENT_BINARY_DIR}/linktest_${name}.cc CONTENT "int main() {}\n")
   add_executable(linktest_${name} ${CMAKE_CURRENT_BINARY_DIR}/linktest_${name}.cc)
@@ -58,6 +60,7 @@ function(cenote_layer name)
     if(NOT A_HEAVY_TESTS)
       cenote_quick_to_compile(cenote_${name}_test)
     endif()
+    cenote_precompile(cenote_${name}_test test)
     target_include_directories(cenote_${name}_test PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
     target_link_libraries(cenote_${name}_test PRIVATE cenote_${name} ${A_TEST_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
     add_test(NAME ${name} COMMAND cenote_${name}_test --gtest_brief=1)

@@ -6,7 +6,7 @@ namespace cenote::cli {
 namespace {
 
 /// A word of bash, zsh or (the rules agree for what help texts hold) fish.
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string word = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -19,15 +19,15 @@ std::string quoted(std::string_view text) {
 }
 
 /// The text that the scripts match: where the walk is, and the next word.
-std::string step(const CommandDoc& at, std::string_view word) { return quoted(fmt::format("{}|{}", at.path, word)); }
+std::string step(const CommandDoc& at, std::string_view word) { return in_quotes(fmt::format("{}|{}", at.path, word)); }
 
 /// Options of the program are understood everywhere, so their pattern leaves the place open.
 std::string option_pattern(const CommandDoc& at, std::string_view option) {
-  return at.path.empty() ? fmt::format("*{}", quoted(fmt::format("|{}", option))) : step(at, option);
+  return at.path.empty() ? fmt::format("*{}", in_quotes(fmt::format("|{}", option))) : step(at, option);
 }
 
 std::string fish_option_pattern(const CommandDoc& at, std::string_view option) {
-  return at.path.empty() ? quoted(fmt::format("*|{}", option)) : step(at, option);
+  return at.path.empty() ? in_quotes(fmt::format("*|{}", option)) : step(at, option);
 }
 
 std::string joined(const std::vector<std::string>& words, std::string_view separator) {
@@ -88,8 +88,9 @@ std::string value_arms(const CommandDoc& root, std::string_view offer, std::stri
 std::string bash_completion(const CommandDoc& root) {
   std::string places;
   for (const CommandDoc* at : flatten(root)) {
-    places += fmt::format("    {}) commands={} options={} ;;\n", quoted(at->path),
-                          quoted(joined(names_of(at->commands), " ")), quoted(joined(option_names(root, *at), " ")));
+    places +=
+        fmt::format("    {}) commands={} options={} ;;\n", in_quotes(at->path),
+                    in_quotes(joined(names_of(at->commands), " ")), in_quotes(joined(option_names(root, *at), " ")));
   }
   return fmt::format(
       R"(# Completion of cenote for bash, printed by 'cenote completion bash'.
@@ -117,7 +118,7 @@ complete -o default -F _cenote cenote
 std::string zsh_completion(const CommandDoc& root) {
   const auto described = [](const std::vector<std::string>& names, std::string_view help) {
     std::string words;
-    for (const std::string& name : names) words += " " + quoted(fmt::format("{}:{}", name, help));
+    for (const std::string& name : names) words += " " + in_quotes(fmt::format("{}:{}", name, help));
     return words;
   };
   std::string places;
@@ -129,7 +130,8 @@ std::string zsh_completion(const CommandDoc& root) {
     if (at != &root) {
       for (const OptionDoc& option : root.options) options += described(option.names, option.help);
     }
-    places += fmt::format("    {})\n      commands=({})\n      options=({}) ;;\n", quoted(at->path), commands, options);
+    places +=
+        fmt::format("    {})\n      commands=({})\n      options=({}) ;;\n", in_quotes(at->path), commands, options);
   }
   return fmt::format(
       R"(#compdef cenote
@@ -162,12 +164,12 @@ if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _cenote "$@"; else compdef 
 std::string fish_completion(const CommandDoc& root) {
   std::string arms, completions;
   for (const CommandDoc* at : flatten(root)) {
-    const std::string place = at->path.empty() ? "" : fmt::format(" -n \"__cenote_at {}\"", quoted(at->path));
+    const std::string place = at->path.empty() ? "" : fmt::format(" -n \"__cenote_at {}\"", in_quotes(at->path));
     std::vector<std::string> words, valued;
     for (const CommandDoc& command : at->commands) {
       words.push_back(step(*at, command.name()));
-      completions += fmt::format("complete -c cenote -n \"__cenote_at {}\" -f -a {} -d {}\n", quoted(at->path),
-                                 quoted(command.name()), quoted(command.summary));
+      completions += fmt::format("complete -c cenote -n \"__cenote_at {}\" -f -a {} -d {}\n", in_quotes(at->path),
+                                 in_quotes(command.name()), in_quotes(command.summary));
     }
     for (const OptionDoc& option : at->options) {
       std::string line = "complete -c cenote" + place;
@@ -176,8 +178,8 @@ std::string fish_completion(const CommandDoc& root) {
         if (!option.value.empty()) valued.push_back(fish_option_pattern(*at, name));
       }
       if (!option.value.empty())
-        line += option.choices.empty() ? " -r" : " -x -a " + quoted(joined(option.choices, " "));
-      completions += fmt::format("{} -d {}\n", line, quoted(option.help));
+        line += option.choices.empty() ? " -r" : " -x -a " + in_quotes(joined(option.choices, " "));
+      completions += fmt::format("{} -d {}\n", line, in_quotes(option.help));
     }
     if (!valued.empty())
       arms += fmt::format("            case {}\n                set skip yes\n", joined(valued, " "));

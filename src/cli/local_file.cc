@@ -22,6 +22,18 @@ Error system_error(std::string_view what, const std::string& path) {
   return Error(code, fmt::format("cannot {} '{}': {}", what, path, std::strerror(number)));
 }
 
+std::string read_all(std::istream& in) {
+  constexpr std::size_t kPieceBytes = 64u << 10;
+  std::string text;
+  while (in) {
+    const std::size_t before = text.size();
+    text.resize(before + kPieceBytes);
+    in.read(text.data() + before, kPieceBytes);
+    text.resize(before + static_cast<std::size_t>(in.gcount()));
+  }
+  return text;
+}
+
 std::string join(std::string directory, std::string_view name) {
   if (!directory.ends_with('/')) directory += '/';
   return directory.append(name);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <istream>
 #include <string>
 #include <string_view>
 
@@ -25,6 +26,8 @@ class FileDescriptor {
 
 /// What errno says, as an error that names the file.
 Error system_error(std::string_view what, const std::string& path);
+/// All that is left of a stream; by pieces, since iterators go byte by byte.
+std::string read_all(std::istream& in);
 std::string join(std::string directory, std::string_view name);
 
 }  // namespace cenote::cli

@@ -51,7 +51,9 @@ class DataDirectoryTest : public testing::Test {
   }
   static std::string read(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string text(fs::file_size(path), '\0');
+    file.read(text.data(), static_cast<std::streamsize>(text.size()));
+    return text;
   }
 
   fs::path root_;

@@ -54,9 +54,10 @@ FetchRequest fetch_of(const TestTarget& target, std::uint64_t key) {
 /// The number in [from, to] whose value is shown.
 std::optional<std::uint64_t> number_in(const Fetched& fetched, std::uint64_t key, std::uint64_t from,
                                        std::uint64_t to) {
-  if (!fetched.reply.akeys[0].exists || joined(fetched).empty()) return from == 0 ? std::optional(from) : std::nullopt;
+  const Bytes value = joined(fetched);
+  if (!fetched.reply.akeys[0].exists || value.empty()) return from == 0 ? std::optional(from) : std::nullopt;
   for (std::uint64_t number = std::max<std::uint64_t>(from, 1); number <= to; ++number)
-    if (joined(fetched) == value_of(key, number)) return number;
+    if (equal(value, value_of(key, number))) return number;
   return std::nullopt;
 }
 

@@ -242,7 +242,7 @@ class ModelRun {
     }
     const auto fetched = target_.fetch(request);
     ASSERT_TRUE(fetched) << fetched.error().to_string();
-    ASSERT_TRUE(joined(*fetched) == payload) << "epoch " << epoch;
+    ASSERT_TRUE(equal(joined(*fetched), payload)) << "epoch " << epoch;
     for (std::size_t i = 0; i < request.akeys.size(); ++i) ASSERT_EQ(fetched->reply.akeys[i].holes, holes[i]);
     check_checksums(*fetched, payload);
   }
@@ -616,7 +616,7 @@ class ModelRun {
       const auto fetched = target_.fetch(target_.fetch_single(object, KeyBytes(dkey), KeyBytes(akey), Epoch(epoch)));
       ASSERT_TRUE(fetched) << fetched.error().to_string();
       ASSERT_EQ(fetched->reply.akeys[0].exists, seen.is == Seen::Is::kSingle) << "epoch " << epoch;
-      if (seen.is == Seen::Is::kSingle) ASSERT_TRUE(joined(*fetched) == seen.value->bytes) << "epoch " << epoch;
+      if (seen.is == Seen::Is::kSingle) ASSERT_TRUE(equal(joined(*fetched), seen.value->bytes)) << "epoch " << epoch;
       return;
     }
     for (const std::uint64_t place : kPlaces) {
@@ -628,7 +628,7 @@ class ModelRun {
       auto [bytes, holes] = Model::read(seen, range);
       if (!holes.empty() && holes.back().first + holes.back().count == range.first + range.count)
         bytes.resize(bytes.size() - holes.back().count * seen.record_bytes);
-      ASSERT_TRUE(joined(*fetched) == bytes) << "epoch " << epoch << ", place " << place;
+      ASSERT_TRUE(equal(joined(*fetched), bytes)) << "epoch " << epoch << ", place " << place;
       ASSERT_EQ(fetched->reply.akeys[0].holes, holes) << "epoch " << epoch << ", place " << place;
     }
   }

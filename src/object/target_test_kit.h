@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <random>
@@ -31,13 +33,17 @@ inline KeyBytes key_of(std::uint64_t number) {
 }
 
 /// `count` bytes that differ from seed to seed and from place to place.
+/// splitmix64, and one call a word: the tests make gigabytes of it, without optimization.
 inline Bytes pattern(std::uint64_t seed, std::size_t count) {
   Bytes bytes(count);
-  std::mt19937_64 random(seed);
-  for (std::size_t i = 0; i < count; i += 8) {
-    std::byte word[8];
-    store_le(word, random());
-    std::copy_n(word, std::min<std::size_t>(8, count - i), bytes.begin() + static_cast<std::ptrdiff_t>(i));
+  std::byte* const data = bytes.data();
+  std::uint64_t state = seed * 0xd1342543de82ef95;  // seeds that follow each other must not give the same, moved
+  for (std::size_t i = 0; i < count; i += sizeof state) {
+    state += 0x9e3779b97f4a7c15;
+    std::uint64_t word = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9;
+    word = (word ^ (word >> 27)) * 0x94d049bb133111eb;
+    word ^= word >> 31;
+    std::memcpy(data + i, &word, std::min(sizeof word, count - i));
   }
   return bytes;
 }
@@ -45,11 +51,12 @@ inline Bytes pattern(std::uint64_t seed, std::size_t count) {
 /// Data of which some parts compress well, some a little and some not at all.
 inline Bytes mixture(std::uint64_t seed, std::size_t count) {
   Bytes bytes = pattern(seed, count);
+  std::byte* const data = bytes.data();
   std::mt19937_64 random(seed + 1);
   for (std::size_t at = 0; at < count;) {
     const std::size_t end = std::min<std::size_t>(count, at + 1 + random() % 50'000);
     const std::size_t period = random() % 3 == 0 ? 0 : 1 + random() % 100;
-    for (std::size_t i = at + period; period > 0 && i < end; ++i) bytes[i] = bytes[i - period];
+    for (std::size_t i = at + period; period > 0 && i < end; ++i) data[i] = data[i - period];
     at = end;
   }
   return bytes;

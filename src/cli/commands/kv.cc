@@ -1,8 +1,8 @@
 #include <iostream>
-#include <iterator>
 
 #include "cenote/base/format.h"
 #include "context.h"
+#include "local_file.h"
 
 namespace cenote::cli {
 namespace {
@@ -14,7 +14,7 @@ struct Arguments {
 };
 
 Result<std::string> read_stdin() {
-  std::string data{std::istreambuf_iterator<char>(std::cin), {}};
+  std::string data = read_all(std::cin);
   if (data.size() > kMaxSingleValueBytes) {
     return failf(Code::kValueTooLarge, "the value has more than {} bytes: store it as a file or an array",
                  kMaxSingleValueBytes);

@@ -1,11 +1,11 @@
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
 #include "cenote/protocol/object_class.h"
 #include "context.h"
+#include "local_file.h"
 
 namespace cenote::cli {
 namespace {
@@ -21,10 +21,10 @@ Bytes key_bytes(const std::string& key) { return to_bytes(as_bytes(key)); }
 
 Result<std::string> payload_of(const Arguments& arguments) {
   if (arguments.file.empty()) return arguments.value;
-  if (arguments.file == "-") return std::string{std::istreambuf_iterator<char>(std::cin), {}};
+  if (arguments.file == "-") return read_all(std::cin);
   std::ifstream in(arguments.file, std::ios::binary);
   if (!in) return failf(Code::kNotFound, "cannot read '{}'", arguments.file);
-  return std::string{std::istreambuf_iterator<char>(in), {}};
+  return read_all(in);
 }
 
 /// The library's own check of a range tells people where the range of a double ends.
