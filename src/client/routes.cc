@@ -37,6 +37,9 @@ Result<rpc::Peer*> Engines::at(const std::vector<std::string>& addresses) {
   // The engine that the system is reached through needs no second connection.
   if (options_.addresses.size() == 1 && std::ranges::find(parsed, options_.addresses.front()) != parsed.end())
     return any_.get();
+  // It may lead to the same engine, under another name or as one of several. A server keeps one connection of a
+  // session: they would take it from each other for ever.
+  any_->connect_for_calls_only();
   rpc::PeerOptions options = options_;
   options.addresses = std::move(parsed);
   auto peer = std::make_unique<rpc::Peer>(reactor_, transport_, session_, std::move(options));

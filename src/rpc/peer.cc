@@ -318,6 +318,7 @@ Result<> Peer::notify(Opcode opcode, ByteView body, CallOptions options) {
 }
 Task<Result<Welcome>> Peer::connect(Until until) { return impl_->connect(until); }
 void Peer::require_system(Uuid system) { impl_->options.system = system; }
+void Peer::connect_for_calls_only() { impl_->options.keep_connected = false; }
 bool Peer::connected() const { return impl_->ready(); }
 std::optional<Welcome> Peer::welcome() const { return impl_->welcome; }
 std::string Peer::name() const { return impl_->name(); }

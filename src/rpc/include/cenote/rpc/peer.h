@@ -58,6 +58,8 @@ class Peer final : public Caller {
 
   /// As PeerOptions::system, from the next connection on.
   void require_system(Uuid system);
+  /// From now on a connection that is lost is made again only for a call.
+  void connect_for_calls_only();
 
   bool connected() const;
   /// Of the current or last connection.
