@@ -6,6 +6,7 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_class.h"
 #include "cenote/protocol/object_id.h"
+#include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
 #include "fuzz_input.h"
 
@@ -50,6 +51,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check_reader<std::map<std::string, std::string>>(text, properties_from_json);
   check_reader<SnapshotInfo>(text, snapshot_info_from_json);
   check_reader<std::vector<SnapshotInfo>>(text, snapshots_from_json);
+  check_reader<ChangeEngines>(text, change_engines_from_json);
+  check_reader<PoolChanged>(text, pool_changed_from_json);
+  check_reader<PoolMoves>(text, pool_moves_from_json);
+  if (const auto paused = pause_request_from_json(text))
+    ASSERT(pause_request_from_json(pause_request_to_json(*paused)) == *paused);
   if (const auto name = snapshot_request_from_json(text))
     ASSERT(snapshot_request_from_json(snapshot_request_to_json(*name)).has_value());
   check_names(text);

@@ -15,6 +15,7 @@
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
+#include "cenote/protocol/pool_changes.h"
 #include "cenote/rpc/handshake.h"
 #include "control_records.h"
 #include "entries.h"
@@ -23,6 +24,9 @@
 #include "keys.h"
 #include "map_examples.h"
 #include "records.h"
+#include "replication/entry_note.h"
+#include "replication/messages.h"
+#include "replication/rebuild_messages.h"
 #include "state_format.h"
 #include "target_examples.h"
 #include "values.h"
@@ -190,6 +194,15 @@ void control_seeds(Seeds& seeds) {
   text("containers", to_json(std::vector{container}));
   text("create_container",
        to_json(CreateContainer{.pool = "p", .label = "c", .type = "posix", .properties = {{"checksum", "off"}}}));
+  text("change_engines", to_json(ChangeEngines{.operation = PoolOperation::kDrain, .engines = {2, 3}}));
+  text("pause_moves", pause_request_to_json(true));
+  text("pool_changed",
+       to_json(PoolChanged{.pool = kId, .label = "p", .map_version = 4, .engines = {{2, kChangeBegun, "draining"}}}));
+  PoolMoves moves{.pool = kId, .label = "p", .map_version = 4, .active_version = 3, .moving = true, .state = "moving"};
+  moves.engines = {{.rank = 2, .state = "draining", .since = 4}};
+  moves.targets = {{.rank = 1, .target = 1, .bytes = 30, .objects = 3, .done = false, .obstacle = "no space"}};
+  moves.silent = {3};
+  text("pool_moves", to_json(moves));
   text("properties", to_json(std::map<std::string, std::string>{{"user.a", "b"}}));
   text("object_id", kObject.to_string());
   text("object_class", "EC_8P2GX");
@@ -354,6 +367,53 @@ void target_message_seeds(Seeds& seeds) {
   }
 }
 
+void entry_message_seeds(Seeds& seeds) {
+  using namespace cenote::engine;
+  constexpr const char* kTarget = "entry_messages";
+  std::uint8_t selector = 0;
+  const auto add = [&](const char* name, const auto& message) {
+    Bytes body;
+    encode(message, body);
+    seeds.add(kTarget, name, selector++, body);
+  };
+  const RequestId request{.session = 3, .sequence = 4, .expiry = WallTime(Duration(5)), .acknowledged = 2};
+  EntryNote note{.pool = kId, .begun = cluster::MapVersion(7), .leader = {.object = kObject}, .groups = {}};
+  note.groups = {{cluster::TargetId(1), cluster::TargetId(2)}, {cluster::TargetId(3)}};
+  const Bytes noted = *encode(note);
+  const object::UndecidedEntry entry{.name = {130, Epoch(77)}, .container = kId, .request = request, .note = noted};
+  PrepareMessage prepare{.name = {130, Epoch(77)},
+                         .note = noted,
+                         .incomplete = true,
+                         .decided = {{{130, Epoch(5)}, EntryEvent::kCommit}},
+                         .request = {}};
+  prepare.request.container = kId;
+  prepare.request.id = request;
+  PunchRequest& punch = prepare.request.punches.emplace_back();
+  punch.container = kId;
+  punch.object = kObject;
+  punch.level = PunchLevel::kDkey;
+  punch.dkey = as_bytes("d");
+  add("prepare", prepare);
+  add("prepared", PrepareAnswer{.state = EntryState::kRefused,
+                                .reason = Code::kUndecided,
+                                .message = "why",
+                                .clock = Epoch(8),
+                                .other = entry});
+  add("decide", DecideMessage{.container = kId, .decisions = prepare.decided});
+  add("decided", DecideAnswer{.done = {{Code::kOk, EntryState::kCommitted}}});
+  add("settle", SettleMessage{.entry = entry});
+  add("settled", SettleAnswer{.outcome = EntryState::kCommitted});
+  add("ask", AskMessage{.container = kId, .request = request});
+  add("asked", AskAnswer{.result = UpdateReply{Epoch(5)}, .attempt = entry});
+  add("read_history",
+      ReadHistoryMessage{
+          .container = kId, .tree = kId, .asker = cluster::TargetId(5), .from = to_bytes(as_bytes("p"))});
+  add("read_results", ReadResultsMessage{.container = kId, .from = {}});
+  add("page", PageAnswer{.next = to_bytes(as_bytes("p")), .bytes = 5, .objects = 1});
+  add("await_settled", AwaitSettledMessage{kId});
+  seeds.add(kTarget, "note", selector, noted);
+}
+
 void posix_seeds(Seeds& seeds) {
   using namespace cenote::posix;
   constexpr const char* kTarget = "posix_formats";
@@ -414,6 +474,7 @@ int main(int count, char** values) {
   cluster_seeds(seeds);
   engine_seeds(seeds);
   target_message_seeds(seeds);
+  entry_message_seeds(seeds);
   posix_seeds(seeds);
   cli_seeds(seeds);
   return seeds.good() ? 0 : 1;

@@ -39,4 +39,22 @@ Task<Result<async::Container>> open_test_container(ClientNode& client, std::stri
   }
 }
 
+namespace {
+
+Task<Result<>> connect_and_make(ClientNode& client, std::string type, std::uint32_t redundancy) {
+  const Until until = Until::at(client.node().now() + std::chrono::seconds(60));
+  CO_CHECK_OK(co_await client.connect(until));
+  CO_CHECK_OK(co_await open_test_container(client, std::move(type), until, redundancy));
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<> make_test_container(Run& run, std::string type, std::uint32_t redundancy) {
+  ClientNode client(run, "maker");
+  const auto made = co_await on_node(run, client.node(), [&] { return connect_and_make(client, type, redundancy); });
+  if (!made) run.fail("making pool and container: " + made.error().to_string());
+  co_await on_node(run, client.node(), [&client] { return client.close(); });
+}
+
 }  // namespace cenote::sim

@@ -35,4 +35,8 @@ class ClientNode {
 Task<Result<async::Container>> open_test_container(ClientNode& client, std::string type, Until until,
                                                    std::uint32_t redundancy = 0);
 
+/// The same by a client of its own, before faults begin: a pool of several engines is made of those that are there. On
+/// the director; what goes wrong ends the run.
+Task<> make_test_container(Run& run, std::string type, std::uint32_t redundancy = 0);
+
 }  // namespace cenote::sim

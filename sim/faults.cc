@@ -4,8 +4,7 @@
 
 #include <memory>
 
-#include "cenote/cluster/pool_map_store.h"
-#include "cenote/cluster/pool_redundancy.h"
+#include "cenote/protocol/pool_changes.h"
 #include "cenote/runtime/cross_core.h"
 
 namespace cenote::sim {
@@ -37,7 +36,7 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.slow) faults.push_back(Fault::kSlow);
   if (plan.skew) faults.push_back(Fault::kSkew);
   if (plan.apart && several) faults.insert(faults.end(), {Fault::kApart, Fault::kAlone});
-  if (plan.maps && several) faults.push_back(Fault::kMap);
+  if (plan.maps && several) faults.insert(faults.end(), plan.away ? 4 : 1, Fault::kMap);
   if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
   return faults;
 }
@@ -225,28 +224,30 @@ void roughen_network(Run& run) {
 
 namespace {
 
-/// On the coordinator's node.
-Task<bool> publish_change(cluster::Coordinator& coordinator, std::uint64_t draw, cluster::Rank rank) {
-  const auto pools = co_await cluster::list_stored_maps(coordinator);
-  if (!pools || pools->empty()) co_return false;
-  auto stored = co_await cluster::load_stored_map(coordinator, (*pools)[draw % pools->size()]);
-  if (!stored || !*stored) co_return false;
-  cluster::PoolMap next = (*stored)->map;
-  const auto targets = cluster::used_targets(next, rank);
-  if (!next.apply(cluster::MapOperation::kDrain, targets) && !next.apply(cluster::MapOperation::kReintegrate, targets))
-    co_return false;
-  co_return (co_await cluster::publish_map(coordinator, **std::move(stored), std::move(next))).has_value();
+/// Whether it begins now.
+Task<Result<bool>> try_operation(ClientNode& client, PoolOperation operation, std::uint32_t index, Until until) {
+  CO_TRY(const PoolChanged changed,
+         co_await client.client().change_engines("pool", {.operation = operation, .engines = {index}}, until));
+  co_return changed.engines.front().outcome == kChangeBegun;
+}
+
+Task<Result<bool>> change_engine(ClientNode& client, std::uint32_t index) {
+  const Until until = Until::at(client.node().now() + 4s);
+  CO_CHECK_OK(co_await client.connect(until));
+  const auto drained = co_await try_operation(client, PoolOperation::kDrain, index, until);
+  if (drained.value_or(false)) co_return true;
+  co_return co_await try_operation(client, PoolOperation::kReintegrate, index, until);
 }
 
 }  // namespace
 
 Task<bool> change_map(Run& run, std::uint32_t index) {
-  engine::SimCoordinator& shared = run.coordinator();
-  const std::uint64_t draw = run.world().random();
-  const bool changed = co_await on_node(
-      run, shared.node(), [&] { return publish_change(shared.coordinator(), draw, cluster::Rank(index)); });
-  if (changed) run.note(fmt::format("an operator changes what engine {} is for", index));
-  co_return changed;
+  ClientNode client(run, fmt::format("operator-{}", run.world().random()));
+  const auto changed = co_await on_node(run, client.node(), [&] { return change_engine(client, index); });
+  co_await on_node(run, client.node(), [&] { return client.close(); });
+  if (!changed.value_or(false)) co_return false;
+  run.note(fmt::format("an operator changes what engine {} is for", index));
+  co_return true;
 }
 
 void crash(Run& run, std::uint32_t index) {

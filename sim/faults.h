@@ -38,8 +38,8 @@ Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients,
 Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
                          std::function<Task<Result<>>()> finish);
 
-/// An operator begins to empty one of several engines, or thinks better of it: the next version of a pool's map, by
-/// which everything is where it was. False: that is not legal at the moment, or something else came first.
+/// An operator begins to empty one of several engines, or brings one back that is being emptied, was emptied or was
+/// excluded: the next version of a pool's map. False: that is not legal at the moment, or something else came first.
 Task<bool> change_map(Run& run, std::uint32_t index);
 
 /// Cuts an engine's power, at once; from anywhere.

@@ -67,6 +67,28 @@ Task<> body(Run& run) {
   co_await stop_engines(run);
 }
 
+/// Of a client that knows the addresses of all engines.
+Task<> keep_connections(Run& run) {
+  if (!co_await start_engines(run)) co_return;
+  ClientNode client(run, "client");
+  const auto set = co_await on_node(run, client.node(), [&] { return set_up(client); });
+  if (!set) run.fail("set up: " + set.error().to_string());
+  const std::uint64_t before = client.client().counters().retries;
+  for (int i = 0; i < 5; ++i) {
+    const auto put = co_await on_node(run, client.node(), [&] { return put_all(client, 2, 10s); });
+    if (!put) run.fail("put: " + put.error().to_string());
+  }
+  // Each opening of the container asks whichever engine it meets first, and may find one that is connected already.
+  EXPECT_LE(client.client().counters().retries, before + 2 * 5);
+  co_await on_node(run, client.node(), [&] { return client.close(); });
+  co_await stop_engines(run);
+}
+
+TEST(MapChange, ConnectionsOfOneClientDoNotTakeEachOthersPlace) {
+  sim::Run run(1, {}, shape_engine(1), 3);
+  EXPECT_EQ(run.drive(keep_connections(run), 1h).failure, "");
+}
+
 std::string failure_of(std::uint64_t seed) {
   Run run(seed, {}, shape_engine(seed), 3);
   return run.drive(body(run), 1h).failure;

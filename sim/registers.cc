@@ -364,7 +364,11 @@ Task<Result<>> Registers::create_precious_pool(ClientNode& client) {
 Task<> Registers::body() {
   make_keys();
   if (!co_await start_engines(run_)) co_return;
-  if (run_.engine_count() > 1) co_await make_precious_pool();
+  if (run_.engine_count() > 1) {
+    // Of a size; the other one takes what is left.
+    co_await make_precious_pool();
+    co_await make_test_container(run_, "", redundancy_);
+  }
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;
@@ -410,8 +414,10 @@ Outcome run_several(std::uint64_t seed, const Options& options) {
 }
 
 Outcome run_replicas(std::uint64_t seed, const Options& options) {
-  constexpr std::uint32_t kEngines = 3;
-  Run run(seed, options, shape_engine(seed), kEngines);
+  engine::SimEngineOptions engine = shape_engine(seed);
+  // What was deleted leaves no trace soon, so that what a returning member still has would come back.
+  engine.core.retention = std::chrono::seconds(1 + seed % 4);
+  Run run(seed, options, std::move(engine), 3 + seed % 5 / 3);
   const std::uint32_t redundancy = seed % 3 == 0 ? 0 : 1;
   const std::span<const std::string_view> classes(kReplicatedClasses);
   Registers registers(run, redundancy == 0 ? classes : classes.first(4), kReplicatedAfterlife, redundancy);

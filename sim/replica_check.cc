@@ -8,6 +8,11 @@
 namespace cenote::sim {
 namespace {
 
+constexpr Duration kPause = std::chrono::milliseconds(200);
+/// Until what nobody sees any more is merged away everywhere: the newest epoch of a dkey, which answers tell, may be of
+/// something that is gone at another replica.
+constexpr Duration kMergePatience = std::chrono::seconds(10);
+
 Uuid draw(SimReactor& node) {
   const std::uint64_t high = node.random();
   return Uuid::from_random(high, node.random());
@@ -23,6 +28,19 @@ ReplicaCheck::ReplicaCheck(Run& run)
 
 Task<Result<>> ReplicaCheck::open(ContainerInfo container, Until until) {
   container_ = std::move(container);
+  for (;;) {
+    CO_TRY(const PoolView view, co_await view_pool(until));
+    CO_CHECK_OK(take(view));
+    if (!layout_->is_moving()) break;
+    if (node_.now() + kPause >= until.deadline)
+      co_return cenote::fail(Code::kDeadlineExceeded, "the data of the pool still moves, long after the last fault");
+    co_await node_.sleep_for(kPause);
+  }
+  co_await node_.sleep_for(kMergePatience);
+  co_return Result<>();
+}
+
+Task<Result<PoolView>> ReplicaCheck::view_pool(Until until) {
   rpc::PeerOptions any{.addresses = run_.addresses()};
   rpc::Peer system(node_, *transport_, session_, std::move(any));
   Bytes body;
@@ -32,18 +50,23 @@ Task<Result<>> ReplicaCheck::open(ContainerInfo container, Until until) {
   auto reply = co_await system.call(static_cast<rpc::Opcode>(Opcode::kPoolView), body, options);
   co_await system.stop();
   if (!reply) co_return cenote::fail(std::move(reply).error());
-  CO_TRY(const PoolView view, decode_pool_view(reply->body));
-  CO_TRY(cluster::PoolMap map, cluster::decode_pool_map(view.map));
-  CO_TRY(layout_, cluster::PoolLayout::build(std::move(map)));
+  co_return decode_pool_view(reply->body);
+}
+
+Result<> ReplicaCheck::take(const PoolView& view) {
+  TRY(cluster::PoolMap map, cluster::decode_pool_map(view.map));
+  TRY(layout_, cluster::PoolLayout::build(std::move(map)));
   for (const PoolEngine& engine : view.engines) {
     rpc::PeerOptions peer;
     for (const std::string& text : engine.addresses) {
-      CO_TRY(peer.addresses.emplace_back(), rpc::Address::parse(text));
+      TRY(peer.addresses.emplace_back(), rpc::Address::parse(text));
     }
-    if (peer.addresses.empty()) continue;
-    peers_[cluster::Rank(engine.rank)] = std::make_unique<rpc::Peer>(node_, *transport_, session_, std::move(peer));
+    auto& known = peers_[cluster::Rank(engine.rank)];
+    if (known == nullptr && !peer.addresses.empty())
+      known = std::make_unique<rpc::Peer>(node_, *transport_, session_, std::move(peer));
   }
-  co_return Result<>();
+  std::erase_if(peers_, [](const auto& peer) { return peer.second == nullptr; });
+  return {};
 }
 
 Task<> ReplicaCheck::close() {

@@ -277,6 +277,7 @@ void Transactions::check() {
 
 Task<> Transactions::body() {
   if (!co_await start_engines(run_)) co_return;
+  if (run_.engine_count() > 1) co_await make_test_container(run_, "kv");
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;
   std::vector<std::string> names;

@@ -32,9 +32,10 @@ Progress::Progress(std::string title, std::uint64_t total_bytes, bool enabled, s
 Progress::~Progress() { finish(); }
 
 std::string progress_line(const std::string& title, std::uint64_t done_bytes, std::uint64_t total_bytes,
-                          std::uint64_t done_items, Duration elapsed, const std::string& items) {
+                          std::uint64_t done_items, Duration elapsed, const std::string& items,
+                          std::uint64_t before_bytes) {
   const double seconds = std::max(std::chrono::duration<double>(elapsed).count(), 1e-9);
-  const double rate = static_cast<double>(done_bytes) / seconds;
+  const double rate = static_cast<double>(done_bytes - std::min(before_bytes, done_bytes)) / seconds;
   const std::string counted = items.empty() ? "" : fmt::format("{} {}, ", done_items, items);
   std::string line = fmt::format("{}: {}{}", title, counted, human_bytes(done_bytes));
   if (total_bytes > 0) {
@@ -55,7 +56,8 @@ void Progress::update(std::uint64_t done_bytes, std::uint64_t done_items) {
   drawn_ns_ = now;
   drawn_ = true;
   const Duration elapsed(static_cast<std::int64_t>(now - started_ns_));
-  fmt::print(stderr, "\r\x1b[K{}", progress_line(title_, done_bytes, total_bytes_, done_items, elapsed, items_));
+  fmt::print(stderr, "\r\x1b[K{}",
+             progress_line(title_, done_bytes, total_bytes_, done_items, elapsed, items_, before_bytes_));
   std::fflush(stderr);
 }
 

@@ -12,13 +12,15 @@
 namespace cenote::async {
 namespace {
 
-/// Where a punch has to go. One of a whole object that is replicated is a transaction of all its groups, which one
-/// leader runs: that of the empty dkey, which no data has. Else all parts are punched, one after another.
+/// Where a punch has to go. One of a whole object that is replicated, or whose data moves, is a transaction of all its
+/// groups, which one leader runs: that of the empty dkey, which no data has. Else all parts are punched, one after
+/// another.
 template <typename State>
 Result<std::vector<Destination>> punched_at(const State& state, const PunchRequest& request) {
   const ObjectId& object = request.object;
   const bool wide = request.level == PunchLevel::kObject && object.object_class() != ObjectClass::kS1;
-  if (!wide || redundancy_of(object) > 0) return std::vector{state.home(object, request.dkey)};
+  if (!wide || redundancy_of(object) > 0 || state.routes->layout().is_moving())
+    return std::vector{state.home(object, request.dkey)};
   TRY(const auto targets, state.routes->layout().all());
   std::vector<Destination> found;
   found.reserve(targets.size());

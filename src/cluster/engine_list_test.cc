@@ -70,7 +70,7 @@ TEST_F(EngineListTest, ThoseWhoComeTogetherGetDifferentOnes) {
 
 class NoMaps final : public MapUser {
  public:
-  Task<Result<>> switch_to(std::shared_ptr<const PoolMap>, std::uint32_t, Until) override { co_return Result<>(); }
+  Task<Result<Epoch>> switch_to(std::shared_ptr<const PoolMap>, std::uint32_t, Until) override { co_return kEpochZero; }
 };
 
 TEST_F(EngineListTest, WhoIsRegisteredIsUpAndSaysWhere) {

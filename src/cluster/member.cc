@@ -241,8 +241,9 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
                     .active = stored->active,
                     .redundancy = stored->redundancy,
                     .suspended = stored->suspended};
-    CO_CHECK_OK(co_await user_.switch_to(map, stored->redundancy, {kNoDeadline, &session.cancel_source()}));
-    CO_CHECK_OK(co_await acknowledge(pool, version, session));
+    CO_TRY(const Epoch used,
+           co_await user_.switch_to(map, stored->redundancy, {kNoDeadline, &session.cancel_source()}));
+    CO_CHECK_OK(co_await acknowledge(pool, version, used, session));
     // A stop forgets the pools before it ends the session.
     const auto switched = pools_.find(pool);
     if (session.stopping() || switched == pools_.end()) co_return fail(Code::kCancelled);
@@ -252,14 +253,15 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
   MemberPool& current = pools_.at(pool);
   current.active = stored->active;
   current.suspended = std::move(stored->suspended);
-  if (current.has_part && current.active == version) user_.serve(pool);
+  user_.pause_moves(pool, stored->paused);
+  if (current.has_part && current.active == version) user_.serve(pool, stored->closed);
   co_return Result<>();
 }
 
 // An acknowledgement whose answer was lost may take effect late: it must not undo a later one.
-Task<Result<>> Member::acknowledge(Uuid pool, MapVersion version, Scope& session) {
+Task<Result<>> Member::acknowledge(Uuid pool, MapVersion version, Epoch used, Scope& session) {
   const std::string key = ack_key(pool, options_.rank);
-  const AckRecord wanted{.incarnation = incarnation_, .version = version};
+  const AckRecord wanted{.incarnation = incarnation_, .version = version, .used = used};
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     CO_TRY(const auto entry, co_await coordinator_.get(key, soon(&session.cancel_source())));
     if (entry && entry->lease == lease_) {

@@ -9,8 +9,10 @@ namespace cenote::cluster {
 namespace {
 
 constexpr std::uint16_t kFormat = 1;
-/// Of registrations, which have more at their end since.
+/// Of registrations, acknowledgements and active versions, which have more at their end since.
 constexpr std::uint16_t kMemberFormat = 2;
+constexpr std::uint16_t kAckFormat = 2;
+constexpr std::uint16_t kActiveFormat = 2;
 constexpr std::uint16_t kOldestReader = 1;
 
 /// Every value begins alike: the format of its writer, and the oldest format whose readers can read it.
@@ -67,9 +69,12 @@ std::string pool_prefix(Uuid pool) { return fmt::format("{}{}/", kPoolPrefix, po
 std::string head_key(Uuid pool) { return pool_prefix(pool) + "head"; }
 std::string active_key(Uuid pool) { return pool_prefix(pool) + "active"; }
 std::string suspended_key(Uuid pool) { return pool_prefix(pool) + "suspended"; }
+std::string paused_key(Uuid pool) { return pool_prefix(pool) + "paused"; }
 std::string piece_key(Uuid pool, std::size_t index) { return fmt::format("{}piece/{:04}", pool_prefix(pool), index); }
 std::string ack_prefix(Uuid pool) { return fmt::format("{}{}/", kAckPrefix, pool.to_string()); }
 std::string ack_key(Uuid pool, Rank rank) { return with_rank(ack_prefix(pool), rank); }
+std::string moved_prefix(Uuid pool) { return fmt::format("{}{}/", kMovedPrefix, pool.to_string()); }
+std::string moved_key(Uuid pool, Rank rank) { return with_rank(moved_prefix(pool), rank); }
 
 Result<Rank> rank_of_key(std::string_view key) {
   const std::string_view digits = key.substr(key.rfind('/') + 1);
@@ -123,9 +128,17 @@ std::string encode(const MemberRecord& record) {
 }
 
 std::string encode(const AckRecord& record) {
-  ValueWriter value;
+  ValueWriter value(kAckFormat);
   value.fields.integer(record.incarnation.value());
   value.fields.integer(record.version.value());
+  value.fields.integer(record.used.value());
+  return value.take();
+}
+
+std::string encode(const ActiveRecord& record) {
+  ValueWriter value(kActiveFormat);
+  value.fields.integer(record.version.value());
+  value.fields.integer(record.closed.value());
   return value.take();
 }
 
@@ -134,6 +147,13 @@ std::string encode(const HeadRecord& record) {
   value.fields.integer(record.version.value());
   value.fields.integer(record.bytes);
   value.fields.integer(record.redundancy);
+  return value.take();
+}
+
+std::string encode(const MovedRecord& record) {
+  ValueWriter value;
+  value.fields.integer(record.version.value());
+  value.fields.integer(record.targets);
   return value.take();
 }
 
@@ -149,12 +169,6 @@ std::string encode(const SuspendedRecord& record) {
 std::string encode_exit(Uuid process) {
   ValueWriter value;
   put_uuid(value.fields, process);
-  return value.take();
-}
-
-std::string encode_active(MapVersion version) {
-  ValueWriter value;
-  value.fields.integer(version.value());
   return value.take();
 }
 
@@ -202,11 +216,12 @@ Result<MemberRecord> decode_member(std::string_view value) {
 }
 
 Result<AckRecord> decode_ack(std::string_view value) {
-  return decode_value_of("acknowledgement of a map", value, [](Decoder& fields) {
+  return decode_versions_of("acknowledgement of a map", value, kAckFormat, [](Decoder& fields, std::uint16_t format) {
     AckRecord record;
     record.incarnation = Incarnation(fields.integer<std::uint64_t>());
     record.version = MapVersion(fields.integer<std::uint64_t>());
     fields.require(record.incarnation != Incarnation(0) && record.version != MapVersion(0));
+    if (format >= 2) record.used = Epoch(fields.integer<std::uint64_t>());
     return record;
   });
 }
@@ -219,6 +234,14 @@ Result<HeadRecord> decode_head(std::string_view value) {
     record.redundancy = fields.integer<std::uint32_t>();
     fields.require(record.version != MapVersion(0) && record.bytes <= kMaxStoredMapBytes);
     return record;
+  });
+}
+
+Result<MovedRecord> decode_moved(std::string_view value) {
+  return decode_value_of("report of moved data", value, [](Decoder& fields) {
+    const MapVersion version(fields.integer<std::uint64_t>());
+    fields.require(version != MapVersion(0));
+    return MovedRecord{version, fields.integer<std::uint64_t>()};
   });
 }
 
@@ -238,12 +261,14 @@ Result<Uuid> decode_exit(std::string_view value) {
   return decode_value_of("attested exit of an engine", value, [](Decoder& fields) { return take_uuid(fields); });
 }
 
-Result<MapVersion> decode_active(std::string_view value) {
-  return decode_value_of("active version of a pool map", value, [](Decoder& fields) {
-    const MapVersion version(fields.integer<std::uint64_t>());
-    fields.require(version != MapVersion(0));
-    return version;
-  });
+Result<ActiveRecord> decode_active(std::string_view value) {
+  const auto read = [](Decoder& fields, std::uint16_t format) {
+    ActiveRecord record{.version = MapVersion(fields.integer<std::uint64_t>()), .closed = {}};
+    fields.require(record.version != MapVersion(0));
+    if (format >= 2) record.closed = Epoch(fields.integer<std::uint64_t>());
+    return record;
+  };
+  return decode_versions_of("active version of a pool map", value, kActiveFormat, read);
 }
 
 }  // namespace cenote::cluster

@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cenote/base/epoch.h"
 #include "cenote/cluster/engine_list.h"
 #include "cenote/cluster/member.h"
 #include "cenote/cluster/pool_map_store.h"
@@ -18,6 +19,7 @@ inline constexpr std::string_view kMemberPrefix = "membership/member/";
 inline constexpr std::string_view kExitPrefix = "membership/exit/";
 inline constexpr std::string_view kPoolPrefix = "membership/pool/";
 inline constexpr std::string_view kAckPrefix = "membership/ack/";
+inline constexpr std::string_view kMovedPrefix = "membership/moved/";
 inline constexpr std::string_view kSupervisorKey = "membership/supervisor";
 
 std::string place_key(Rank rank);
@@ -28,9 +30,12 @@ std::string pool_prefix(Uuid pool);
 std::string head_key(Uuid pool);
 std::string active_key(Uuid pool);
 std::string suspended_key(Uuid pool);
+std::string paused_key(Uuid pool);
 std::string piece_key(Uuid pool, std::size_t index);
 std::string ack_prefix(Uuid pool);
 std::string ack_key(Uuid pool, Rank rank);
+std::string moved_prefix(Uuid pool);
+std::string moved_key(Uuid pool, Rank rank);
 /// The rank at the end of a key. kMalformed: there is none.
 Result<Rank> rank_of_key(std::string_view key);
 /// The pool of a key below kPoolPrefix. kMalformed: there is none.
@@ -68,7 +73,17 @@ struct MemberRecord {
 struct AckRecord {
   Incarnation incarnation;
   MapVersion version;
+  // Since format 2; 0 in records of before.
+  Epoch used;  ///< no change that it began under an older version has a later epoch
   friend bool operator==(const AckRecord&, const AckRecord&) = default;
+};
+
+/// The version of a map that engines serve.
+struct ActiveRecord {
+  MapVersion version;
+  // Since format 2; 0 in records of before.
+  Epoch closed;  ///< the latest of `used`: what is begun under this version gets later epochs
+  friend bool operator==(const ActiveRecord&, const ActiveRecord&) = default;
 };
 
 struct HeadRecord {
@@ -84,14 +99,23 @@ struct SuspendedRecord {
   friend bool operator==(const SuspendedRecord&, const SuspendedRecord&) = default;
 };
 
+/// Targets of an engine that have all that they should under a version of the map.
+struct MovedRecord {
+  MapVersion version;
+  std::uint64_t targets = 0;  ///< bit i: the target with index i in the engine
+  friend bool operator==(const MovedRecord&, const MovedRecord&) = default;
+};
+
+std::string encode(const MovedRecord& record);
+Result<MovedRecord> decode_moved(std::string_view value);
 std::string encode(const PlaceRecord& record);
 std::string encode(const EngineRecord& record);
 std::string encode(const MemberRecord& record);
 std::string encode(const AckRecord& record);
+std::string encode(const ActiveRecord& record);
 std::string encode(const HeadRecord& record);
 std::string encode(const SuspendedRecord& record);
 std::string encode_exit(Uuid process);
-std::string encode_active(MapVersion version);
 
 // kMalformed: no such value. kNewerFormat: of a Cenote that this one cannot read.
 Result<PlaceRecord> decode_place(std::string_view value);
@@ -101,6 +125,6 @@ Result<AckRecord> decode_ack(std::string_view value);
 Result<HeadRecord> decode_head(std::string_view value);
 Result<SuspendedRecord> decode_suspended(std::string_view value);
 Result<Uuid> decode_exit(std::string_view value);
-Result<MapVersion> decode_active(std::string_view value);
+Result<ActiveRecord> decode_active(std::string_view value);
 
 }  // namespace cenote::cluster

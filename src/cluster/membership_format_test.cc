@@ -22,19 +22,23 @@ TEST(MembershipFormat, WhatIsWrittenReadsTheSame) {
   EXPECT_EQ(*decode_member(encode(member)), member);
   const PlaceRecord place{.engine = map_examples::id(1), .first_target = 12, .targets = 4};
   EXPECT_EQ(*decode_place(encode(place)), place);
-  const AckRecord ack{.incarnation = Incarnation(3), .version = MapVersion(9)};
+  const AckRecord ack{.incarnation = Incarnation(3), .version = MapVersion(9), .used = Epoch(5)};
   EXPECT_EQ(*decode_ack(encode(ack)), ack);
   const HeadRecord head{.version = MapVersion(9), .bytes = 300, .redundancy = 2};
   EXPECT_EQ(*decode_head(encode(head)), head);
   const SuspendedRecord suspended{.version = MapVersion(9), .ranks = {Rank(1), Rank(5)}};
   EXPECT_EQ(*decode_suspended(encode(suspended)), suspended);
+  const MovedRecord moved{.version = MapVersion(9), .targets = 5};
+  EXPECT_EQ(*decode_moved(encode(moved)), moved);
   EXPECT_EQ(*decode_exit(encode_exit(kProcess)), kProcess);
-  EXPECT_EQ(*decode_active(encode_active(MapVersion(9))), MapVersion(9));
+  const ActiveRecord active{.version = MapVersion(9), .closed = Epoch(7)};
+  EXPECT_EQ(*decode_active(encode(active)), active);
 }
 
 TEST(MembershipFormat, TheBytesAreThoseOfThePage) {
-  EXPECT_EQ(to_hex(as_bytes(encode(AckRecord{.incarnation = Incarnation(3), .version = MapVersion(258)}))),
-            "0100010003000000000000000201000000000000");
+  EXPECT_EQ(to_hex(as_bytes(encode(AckRecord{
+                .incarnation = Incarnation(3), .version = MapVersion(258), .used = Epoch(0x0605040302010000)}))),
+            "02000100030000000000000002010000000000000000010203040506");
 }
 
 TEST(MembershipFormat, EveryCutAndEveryTailIsRefused) {
@@ -50,11 +54,11 @@ TEST(MembershipFormat, BoundsAndRulesAreChecked) {
   many[12] = static_cast<char>(0xff);
   many[13] = static_cast<char>(0xff);
   EXPECT_EQ(decode_suspended(many).error().code(), Code::kMalformed);
-  EXPECT_EQ(decode_active(encode_active(MapVersion(0))).error().code(), Code::kMalformed);
-  std::string newer = encode_active(MapVersion(4));
-  newer[0] = 2;
-  EXPECT_EQ(*decode_active(newer + "more"), MapVersion(4));
-  newer[2] = 2;
+  EXPECT_EQ(decode_active(encode(ActiveRecord{})).error().code(), Code::kMalformed);
+  std::string newer = encode(ActiveRecord{.version = MapVersion(4), .closed = Epoch(1)});
+  newer[0] = 3;
+  EXPECT_EQ(decode_active(newer + "more")->version, MapVersion(4));
+  newer[2] = 3;
   EXPECT_EQ(decode_active(newer).error().code(), Code::kNewerFormat);
 }
 

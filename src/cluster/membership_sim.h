@@ -56,7 +56,7 @@ class Truth {
     }
     take_map();
     const auto active = values_.find(active_key(pool_));
-    if (active != values_.end()) active_ = *decode_active(active->second.second);
+    if (active != values_.end()) active_ = decode_active(active->second.second)->version;
   }
 
   MapVersion active() const { return active_; }

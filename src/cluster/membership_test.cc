@@ -28,19 +28,24 @@ const Uuid kPool = map_examples::id(0);
 class SlowUser final : public MapUser {
  public:
   SlowUser(SimWorld& world, Reactor& reactor) : world_(world), reactor_(reactor) {}
-  Task<Result<>> switch_to(std::shared_ptr<const PoolMap>, std::uint32_t, Until until) override {
+  Task<Result<Epoch>> switch_to(std::shared_ptr<const PoolMap>, std::uint32_t, Until until) override {
     serving = false;
     Event never(reactor_);
     const auto passed =
         co_await never.wait(until.no_later_than(reactor_.now() + Duration(world_.random_below(50'000'000))));
-    if (passed.error() == Code::kCancelled) co_return passed;
-    co_return Result<>();
+    if (passed.error() == Code::kCancelled) co_return fail(passed.error());
+    co_return used;
   }
-  void serve(Uuid) override { serving = true; }
+  void serve(Uuid, Epoch before) override {
+    serving = true;
+    closed = before;
+  }
   void serve_nothing() override { serving = false; }
   void drop(Uuid) override { serving = false; }
 
   bool serving = false;  ///< as it was told
+  Epoch used;
+  Epoch closed;
 
  private:
   SimWorld& world_;
@@ -159,6 +164,9 @@ class Cluster {
     EXPECT_TRUE(world.block_on(node, attest_exit(*operator_, process.rank, process.id)));
   }
 
+  Result<> report(MapVersion version, TargetId target) {
+    return world.block_on(node, report_moved(*operator_, kPool, version, target));
+  }
   StoredMap stored() { return **world.block_on(node, load_stored_map(*operator_, kPool)); }
 
   /// What an operator asks for. False: it was not legal, or something else came
@@ -366,6 +374,37 @@ TEST(Membership, AnExcludedEngineServesOnlyWhenItIsReintegrated) {
   EXPECT_FALSE(cluster.serves(Rank(2)));
   ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(2)));
   EXPECT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 2s)) << cluster.violation;
+}
+
+TEST(Membership, AVersionClosesWhatAllHaveUsedBefore) {
+  Cluster cluster(7, 4, 1, {});
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
+  for (std::uint32_t rank = 0; rank < 4; ++rank) cluster.find(Rank(rank))->user.used = Epoch(100 + rank * 10);
+  cluster.end(*cluster.find(Rank(3)));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(3)) && cluster.all_serve(3); }, 12s));
+  EXPECT_EQ(cluster.stored().closed, Epoch(120)) << "the one that is gone has said nothing";
+  for (std::uint32_t rank = 0; rank < 3; ++rank) EXPECT_EQ(cluster.find(Rank(rank))->user.closed, Epoch(120));
+}
+
+TEST(Membership, AMoveEndsWhenAllTargetsHaveSaidThatTheyHaveTheirData) {
+  Cluster cluster(6, 4, 1, {});
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
+  cluster.end(*cluster.find(Rank(1)));
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(1)); }, 9s));
+  cluster.let_pass(2s);
+  const StoredMap lost = cluster.stored();
+  ASSERT_TRUE(lost.map.is_moving());
+  std::vector<TargetId> wanted;
+  for (std::uint32_t i = 0; i < lost.map.targets().size(); ++i)
+    if (lost.map.is_wanted(lost.map.target(TargetId(i)))) wanted.emplace_back(i);
+  ASSERT_GT(wanted.size(), 1u);
+  for (std::size_t i = 0; i + 1 < wanted.size(); ++i) ASSERT_TRUE(cluster.report(lost.map.version(), wanted[i]));
+  cluster.let_pass(2s);
+  EXPECT_EQ(cluster.stored().map.version(), lost.map.version()) << "one has not reported";
+  ASSERT_TRUE(cluster.report(lost.map.version(), wanted.back()));
+  EXPECT_TRUE(cluster.run_until([&] { return !cluster.truth.map(cluster.truth.wanted())->is_moving(); }, 2s));
+  EXPECT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 2s));
+  EXPECT_EQ(cluster.report(lost.map.version(), wanted.back()).error(), Code::kStaleMap);
 }
 
 // The margin is what a slow clock needs: without it the engine would be

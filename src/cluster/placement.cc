@@ -63,6 +63,11 @@ std::uint32_t group_of(const ObjectId& object, const ClassParts& parts, ByteView
   return static_cast<std::uint32_t>(parts.spreads_over_all() ? number : number % parts.groups);
 }
 
+bool GroupLayout::is_complete(TargetId target) const {
+  const auto held = std::span(complete).first(size);
+  return std::ranges::find(held, target) != held.end();
+}
+
 Holders GroupLayout::readers() const {
   Holders holders;
   for (std::uint32_t i = 0; i < size; ++i) {

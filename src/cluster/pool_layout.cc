@@ -20,6 +20,7 @@ Result<std::shared_ptr<const PoolLayout>> PoolLayout::build(PoolMap map) {
   std::shared_ptr<PoolLayout> layout(new PoolLayout());
   TRY(layout->single_, Placement::build(map, 1));
   layout->targets_ = static_cast<std::uint32_t>(map.targets().size());
+  layout->moving_ = map.is_moving();
   layout->map_.emplace(std::move(map));
   return layout;
 }

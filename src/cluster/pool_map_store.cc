@@ -12,6 +12,7 @@ namespace {
 /// Head, and pieces: at most 96 operations, so that 20 are left for what the caller requires.
 constexpr std::size_t kMaxPieces = kMaxStoredMapBytes / kMaxStateValueBytes;
 static_assert(kMaxPieces + 1 + 20 < kMaxTransactionOperations);
+constexpr std::size_t kReportsErased = 8;
 static_assert(kMaxPieces + 3 <= kMaxRangeEntries, "a map is read in one page, which is one moment");
 
 Result<Bytes> encode_bounded(const PoolMap& map) {
@@ -39,8 +40,9 @@ void put_pieces(Transaction& change, Uuid pool, const Bytes& before, const Bytes
 /// What one page of the coordinator says of a pool.
 struct Entries {
   std::optional<HeadRecord> head;
-  MapVersion active;
+  ActiveRecord active;
   std::vector<Rank> suspended;
+  bool paused = false;
   Revision head_revision;
   Revision active_revision;
   Revision suspended_revision;
@@ -58,6 +60,8 @@ Result<> take_entry(const KeyValue& entry, Uuid pool, Entries& found) {
     TRY(auto suspended, decode_suspended(entry.value));
     found.suspended = std::move(suspended.ranks);
     found.suspended_revision = entry.modified;
+  } else if (entry.key == paused_key(pool)) {
+    found.paused = true;
   } else if (entry.key == piece_key(pool, found.bytes.size() / kMaxStateValueBytes)) {
     const ByteView piece = as_bytes(entry.value);
     found.bytes.insert(found.bytes.end(), piece.begin(), piece.end());
@@ -68,15 +72,17 @@ Result<> take_entry(const KeyValue& entry, Uuid pool, Entries& found) {
 Result<StoredMap> assemble(Uuid pool, const std::vector<KeyValue>& entries) {
   Entries found;
   for (const KeyValue& entry : entries) CHECK_OK(take_entry(entry, pool, found));
-  if (!found.head || found.active == MapVersion(0) || found.bytes.size() != found.head->bytes)
+  if (!found.head || found.active.version == MapVersion(0) || found.bytes.size() != found.head->bytes)
     return failf(Code::kMalformed, "the map of pool {} is not whole", pool.to_string());
   TRY(PoolMap map, decode_pool_map(found.bytes));
-  if (map.pool() != pool || map.version() != found.head->version || found.active > map.version())
+  if (map.pool() != pool || map.version() != found.head->version || found.active.version > map.version())
     return failf(Code::kMalformed, "the map of pool {} is not the one that its head names", pool.to_string());
   return StoredMap{.map = std::move(map),
                    .redundancy = found.head->redundancy,
-                   .active = found.active,
+                   .active = found.active.version,
+                   .closed = found.active.closed,
                    .suspended = std::move(found.suspended),
+                   .paused = found.paused,
                    .head_revision = found.head_revision,
                    .active_revision = found.active_revision,
                    .suspended_revision = found.suspended_revision};
@@ -93,7 +99,7 @@ Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uin
   CO_TRY(const Bytes bytes, encode_bounded(map));
   also.require(head_key(map.pool()), Revision(0))
       .put(head_key(map.pool()), encode(head_of(map, bytes, redundancy)))
-      .put(active_key(map.pool()), encode_active(map.version()));
+      .put(active_key(map.pool()), encode(ActiveRecord{.version = map.version(), .closed = {}}));
   put_pieces(also, map.pool(), {}, bytes);
   CO_CHECK_OK(co_await coordinator.commit(std::move(also), until));
   co_return Result<>();
@@ -105,6 +111,9 @@ Task<Result<>> erase_stored_map(Coordinator& coordinator, Uuid pool, Transaction
     if (entry.key == head_key(pool)) change.require(entry.key, entry.modified);
     change.erase(entry.key);
   }
+  // As many as there is room for: what stays is of no meaning without the map.
+  CO_TRY(const auto moved, co_await coordinator.range(moved_prefix(pool), "", kReportsErased, until));
+  for (const KeyValue& entry : moved) change.erase(entry.key);
   co_return Result<>();
 }
 
@@ -150,6 +159,51 @@ Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap nex
   put_pieces(also, next.pool(), encode_pool_map(from.map), bytes);
   CO_CHECK_OK(co_await coordinator.commit(std::move(also), until));
   co_return Result<>();
+}
+
+Task<Result<>> pause_moves(Coordinator& coordinator, Uuid pool, bool paused, Until until) {
+  CO_TRY(const auto head, co_await coordinator.get(head_key(pool), until));
+  if (!head) co_return failf(Code::kPoolNotFound, "pool {} has no map", pool.to_string());
+  Transaction change;
+  // Only that there is one: which version it is does not matter.
+  change.require(head->key, head->modified);
+  if (paused) {
+    change.put(paused_key(pool), "");
+  } else {
+    change.erase(paused_key(pool));
+  }
+  CO_CHECK_OK(co_await coordinator.commit(std::move(change), until));
+  co_return Result<>();
+}
+
+Task<Result<>> report_moved(Coordinator& coordinator, Uuid pool, MapVersion version, TargetId target, Until until) {
+  // Two targets of the engine may report at the same time.
+  for (std::size_t attempt = 0; attempt <= kMaxEngineTargets; ++attempt) {
+    CO_TRY(const auto stored, co_await load_stored_map(coordinator, pool, until));
+    if (!stored) co_return failf(Code::kPoolNotFound, "pool {} has no map", pool.to_string());
+    if (stored->map.version() != version)
+      co_return failf(Code::kStaleMap, "pool {}: version {} of the map was replaced by {}", pool.to_string(),
+                      version.value(), stored->map.version().value());
+    const MapTarget& found = stored->map.target(target);
+    const std::string key = moved_key(pool, stored->map.engines()[found.engine].rank);
+    CO_TRY(const auto before, co_await coordinator.get(key, until));
+    MovedRecord record{.version = version};
+    if (before) {
+      CO_TRY(const MovedRecord known, decode_moved(before->value));
+      if (known.version == version) record = known;
+    }
+    const std::uint64_t bit = std::uint64_t{1} << found.index;
+    if ((record.targets & bit) != 0) co_return Result<>();
+    record.targets |= bit;
+    Transaction change;
+    change.require(head_key(pool), stored->head_revision)
+        .require(key, before ? before->modified : Revision(0))
+        .put(key, encode(record));
+    const auto done = co_await coordinator.commit(std::move(change), until);
+    if (done) co_return Result<>();
+    if (!(done.error() == Code::kConditionFailed)) co_return fail(done.error());
+  }
+  co_return fail(Code::kBusy, "others reported at the same time: try again");
 }
 
 }  // namespace cenote::cluster

@@ -34,6 +34,27 @@ Result<> check_redundancy(const PoolMap& map, std::uint32_t redundancy) {
                redundancy + 1, nodes.size(), redundancy + 1 - nodes.size());
 }
 
+Result<> check_wanted(const PoolMap& map, std::uint32_t redundancy) {
+  std::set<std::uint32_t> nodes;
+  for (const MapTarget& target : map.targets())
+    if (map.is_wanted(target)) nodes.insert(map.engines()[target.engine].node);
+  if (nodes.size() > redundancy) return {};
+  return failf(Code::kInvalidArgument,
+               "the pool keeps its data in {} fault domain{}, and {} would be left for it: {} missing", redundancy + 1,
+               redundancy == 0 ? "" : "s", nodes.size(), redundancy + 1 - nodes.size());
+}
+
+std::size_t copies_lacking(const PoolMap& map, std::uint32_t redundancy) {
+  std::set<std::uint32_t> lost, nodes;
+  for (const MapTarget& target : map.targets()) {
+    if (!map.is_relied_on(target)) continue;
+    nodes.insert(map.engines()[target.engine].node);
+    if (!PoolMap::is_complete(target)) lost.insert(target.engine);
+  }
+  const std::size_t wanted = redundancy + 1;
+  return lost.size() + (wanted > nodes.size() ? wanted - nodes.size() : 0);
+}
+
 Result<> check_class(const ObjectId& object, std::uint32_t redundancy) {
   if (redundancy == 0) return {};
   TRY(const ClassParts parts, class_parts(object.object_class()));
@@ -67,6 +88,46 @@ std::vector<MappedEngine> mapped_engines(const PoolMap& map) {
   return engines;
 }
 
+double moving_share(const PoolMap& map) {
+  double before = 0, after = 0;
+  for (const MapTarget& target : map.targets()) {
+    const auto bytes = static_cast<double>(target.bytes);
+    if (map.is_relied_on(target)) before += bytes;
+    if (map.is_wanted(target)) after += bytes;
+  }
+  if (!map.is_moving() || before == 0 || after == 0) return 0;
+  double moving = 0;
+  for (const MapTarget& target : map.targets()) {
+    if (!map.is_wanted(target)) continue;
+    const auto bytes = static_cast<double>(target.bytes);
+    // What came back has to be given all of its part anew.
+    const double held = PoolMap::is_complete(target) ? bytes / before : 0;
+    moving += std::max(0.0, bytes / after - held);
+  }
+  return std::min(moving, 1.0);
+}
+
+namespace {
+
+/// What the data of a pool moves for: "engine 2 is drained; engines 3 and 4 get their part".
+std::string moving_text(const PoolMap& map) {
+  std::vector<Rank> draining, filling;
+  for (const MappedEngine& engine : mapped_engines(map)) {
+    if (engine.state == ComponentState::kDraining) draining.push_back(engine.rank);
+    if (engine.state == ComponentState::kUp) filling.push_back(engine.rank);
+  }
+  std::string text;
+  if (!draining.empty())
+    text = fmt::format("{} {} drained", engines_text(draining), draining.size() == 1 ? "is" : "are");
+  if (!filling.empty()) {
+    if (!text.empty()) text += "; ";
+    text += fmt::format("{} get{} data", engines_text(filling), filling.size() == 1 ? "s" : "");
+  }
+  return text.empty() ? "data is made anew" : text;
+}
+
+}  // namespace
+
 std::string pool_state(const PoolMap& map, MapVersion active, std::uint32_t redundancy,
                        const std::vector<Rank>& suspended) {
   std::string state;
@@ -85,7 +146,13 @@ std::string pool_state(const PoolMap& map, MapVersion active, std::uint32_t redu
   if (!state.empty()) return "degraded: " + state;
   if (active < map.version())
     return fmt::format("changing: engines switch from map version {} to {}", active.value(), map.version().value());
-  return "up";
+  return map.is_moving() ? "moving: " + moving_text(map) : "up";
+}
+
+std::string pool_state(const StoredMap& stored) {
+  std::string state = pool_state(stored.map, stored.active, stored.redundancy, stored.suspended);
+  if (stored.paused && state.starts_with("moving")) state += " (paused)";
+  return state;
 }
 
 }  // namespace cenote::cluster

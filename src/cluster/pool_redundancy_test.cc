@@ -61,7 +61,39 @@ TEST(PoolRedundancy, SaysHowAPoolIs) {
   PoolMap draining = map_of({engine("a/n1", 0, 1), engine("a/n2", 1, 1)});
   ASSERT_TRUE(draining.apply(MapOperation::kDrain, used_targets(draining, Rank(1))).has_value());
   EXPECT_EQ(pool_state(draining, MapVersion(1), 0, {}), "changing: engines switch from map version 1 to 2");
-  EXPECT_EQ(pool_state(draining, MapVersion(2), 0, {}), "up");
+  EXPECT_EQ(pool_state(draining, MapVersion(2), 0, {}), "moving: engine 1 is drained");
+  ASSERT_TRUE(draining.settle(MapVersion(2)).has_value());
+  EXPECT_EQ(pool_state(draining, MapVersion(3), 0, {}), "up");
+  ASSERT_TRUE(draining.apply(MapOperation::kReintegrate, std::vector{TargetId(1)}).has_value());
+  EXPECT_EQ(pool_state(draining, MapVersion(4), 0, {}), "moving: engine 1 gets data");
+}
+
+TEST(PoolRedundancy, WhatIsLeftForTheDataMustBeEnough) {
+  PoolMap map = map_of({engine("a/n1", 0, 1), engine("a/n2", 1, 1), engine("b/n1", 2, 1)});
+  EXPECT_TRUE(check_wanted(map, 2).has_value());
+  ASSERT_TRUE(map.apply(MapOperation::kDrain, used_targets(map, Rank(1))).has_value());
+  EXPECT_TRUE(check_wanted(map, 1).has_value());
+  const auto refused = check_wanted(map, 2);
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), Code::kInvalidArgument);
+  EXPECT_EQ(refused.error().message(),
+            "the pool keeps its data in 3 fault domains, and 2 would be left for it: 1 missing");
+  EXPECT_EQ(copies_lacking(map, 1), 0u) << "who is drained has all";
+  ASSERT_TRUE(map.apply(MapOperation::kExclude, used_targets(map, Rank(1))).has_value());
+  EXPECT_EQ(copies_lacking(map, 1), 1u);
+  ASSERT_TRUE(map.apply(MapOperation::kExclude, used_targets(map, Rank(2))).has_value());
+  EXPECT_EQ(copies_lacking(map, 1), 2u);
+}
+
+TEST(PoolRedundancy, TheShareThatMovesIsWhatOthersGetMore) {
+  PoolMap map = map_of({engine("a/n1", 0, 1), engine("a/n2", 1, 1), engine("b/n1", 2, 1), engine("b/n2", 3, 1)});
+  EXPECT_EQ(moving_share(map), 0);
+  ASSERT_TRUE(map.apply(MapOperation::kDrain, used_targets(map, Rank(3))).has_value());
+  EXPECT_NEAR(moving_share(map), 0.25, 1e-9);
+  ASSERT_TRUE(map.settle(map.version()).has_value());
+  EXPECT_EQ(moving_share(map), 0);
+  ASSERT_TRUE(map.apply(MapOperation::kReintegrate, std::vector{TargetId(3)}).has_value());
+  EXPECT_NEAR(moving_share(map), 0.25, 1e-9);
 }
 
 }  // namespace

@@ -22,20 +22,6 @@ struct Supervisor::Engine {
   bool gone = false;        ///< it serves nothing, for certain
 };
 
-namespace {
-
-/// Engines whose part of the data is lost as long as it is not made anew. Each counts, also two of one domain:
-/// placement puts two members of a group into one where there are too few.
-std::size_t engines_lost(const PoolMap& map) {
-  std::set<std::uint32_t> lost;
-  for (const MapTarget& target : map.targets()) {
-    if (map.is_relied_on(target) && !PoolMap::is_complete(target)) lost.insert(target.engine);
-  }
-  return lost.size();
-}
-
-}  // namespace
-
 Supervisor::Supervisor(Reactor& reactor, Coordinator& coordinator, SupervisorOptions options)
     : reactor_(reactor),
       coordinator_(coordinator),
@@ -189,7 +175,7 @@ Task<Result<>> Supervisor::supervise(StoredMap stored, const Engines& engines, L
     if (found == engines.end() || !found->second.gone || targets.empty()) continue;
     PoolMap next = stored.map;
     CO_CHECK_OK(next.apply(MapOperation::kExclude, targets));
-    if (engines_lost(next) > stored.redundancy) {
+    if (copies_lacking(next, stored.redundancy) > stored.redundancy) {
       if (refused.size() < kMaxSuspendedRanks) refused.push_back(member.rank);
       continue;
     }
@@ -198,7 +184,31 @@ Task<Result<>> Supervisor::supervise(StoredMap stored, const Engines& engines, L
   }
   if (refused != stored.suspended) CO_CHECK_OK(co_await mark_suspended(stored, refused, leader));
   if (stored.active < stored.map.version()) co_return co_await activate(std::move(stored), engines, leader);
+  if (stored.map.is_moving()) co_return co_await settle(std::move(stored), leader);
   co_return Result<>();
+}
+
+/// Ends a move when every target that should hold data has said that it does.
+Task<Result<>> Supervisor::settle(StoredMap stored, Leader leader) {
+  const PoolMap& map = stored.map;
+  CO_TRY(const auto entries, co_await range_all(coordinator_, moved_prefix(map.pool()), soon()));
+  std::map<Rank, std::uint64_t> moved;
+  for (const KeyValue& entry : entries) {
+    CO_TRY(const Rank rank, rank_of_key(entry.key));
+    CO_TRY(const MovedRecord record, decode_moved(entry.value));
+    if (record.version == map.version()) moved[rank] = record.targets;
+  }
+  // Of a pool whose last targets are to leave nothing can leave.
+  if (std::ranges::none_of(map.targets(), [&](const MapTarget& target) { return map.is_wanted(target); }))
+    co_return Result<>();
+  for (const MapTarget& target : map.targets()) {
+    if (!map.is_wanted(target)) continue;
+    const auto reported = moved.find(map.engines()[target.engine].rank);
+    if (reported == moved.end() || (reported->second >> target.index & 1) == 0) co_return Result<>();
+  }
+  PoolMap next = map;
+  CO_CHECK_OK(next.settle(map.version()));
+  co_return co_await publish_map(coordinator_, std::move(stored), std::move(next), as_leader(leader), soon());
 }
 
 // The engine may come back until the moment of the change, which then fails.
@@ -230,6 +240,7 @@ Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Le
     CO_TRY(const Rank rank, rank_of_key(entry.key));
     CO_TRY(acks[rank], decode_ack(entry.value));
   }
+  Epoch closed = stored.closed;
   for (const MapEngine& member : map.engines()) {
     const auto found = engines.find(member.rank);
     if (found == engines.end() || found->second.gone) continue;
@@ -238,11 +249,12 @@ Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Le
     if (ack == acks.end() || ack->second.incarnation != found->second.record.incarnation ||
         ack->second.version < map.version())
       co_return Result<>();
+    closed = std::max(closed, ack->second.used);
   }
   Transaction change = as_leader(leader);
   change.require(head_key(map.pool()), stored.head_revision)
       .require(active_key(map.pool()), stored.active_revision)
-      .put(active_key(map.pool()), encode_active(map.version()));
+      .put(active_key(map.pool()), encode(ActiveRecord{.version = map.version(), .closed = closed}));
   CO_CHECK_OK(co_await coordinator_.commit(std::move(change), soon()));
   co_return Result<>();
 }

@@ -80,6 +80,20 @@ Result<> Client::destroy_pool(std::string pool, bool force, CallBounds bounds) {
                            [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });
 }
 
+Result<PoolChanged> Client::change_engines(std::string pool, ChangeEngines request, CallBounds bounds) {
+  return connection_->call(
+      bounds, [&](async::Client& client, Until until) { return client.change_engines(pool, request, until); });
+}
+
+Result<PoolMoves> Client::query_moves(std::string pool, CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.query_moves(pool, until); });
+}
+
+Result<PoolMoves> Client::pause_moves(std::string pool, bool paused, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client& client, Until until) { return client.pause_moves(pool, paused, until); });
+}
+
 Result<ContainerInfo> Client::create_container(CreateContainer request, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.create_container(request, until); });

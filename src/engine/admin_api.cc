@@ -66,6 +66,13 @@ bool is_about_engine(std::string_view path) {
          (path.size() == kSystem.size() || path[kSystem.size()] == '/' || path[kSystem.size()] == '?');
 }
 
+bool needs_all_engines(AdminMethod method, std::string_view path) {
+  if (method != AdminMethod::kPost || !path.starts_with(kRoot)) return false;
+  const auto segments = split_path(path.substr(kRoot.size()));
+  if (segments[0] != "pools") return false;
+  return segments.size() == 1 || (segments.size() == 3 && parse_operation(segments[2]));
+}
+
 Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (request.path.size() > kMaxAdminPathBytes || request.body.size() > kMaxAdminBodyBytes) {
     co_return failf(Code::kOutOfRange, "path or body is too long: at most {} and {} bytes", kMaxAdminPathBytes,
@@ -91,6 +98,10 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
   if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
   if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
+  if (in_pools && route.depth() == 3 && segments[2] == "moves")
+    co_return co_await moves(std::move(route), std::move(request), until);
+  if (in_pools && route.depth() == 3 && parse_operation(segments[2]))
+    co_return co_await change_engines(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 3) co_return co_await containers(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 4) co_return co_await container(std::move(route), std::move(request), until);
   if (in_containers && route.depth() == 5 && segments[4] == "check")
@@ -146,6 +157,21 @@ Task<Result<std::string>> AdminApi::pool(Route route, AdminRequest request, Unti
       break;
   }
   co_return wrong_method(request.path, "GET, PATCH and DELETE");
+}
+
+Task<Result<std::string>> AdminApi::moves(Route route, AdminRequest request, Until until) {
+  const std::string pool = route.segments[1];
+  if (request.method == AdminMethod::kGet) co_return answer(co_await control_.query_moves(pool));
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "GET and POST");
+  CO_TRY(const bool paused, pause_request_from_json(request.body));
+  co_return answer(co_await control_.pause_moves(pool, paused, until));
+}
+
+Task<Result<std::string>> AdminApi::change_engines(Route route, AdminRequest request, Until until) {
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "POST");
+  CO_TRY(ChangeEngines wanted, change_engines_from_json(request.body));
+  wanted.operation = *parse_operation(route.segments[2]);
+  co_return answer(co_await control_.change_engines(route.segments[1], std::move(wanted), until));
 }
 
 Task<Result<std::string>> AdminApi::containers(Route route, AdminRequest request, Until until) {

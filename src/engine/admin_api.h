@@ -30,6 +30,9 @@ struct AdminRequest {
 /// Whether a path is about the engine that is asked, not about pools and containers.
 bool is_about_engine(std::string_view path);
 
+/// Whether a request needs all engines that are up, as those that are there make up a pool or get a part in one.
+bool needs_all_engines(AdminMethod method, std::string_view path);
+
 /// What an engine can tell about itself and do with itself.
 class SystemView {
  public:
@@ -59,6 +62,8 @@ class AdminApi {
   Task<Result<std::string>> scrub(AdminRequest request);
   Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> pool(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> moves(Route route, AdminRequest request, Until until);
+  Task<Result<std::string>> change_engines(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> containers(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> container(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> check(Route route, AdminRequest request, Until until);

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "gather.h"
 
 namespace cenote::engine {
@@ -12,30 +13,18 @@ namespace {
 __extension__ using Wide = unsigned __int128;
 
 /// Rounded down, so that the shares of all are no more than the limit.
-std::uint64_t share_of(std::uint64_t limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
+std::uint64_t part_of(std::uint64_t limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
   if (limit == object::SpaceAccount::kNoLimit) return limit;
   const std::uint64_t all = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   if (all == 0) return limit / weights.size();
   return static_cast<std::uint64_t>(Wide{limit} * weights[engine] / all);
 }
 
-object::Usage share_of(object::Usage limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
-  return {share_of(limit.bytes, weights, engine), share_of(limit.objects, weights, engine)};
+object::Usage part_of(object::Usage limit, const std::vector<std::uint64_t>& weights, std::size_t engine) {
+  return {part_of(limit.bytes, weights, engine), part_of(limit.objects, weights, engine)};
 }
 
 }  // namespace
-
-bool is_of_the_way(const Error& error) {
-  switch (error.code()) {
-    case Code::kUnreachable:
-    case Code::kConnectionLost:
-    case Code::kDeadlineExceeded:
-    case Code::kNotReady:
-      return true;
-    default:
-      return false;
-  }
-}
 
 AllTargets::AllTargets(Reactor& reactor, std::vector<ContainerTargets*> engines, PoolMembers members)
     : reactor_(reactor), engines_(std::move(engines)), members_(std::move(members)) {
@@ -77,6 +66,28 @@ bool AllTargets::is_excluded(const Uuid& pool, std::size_t engine) const {
   return found != excluded_.end() && found->second.contains(engine);
 }
 
+AllTargets::Weights AllTargets::weights_in(const cluster::PoolMap& map) const {
+  Weights weights(engines_.size());
+  for (const cluster::MapTarget& target : map.targets()) {
+    const cluster::Rank rank = map.engines()[target.engine].rank;
+    if (rank.value() < weights.size()) weights[rank.value()] += target.bytes;
+  }
+  return weights;
+}
+
+// An engine that is excluded in the newest map serves nothing of the pool, whether or not that is active yet: it reads
+// that map before it serves again.
+void AllTargets::take_map(const cluster::PoolMap& map) {
+  cluster::MapVersion& taken = versions_[map.pool()];
+  if (map.version() < taken) return;
+  taken = map.version();
+  members_[map.pool()] = weights_in(map);
+  std::set<std::size_t> excluded;
+  for (const cluster::MappedEngine& engine : cluster::mapped_engines(map))
+    if (!engine.is_used) excluded.insert(engine.rank.value());
+  exclude(map.pool(), std::move(excluded));
+}
+
 const AllTargets::Weights& AllTargets::weights_of(const object::SpaceAccount& account) const {
   const auto pool = members_.find(account.parent() == nullptr ? account.id() : account.parent()->id());
   return pool == members_.end() ? weights_ : pool->second;
@@ -89,8 +100,8 @@ std::shared_ptr<object::SpaceAccount> AllTargets::share(const object::SpaceAccou
   std::string name = whole.name();
   if (engines_.size() > 1) name += " on this engine, which has its share of the limit";
   auto part = std::make_shared<object::SpaceAccount>(std::move(name), std::move(parent), whole.id());
-  part->set_limit(share_of(whole.limit(), weights, engine));
-  part->set_soft_limit(share_of(whole.soft_limit(), weights, engine));
+  part->set_limit(part_of(whole.limit(), weights, engine));
+  part->set_soft_limit(part_of(whole.soft_limit(), weights, engine));
   return part;
 }
 
@@ -262,8 +273,7 @@ std::shared_ptr<AllTargets::Parts> AllTargets::split(ContainerScrub& scrub) cons
 
 Task<Result<>> AllTargets::scrub_part(std::size_t engine, ContainerScrub& part, std::vector<Result<>>& outcomes) {
   outcomes.resize(engines_[engine]->target_count());
-  const auto pool = pools_.find(part.container);
-  if (pool != pools_.end() && is_excluded(pool->second, engine)) co_return Result<>();
+  if (!is_member(part.container, engine)) co_return Result<>();
   outcomes = co_await engines_[engine]->scrub(part);
   co_return Result<>();
 }

@@ -9,9 +9,6 @@
 
 namespace cenote::engine {
 
-/// Whether an engine could not be asked, or did not answer: what it would have said is not known.
-bool is_of_the_way(const Error& error);
-
 /// The targets of several engines as those of one. Calls go to all engines at the same time and end when all have: with
 /// the first failure, if there is one, while at others the call may have taken effect. Making it again completes it.
 /// Control reactor only.
@@ -20,11 +17,11 @@ bool is_of_the_way(const Error& error);
 ///
 /// A container is known to the engines of its pool only (`PoolMembers`); of a container whose pool nobody has told
 /// since this object was made all engines are asked. Engines that are excluded from the pool are not asked, as they
-/// serve nothing of it; what they miss they have to be told before they do again.
+/// serve nothing of it; what they miss they have to be told before they do again (EngineBriefing).
 ///
-/// Each engine keeps its containers within its share of each limit (`share`); the shares never add up to more than the
-/// limit. An account that a part gets says that engine's share, at this moment, to be copied or sent: it is charged by
-/// nobody.
+/// Each engine keeps its containers within its share of each limit (`share`); the shares of one map never add up to
+/// more than the limit. An account that a part gets says that engine's share, at this moment, to be copied or sent: it
+/// is charged by nobody.
 class AllTargets final : public ContainerTargets {
  public:
   /// What each engine, by its place here, brought into a pool, in bytes: its share of limits. 0: it has no part in it.
@@ -36,6 +33,15 @@ class AllTargets final : public ContainerTargets {
 
   /// Only these engines, by their place here, are excluded from the pool from now on.
   void exclude(Uuid pool, std::set<std::size_t> engines) { excluded_[pool] = std::move(engines); }
+  /// The same, and what else follows from the newest map of a pool; the place of an engine is its rank.
+  void take_map(const cluster::PoolMap& map) override;
+  ContainerTargets* engine(cluster::Rank rank) override {
+    return rank.value() < engines_.size() ? engines_[rank.value()] : nullptr;
+  }
+  std::shared_ptr<object::SpaceAccount> share_of(const object::SpaceAccount& account, const cluster::PoolMap& map,
+                                                 cluster::Rank rank) const override {
+    return share(account, weights_in(map), rank.value());
+  }
 
   void note_pool(Uuid container, Uuid pool) override;
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
@@ -79,6 +85,7 @@ class AllTargets final : public ContainerTargets {
   bool is_member(const Uuid& container, std::size_t engine) const;
   bool is_excluded(const Uuid& pool, std::size_t engine) const;
   using Weights = std::vector<std::uint64_t>;
+  Weights weights_in(const cluster::PoolMap& map) const;
   /// Of the pool that an account is of, or belongs to.
   const Weights& weights_of(const object::SpaceAccount& account) const;
   std::shared_ptr<object::SpaceAccount> share(const object::SpaceAccount& whole, const Weights& weights,
@@ -96,6 +103,7 @@ class AllTargets final : public ContainerTargets {
   std::vector<ContainerTargets*> engines_;
   PoolMembers members_;
   std::map<Uuid, std::set<std::size_t>> excluded_;                  // by pool
+  std::map<Uuid, cluster::MapVersion> versions_;                    // of the maps that were taken
   std::map<Uuid, Uuid> pools_;                                      // of containers
   Weights weights_;                                                 ///< of pools that are not known
   std::map<const ContainerScrub*, std::shared_ptr<Parts>> scrubs_;  // that run

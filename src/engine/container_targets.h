@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "cenote/base/error.h"
@@ -14,6 +16,9 @@
 #include "cenote/runtime/task.h"
 
 namespace cenote::engine {
+
+/// Whether an engine could not be asked, or did not answer: what it would have said is not known.
+bool is_of_the_way(const Error& error);
 
 /// One container that is being read and proved on all targets.
 struct ContainerScrub {
@@ -33,6 +38,29 @@ struct ContainerScrub {
   Uuid container;
   std::uint64_t bytes_per_second = 0;  ///< of each target; 0: what the devices give
   std::vector<Part> parts;
+};
+
+/// A container as a target has it. Where targets of an engine differ, each way is told.
+struct HeldContainer {
+  Uuid id;
+  bool kept = false;  ///< destroyed, and there only for its clones; of such a one the source is not told
+  std::optional<object::CloneSource> source = std::nullopt;
+  Uuid last_rollback = {};  ///< the request that made it; null: there was none
+  friend bool operator==(const HeldContainer&, const HeldContainer&) = default;
+};
+/// How many containers one answer tells of.
+inline constexpr std::size_t kMaxHeldContainers = 4096;
+/// What targets hold as what their engine holds: each container once for every way in which they have it, by id.
+std::vector<HeldContainer> merge_held(std::vector<std::vector<HeldContainer>> targets);
+
+/// How far a target is with what it lacks of a pool.
+struct TargetMoveStatus {
+  std::uint16_t index = 0;               ///< within its engine
+  std::uint64_t version = 0;             ///< of the map that wants the data there
+  std::uint64_t bytes = 0, objects = 0;  ///< copied for that, since the engine started
+  bool done = false;
+  std::string obstacle = {};  ///< why it does not go on at the moment; empty: nothing does
+  friend bool operator==(const TargetMoveStatus&, const TargetMoveStatus&) = default;
 };
 
 /// What the control state needs of the targets, all of them together. Called on the control reactor.
@@ -90,6 +118,40 @@ class ContainerTargets {
   virtual Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) = 0;
   /// What is stored in the container, over all targets.
   virtual Task<Result<object::Usage>> used(Uuid container) = 0;
+  /// The containers of an engine with a higher id than `after`, the first kMaxHeldContainers of them. Empty: no more.
+  virtual Task<Result<std::vector<HeldContainer>>> list_containers(Uuid after) {
+    static_cast<void>(after);
+    co_return fail(Code::kUnsupported, "it is one engine that can be asked what it has");
+  }
+  /// The epochs that some target of an engine keeps for snapshots of the container. kContainerNotFound.
+  virtual Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container) {
+    static_cast<void>(container);
+    co_return fail(Code::kUnsupported, "it is one engine that can be asked what it has");
+  }
+  /// How the targets of an engine get what they lack of a pool: those that lack something, or did before this version.
+  virtual Task<Result<std::vector<TargetMoveStatus>>> moves(Uuid pool) {
+    static_cast<void>(pool);
+    co_return std::vector<TargetMoveStatus>();
+  }
+
+  // Of several engines.
+  /// The targets of one of them, which is asked for this pool or not: nullptr if there is none of this rank.
+  virtual ContainerTargets* engine(cluster::Rank rank) {
+    static_cast<void>(rank);
+    return nullptr;
+  }
+  /// What that engine is to keep of the limits of an account, in a pool with this map.
+  virtual std::shared_ptr<object::SpaceAccount> share_of(const object::SpaceAccount& account,
+                                                         const cluster::PoolMap& map, cluster::Rank rank) const {
+    static_cast<void>(account);
+    static_cast<void>(map);
+    static_cast<void>(rank);
+    return nullptr;
+  }
+  /// Who is asked for a pool, and which shares of its limits engines have, is as this map says, unless a later one was
+  /// taken.
+  virtual void take_map(const cluster::PoolMap& map) { static_cast<void>(map); }
+
   virtual std::size_t target_count() const = 0;
   /// The engines that a new pool is made of, with their targets.
   virtual std::vector<cluster::EngineSpec> engines() const = 0;

@@ -188,16 +188,31 @@ Task<Result<Versioned<ContainerRecord>>> Containers::begin_create(CreateContaine
 
 Task<Result<>> Containers::finish_create(Versioned<ContainerRecord> container) {
   const Uuid id = container.record.id;
-  CO_TRY(const auto set, co_await properties(id));
-  CO_TRY(auto account, co_await this->account(container.record));
-  std::optional<object::CloneSource> source;
-  if (const auto& of = container.record.clone_of) source = {of->container, of->epoch};
-  CO_CHECK_OK(co_await targets_.create(id, stored_properties(set), source, std::move(account)));
+  CO_TRY(Terms terms, co_await this->terms(container.record));
+  CO_CHECK_OK(co_await targets_.create(id, terms.properties, terms.source, std::move(terms.account)));
   container.record.state = State::kReady;
   Transaction change;
   change.require(container_key(id), container.revision).put(container_key(id), encode(container.record));
   CO_CHECK_OK(co_await store_.coordinator().commit(std::move(change)));
   co_return Result<>();
+}
+
+Task<Result<Containers::Terms>> Containers::terms(ContainerRecord record) {
+  CO_TRY(const auto set, co_await properties(record.id));
+  Terms terms{.properties = stored_properties(set), .source = std::nullopt, .account = {}};
+  if (const auto& of = record.clone_of) terms.source = {of->container, of->epoch};
+  CO_TRY(terms.account, co_await account(std::move(record)));
+  co_return terms;
+}
+
+Task<Result<std::vector<Uuid>>> Containers::ids(Uuid pool) {
+  CO_TRY(const auto members, co_await store_.members(pool));
+  std::vector<Uuid> ready;
+  for (const Uuid& id : members) {
+    CO_TRY(const auto container, co_await store_.container(id));
+    if (container && container->record.state == State::kReady) ready.push_back(id);
+  }
+  co_return ready;
 }
 
 Task<Result<std::vector<ContainerInfo>>> Containers::list(std::string pool) {

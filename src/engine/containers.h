@@ -49,6 +49,8 @@ class Containers {
   Task<Result<std::vector<ContainerInfo>>> list(std::string pool);
   Task<Result<ContainerInfo>> query(std::string pool, std::string container);
   Task<Result<>> destroy(std::string pool, std::string container);
+  /// The ids of those that are ready for use.
+  Task<Result<std::vector<Uuid>>> ids(Uuid pool);
   /// Sets the given properties and leaves the others. Those that decide how data is stored are fixed at creation.
   Task<Result<ContainerInfo>> set_properties(std::string pool, std::string container,
                                              std::map<std::string, std::string> properties);
@@ -66,6 +68,13 @@ class Containers {
   Task<Result<OpenContainer>> open(Uuid container);
   Task<Result<OidLease>> lease_oids(Uuid container);
 
+  /// What targets are told of a container when it is made there.
+  struct Terms {
+    object::ContainerProperties properties;
+    std::optional<object::CloneSource> source;
+    SpaceAccounts::Account account;
+  };
+  Task<Result<Terms>> terms(ContainerRecord record);
   /// Destroys a container of any state; the pool's, too, may be a tombstone.
   Task<Result<>> destroy_record(Uuid container);
   /// Completes what a crash interrupted, and charges what every container holds.

@@ -199,15 +199,17 @@ Task<Result<std::string>> ControlLeader::handle(AdminRequest request, Until unti
     co_return fail(Code::kNotReady, "this engine does not lead the control service at the moment: try again");
   }
   Service& service = *term->service;
-  // A pool is made of the engines that are there.
   Result<> current;
-  if (request.method == AdminMethod::kPost && request.path == "/v1/pools") current = co_await check_engines(*term);
+  if (needs_all_engines(request.method, request.path)) current = co_await check_engines(*term);
   Result<std::string> answer = fail(Code::kInternal);
   if (current) {
     answer = co_await service.api.handle(std::move(request), until);
   } else {
     answer = fail(std::move(current).error());
   }
+  // What it had begun goes on when it is asked again.
+  if (!answer && answer.error() == Code::kStopped)
+    answer = fail(Code::kNotReady, "engines have come or gone at this moment: try again");
   service.callers.leave();
   co_return answer;
 }

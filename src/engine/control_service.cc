@@ -48,6 +48,18 @@ Task<Result<>> ControlService::destroy_pool(std::string name, bool force, Until 
   co_return co_await pools_.destroy(std::move(name), force);
 }
 
+Task<Result<PoolChanged>> ControlService::change_engines(std::string pool, ChangeEngines request, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await operations_.change(std::move(pool), std::move(request));
+}
+
+Task<Result<PoolMoves>> ControlService::pause_moves(std::string pool, bool paused, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await operations_.pause(std::move(pool), paused);
+}
+
 Task<Result<ContainerInfo>> ControlService::create_container(CreateContainer request, Uuid id, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

@@ -9,6 +9,7 @@
 #include "containers.h"
 #include "control_store.h"
 #include "flattenings.h"
+#include "pool_operations.h"
 #include "pools.h"
 #include "snapshots.h"
 
@@ -24,6 +25,7 @@ class ControlService {
         containers_(store_, targets, accounts_),
         snapshots_(store_, targets),
         pools_(store_, containers_, targets, accounts_),
+        operations_(store_, containers_, targets),
         checks_(reactor, targets),
         turn_(reactor, 1),
         flattenings_(reactor, store_, containers_, targets, turn_) {}
@@ -41,6 +43,10 @@ class ControlService {
   Task<Result<PoolInfo>> set_pool_properties(std::string name, std::map<std::string, std::string> properties,
                                              Until until);
   Task<Result<>> destroy_pool(std::string name, bool force, Until until);
+  // See PoolOperations.
+  Task<Result<PoolChanged>> change_engines(std::string pool, ChangeEngines request, Until until);
+  Task<Result<PoolMoves>> pause_moves(std::string pool, bool paused, Until until);
+  Task<Result<PoolMoves>> query_moves(std::string pool) { return operations_.moves(std::move(pool)); }
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);
   /// A clone shows what its source shows at one moment over all targets, or what a snapshot of it shows.
   Task<Result<ContainerInfo>> clone_container(CloneContainer request, Uuid id, Until until);
@@ -78,6 +84,7 @@ class ControlService {
   Task<Result<ContainerCheck>> cancel_check(std::string pool, std::string container, Until until);
   /// kPoolNotFound unless it is ready for use.
   Task<Result<>> check_pool(Uuid pool) { return pools_.check(pool); }
+  Task<Result<std::vector<Uuid>>> containers_of(Uuid pool) { return containers_.ids(pool); }
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
   /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.
@@ -89,6 +96,7 @@ class ControlService {
   Containers containers_;
   Snapshots snapshots_;
   Pools pools_;
+  PoolOperations operations_;
   ContainerChecks checks_;
   Semaphore turn_;
   Flattenings flattenings_;

@@ -41,13 +41,14 @@ DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricReg
 DataReactor::~DataReactor() { ASSERT(server_ == nullptr); }
 
 void DataReactor::make_links(EngineServices& services, std::unique_ptr<rpc::Transport> transport, Uuid system) {
+  services_ = &services;
   containers_ = std::make_unique<ContainerCache>(reactor_, services);
   links_ = std::make_unique<EngineLinks>(reactor_, services, std::move(transport), system);
 }
 
 std::unique_ptr<TargetGroups> DataReactor::make_groups(Target& target, cluster::Rank engine) {
   const GroupMember::Options options{.self = {engine, static_cast<std::uint16_t>(target.index())}, .buffers = &pool_};
-  auto groups = std::make_unique<TargetGroups>(target, *containers_, *links_, options, logger_);
+  auto groups = std::make_unique<TargetGroups>(target, *containers_, *links_, *services_, options, logger_);
   groups->start();
   return groups;
 }
@@ -86,10 +87,8 @@ void DataReactor::forget_container(const Uuid& container) {
   if (containers_ != nullptr) containers_->forget(container);
 }
 
-Task<Result<>> DataReactor::follow(LayoutSwitch change) {
-  if (containers_ != nullptr) containers_->forget_pool(change.pool);
-  if (on_layout_) CO_CHECK_OK(co_await on_layout_(std::move(change)));
-  co_return Result<>();
+void DataReactor::forget_pool(const Uuid& pool) {
+  if (containers_ != nullptr) containers_->forget_pool(pool);
 }
 
 void DataReactor::refresh_metrics() {

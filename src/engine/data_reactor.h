@@ -53,12 +53,8 @@ class DataReactor final : private rpc::Observer {
   Task<> stop(Until grace);
   /// No request that arrives from now on takes the container for one that exists without asking.
   void forget_container(const Uuid& container);
-  /// Who else has to know of a new version of a pool's map here, and has nothing left of the one before when it
-  /// returns: awaited before the switch is acknowledged, so it is bounded. None so far.
-  using OnLayout = std::function<Task<Result<>>(LayoutSwitch)>;
-  void set_on_layout(OnLayout on_layout) { on_layout_ = std::move(on_layout); }
-  /// When this returned nothing here goes by what was served before.
-  Task<Result<>> follow(LayoutSwitch change);
+  /// Nothing here goes by what was served of a pool before.
+  void forget_pool(const Uuid& pool);
   void refresh_metrics();
 
  private:
@@ -74,8 +70,8 @@ class DataReactor final : private rpc::Observer {
   media::BufferPool pool_;
   OpMetrics op_metrics_;
   std::unique_ptr<Gauges> gauges_;
-  OnLayout on_layout_;
   rpc::Counters counters_;
+  EngineServices* services_ = nullptr;
   std::unique_ptr<ContainerCache> containers_;
   std::unique_ptr<EngineLinks> links_;
   std::unique_ptr<ObjectService> service_;

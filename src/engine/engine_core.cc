@@ -17,6 +17,7 @@ constexpr std::uint64_t kCoordinatorCacheBytes = store::kMinCacheBytes;
 
 /// How long one request for the view of a pool waits for a map that engines switch to, and how often it looks.
 constexpr Duration kActivationPatience = std::chrono::seconds(1);
+constexpr Duration kReportPatience = std::chrono::seconds(2);
 constexpr Duration kActivationPause = std::chrono::milliseconds(20);
 
 Error or_failure(Result<>& outcome) { return std::move(outcome).error(); }
@@ -91,7 +92,8 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .creating = identity.state == Identity::State::kCreating,
                        .key = options.encryption_key,
                        .scrub_bytes_per_second = options.scrub_bytes_per_second,
-                       .scrub_period = options.scrub_period};
+                       .scrub_period = options.scrub_period,
+                       .retention = options.retention};
   CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }
@@ -195,14 +197,24 @@ Task<Result<>> EngineCore::Impl::make_groups_at(std::size_t index) {
   reactors[index]->make_links(*this, host.outgoing_at(index), identity.system);
   for (std::size_t target = index; target < targets.size(); target += reactors.size())
     groups[target] = reactors[index]->make_groups(*targets[target], rank());
-  reactors[index]->set_on_layout([this, index](LayoutSwitch change) { return follow_at(index, std::move(change)); });
   co_return Result<>();
 }
 
 // On the reactor.
-Task<Result<>> EngineCore::Impl::follow_at(std::size_t index, LayoutSwitch change) {
-  for (std::size_t target = index; target < groups.size(); target += reactors.size())
-    if (groups[target] != nullptr) CO_CHECK_OK(co_await groups[target]->follow(change.pool, *change.after->layout()));
+Task<Result<>> EngineCore::Impl::follow_at(std::size_t index, LayoutSwitch change, Epoch& used) {
+  reactors[index]->forget_pool(change.pool);
+  for (std::size_t target = index; target < groups.size(); target += reactors.size()) {
+    if (groups[target] == nullptr) continue;
+    CO_CHECK_OK(co_await groups[target]->follow(change));
+    used = std::max(used, targets[target]->objects().now());
+  }
+  co_return Result<>();
+}
+
+// On the reactor.
+Task<Result<>> EngineCore::Impl::close_at(std::size_t index, Epoch epoch) {
+  for (std::size_t target = index; target < targets.size(); target += reactors.size())
+    targets[target]->objects().observe(epoch);
   co_return Result<>();
 }
 
@@ -423,8 +435,15 @@ Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container, s
   co_return RoutedContainer{.seed = found.seed, .layout = std::move(layout), .serving = std::move(serving)};
 }
 
-Task<Result<>> EngineCore::Impl::follow(LayoutSwitch change) {
-  co_return co_await on_all_reactors([&](std::size_t index) { return reactors[index]->follow(change); });
+Task<Result<Epoch>> EngineCore::Impl::follow(LayoutSwitch change) {
+  // Not zero, which says nothing: also of a system that nothing was ever stored in.
+  std::vector<Epoch> used(reactors.size(), Epoch(1));
+  CO_CHECK_OK(co_await on_all_reactors([&](std::size_t index) { return follow_at(index, change, used[index]); }));
+  co_return *std::ranges::max_element(used);
+}
+
+Task<Result<>> EngineCore::Impl::close(Epoch epoch) {
+  co_return co_await on_all_reactors([&](std::size_t index) { return close_at(index, epoch); });
 }
 
 // While engines switch, what nobody serves any more helps a client as little as what nobody serves yet.
@@ -462,6 +481,19 @@ Task<Result<PoolView>> EngineCore::Impl::view_pool(Uuid pool, Until until) {
 std::vector<cluster::EngineSpec> EngineCore::Impl::engines() const {
   const std::string node = options.fault_domain.empty() ? fmt::format("node{}", rank().value()) : options.fault_domain;
   return {{.path = node, .rank = rank(), .id = identity.engine, .target_bytes = target_bytes}};
+}
+
+Task<Result<std::vector<Uuid>>> EngineCore::Impl::containers_of(Uuid pool) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(control != nullptr));
+  co_return co_await control->containers_of(pool);
+}
+
+Task<Result<>> EngineCore::Impl::report_moved(Uuid pool, cluster::MapVersion version, cluster::TargetId target) {
+  const Caller caller(callers);
+  CO_CHECK_OK(caller.check(coordinator != nullptr));
+  co_return co_await cluster::report_moved(*coordinator, pool, version, target,
+                                           Until::at(host.control().now() + kReportPatience));
 }
 
 Task<Result<std::vector<std::string>>> EngineCore::Impl::engine_addresses(cluster::Rank engine) {

@@ -57,7 +57,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   };
   Task<Result<>> make_groups();
   Task<Result<>> make_groups_at(std::size_t index);
-  Task<Result<>> follow_at(std::size_t index, LayoutSwitch change);
+  Task<Result<>> follow_at(std::size_t index, LayoutSwitch change, Epoch& used);
+  Task<Result<>> close_at(std::size_t index, Epoch epoch);
   Task<Result<>> stop_groups_at(std::size_t index);
   Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
   Task<Result<std::uint64_t>> next_incarnation();
@@ -87,6 +88,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<Result<object::Usage>> measure_flattening(Uuid container) override;
   Task<Result<>> start_flattening(Uuid container) override;
   Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
+  Task<Result<std::vector<HeldContainer>>> list_containers(Uuid after) override;
+  Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container) override;
+  Task<Result<std::vector<TargetMoveStatus>>> moves(Uuid pool) override;
   std::size_t target_count() const override { return targets.size(); }
   std::vector<cluster::EngineSpec> engines() const override;
   Task<std::vector<Result<>>> scrub(ContainerScrub& scrub) override;
@@ -109,12 +113,15 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<Result<PoolView>> view_pool(Uuid pool, Until until) override;
   Task<Result<std::string>> admin(AdminRequest request, Until until) override;
   Task<Result<OidLease>> lease_oids(Uuid container, Until until) override;
+  Task<Result<std::vector<Uuid>>> containers_of(Uuid pool) override;
+  Task<Result<>> report_moved(Uuid pool, cluster::MapVersion version, cluster::TargetId target) override;
   Task<Result<std::vector<std::string>>> engine_addresses(cluster::Rank engine) override;
   Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) override;
   const ServingLease* serving_lease() const override { return is_shared ? &lease : nullptr; }
 
   // LayoutFollower
-  Task<Result<>> follow(LayoutSwitch change) override;
+  Task<Result<Epoch>> follow(LayoutSwitch change) override;
+  Task<Result<>> close(Epoch epoch) override;
 
   /// The map of the version that is active; nullopt: the pool has none.
   Task<Result<std::optional<cluster::PoolMap>>> active_map(Uuid pool, Until until);

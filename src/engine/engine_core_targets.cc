@@ -1,6 +1,7 @@
 // What the control state asks of the engine's own targets.
 
 #include <algorithm>
+#include <set>
 
 #include "cenote/base/format.h"
 #include "engine_core_impl.h"
@@ -127,6 +128,51 @@ Task<Result<object::Usage>> EngineCore::Impl::used(Uuid container) {
   object::Usage sum;
   for (const object::Usage& part : used) sum = sum + part;
   co_return sum;
+}
+
+Task<Result<std::vector<HeldContainer>>> EngineCore::Impl::list_containers(Uuid after) {
+  std::vector<std::vector<HeldContainer>> held(targets.size());
+  CO_CHECK_OK(
+      co_await on_all_targets([&](Target& target) { return list_containers_at(target, after, held[target.index()]); }));
+  co_return merge_held(std::move(held));
+}
+
+Task<Result<std::vector<Epoch>>> EngineCore::Impl::list_snapshots(Uuid container) {
+  std::vector<std::vector<Epoch>> kept(targets.size());
+  CO_CHECK_OK(co_await on_all_targets(
+      [&](Target& target) { return list_snapshots_at(target, container, kept[target.index()]); }));
+  std::set<Epoch> epochs;
+  for (const auto& part : kept) epochs.insert(part.begin(), part.end());
+  co_return std::vector(epochs.begin(), epochs.end());
+}
+
+namespace {
+
+Task<Result<>> read_moves_at(const TargetGroups& groups, std::uint32_t index, Uuid pool,
+                             std::optional<TargetMoveStatus>& into) {
+  for (MoveStatus& move : groups.rebuilder.status()) {
+    if (move.pool != pool) continue;
+    into = {.index = static_cast<std::uint16_t>(index),
+            .version = move.version.value(),
+            .bytes = move.bytes,
+            .objects = move.objects,
+            .done = move.done,
+            .obstacle = std::move(move.obstacle)};
+  }
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<std::vector<TargetMoveStatus>>> EngineCore::Impl::moves(Uuid pool) {
+  std::vector<std::optional<TargetMoveStatus>> parts(targets.size());
+  CO_CHECK_OK(co_await on_all_targets([&](Target& target) {
+    return read_moves_at(*groups[target.index()], target.index(), pool, parts[target.index()]);
+  }));
+  std::vector<TargetMoveStatus> all;
+  for (auto& part : parts)
+    if (part) all.push_back(*std::move(part));
+  co_return all;
 }
 
 Task<std::vector<Result<>>> EngineCore::Impl::scrub(ContainerScrub& scrub) {

@@ -47,6 +47,10 @@ class EngineServices {
   virtual Task<Result<OidLease>> lease_oids(Uuid container, Until until) = 0;
   /// Where another engine of the system listens now; empty: it is not running.
   virtual Task<Result<std::vector<std::string>>> engine_addresses(cluster::Rank engine) = 0;
+  /// All containers of a pool that clients know.
+  virtual Task<Result<std::vector<Uuid>>> containers_of(Uuid pool) = 0;
+  /// A target has all that it should under this version of the pool's map; says so to whoever ends the move.
+  virtual Task<Result<>> report_moved(Uuid pool, cluster::MapVersion version, cluster::TargetId target) = 0;
   /// See TargetsService.
   virtual Task<Result<TargetsReply>> ask_targets(TargetsRequest request, Until until) = 0;
   /// Without which nothing is served; nullptr: this engine needs none. Any reactor.

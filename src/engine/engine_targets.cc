@@ -156,6 +156,21 @@ Task<Result<object::Usage>> EngineTargets::used(Uuid container) {
   co_return reply.usage;
 }
 
+Task<Result<std::vector<HeldContainer>>> EngineTargets::list_containers(Uuid after) {
+  CO_TRY(TargetsReply reply, co_await call({.op = TargetsOp::kListContainers, .id = after}));
+  co_return std::move(reply.containers);
+}
+
+Task<Result<std::vector<Epoch>>> EngineTargets::list_snapshots(Uuid container) {
+  CO_TRY(TargetsReply reply, co_await call({.op = TargetsOp::kListSnapshots, .container = container}));
+  co_return std::move(reply.snapshots);
+}
+
+Task<Result<std::vector<TargetMoveStatus>>> EngineTargets::moves(Uuid pool) {
+  CO_TRY(TargetsReply reply, co_await call({.op = TargetsOp::kMoves, .id = pool}));
+  co_return std::move(reply.moves);
+}
+
 Task<std::vector<Result<>>> EngineTargets::scrub(ContainerScrub& scrub) {
   const std::uint64_t high = reactor_.random();
   const Uuid id = Uuid::from_random(high, reactor_.random());

@@ -45,6 +45,9 @@ class EngineTargets final : public ContainerTargets {
   Task<Result<>> start_flattening(Uuid container) override;
   Task<Result<std::optional<FlattenInfo>>> flattening(Uuid container) override;
   Task<Result<object::Usage>> used(Uuid container) override;
+  Task<Result<std::vector<HeldContainer>>> list_containers(Uuid after) override;
+  Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container) override;
+  Task<Result<std::vector<TargetMoveStatus>>> moves(Uuid pool) override;
   std::size_t target_count() const override { return spec_.target_bytes.size(); }
   /// None while it is not known what it holds.
   std::vector<cluster::EngineSpec> engines() const override {

@@ -85,43 +85,30 @@ Task<Result<>> LeaderTargets::describe(Engine& engine) {
   co_return described;
 }
 
-std::vector<std::uint64_t> LeaderTargets::weights_in(const cluster::PoolMap& map) const {
-  std::vector<std::uint64_t> weights(engines_.size());
-  for (const cluster::MapTarget& target : map.targets()) {
-    const cluster::Rank rank = map.engines()[target.engine].rank;
-    if (rank.value() < weights.size()) weights[rank.value()] += target.bytes;
-  }
-  return weights;
-}
-
-// An engine that is excluded in the newest map serves nothing of the pool, whether or not that is active yet: it was
-// gone, and reads that map before it serves.
 void LeaderTargets::take_map(const cluster::PoolMap& map) {
   std::set<std::size_t> excluded;
   for (const cluster::MappedEngine& engine : cluster::mapped_engines(map))
     if (!engine.is_used) excluded.insert(engine.rank.value());
   std::set<std::size_t>& before = excluded_[map.pool()];
   if (!std::ranges::includes(before, excluded)) ++exclusions_;
-  before = excluded;
-  all_->exclude(map.pool(), std::move(excluded));
+  before = std::move(excluded);
+  all_->take_map(map);
 }
 
 Task<Result<>> LeaderTargets::open(cluster::Coordinator& coordinator, Until until) {
   static_cast<void>(
       co_await gather(reactor_, engines_.size(), [this](std::size_t index) { return describe(engines_[index]); }));
   CO_TRY(const cluster::Revision from, co_await coordinator.revision(until));
-  AllTargets::PoolMembers members;
   std::vector<cluster::PoolMap> maps;
   CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator, until));
   for (const Uuid& pool : pools) {
     CO_TRY(auto stored, co_await cluster::load_stored_map(coordinator, pool, until));
     if (!stored) continue;  // it has gone meanwhile
-    members.emplace(pool, weights_in(stored->map));
     maps.push_back(std::move(stored->map));
   }
   std::vector<ContainerTargets*> targets;
   for (const Engine& engine : engines_) targets.push_back(engine.targets.get());
-  all_ = std::make_unique<AllTargets>(reactor_, std::move(targets), std::move(members));
+  all_ = std::make_unique<AllTargets>(reactor_, std::move(targets));
   for (const cluster::PoolMap& map : maps) take_map(map);
   background_.spawn(follow_maps(*this, coordinator, from));
   co_return Result<>();

@@ -55,7 +55,6 @@ class LeaderTargets {
     std::unique_ptr<EngineTargets> targets;
   };
   Task<Result<>> describe(Engine& engine);
-  std::vector<std::uint64_t> weights_in(const cluster::PoolMap& map) const;
   static Task<> follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from);
   Task<Result<>> follow_from(cluster::Coordinator& coordinator, cluster::Revision from);
   void take_map(const cluster::PoolMap& map);

@@ -38,6 +38,9 @@ class MemoryTargets final : public ContainerTargets {
   /// Of each target, the requests that rolled a container back, in their order.
   std::vector<std::map<Uuid, std::vector<std::pair<Uuid, Epoch>>>> rollbacks;
   Epoch clock{1000};
+  bool told_late = false;  ///< may be told of snapshots after everybody else
+  /// What was before this time is merged.
+  std::map<Uuid, Epoch> merged;
 
   std::map<Uuid, std::shared_ptr<object::SpaceAccount>> accounts;
 
@@ -54,6 +57,9 @@ class MemoryTargets final : public ContainerTargets {
     for (std::size_t target = 0; target < containers.size(); ++target) {
       CO_CHECK_OK(before());
       const bool known = containers[target].contains(container);
+      const auto clone = clones[target].find(container);
+      const bool same = clone == clones[target].end() ? !source : source && clone->second == *source;
+      if (known && !same) co_return fail(Code::kExists, "another container");
       if (source && !known) {
         if (!containers[target].contains(source->container)) co_return fail(Code::kContainerNotFound, "no source");
         if (!is_retained(target, *source)) co_return fail(Code::kConditionFailed, "no such snapshot");
@@ -78,6 +84,7 @@ class MemoryTargets final : public ContainerTargets {
       forget_clones(static_cast<std::size_t>(&target - containers.data()));
       snapshots[static_cast<std::size_t>(&target - containers.data())].erase(container);
     }
+    merged.erase(container);
     accounts.erase(container);
     co_return Result<>();
   }
@@ -103,10 +110,12 @@ class MemoryTargets final : public ContainerTargets {
   }
   Task<Result<Epoch>> newest_epoch(Uuid) override { co_return clock; }
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch) override {
-    ASSERT(held);
+    ASSERT(held || told_late);
     clock = std::max(clock, epoch);
     for (auto& target : snapshots) {
       CO_CHECK_OK(before());
+      if (!containers.front().contains(container)) co_return fail(Code::kContainerNotFound, "no container");
+      if (epoch < merged[container] && !target[container].contains(epoch)) co_return fail(Code::kEpochTooOld, "merged");
       target[container].insert(epoch);
     }
     co_return Result<>();
@@ -160,6 +169,25 @@ class MemoryTargets final : public ContainerTargets {
   Task<Result<object::Usage>> used(Uuid container) override {
     co_return containers.front().contains(container) ? holds : object::Usage();
   }
+  Task<Result<std::vector<HeldContainer>>> list_containers(Uuid after) override {
+    std::vector<std::vector<HeldContainer>> found(containers.size());
+    for (std::size_t target = 0; target < containers.size(); ++target) {
+      for (const auto& [id, properties] : containers[target]) {
+        const auto source = clones[target].find(id);
+        if (id <= after) continue;
+        found[target].push_back({.id = id});
+        if (source != clones[target].end()) found[target].back().source = source->second;
+      }
+    }
+    co_return merge_held(std::move(found));
+  }
+  Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container) override {
+    std::set<Epoch> epochs;
+    for (auto& target : snapshots) epochs.insert(target[container].begin(), target[container].end());
+    co_return std::vector(epochs.begin(), epochs.end());
+  }
+  std::vector<TargetMoveStatus> moving;
+  Task<Result<std::vector<TargetMoveStatus>>> moves(Uuid) override { co_return moving; }
   /// What a scrub of each target came to; it ends when `scrubbed` says so, or when it is cancelled.
   std::vector<ContainerScrub::Progress> scrub_finds;
   Event* scrubbed = nullptr;

@@ -3,6 +3,7 @@
 #include "cenote/base/format.h"
 #include "cenote/protocol/opcodes.h"
 #include "cenote/runtime/cross_core.h"
+#include "replication/group_filter.h"
 
 namespace cenote::engine {
 namespace {
@@ -56,7 +57,7 @@ Task<rpc::Response> ObjectService::serve_under_lease(rpc::Request& request) {
 
 // Also after a lapse of the lease: what was served before has ended then, and whoever was excluded meanwhile knows it.
 Result<> ObjectService::check_unbroken(const rpc::Request& request) {
-  const auto* const serving = static_cast<const PoolServing*>(request.kept().get());
+  const PoolServing* const serving = serving_of(request);
   if (serving == nullptr || serving->active()) return {};
   return failf(Code::kNotReady,
                "version {} of the map of pool {} has ended while the engine worked on the request: try again",
@@ -101,6 +102,10 @@ Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
     case Opcode::kSettleEntry:
     case Opcode::kAskRequest:
       return entries(request);
+    case Opcode::kReadHistory:
+    case Opcode::kReadResults:
+    case Opcode::kAwaitSettled:
+      return rebuild(request);
   }
   return unknown(request);
 }
@@ -117,6 +122,9 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kDecideEntries:
     case Opcode::kSettleEntry:
     case Opcode::kAskRequest:
+    case Opcode::kReadHistory:
+    case Opcode::kReadResults:
+    case Opcode::kAwaitSettled:
       return true;
     default:
       return false;
@@ -168,6 +176,14 @@ Result<> ObjectService::check_reader(const Target& target, const RoutedContainer
     if (is(target, *container.layout, reader)) return {};
   return failf(Code::kInvalidArgument, "target {} of engine {} has no copy of the dkey", target.index(),
                services_.rank().value());
+}
+
+object::HistoryFilter ObjectService::shown_at(const Target& target, const RoutedContainer& container) const {
+  const cluster::PoolMap* const map = container.layout->map();
+  if (map == nullptr || (!map->is_moving() && map->settled() <= cluster::MapVersion(1))) return {};
+  const auto self = groups_of(target).member.number_in(*container.layout);
+  if (!self) return [](const ObjectId&, const std::optional<ByteView>&) { return object::Part::kNone; };
+  return shown_by(container.layout, container.seed, *self);
 }
 
 Task<Result<RoutedContainer>> ObjectService::route(rpc::Request& request, Uuid container) {

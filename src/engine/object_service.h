@@ -54,6 +54,7 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> pool_view(rpc::Request& request);
   Task<rpc::Response> targets(rpc::Request& request);
   Task<rpc::Response> entries(rpc::Request& request);
+  Task<rpc::Response> rebuild(rpc::Request& request);
   Task<rpc::Response> unknown(rpc::Request& request);
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
@@ -72,6 +73,10 @@ class ObjectService final : public rpc::Service {
   Task<Result<Bytes>> run_decide(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_settle(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_ask(rpc::Request& request, Target& target);
+  Task<Result<Bytes>> run_rebuild(rpc::Request& request, Bytes& page);
+  Task<Result<Bytes>> run_read_history(rpc::Request& request, Target& target, Bytes& page);
+  Task<Result<Bytes>> run_read_results(rpc::Request& request, Target& target, Bytes& page);
+  Task<Result<Bytes>> run_await_settled(rpc::Request& request, Target& target);
   /// Carries out a change at all members of the groups that it touches, of which `target` leads the first.
   Task<Result<UpdateReply>> lead(rpc::Request& request, Target& target, RoutedContainer container, CommitRequest change,
                                  const media::Buffer& payload);
@@ -95,9 +100,27 @@ class ObjectService final : public rpc::Service {
   Result<> check_home(const Target& target, const RoutedContainer& container, const ObjectId& object,
                       ByteView dkey) const;
   Result<> check_home(const Target& target, const RoutedContainer& container, const CommitRequest& commit) const;
+  /// The version of the map that the request was checked by; nullptr: of a pool that has none.
+  static const PoolServing* serving_of(const rpc::Request& request) {
+    return static_cast<const PoolServing*>(request.kept().get());
+  }
+  /// On the target's reactor: what changes data without an entry, under that version. kStaleMap: the target works on
+  /// another one by now.
+  template <typename MakeTask>
+  Task<Result<UpdateReply>> fenced(Target& target, const PoolServing* serving, MakeTask& make_task) {
+    return serving == nullptr ? make_task() : run_fenced(groups_of(target).member, *serving, make_task);
+  }
+  template <typename MakeTask>
+  static Task<Result<UpdateReply>> run_fenced(GroupMember& member, const PoolServing& serving, MakeTask& make_task) {
+    CO_TRY(const VersionFence::Pass pass, member.enter(serving.pool(), serving.version()));
+    co_return co_await make_task();
+  }
   /// kInvalidArgument unless the target has all that belongs to the dkey.
   Result<> check_reader(const Target& target, const RoutedContainer& container, const ObjectId& object,
                         ByteView dkey) const;
+  /// What a target may show of all that it holds: where data has moved it may have parts of what is elsewhere by now,
+  /// or not yet here. Empty: all of it.
+  object::HistoryFilter shown_at(const Target& target, const RoutedContainer& container) const;
   bool is(const Target& target, const cluster::PoolLayout& layout, cluster::TargetId id) const;
   /// A buffer goes back to the pool of the connection's reactor, and its registration counts there only: another
   /// reactor gets a view of its memory, which `keeper` holds until the request has ended.

@@ -5,9 +5,9 @@
 namespace cenote::engine {
 
 OpMetrics::OpMetrics(MetricRegistry& metrics, std::string_view reactor) {
-  constexpr std::array<std::string_view, kOpKinds> kNames = {"update",  "fetch",   "punch",  "list",      "query",
-                                                             "begin",   "commit",  "admin",  "oid_range", "pool_view",
-                                                             "targets", "entries", "unknown"};
+  constexpr std::array<std::string_view, kOpKinds> kNames = {"update",  "fetch",   "punch",   "list",      "query",
+                                                             "begin",   "commit",  "admin",   "oid_range", "pool_view",
+                                                             "targets", "entries", "rebuild", "unknown"};
   for (std::size_t kind = 0; kind < kOpKinds; ++kind) {
     const Labels labels{{"op", std::string(kNames[kind])}, {"reactor", std::string(reactor)}};
     ops_[kind].latency =

@@ -23,9 +23,10 @@ enum class OpKind : std::uint8_t {
   kPoolView,
   kTargets,
   kEntries,
+  kRebuild,
   kUnknown
 };
-inline constexpr std::size_t kOpKinds = 13;
+inline constexpr std::size_t kOpKinds = 14;
 
 /// Counters and latencies of the requests that one data reactor handled; written by that reactor only.
 class OpMetrics {

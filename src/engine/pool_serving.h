@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "cenote/base/epoch.h"
 #include "cenote/base/uuid.h"
 #include "cenote/cluster/pool_layout.h"
 
@@ -27,7 +28,18 @@ class PoolServing {
   /// (ServingLease).
   bool active() const { return active_.load(std::memory_order_acquire); }
 
-  void activate() { active_.store(true, std::memory_order_release); }
+  /// What is done under this version gets epochs above this one, what was done under earlier ones has none above it.
+  /// Known once it is active; 0: nothing was done before.
+  Epoch closed() const { return Epoch(closed_.load(std::memory_order_relaxed)); }
+
+  /// No data of the pool is to be moved.
+  bool moves_paused() const { return moves_paused_.load(std::memory_order_relaxed); }
+  void pause_moves(bool paused) { moves_paused_.store(paused, std::memory_order_relaxed); }
+
+  void activate(Epoch closed) {
+    closed_.store(closed.value(), std::memory_order_relaxed);
+    active_.store(true, std::memory_order_release);
+  }
   void end() { active_.store(false, std::memory_order_release); }
 
  private:
@@ -35,7 +47,9 @@ class PoolServing {
   const std::shared_ptr<const cluster::PoolLayout> layout_;
   const std::uint32_t redundancy_;
   const cluster::MapVersion version_;
+  std::atomic<std::uint64_t> closed_ = 0;
   std::atomic<bool> active_ = false;
+  std::atomic<bool> moves_paused_ = false;
 };
 
 /// From one version of a pool's map to the next.

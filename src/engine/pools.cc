@@ -45,7 +45,7 @@ Result<std::vector<std::string>> levels_of(const std::vector<cluster::EngineSpec
 void describe_map(const cluster::StoredMap& stored, PoolInfo& info) {
   info.redundancy = stored.redundancy;
   info.map_version = stored.map.version().value();
-  info.state = cluster::pool_state(stored.map, stored.active, stored.redundancy, stored.suspended);
+  info.state = cluster::pool_state(stored);
   for (const cluster::MappedEngine& engine : cluster::mapped_engines(stored.map)) {
     info.engines.push_back({.rank = engine.rank.value(),
                             .state = std::string(cluster::state_name(engine.state)),

@@ -15,8 +15,10 @@ namespace {
 
 /// Since which version an engine of the map has no part.
 cluster::MapVersion excluded_since(const PoolMap& map, cluster::Rank rank) {
-  const auto engines = cluster::mapped_engines(map);
-  return std::ranges::find(engines, rank, &cluster::MappedEngine::rank)->since;
+  cluster::MapVersion since;
+  for (const cluster::MapTarget& target : map.targets())
+    if (map.engines()[target.engine].rank == rank) since = std::max(since, target.left);
+  return since;
 }
 
 }  // namespace
@@ -26,7 +28,7 @@ void ServedPools::end(Pool& pool) {
   if (pool.serving != nullptr) pool.serving->end();
 }
 
-Task<Result<>> ServedPools::switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) {
+Task<Result<Epoch>> ServedPools::switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) {
   static_cast<void>(until);
   const Uuid id = map->pool();
   const std::shared_ptr<PoolServing> before = pools_[id].serving;
@@ -39,9 +41,9 @@ Task<Result<>> ServedPools::switch_to(std::shared_ptr<const PoolMap> map, std::u
     CO_TRY(layout, PoolLayout::build(*map));
   }
   const auto after = std::make_shared<PoolServing>(id, std::move(layout), redundancy);
-  CO_CHECK_OK(co_await follower_.follow({.pool = id, .before = before, .after = after}));
+  CO_TRY(const Epoch used, co_await follower_.follow({.pool = id, .before = before, .after = after}));
   const bool has_part = !cluster::used_targets(*map, rank_).empty();
-  pools_[id] = {.serving = after, .current = true, .has_part = has_part};
+  pools_[id] = {.serving = after, .current = true, .has_part = has_part, .activating = false};
   changed_.notify_all();
   if (!has_part) {
     logger_.warn("this engine is excluded from a pool",
@@ -49,14 +51,33 @@ Task<Result<>> ServedPools::switch_to(std::shared_ptr<const PoolMap> map, std::u
   } else if (before == nullptr || before->version() != map->version()) {
     logger_.info("the map of a pool is another", {{"pool", id}, {"map_version", map->version()}});
   }
-  co_return Result<>();
+  co_return used;
 }
 
-void ServedPools::serve(Uuid pool) {
+void ServedPools::serve(Uuid pool, Epoch closed) {
   const auto found = pools_.find(pool);
   if (found == pools_.end() || !found->second.current || !found->second.has_part) return;
-  found->second.serving->activate();
-  changed_.notify_all();
+  if (found->second.serving->active() || found->second.activating) return;
+  found->second.activating = activations_.spawn(activate(*this, pool, found->second.serving, closed));
+}
+
+Task<> ServedPools::activate(ServedPools& self, Uuid id, std::shared_ptr<PoolServing> serving, Epoch closed) {
+  const auto done = co_await self.follower_.close(closed);
+  const auto found = self.pools_.find(id);
+  // Another version, or the lease was lost.
+  if (found == self.pools_.end() || found->second.serving != serving || !found->second.current) co_return;
+  found->second.activating = false;
+  if (done) {
+    serving->activate(closed);
+  } else {
+    self.logger_.error("a pool cannot be served", {{"pool", id}, {"error", done.error()}});
+  }
+  self.changed_.notify_all();
+}
+
+void ServedPools::pause_moves(Uuid pool, bool paused) {
+  const auto found = pools_.find(pool);
+  if (found != pools_.end() && found->second.current) found->second.serving->pause_moves(paused);
 }
 
 void ServedPools::serve_nothing() {

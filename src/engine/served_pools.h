@@ -8,6 +8,7 @@
 #include "cenote/cluster/coordinator.h"
 #include "cenote/cluster/member.h"
 #include "cenote/runtime/reactor.h"
+#include "cenote/runtime/scope.h"
 #include "cenote/runtime/sync.h"
 #include "pool_serving.h"
 
@@ -16,8 +17,10 @@ namespace cenote::engine {
 /// The data reactors, as those that follow the versions of pools.
 class LayoutFollower {
  public:
-  /// When this returned no reactor has anything left of what was served before.
-  virtual Task<Result<>> follow(LayoutSwitch change) = 0;
+  /// When this returned no reactor has anything left of what was served before. The latest epoch that a target used.
+  virtual Task<Result<Epoch>> follow(LayoutSwitch change) = 0;
+  /// What any target begins from now on gets a later epoch.
+  virtual Task<Result<>> close(Epoch epoch) = 0;
 
  protected:
   ~LayoutFollower() = default;
@@ -40,14 +43,17 @@ class ServedPools final : public cluster::MapUser {
         reactor_(reactor),
         follower_(follower),
         logger_(std::move(logger)),
-        changed_(reactor) {}
+        changed_(reactor),
+        activations_(reactor) {}
 
   /// Of this engine, before anything else.
   void set_rank(cluster::Rank rank) { rank_ = rank; }
 
   // MapUser
-  Task<Result<>> switch_to(std::shared_ptr<const cluster::PoolMap> map, std::uint32_t redundancy, Until until) override;
-  void serve(Uuid pool) override;
+  Task<Result<Epoch>> switch_to(std::shared_ptr<const cluster::PoolMap> map, std::uint32_t redundancy,
+                                Until until) override;
+  void serve(Uuid pool, Epoch closed) override;
+  void pause_moves(Uuid pool, bool paused) override;
   void serve_nothing() override;
   void drop(Uuid pool) override;
 
@@ -58,13 +64,17 @@ class ServedPools final : public cluster::MapUser {
   Task<Result<std::shared_ptr<const PoolServing>>> of(Uuid pool, std::uint64_t version, Until until);
   /// Whoever waits is told that the engine stops, and so is who comes later.
   void stop();
+  /// Once nobody calls it as a MapUser any more; before destruction.
+  Task<> end() { return activations_.stop(); }
 
  private:
   struct Pool {
     std::shared_ptr<PoolServing> serving;  ///< the last one; not worked on if not `current`
     bool current = false;
     bool has_part = false;
+    bool activating = false;
   };
+  static Task<> activate(ServedPools& self, Uuid id, std::shared_ptr<PoolServing> serving, Epoch closed);
   Result<> check_part(const Pool& pool) const;
   Task<Result<bool>> look(Uuid pool, Until until);
   static void end(Pool& pool);
@@ -76,6 +86,7 @@ class ServedPools final : public cluster::MapUser {
   cluster::Rank rank_;
   std::map<Uuid, Pool> pools_;
   Condition changed_;
+  Scope activations_;
   bool stopped_ = false;
 };
 

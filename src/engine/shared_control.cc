@@ -139,6 +139,7 @@ Task<> SharedControl::stop() {
   if (supervisor_ != nullptr) co_await supervisor_->stop(soon());
   pools_.stop();
   if (member_ != nullptr) co_await member_->stop(soon());
+  co_await pools_.end();
   link_.reset();
   leader_.reset();
   supervisor_.reset();

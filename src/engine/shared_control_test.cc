@@ -21,8 +21,8 @@ constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kHashe
 /// Follows no map.
 class NoMaps final : public cluster::MapUser {
  public:
-  Task<Result<>> switch_to(std::shared_ptr<const cluster::PoolMap>, std::uint32_t, Until) override {
-    co_return Result<>();
+  Task<Result<Epoch>> switch_to(std::shared_ptr<const cluster::PoolMap>, std::uint32_t, Until) override {
+    co_return kEpochZero;
   }
 };
 

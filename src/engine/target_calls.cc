@@ -1,5 +1,6 @@
 #include "target_calls.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cenote::engine {
@@ -86,6 +87,26 @@ Task<Result<>> describe_flattening_at(Target& target, Uuid container, std::optio
   const auto progress = co_await target.objects().flattening(container);
   if (!progress) co_return without_missing(fail(progress.error()));
   if (*source) status = progress->value_or(object::FlattenStatus());
+  co_return Result<>();
+}
+
+Task<Result<>> list_containers_at(Target& target, Uuid after, std::vector<HeldContainer>& held) {
+  CO_TRY(const std::vector<Uuid> ids, co_await target.objects().list_containers());
+  for (auto id = std::ranges::upper_bound(ids, after); id != ids.end() && held.size() < kMaxHeldContainers; ++id) {
+    const auto source = co_await target.objects().clone_source(*id);
+    if (!source && !(source.error() == Code::kContainerNotFound)) co_return fail(source.error());
+    const auto rollback = co_await target.objects().last_rollback(*id);
+    if (!rollback && rollback.error() == Code::kContainerNotFound) continue;  // it went meanwhile
+    if (!rollback) co_return fail(rollback.error());
+    held.push_back({.id = *id, .kept = !source, .source = source ? *source : std::nullopt, .last_rollback = *rollback});
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> list_snapshots_at(Target& target, Uuid container, std::vector<Epoch>& epochs) {
+  auto listed = co_await target.objects().list_snapshots(container);
+  if (!listed) co_return without_missing(fail(listed.error()));
+  epochs = *std::move(listed);
   co_return Result<>();
 }
 

@@ -23,6 +23,10 @@ Task<Result<>> measure_at(Target& target, Uuid container, object::Usage& used);
 Task<Result<>> measure_flattening_at(Target& target, Uuid container, object::Usage& added);
 Task<Result<>> start_flattening_at(Target& target, Uuid container);
 Task<Result<>> describe_flattening_at(Target& target, Uuid container, std::optional<object::FlattenStatus>& status);
+/// Those after a container, as of ContainerTargets.
+Task<Result<>> list_containers_at(Target& target, Uuid after, std::vector<HeldContainer>& held);
+/// A container that is not there has none.
+Task<Result<>> list_snapshots_at(Target& target, Uuid container, std::vector<Epoch>& epochs);
 Task<Result<>> describe_at(Target& target, TargetInfo& info);
 
 template <typename ReactorOrTarget>

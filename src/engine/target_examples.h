@@ -15,7 +15,7 @@ inline AccountTerms terms(const Uuid& id, std::string name) {
 /// One of every kind of call.
 inline std::vector<TargetsRequest> requests() {
   std::vector<TargetsRequest> all;
-  for (auto op = static_cast<std::uint8_t>(TargetsOp::kDescribe); op <= static_cast<std::uint8_t>(TargetsOp::kEndScrub);
+  for (auto op = static_cast<std::uint8_t>(TargetsOp::kDescribe); op <= static_cast<std::uint8_t>(TargetsOp::kMoves);
        ++op) {
     TargetsRequest& request = all.emplace_back();
     request.token = 77;
@@ -72,6 +72,10 @@ inline TargetsReply reply() {
   target.error = "the user ended it";
   target.findings = {finding(), object::TargetFinding()};
   reply.scrub.targets.emplace_back();
+  reply.containers = {{.id = kContainer, .source = object::CloneSource{kPool, Epoch(5)}, .last_rollback = kPool},
+                      {.id = Uuid::from_random(9, 9), .kept = true}};
+  reply.snapshots = {Epoch(3), Epoch(0x18d0'0000'0000'0001)};
+  reply.moves = {{.index = 1, .version = 2, .bytes = 3, .objects = 4, .done = true, .obstacle = "no space"}, {}};
   return reply;
 }
 

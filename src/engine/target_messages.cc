@@ -26,10 +26,14 @@ enum FindingPart : std::uint16_t {
 };
 
 constexpr std::size_t kFindingHeadBytes = 1 + 2 + 4 + 4;  // kind, parts, lengths of two texts
+constexpr std::size_t kHeldHeadBytes = 16 + 1 + 1 + 16;   // id, whether it is kept, whether it has a source, rollback
 constexpr std::size_t kScrubbedHeadBytes = 8 * 8 + 8 + 8 + 2 + 4 + 4;
 
 // A reply with everything that every target may say fits a body: heads and errors, and findings up to their limit.
 static_assert(kMaxTargets * (kScrubbedHeadBytes + kMaxTargetsTextBytes) + kMaxDamageBytesTold < rpc::kMaxBodyBytes);
+
+static_assert((kMaxHeldContainers + kMaxTargets) * (kHeldHeadBytes + 24) < rpc::kMaxBodyBytes);
+static_assert(kMaxTargets * object::kMaxSnapshots * 8 + 4 < rpc::kMaxBodyBytes);
 
 std::string_view cut(std::string_view text) { return text.substr(0, kMaxTargetsTextBytes); }
 
@@ -266,6 +270,74 @@ std::optional<FlattenInfo> take_flattening(Decoder& in) {
   return info;
 }
 
+void put(Encoder& to, const std::vector<HeldContainer>& containers) {
+  to.integer(static_cast<std::uint32_t>(containers.size()));
+  for (const HeldContainer& container : containers) {
+    put(to, container.id);
+    put(to, container.kept);
+    put(to, container.source);
+    put(to, container.last_rollback);
+  }
+}
+
+Result<> take(Decoder& in, std::vector<HeldContainer>& containers) {
+  const auto count = in.integer<std::uint32_t>();
+  in.require(count <= in.remaining() / kHeldHeadBytes);
+  CHECK_OK(in.check("targets reply"));
+  // Of the last one there may be as many ways as there are targets.
+  if (count > kMaxHeldContainers + kMaxTargets) return failf(Code::kOutOfRange, "{} containers in one answer", count);
+  containers.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    HeldContainer& container = containers.emplace_back();
+    container.id = take_uuid(in);
+    container.kept = take_bool(in);
+    container.source = take_source(in);
+    container.last_rollback = take_uuid(in);
+  }
+  return {};
+}
+
+void put(Encoder& to, const std::vector<Epoch>& epochs) {
+  to.integer(static_cast<std::uint32_t>(epochs.size()));
+  for (const Epoch epoch : epochs) to.integer(epoch.value());
+}
+
+Result<> take(Decoder& in, std::vector<Epoch>& epochs) {
+  const auto count = in.integer<std::uint32_t>();
+  in.require(count <= in.remaining() / sizeof(std::uint64_t));
+  CHECK_OK(in.check("targets reply"));
+  if (count > kMaxTargets * object::kMaxSnapshots) return failf(Code::kOutOfRange, "{} snapshots in one answer", count);
+  epochs.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) epochs.push_back(take_epoch(in));
+  return {};
+}
+
+void put(Encoder& to, const std::vector<TargetMoveStatus>& moves) {
+  to.integer(static_cast<std::uint32_t>(moves.size()));
+  for (const TargetMoveStatus& move : moves) {
+    to.integer(move.index);
+    put(to, move.done);
+    to.zeros(1);
+    for (const std::uint64_t number : {move.version, move.bytes, move.objects}) to.integer(number);
+    put_text(to, move.obstacle);
+  }
+}
+
+Result<> take(Decoder& in, std::vector<TargetMoveStatus>& moves) {
+  const auto count = in.integer<std::uint32_t>();
+  CHECK_OK(in.check("targets reply"));
+  if (count > kMaxTargets) return failf(Code::kOutOfRange, "{} targets of one engine", count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    TargetMoveStatus& move = moves.emplace_back();
+    move.index = in.integer<std::uint16_t>();
+    move.done = take_bool(in);
+    in.zeros(1);
+    for (std::uint64_t* number : {&move.version, &move.bytes, &move.objects}) *number = in.integer<std::uint64_t>();
+    move.obstacle = take_text(in);
+  }
+  return {};
+}
+
 void put_known(Encoder& to, const std::vector<std::uint32_t>& known) {
   to.integer(static_cast<std::uint32_t>(known.size()));
   for (const std::uint32_t count : known) to.integer(count);
@@ -305,6 +377,7 @@ void put_arguments(Encoder& to, const TargetsRequest& request) {
     case TargetsOp::kStartFlattening:
     case TargetsOp::kFlattening:
     case TargetsOp::kUsed:
+    case TargetsOp::kListSnapshots:
       return put(to, request.container);
     case TargetsOp::kAddSnapshot:
     case TargetsOp::kRemoveSnapshot:
@@ -324,6 +397,8 @@ void put_arguments(Encoder& to, const TargetsRequest& request) {
       return put_known(to, request.findings_known);
     case TargetsOp::kCancelScrub:
     case TargetsOp::kEndScrub:
+    case TargetsOp::kListContainers:
+    case TargetsOp::kMoves:
       return put(to, request.id);
   }
 }
@@ -357,6 +432,7 @@ Result<> take_arguments(Decoder& in, TargetsRequest& request) {
     case TargetsOp::kStartFlattening:
     case TargetsOp::kFlattening:
     case TargetsOp::kUsed:
+    case TargetsOp::kListSnapshots:
       request.container = take_uuid(in);
       break;
     case TargetsOp::kAddSnapshot:
@@ -381,6 +457,8 @@ Result<> take_arguments(Decoder& in, TargetsRequest& request) {
       break;
     case TargetsOp::kCancelScrub:
     case TargetsOp::kEndScrub:
+    case TargetsOp::kListContainers:
+    case TargetsOp::kMoves:
       request.id = take_uuid(in);
       break;
   }
@@ -433,7 +511,7 @@ Result<TargetsRequest> decode_targets_request(ByteView from) {
   in.zeros(7);
   CHECK_OK(in.check("targets request"));
   request.op = static_cast<TargetsOp>(op);
-  if (request.op < TargetsOp::kDescribe || request.op > TargetsOp::kEndScrub)
+  if (request.op < TargetsOp::kDescribe || request.op > TargetsOp::kMoves)
     return failf(Code::kUnsupported, "this engine knows no call {} to its targets: is it older than the leader?", op);
   CHECK_OK(take_arguments(in, request));
   CHECK_OK(in.finish("targets request"));
@@ -454,6 +532,12 @@ void encode(TargetsOp op, const TargetsReply& reply, Bytes& out) {
       return put(to, reply.flattening);
     case TargetsOp::kScrubProgress:
       return put(to, reply.scrub);
+    case TargetsOp::kListContainers:
+      return put(to, reply.containers);
+    case TargetsOp::kListSnapshots:
+      return put(to, reply.snapshots);
+    case TargetsOp::kMoves:
+      return put(to, reply.moves);
     default:
       return;
   }
@@ -479,6 +563,15 @@ Result<TargetsReply> decode_targets_reply(TargetsOp op, ByteView from) {
       break;
     case TargetsOp::kScrubProgress:
       CHECK_OK(take(in, reply.scrub));
+      break;
+    case TargetsOp::kListContainers:
+      CHECK_OK(take(in, reply.containers));
+      break;
+    case TargetsOp::kListSnapshots:
+      CHECK_OK(take(in, reply.snapshots));
+      break;
+    case TargetsOp::kMoves:
+      CHECK_OK(take(in, reply.moves));
       break;
     default:
       break;

@@ -14,6 +14,7 @@
 #include "cenote/object/scrub.h"
 #include "cenote/object/space_account.h"
 #include "cenote/protocol/control_requests.h"
+#include "container_targets.h"
 
 /// What the leader of the control state asks of the targets of an engine, and what is answered: the calls of
 /// ContainerTargets as messages between engines. docs/protocols/targets.md is the specification.
@@ -41,6 +42,9 @@ enum class TargetsOp : std::uint8_t {
   kScrubProgress = 18,
   kCancelScrub = 19,
   kEndScrub = 20,
+  kListContainers = 21,
+  kListSnapshots = 22,
+  kMoves = 23,
 };
 
 /// Whether it changes something, so that the order of such calls matters.
@@ -66,7 +70,7 @@ struct TargetsRequest {
   std::uint64_t number = 0;
   TargetsOp op = TargetsOp::kDescribe;
   Uuid container{};
-  Uuid id{};      ///< of the rollback, or of the scrub
+  Uuid id{};      ///< of the rollback, the scrub, or the pool that is asked about; of kListContainers: after which
   Epoch epoch{};  ///< of the snapshot, or to which to roll back
   object::ContainerProperties properties{};
   std::optional<object::CloneSource> source{};
@@ -107,6 +111,9 @@ struct TargetsReply {
   object::Usage usage{};
   std::optional<FlattenInfo> flattening{};
   ScrubNews scrub{};
+  std::vector<HeldContainer> containers{};
+  std::vector<Epoch> snapshots{};
+  std::vector<TargetMoveStatus> moves{};
 };
 
 /// What a finding takes in a reply.

@@ -136,6 +136,14 @@ TEST(TargetMessages, CountsAndTextsAreBounded) {
   encode(TargetsOp::kScrubProgress, reply, encoded);
   EXPECT_EQ(decode_targets_reply(TargetsOp::kScrubProgress, encoded).error(), Code::kOutOfRange);
   encoded.clear();
+  reply.containers.resize(kMaxHeldContainers + kMaxTargets + 1);
+  encode(TargetsOp::kListContainers, reply, encoded);
+  EXPECT_EQ(decode_targets_reply(TargetsOp::kListContainers, encoded).error(), Code::kOutOfRange);
+  encoded.clear();
+  reply.moves.resize(kMaxTargets + 1);
+  encode(TargetsOp::kMoves, reply, encoded);
+  EXPECT_EQ(decode_targets_reply(TargetsOp::kMoves, encoded).error(), Code::kOutOfRange);
+  encoded.clear();
   reply.flattening = FlattenInfo{.obstacle = std::string(kMaxTargetsTextBytes + 100, 'x')};
   encode(TargetsOp::kFlattening, reply, encoded);
   const auto cut = decode_targets_reply(TargetsOp::kFlattening, encoded);
@@ -144,7 +152,7 @@ TEST(TargetMessages, CountsAndTextsAreBounded) {
 }
 
 TEST(TargetMessages, ACallOfANewerBuildIsUnsupported) {
-  TargetsRequest request{.op = static_cast<TargetsOp>(static_cast<unsigned>(TargetsOp::kEndScrub) + 1)};
+  TargetsRequest request{.op = static_cast<TargetsOp>(static_cast<unsigned>(TargetsOp::kMoves) + 1)};
   Bytes encoded;
   encode(request, encoded);
   EXPECT_EQ(decode_targets_request(encoded).error(), Code::kUnsupported);

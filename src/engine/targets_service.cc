@@ -129,6 +129,18 @@ Task<Result<TargetsReply>> TargetsService::answer(TargetsRequest request) {
       CO_TRY(reply.usage, co_await targets_.used(request.container));
       break;
     }
+    case TargetsOp::kListContainers: {
+      CO_TRY(reply.containers, co_await targets_.list_containers(request.id));
+      break;
+    }
+    case TargetsOp::kListSnapshots: {
+      CO_TRY(reply.snapshots, co_await targets_.list_snapshots(request.container));
+      break;
+    }
+    case TargetsOp::kMoves: {
+      CO_TRY(reply.moves, co_await targets_.moves(request.id));
+      break;
+    }
     case TargetsOp::kBeginScrub:
       CO_CHECK_OK(begin_scrub(request));
       break;

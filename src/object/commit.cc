@@ -117,7 +117,7 @@ Result<> Commit::check_akeys(std::span<const AkeyRead> reads, store::View& view,
 
 Task<Result<>> Commit::check_lists(Until until, store::Lsn& seen) {
   for (const ListRead& read : request_.lists) {
-    CO_TRY(const ListReply reply, co_await list(core_, read.request, until, seen));
+    CO_TRY(const ListReply reply, co_await list(core_, read.request, {}, until, seen));
     if (digest_of(reply) != read.digest) co_return restart(read.request.object, read.request.dkey, read.request.akey);
   }
   co_return Result<>();
@@ -125,7 +125,7 @@ Task<Result<>> Commit::check_lists(Until until, store::Lsn& seen) {
 
 Task<Result<>> Commit::check_queries(Until until, store::Lsn& seen) {
   for (const QueryRead& read : request_.queries) {
-    CO_TRY(const QueryReply reply, co_await query(core_, read.request, until, seen));
+    CO_TRY(const QueryReply reply, co_await query(core_, read.request, {}, until, seen));
     const bool same = reply.exists == read.reply.exists && equal(reply.dkey, read.reply.dkey) &&
                       reply.record_bytes == read.reply.record_bytes && reply.records == read.reply.records;
     if (!same) co_return restart(read.request.object, read.request.dkey, read.request.akey);

@@ -78,7 +78,7 @@ Result<Container*> Core::find_container(const Uuid& id, store::Lsn& seen) {
 }
 
 bool Core::is_at_rest(const Container& container) const {
-  if (container.incomplete || walks.going_on(container.id, reactor.now())) return true;
+  if (merging_holds > 0 || container.incomplete || walks.going_on(container.id, reactor.now())) return true;
   for (const Container* each = &container; each->source;) {
     each = &containers.at(each->source->container);
     if (each->incomplete) return true;
@@ -117,7 +117,7 @@ void Core::put_usage(const Container& container, Usage used) {
 
 void Core::put_incomplete(const Container& container) {
   if (!container.incomplete)
-    batch.put(system_tree, container_key(RecordKind::kIncomplete, container.id), encode_incomplete());
+    batch.put(system_tree, container_key(RecordKind::kIncomplete, container.id), encode_incomplete(container.progress));
 }
 
 void Core::stamp(const Container& container, Stamp& stamp) {

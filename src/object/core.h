@@ -57,6 +57,7 @@ struct Container {
   /// A part of its history is still to be copied here (history.h): nothing is merged, since what newer entries hide
   /// may come later.
   bool incomplete = false;
+  Bytes progress;  ///< what whoever copies it has noted
   /// It may have entries that were prepared while it was.
   bool filled = false;
   /// Of a clone that is being flattened.
@@ -161,8 +162,9 @@ struct Core {
   Scope background;
   std::uint64_t foreground = 0;  ///< running requests; background work gives way to them
   ObjectStoreCounters counters;
-  Event answers_released;  ///< not set: answers are held ...
-  Instant held_until{};    ///< ... but no longer than this
+  Event answers_released;           ///< not set: answers are held ...
+  Instant held_until{};             ///< ... but no longer than this
+  std::uint32_t merging_holds = 0;  ///< nothing may be merged anywhere while there are any
 
   WallTime wall_now() const { return reactor.wall_now(); }
   /// Whether nothing in the container's tree may be merged, split or moved at the moment: its history is being read, or
@@ -286,8 +288,10 @@ Task<Result<BeginReply>> begin(Core& core, const BeginRequest& request, Until un
 /// `payload` is whole blocks; its last one may be changed behind the payload.
 Task<Result<UpdateReply>> commit(Core& core, const CommitRequest& request, media::Buffer& payload,
                                  std::uint64_t payload_bytes, Until until, store::Lsn& seen);
-Task<Result<ListReply>> list(Core& core, const ListRequest& request, Until until, store::Lsn& seen);
-Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until until, store::Lsn& seen);
+Task<Result<ListReply>> list(Core& core, const ListRequest& request, const HistoryFilter& shown, Until until,
+                             store::Lsn& seen);
+Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, const HistoryFilter& shown, Until until,
+                               store::Lsn& seen);
 
 /// Makes `epoch` one that may be read at: not below the container's bound, not in the future beyond clock error, and
 /// below every later update, also after a restart. Latest is always fine.

@@ -225,7 +225,6 @@ void Entries::check_invariants() const {
     }
     ++prepared;
     touched += entry.touched.size();
-    ASSERT(!entry.touched.empty());
     for (const Touched& place : entry.touched) {
       const auto [begin, end] = touching_.equal_range({entry.header.container, place.object});
       for (auto at = begin; at != end; ++at) {

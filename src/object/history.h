@@ -12,6 +12,7 @@ Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes&
                                         const std::optional<HistoryCover>& cover, Until until, store::Lsn& seen);
 Task<Result<Bytes>> discard_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& kept,
                                     Until until, store::Lsn& seen);
+Task<Result<>> begin_history(Core& core, Uuid container, const Bytes& progress, store::Lsn& seen);
 Task<Result<>> end_history(Core& core, Uuid container, store::Lsn& seen);
 Task<Result<ResultsPage>> read_results(Core& core, const Bytes& from, Until until, store::Lsn& seen);
 Task<Result<>> put_results(Core& core, const Bytes& results, Until until, store::Lsn& seen);

@@ -358,6 +358,24 @@ Task<Result<>> HistoryPut::cut_punches(Group group, Until until) {
   co_return Result<>();
 }
 
+Result<> begin(Core& core, const Uuid& id, const Bytes& progress, store::View& view, store::Lsn& seen) {
+  seen = std::max(seen, core.containers_lsn);
+  const auto found = core.containers.find(id);
+  if (found == core.containers.end())
+    return failf(Code::kContainerNotFound, "no container {} on this target", id.to_string());
+  Container& container = found->second;
+  seen = std::max(seen, container.lsn);
+  if (container.incomplete && container.progress == progress) return {};
+  core.batch.clear();
+  core.batch.set_space_class(store::SpaceClass::kReclaim);
+  core.batch.put(core.system_tree, container_key(RecordKind::kIncomplete, id), encode_incomplete(progress));
+  TRY(container.lsn, view.apply(core.batch));
+  Core::note_incomplete(container);
+  container.progress = progress;
+  seen = std::max(seen, container.lsn);
+  return {};
+}
+
 Result<> end(Core& core, const Uuid& id, store::View& view, store::Lsn& seen) {
   seen = std::max(seen, core.containers_lsn);
   const auto found = core.containers.find(id);
@@ -371,6 +389,7 @@ Result<> end(Core& core, const Uuid& id, store::View& view, store::Lsn& seen) {
   core.batch.erase(core.system_tree, container_key(RecordKind::kIncomplete, id));
   TRY(container.lsn, view.apply(core.batch));
   container.incomplete = false;
+  container.progress.clear();
   // All of it waits for a pass.
   container.note_release(Epoch(1));
   seen = std::max(seen, container.lsn);
@@ -384,6 +403,13 @@ Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes&
   CO_TRY(const HistoryContent content, decode_history(page));
   HistoryPut put(core, container, content, cover, seen);
   co_return co_await put.run(until);
+}
+
+Task<Result<>> begin_history(Core& core, Uuid container, const Bytes& progress, store::Lsn& seen) {
+  if (progress.size() > kMaxHistoryProgressBytes)
+    co_return failf(Code::kInvalidArgument, "a note of {} bytes: at most {} are kept", progress.size(),
+                    kMaxHistoryProgressBytes);
+  co_return co_await core.store.run([&](store::View& view) { return begin(core, container, progress, view, seen); });
 }
 
 Task<Result<>> end_history(Core& core, Uuid container, store::Lsn& seen) {

@@ -28,6 +28,9 @@ struct Place {
   Bytes position;
 };
 
+/// Of a place that any walk can begin at.
+constexpr std::uint64_t kNoWalk = 0;
+
 Bytes encode_place(std::uint64_t walk, ByteView position) {
   Bytes out;
   Encoder encoder(out);
@@ -119,10 +122,14 @@ Result<> HistoryReading::enter(const Bytes& from) {
   tree_ = container->tree;
   const Instant now = core_.reactor.now();
   if (from.empty()) {
-    place_.walk = core_.reactor.random();
+    place_.walk = core_.reactor.random() | 1;
     return core_.walks.begin(place_.walk, id_, tree_, now);
   }
   TRY(place_, decode_place(from));
+  if (place_.walk == kNoWalk) {
+    place_.walk = core_.reactor.random() | 1;
+    return core_.walks.begin(place_.walk, id_, tree_, now);
+  }
   if (core_.walks.renew(place_.walk, id_, tree_, now)) return {};
   return fail(Code::kLeaseExpired,
               "the history was not read on for too long, or the target was restarted: begin with its first page");
@@ -340,6 +347,9 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
     core_.walks.end(place_.walk);
   } else {
     result.next = encode_place(place_.walk, place_.position);
+    // What hangs together is of one object, and is read in one walk.
+    const ByteView position = place_.position;
+    result.resume = encode_place(kNoWalk, position.first(std::min<std::size_t>(position.size(), KeyPath::kObjectEnd)));
   }
   co_return result;
 }

@@ -16,7 +16,9 @@ constexpr std::uint32_t kAkeysPerStep = 6;
 /// a list of any length makes progress in a cache of any size.
 class Listing {
  public:
-  Listing(Core& core, const ListRequest& request) : core_(core), request_(request), path_(request.object) {}
+  /// `shown` may be empty: all is.
+  Listing(Core& core, const ListRequest& request, const HistoryFilter& shown)
+      : core_(core), request_(request), shown_(shown), path_(request.object) {}
 
   void start();
   /// Begins one run.
@@ -28,6 +30,9 @@ class Listing {
  private:
   Result<> step(const Reader& reader);
   Result<> step_keys(const Reader& reader);
+  Part shown_part(const ObjectId& object, const std::optional<ByteView>& dkey) const {
+    return shown_ ? shown_(object, dkey) : Part::kAll;
+  }
   Result<bool> find_next_key(const Reader& reader);
   Result<> look_at_akey(const Reader& reader);
   Result<> step_extents(const Reader& reader);
@@ -38,6 +43,7 @@ class Listing {
 
   Core& core_;
   const ListRequest& request_;
+  const HistoryFilter& shown_;
   KeyPath path_;
   Bytes bounds_;    // every listed key starts with these bytes
   Bytes position_;  // where the next key is looked for
@@ -115,14 +121,19 @@ Result<bool> Listing::find_next_key(const Reader& reader) {
   switch (request_.level) {
     case ListLevel::kObjects:
       key_.assign(search.key().first(KeyPath::kObjectEnd));
-      search_.emplace(key_);
       position_ = after_prefix(key_);
+      if (const Part part = shown_part(parsed.object, std::nullopt); part == Part::kNone) {
+        return false;
+      } else {
+        search_.emplace(key_, part == Part::kSome ? &shown_ : nullptr);
+      }
       break;
     case ListLevel::kDkeys:
       key_ = parsed.dkey();
       path_.set_encoded_dkey(parsed.encoded_dkey);
-      search_.emplace(path_.dkey_prefix());
       position_ = after_prefix(path_.dkey_prefix());
+      if (shown_part(request_.object, key_.view()) == Part::kNone) return false;
+      search_.emplace(path_.dkey_prefix());
       break;
     default:
       key_ = parsed.akey();
@@ -221,10 +232,11 @@ Result<> Listing::step_extents(const Reader& reader) {
 
 }  // namespace
 
-Task<Result<ListReply>> list(Core& core, const ListRequest& request, Until until, store::Lsn& seen) {
+Task<Result<ListReply>> list(Core& core, const ListRequest& request, const HistoryFilter& shown, Until until,
+                             store::Lsn& seen) {
   CO_CHECK_OK(validate(request));
   CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
-  Listing listing(core, request);
+  Listing listing(core, request, shown);
   listing.start();
   while (true) {
     listing.refill();

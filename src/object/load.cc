@@ -83,11 +83,12 @@ Result<> take_system_entry(Core& core, ByteView key_bytes, ByteView value) {
       return check_rolled_back(core, found->second);
     }
     case RecordKind::kIncomplete: {
-      CHECK_OK(decode_incomplete(value));
+      TRY(Bytes progress, decode_incomplete(value));
       const auto found = core.containers.find(key.container);
       if (found == core.containers.end())
         return fail(Code::kCorrupt, "the system tree says that container " + key.container.to_string() +
                                         " is incomplete, but has none");
+      found->second.progress = std::move(progress);
       found->second.incomplete = found->second.filled = true;
       return {};
     }

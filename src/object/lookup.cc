@@ -145,6 +145,11 @@ Result<LiveKeySearch::Found> LiveKeySearch::run(const Reader& reader, std::uint3
     if (!equal(dkey, key.encoded_dkey)) {
       dkey.assign(key.encoded_dkey);
       path->set_encoded_dkey(dkey);
+      if (shown_ != nullptr && (*shown_)(key.object, key.dkey().view()) == Part::kNone) {
+        position_.assign(after_prefix(path->dkey_prefix()));
+        if (--budget == 0) return Found::kMore;
+        continue;
+      }
       const Level level = key.level;
       const KeyBytes akey(key.encoded_akey);
       TRY(hidden, dkey_hidden(reader, *path));

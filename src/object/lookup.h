@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cenote/base/sealer.h"
+#include "cenote/object/history.h"
 #include "cenote/store/view.h"
 #include "keys.h"
 #include "overlay.h"
@@ -94,16 +95,18 @@ class KeySearch {
 /// moment.
 class LiveKeySearch {
  public:
-  /// `prefix`: of an object or of a dkey.
-  explicit LiveKeySearch(ByteView prefix) : prefix_(prefix), position_(prefix) {}
+  /// `prefix`: of an object or of a dkey. Of an object with `shown`, which outlives this: only in dkeys that it names.
+  explicit LiveKeySearch(ByteView prefix, const HistoryFilter* shown = nullptr)
+      : prefix_(prefix), position_(prefix), shown_(shown) {}
 
   enum class Found : std::uint8_t { kYes, kNo, kMore };
-  /// kMore: `budget` akeys were looked at and none exists.
+  /// kMore: `budget` akeys, or dkeys that are not shown, were looked at and none exists.
   Result<Found> run(const Reader& reader, std::uint32_t budget);
 
  private:
   PathBytes prefix_;
   PathBytes position_;  // everything before it has been looked at
+  const HistoryFilter* shown_;
 };
 
 /// Whether any akey of the path's object or dkey exists, as of this attempt. kResourceExhausted when too many punched

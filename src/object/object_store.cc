@@ -297,22 +297,22 @@ Task<Result<UpdateReply>> ObjectStore::commit(CommitRequest request, media::Buff
   co_return result;
 }
 
-Task<Result<ListReply>> ObjectStore::list(ListRequest request, Until until) {
+Task<Result<ListReply>> ObjectStore::list(ListRequest request, Until until, HistoryFilter shown) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   request.epoch = core_->looked_from(request.container, request.epoch);
-  auto result = co_await object::list(*core_, request, until, seen);
+  auto result = co_await object::list(*core_, request, shown, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
 
-Task<Result<QueryReply>> ObjectStore::query(QueryRequest request, Until until) {
+Task<Result<QueryReply>> ObjectStore::query(QueryRequest request, Until until, HistoryFilter shown) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   request.epoch = core_->looked_from(request.container, request.epoch);
-  auto result = co_await object::query(*core_, request, until, seen);
+  auto result = co_await object::query(*core_, request, shown, until, seen);
   CO_CHECK_OK(co_await core_->settle(seen));
   co_return result;
 }
@@ -450,6 +450,44 @@ Task<Result<Bytes>> ObjectStore::discard_history(Uuid container, Bytes from, His
   auto result = co_await object::discard_history(*core_, container, from, kept, until, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
+}
+
+Task<Result<>> ObjectStore::begin_history(Uuid container, Bytes progress) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::begin_history(*core_, container, progress, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<Uuid>> ObjectStore::last_rollback(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  const auto found = core_->containers.find(container);
+  const bool there = found != core_->containers.end();
+  const Uuid last = there ? found->second.last_rollback : Uuid();
+  CO_CHECK_OK(co_await core_->make_durable(there ? found->second.lsn : core_->containers_lsn));
+  if (!there) co_return failf(Code::kContainerNotFound, "no container {} on this target", container.to_string());
+  co_return last;
+}
+
+Task<Result<Bytes>> ObjectStore::history_progress(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  const auto found = core_->containers.find(container);
+  const bool there = found != core_->containers.end();
+  Bytes progress = there ? found->second.progress : Bytes();
+  CO_CHECK_OK(co_await core_->make_durable(there ? found->second.lsn : core_->containers_lsn));
+  if (!there) co_return failf(Code::kContainerNotFound, "no container {} on this target", container.to_string());
+  co_return progress;
+}
+
+void ObjectStore::hold_merging() { ++core_->merging_holds; }
+
+void ObjectStore::release_merging() {
+  ASSERT(core_->merging_holds > 0);
+  --core_->merging_holds;
 }
 
 Task<Result<>> ObjectStore::end_history(Uuid container) {

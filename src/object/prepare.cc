@@ -161,7 +161,9 @@ class Preparation {
 
 Task<Result<EntryState>> Preparation::run(const media::Buffer& payload, Until until, store::Lsn& seen) {
   CO_TRY(touched_, touched_by(asked_));
-  if (touched_.empty()) co_return fail(Code::kInvalidArgument, "an entry that changes nothing");
+  // An incomplete member may be there for its vote alone.
+  if (touched_.empty() && member_ == Member::kComplete)
+    co_return fail(Code::kInvalidArgument, "an entry that changes nothing");
   CO_TRY(const Container* container, core_.find_container(request_.container, seen));
   const std::uint64_t bytes = payload_bytes(request_);
   if (container->account && bytes > 0) CO_CHECK_OK(container->account->check_room({.bytes = bytes, .objects = 0}));
@@ -522,11 +524,8 @@ Task<Result<>> erase_entry_pieces(Core& core, EntryName name) {
 
 namespace {
 
-/// What others check who have all that it is about.
-CommitRequest without_checks(CommitRequest request) {
-  request.reads.clear();
-  request.lists.clear();
-  request.queries.clear();
+/// Others check them who have all that it is about.
+CommitRequest without_conditions(CommitRequest request) {
   for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
   for (UpdateRequest& update : request.updates) {
     update.dkey_condition = Precondition::kNone;
@@ -551,7 +550,7 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
     co_return held->header.state;
   }
   std::optional<CommitRequest> changes;
-  if (member == Member::kIncomplete) changes = without_checks(request);
+  if (member == Member::kIncomplete) changes = without_conditions(request);
   Preparation preparation(core, request, changes ? *changes : request, member, name, note);
   co_return co_await preparation.run(payload, until, seen);
 }

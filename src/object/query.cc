@@ -13,7 +13,9 @@ constexpr std::uint32_t kStepsPerRun = 32;
 /// down. Like a list it keeps what it knows from attempt to attempt.
 class EndSearch {
  public:
-  EndSearch(Core& core, const QueryRequest& request) : core_(core), request_(request), path_(request.object) {
+  /// `shown` may be empty: all is.
+  EndSearch(Core& core, const QueryRequest& request, const HistoryFilter& shown)
+      : core_(core), request_(request), shown_(shown), path_(request.object) {
     if (!request.dkey.empty()) {
       enter(request.dkey);
     } else {
@@ -42,6 +44,7 @@ class EndSearch {
 
   Core& core_;
   const QueryRequest& request_;
+  const HistoryFilter& shown_;
   KeyPath path_;
   Bytes below_;  // dkeys not yet looked at lie below it; empty object prefix successor: the end of the tree
   KeyBytes dkey_;
@@ -70,8 +73,10 @@ Result<bool> EndSearch::next_dkey(const Reader& reader) {
   TRY(const bool found, search.last_up_to(below_));
   if (!found || !starts_with(search.key(), path_.below_object())) return true;
   TRY(const ParsedKey key, parse_key(search.key()));
-  enter(key.dkey());
+  const KeyBytes dkey = key.dkey();
+  enter(dkey.view());
   below_ = to_bytes(path_.dkey_prefix());
+  in_dkey_ = !shown_ || shown_(request_.object, dkey.view()) != Part::kNone;
   return false;
 }
 
@@ -131,10 +136,11 @@ Result<bool> EndSearch::step(const Reader& reader) {
 
 }  // namespace
 
-Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, Until until, store::Lsn& seen) {
+Task<Result<QueryReply>> query(Core& core, const QueryRequest& request, const HistoryFilter& shown, Until until,
+                               store::Lsn& seen) {
   CO_CHECK_OK(validate(request));
   CO_CHECK_OK(co_await admit_epoch(core, request.epoch, until, seen));
-  EndSearch search(core, request);
+  EndSearch search(core, request, shown);
   while (true) {
     search.refill();
     CO_TRY(const bool done, co_await core.store.run(

@@ -10,6 +10,7 @@ constexpr std::byte kVersion{1};
 /// Of the record of what a container holds, with the number of its objects.
 constexpr std::byte kVersionWithObjects{2};
 /// Of the record of a container that has snapshots.
+constexpr std::byte kVersionWithProgress{2};
 constexpr std::byte kVersionWithSnapshots{2};
 /// Of the record of a container that was ever rolled back. Here a flag says whether it has snapshots.
 constexpr std::byte kVersionWithRollbacks{3};
@@ -234,16 +235,23 @@ Result<> decode_snapshot(ByteView value) {
   return {};
 }
 
-RecordBytes encode_incomplete() {
-  RecordBytes out;
-  out.push_back(kVersion);
-  return out;
+// Version 1 has no note, and is read by builds that know none.
+Bytes encode_incomplete(ByteView progress) {
+  ASSERT(progress.size() <= kMaxHistoryProgressBytes);
+  Bytes bytes;
+  Encoder out(bytes);
+  out.integer(static_cast<std::uint8_t>(progress.empty() ? kVersion : kVersionWithProgress));
+  out.raw(progress);
+  return bytes;
 }
 
-Result<> decode_incomplete(ByteView value) {
-  TRY(Decoder in, open_value(value, "the record of an incomplete container"));
-  if (!in.finish("")) return damaged("the record of an incomplete container", value);
-  return {};
+Result<Bytes> decode_incomplete(ByteView value) {
+  constexpr std::string_view kWhat = "the record of an incomplete container";
+  TRY(Decoder in, open_value(value, kWhat, kVersionWithProgress));
+  const ByteView progress = in.rest();
+  if (progress.empty() == (value[0] == kVersionWithProgress) || progress.size() > kMaxHistoryProgressBytes)
+    return damaged(kWhat, value);
+  return to_bytes(progress);
 }
 
 Bytes encode_rollback(const RollbackRecord& record) {
@@ -338,7 +346,8 @@ Result<> check_system_record(ByteView key_bytes, ByteView value) {
       CHECK_OK(decode_destroying(value));
       return {};
     case RecordKind::kIncomplete:
-      return decode_incomplete(value);
+      CHECK_OK(decode_incomplete(value));
+      return {};
   }
   return fail(Code::kInternal);
 }

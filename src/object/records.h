@@ -96,8 +96,9 @@ RecordBytes encode_snapshot();
 Result<> decode_snapshot(ByteView value);
 
 /// Nor does that of an incomplete container.
-RecordBytes encode_incomplete();
-Result<> decode_incomplete(ByteView value);
+/// Carries what whoever copies to it has noted, at most kMaxHistoryProgressBytes.
+Bytes encode_incomplete(ByteView progress);
+Result<Bytes> decode_incomplete(ByteView value);
 
 struct RollbackRecord {
   Uuid request;                    ///< that made the last rollback

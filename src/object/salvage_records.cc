@@ -117,7 +117,7 @@ std::map<Bytes, Bytes> SalvagedRecords::encode(bool whole, Epoch now) const {
     if (bound != kEpochZero) put(container_key(RecordKind::kBound, id), encode_number(bound.value()));
     for (const Epoch snapshot : container.snapshots) put(snapshot_key(id, snapshot), encode_snapshot());
     if (container.rollback) put(container_key(RecordKind::kRollback, id), encode_rollback(*container.rollback));
-    if (container.incomplete) put(container_key(RecordKind::kIncomplete, id), encode_incomplete());
+    if (container.incomplete) put(container_key(RecordKind::kIncomplete, id), encode_incomplete({}));
   }
   return entries;
 }

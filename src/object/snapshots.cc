@@ -12,7 +12,8 @@ constexpr Epoch kLastSnapshotEpoch{INT64_MAX};
 Result<> check_addition(const Core& core, const Container& container, Epoch epoch) {
   if (epoch == kEpochZero || epoch > kLastSnapshotEpoch)
     return failf(Code::kInvalidArgument, "a snapshot cannot be of epoch {}", epoch.value());
-  if (epoch < container.bound && !container.is_retained(epoch))
+  // What an incomplete container shows of the past is copied to it, with what the snapshot keeps elsewhere.
+  if (epoch < container.bound && !container.is_retained(epoch) && !container.incomplete)
     return failf(Code::kEpochTooOld, "epoch {} lies below {}: its versions may have been merged", epoch.value(),
                  container.bound.value());
   // It could show half of a transaction.

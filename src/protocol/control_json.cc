@@ -1,6 +1,7 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_class.h"
 #include "json_members.h"
+#include "mapped_engine_json.h"
 
 namespace cenote {
 namespace {
@@ -28,10 +29,6 @@ Json json_of(const PoolTrouble& pool) {
   return {{"id", pool.id.to_string()}, {"label", pool.label}, {"state", pool.state}};
 }
 
-Json json_of(const MappedEngineInfo& engine) {
-  return {{"rank", engine.rank}, {"state", engine.state}, {"since", engine.since}};
-}
-
 Json json_of(const PoolInfo& pool) {
   Json json{{"id", pool.id.to_string()},
             {"label", pool.label},
@@ -45,7 +42,7 @@ Json json_of(const PoolInfo& pool) {
   if (pool.map_version == 0) return json;
   json["map_version"] = pool.map_version;
   Json& engines = json["engines"] = Json::array();
-  for (const MappedEngineInfo& engine : pool.engines) engines.push_back(json_of(engine));
+  for (const MappedEngineInfo& engine : pool.engines) engines.push_back(json::json_of(engine));
   return json;
 }
 
@@ -113,30 +110,6 @@ Result<PoolTrouble> trouble_from(const Json& json) {
   pool.state = members.text("state");
   CHECK_OK(members.finish());
   return pool;
-}
-
-Result<MappedEngineInfo> mapped_engine_from(const Json& json) {
-  Members members("engine of a pool", json);
-  MappedEngineInfo engine;
-  engine.rank = members.small("rank");
-  engine.state = members.text("state");
-  engine.since = members.number("since");
-  CHECK_OK(members.finish());
-  return engine;
-}
-
-/// The entries of a list that may be absent.
-template <typename T>
-Result<> read_list(const Json& json, const char* name, Members& members, Result<T> (*read)(const Json&),
-                   std::vector<T>& into) {
-  if (!json.is_object() || !json.contains(name)) return {};
-  const Json* const list = members.array(name);
-  if (list == nullptr) return {};
-  for (const Json& entry : *list) {
-    TRY(auto value, read(entry));
-    into.push_back(std::move(value));
-  }
-  return {};
 }
 
 Result<PoolInfo> pool_from(const Json& json) {

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
 
 namespace cenote {
@@ -227,6 +228,37 @@ TEST(ControlJson, AnAnswerNamesOnlySoMuchDamage) {
   ContainerCheck check;
   check.findings = long_ones;
   EXPECT_LT(to_json(check).size(), 1u << 20) << "an answer has to fit into a message";
+}
+
+TEST(ControlJson, ChangesAndMovesOfPoolsSurviveTheirText) {
+  for (const auto operation :
+       {PoolOperation::kExclude, PoolOperation::kDrain, PoolOperation::kReintegrate, PoolOperation::kExtend})
+    EXPECT_EQ(parse_operation(operation_name(operation)), operation);
+  EXPECT_EQ(parse_operation("explode"), std::nullopt);
+  EXPECT_EQ(change_engines_from_json(to_json(ChangeEngines{.engines = {2, 7}}))->engines, (std::vector{2u, 7u}));
+  for (const char* text : {"{}", R"({"engines":2})", R"({"engines":["2"]})", R"({"engines":[4294967296]})"})
+    EXPECT_EQ(change_engines_from_json(text).error(), Code::kMalformed) << text;
+  const PoolChanged changed{.pool = kId,
+                            .label = "p",
+                            .map_version = 4,
+                            .engines = {{2, kChangeBegun, "draining"}, {3, kChangeDone, "up-in"}}};
+  EXPECT_EQ(pool_changed_from_json(to_json(changed)), changed);
+  PoolMoves moves{.pool = kId, .label = "p", .map_version = 5, .active_version = 4, .moving = true, .paused = true};
+  moves.state = "moving: engine 2 is drained";
+  moves.moved_bytes = 30;
+  moves.moved_objects = 3;
+  moves.total_bytes = 40;
+  moves.engines = {{.rank = 2, .state = "draining", .since = 4}};
+  moves.targets = {{.rank = 1, .target = 1, .bytes = 30, .objects = 3, .done = true, .obstacle = "none"}};
+  moves.silent = {3};
+  EXPECT_EQ(pool_moves_from_json(to_json(moves)), moves);
+  EXPECT_EQ(moves.percent(), 75u);
+  moves.moved_bytes = 50;
+  EXPECT_EQ(moves.percent(), 99u) << "the estimate was too low";
+  EXPECT_FALSE(moves.at_rest());
+  EXPECT_TRUE(pause_request_from_json(pause_request_to_json(true)).value());
+  EXPECT_FALSE(pause_request_from_json(pause_request_to_json(false)).value());
+  EXPECT_FALSE(pause_request_from_json("{}"));
 }
 
 }  // namespace

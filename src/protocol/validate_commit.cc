@@ -176,9 +176,8 @@ std::uint64_t transaction_entries(const CommitRequest& request) {
 
 Result<> validate(const CommitRequest& request, Conditions conditions) {
   if (request.container.is_null()) return fail(Code::kInvalidArgument, "container: the null id");
-  // A member of a group that a transaction only read has nothing to change, and holds what must not.
-  const bool only_read = conditions == Conditions::kAllowed && request.has_reads();
-  if (request.punches.empty() && request.updates.empty() && !only_read)
+  // A member of a group that a transaction only read has nothing to change, and holds what must not, if it can.
+  if (request.punches.empty() && request.updates.empty() && conditions != Conditions::kAllowed)
     return fail(Code::kInvalidArgument, "changes: none, so there is nothing to commit");
   CHECK_OK(check_reads(request));
   CHECK_OK(check_updates(request, conditions));

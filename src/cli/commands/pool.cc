@@ -48,12 +48,21 @@ Result<> list(Context& context) {
   return {};
 }
 
+/// How far a move is; nothing, if there is none, or it cannot be told.
+std::string moves_of(Client& client, Context& context, const PoolInfo& pool) {
+  if (pool.engines.size() < 2 || pool.state == "up") return "";
+  const auto moves = client.query_moves(pool.id.to_string(), context.bounds());
+  if (!moves || !moves->moving) return "";
+  return fmt::format(": {} % of about {}", moves->percent(), human_bytes(moves->total_bytes));
+}
+
 Result<> query(Context& context, const std::string& name) {
   TRY(Client * client, context.client());
   TRY(const PoolInfo pool, client->query_pool(name, context.bounds()));
   context.out.table(kHeader, {row_of(pool)});
   std::string map = pool.map_version == 0 ? "" : fmt::format(", map version {}", pool.map_version);
-  context.out.line(fmt::format("redundancy {}{}, {}", pool.redundancy, map, pool.state));
+  context.out.line(
+      fmt::format("redundancy {}{}, {}", pool.redundancy, map, pool.state + moves_of(*client, context, pool)));
   std::vector<std::vector<std::string>> engines;
   for (const MappedEngineInfo& engine : pool.engines)
     engines.push_back({std::to_string(engine.rank), engine.state, fmt::format("version {}", engine.since)});
@@ -139,6 +148,7 @@ void add_pool(CLI::App& app, Context& context) {
   verb->callback([=, &context] {
     context.action = [=, &context] { return destroy(context, arguments->name, arguments->force); };
   });
+  add_pool_engines(*pool, context);
 }
 
 }  // namespace cenote::cli

@@ -38,6 +38,7 @@ void add_system(CLI::App& app, Context& context) {
   CLI::App* verb = add_verb(*system, "query", "Show the engines: where they are, who leads, who is gone",
                             "  cenote system query\n  cenote system query --json");
   verb->callback([&context] { context.action = [&context] { return query(context); }; });
+  add_system_engines(*system, context);
 }
 
 }  // namespace cenote::cli

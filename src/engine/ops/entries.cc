@@ -83,11 +83,14 @@ Task<Result<Bytes>> ObjectService::run_decide(rpc::Request& request, Target& tar
   const bool in_any = std::ranges::all_of(message.decisions, [](const EntryDecision& decision) {
     return decision.event == EntryEvent::kCommit || decision.event == EntryEvent::kForget;
   });
+  RoutedContainer container;
   if (!in_any) {
-    CO_CHECK_OK(co_await route(request, message.container));
+    CO_TRY(container, co_await route(request, message.container));
+    if (container.layout->map() == nullptr) co_return fail(Code::kInvalidArgument, "the pool keeps no entries");
   }
-  const DecideAnswer answer =
-      co_await call_on(reactor_, target.reactor(), [&] { return groups_of(target).member.decide(message.decisions); });
+  const DecideAnswer answer = co_await call_on(reactor_, target.reactor(), [&] {
+    return groups_of(target).member.decide(message.decisions, container.layout.get());
+  });
   co_return encoded(answer);
 }
 

@@ -1,6 +1,7 @@
 #include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
+#include "replication/entry_plan.h"
 
 namespace cenote::engine {
 namespace {
@@ -32,20 +33,23 @@ Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
   }
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(cluster::check_class(punch.object, container->redundancy()));
-  if (has_replicas(punch.object)) {
-    const ByteView dkey = punch.level == PunchLevel::kObject ? ByteView() : punch.dkey.view();
+  const bool whole = punch.level == PunchLevel::kObject;
+  const std::optional<ByteView> part = whole ? std::nullopt : std::optional(punch.dkey.view());
+  CO_TRY(const bool led, needs_entry(punch.object, part, *container->layout, container->seed));
+  if (led) {
+    const ByteView dkey = part.value_or(ByteView());
     CO_CHECK_OK(check_home(*target, *container, punch.object, dkey));
     co_return co_await lead(request, *target, *container, change_of(std::move(punch)), {});
   }
   // A whole object is punched at every target.
-  if (punch.level != PunchLevel::kObject) CO_CHECK_OK(check_home(*target, *container, punch.object, punch.dkey.view()));
+  if (!whole) CO_CHECK_OK(check_home(*target, *container, punch.object, punch.dkey.view()));
   const Instant deadline = this->deadline(request);
   const Uuid id = punch.container;
   const ObjectId object = punch.object;
   const KeyBytes dkey = punch.dkey;
-  auto punched = co_await call_on(reactor_, target->reactor(), [&] {
-    return target->objects().punch(std::move(punch), Until{deadline, &target->cancel_source()});
-  });
+  auto run = [&] { return target->objects().punch(std::move(punch), Until{deadline, &target->cancel_source()}); };
+  const PoolServing* const serving = serving_of(request);
+  auto punched = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
   if (!punched && punched.error() == Code::kUndecided)
     co_return fail(co_await busy_until_settled(*target, id, object, dkey, deadline));
   co_return punched;

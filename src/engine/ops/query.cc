@@ -20,10 +20,12 @@ Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
   CO_CHECK_OK(check_version(request, *container));
   // Without a dkey each target answers for the dkeys it has.
   if (!query.dkey.empty()) CO_CHECK_OK(check_reader(*target, *container, query.object, query.dkey.view()));
+  object::HistoryFilter shown;
+  if (query.dkey.empty()) shown = shown_at(*target, *container);
   const Instant deadline = this->deadline(request);
   for (;;) {
     auto found = co_await call_on(reactor_, target->reactor(), [&] {
-      return target->objects().query(query, Until{deadline, &target->cancel_source()});
+      return target->objects().query(query, Until{deadline, &target->cancel_source()}, shown);
     });
     if (found || !(found.error() == Code::kUndecided)) co_return found;
     CO_CHECK_OK(co_await settle_before(*target, query.container, query.object, query.dkey, query.epoch, deadline));

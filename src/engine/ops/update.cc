@@ -2,6 +2,7 @@
 #include "cenote/cluster/pool_redundancy.h"
 #include "cenote/runtime/cross_core.h"
 #include "object_service.h"
+#include "replication/entry_plan.h"
 
 namespace cenote::engine {
 namespace {
@@ -39,9 +40,9 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   CO_CHECK_OK(cluster::check_class(update.object, container->redundancy()));
   CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
 
-  const bool replicated = has_replicas(update.object);
+  CO_TRY(const bool led, needs_entry(update.object, update.dkey.view(), *container->layout, container->seed));
   RoutedContainer routed;
-  if (replicated) routed = *container;  // for after the payload has come
+  if (led) routed = *container;  // for after the payload has come
 
   const Instant deadline = this->deadline(request);
   media::Buffer payload;
@@ -50,14 +51,16 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
     timer.received(pulled.bytes());
     payload = pulled.take(0);
   }
-  if (replicated) {
+  if (led) {
     co_return co_await lead(request, *target, std::move(routed), change_of(std::move(update)), payload);
   }
   const bool same_reactor = &target->reactor() == &reactor_;
-  auto updated = co_await call_on(reactor_, target->reactor(), [&] {
+  auto run = [&] {
     return target->objects().update(update, lend(payload, same_reactor), bytes,
                                     Until{deadline, &target->cancel_source()});
-  });
+  };
+  const PoolServing* const serving = serving_of(request);
+  auto updated = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
   if (!updated && updated.error() == Code::kUndecided)
     co_return fail(co_await busy_until_settled(*target, update.container, update.object, update.dkey, deadline));
   co_return updated;

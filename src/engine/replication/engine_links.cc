@@ -70,13 +70,13 @@ Task<Result<rpc::Reply>> EngineLinks::call(cluster::Rank engine, Message message
   if (transport_ == nullptr) co_return fail(Code::kUnsupported, "this engine has no others beside it");
   CO_TRY(const auto link, co_await find(engine));
   rpc::CallOptions options;
-  options.until = until.no_later_than(reactor_.now() + kPatience);
+  options.until = until.no_later_than(reactor_.now() + message.patience);
   options.target = message.target;
   options.map_version = static_cast<std::uint32_t>(message.version.value());
   rpc::ReplyInfo info;
   options.info = &info;
   auto reply = co_await link->peer->call(static_cast<rpc::Opcode>(message.opcode), message.body, message.payload,
-                                         rpc::BulkSink(), options);
+                                         message.into, options);
   if (!reply && !info.received) link->doubtful = true;
   co_return reply;
 }

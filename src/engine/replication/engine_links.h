@@ -19,13 +19,17 @@ class EngineLinks {
  public:
   /// One call is given so long, whoever waits for it: the map may change meanwhile, and then it is made differently.
   static constexpr Duration kPatience = std::chrono::milliseconds(1000);
+  /// The same for what nobody waits for, and which takes longer.
+  static constexpr Duration kLongPatience = std::chrono::seconds(10);
 
   struct Message {
     Opcode opcode;
     std::uint16_t target = 0;  ///< index inside the engine
     cluster::MapVersion version;
     ByteView body;
-    rpc::BulkSource payload;
+    rpc::BulkSource payload = {};
+    rpc::BulkSink into = {};
+    Duration patience = kPatience;
   };
 
   /// `services` outlives it. `transport` may be null where the system has one engine only.
@@ -34,7 +38,8 @@ class EngineLinks {
   ~EngineLinks();
 
   /// The answer of an engine. What the message names stays the caller's until then. kUnreachable: no connection, now;
-  /// kDeadlineExceeded: after `until` or kPatience.
+  /// kDeadlineExceeded: after `until` or its
+  /// patience.
   Task<Result<rpc::Reply>> call(cluster::Rank engine, Message message, Until until);
   /// Ends calls that run.
   Task<> stop();

@@ -65,35 +65,49 @@ class Groups {
     return numbers;
   }
   std::vector<Members> take() { return std::move(groups_); }
+  /// Whether the member of a group lacks what was there before.
+  bool is_incomplete(std::uint32_t group, cluster::TargetId target) const {
+    return std::ranges::binary_search(incomplete_[group], target);
+  }
 
  private:
   Result<std::uint32_t> add(const cluster::GroupKey& key) {
     TRY(const cluster::GroupLayout group, layout_.group(key));
     CHECK_OK(layout_.leader(key, group));  // one that has lost all its data cannot be changed
-    // Nothing is copied to those that should hold the group and do not, so what they would get were parts of it.
-    Members members;
-    for (const cluster::Holder& holder : group.readers()) members.push_back(holder.target);
-    return number_of(std::move(members));
+    Members members, incomplete;
+    for (const cluster::Holder& holder : group.writers()) {
+      members.push_back(holder.target);
+      if (!group.is_complete(holder.target)) incomplete.push_back(holder.target);
+    }
+    return number_of(std::move(members), std::move(incomplete));
   }
   Result<std::set<std::uint32_t>> everybody() {
-    Members members;
+    Members members, incomplete;
     for (std::uint32_t number = 0; number < layout_.target_count(); ++number) {
       const cluster::MapTarget& target = layout_.map()->target(cluster::TargetId(number));
-      if (cluster::PoolMap::is_complete(target)) members.emplace_back(number);
+      if (target.state != cluster::ComponentState::kUp && !cluster::PoolMap::is_complete(target)) continue;
+      members.emplace_back(number);
+      // While data moves nobody can tell for all of an object at once who has it.
+      if (layout_.is_moving()) incomplete.emplace_back(number);
     }
-    return std::set{number_of(std::move(members))};
+    return std::set{number_of(std::move(members), std::move(incomplete))};
   }
-  std::uint32_t number_of(Members members) {
+  std::uint32_t number_of(Members members, Members incomplete) {
     std::ranges::sort(members);
-    const auto [at, added] = numbers_.try_emplace(members, static_cast<std::uint32_t>(groups_.size()));
-    if (added) groups_.push_back(std::move(members));
-    return at->second;
+    std::ranges::sort(incomplete);
+    const auto number = static_cast<std::uint32_t>(groups_.size());
+    const auto [at, added] = numbers_.try_emplace({members, incomplete}, number);
+    if (!added) return at->second;
+    groups_.push_back(std::move(members));
+    incomplete_.push_back(std::move(incomplete));
+    return number;
   }
 
   const cluster::PoolLayout& layout_;
   cluster::PlacementSeed seed_;
-  std::map<Members, std::uint32_t> numbers_;
+  std::map<std::pair<Members, Members>, std::uint32_t> numbers_;
   std::vector<Members> groups_;
+  std::vector<Members> incomplete_;
 };
 
 /// Which of the numbered groups each part of a request is about, in the order of the request.
@@ -144,15 +158,17 @@ void copy_some(const std::vector<Item>& from, const std::vector<std::set<std::ui
     if (std::ranges::any_of(groups[i], [&](std::uint32_t group) { return own.contains(group); })) to.push_back(from[i]);
 }
 
+/// `own`: the groups of the target; `complete`: those that it has all of. What was read of the others it cannot check,
+/// so it may get a part that holds nothing, and has a vote all the same: it may be the only one in the next version.
 EntryPlan::Member part_for(cluster::TargetId target, const CommitRequest& request, const Parts& parts,
-                           const std::set<std::uint32_t>& own) {
+                           const std::set<std::uint32_t>& own, const std::set<std::uint32_t>& complete) {
   EntryPlan::Member member{.target = target, .whole = false, .part = {}, .updates = {}};
   member.part.container = request.container;
   member.part.snapshot = request.snapshot;
   member.part.id = request.id;
-  copy_some(request.reads, parts.reads, own, member.part.reads);
-  copy_some(request.lists, parts.lists, own, member.part.lists);
-  copy_some(request.queries, parts.queries, own, member.part.queries);
+  copy_some(request.reads, parts.reads, complete, member.part.reads);
+  copy_some(request.lists, parts.lists, complete, member.part.lists);
+  copy_some(request.queries, parts.queries, complete, member.part.queries);
   copy_some(request.punches, parts.punches, own, member.part.punches);
   copy_some(request.updates, parts.updates, own, member.part.updates);
   for (std::uint32_t i = 0; i < request.updates.size(); ++i)
@@ -186,16 +202,32 @@ Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLa
   TRY(const Parts parts, find_parts(request, groups));
   plan.note.groups = groups.take();
   for (const cluster::TargetId target : plan.note.members()) {
-    std::set<std::uint32_t> own;
-    for (std::uint32_t number = 0; number < plan.note.groups.size(); ++number)
-      if (std::ranges::binary_search(plan.note.groups[number], target)) own.insert(number);
-    if (own.size() == plan.note.groups.size()) {
+    std::set<std::uint32_t> own, complete;
+    for (std::uint32_t number = 0; number < plan.note.groups.size(); ++number) {
+      if (!std::ranges::binary_search(plan.note.groups[number], target)) continue;
+      own.insert(number);
+      if (!groups.is_incomplete(number, target)) complete.insert(number);
+    }
+    const bool incomplete = complete.size() < own.size();
+    if (own.size() == plan.note.groups.size() && !(incomplete && request.has_reads())) {
       plan.members.push_back({.target = target, .whole = true, .part = {}, .updates = {}});
     } else {
-      plan.members.push_back(part_for(target, request, parts, own));
+      plan.members.push_back(part_for(target, request, parts, own, complete));
     }
+    plan.members.back().incomplete = incomplete;
   }
   return plan;
+}
+
+Result<bool> needs_entry(const ObjectId& object, std::optional<ByteView> dkey, const cluster::PoolLayout& layout,
+                         cluster::PlacementSeed seed) {
+  TRY(const ClassParts parts, class_parts(object.object_class()));
+  if (parts.group_size() > 1) return true;
+  if (!layout.is_moving()) return false;
+  if (!dkey && parts.groups != 1) return true;
+  TRY(const cluster::GroupKey key, cluster::PoolLayout::key_of(object, seed, dkey.value_or(ByteView())));
+  TRY(const cluster::GroupLayout group, layout.group(key));
+  return group.writers().size() > 1;
 }
 
 Result<bool> needs_entry(const CommitRequest& request, const cluster::PoolLayout& layout, cluster::PlacementSeed seed) {
@@ -209,7 +241,9 @@ Result<bool> needs_entry(const CommitRequest& request, const cluster::PoolLayout
       return {};
     }
     TRY(const ClassParts parts, class_parts(place.object.object_class()));
-    several = parts.group_size() > 1 || (place.whole && parts.groups != 1);
+    const auto dkey = place.whole ? std::nullopt : std::optional(place.dkey);
+    TRY(const bool entry, needs_entry(place.object, dkey, layout, seed));
+    several = entry || (place.whole && parts.groups != 1);
     if (several) return {};
     TRY(const cluster::TargetId home, layout.home(place.object, seed, place.dkey));
     several = only.value_or(home) != home;

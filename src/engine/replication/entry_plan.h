@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "cenote/protocol/transaction_requests.h"
@@ -14,6 +15,8 @@ struct EntryPlan {
     cluster::TargetId target;
     /// All of the request; else `part` and the payload of `updates` are for this member.
     bool whole = true;
+    /// It lacks what was there before of some of its groups.
+    bool incomplete = false;
     CommitRequest part;
     std::vector<std::uint32_t> updates;  ///< indices of the request's updates, ascending
   };
@@ -32,6 +35,10 @@ Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLa
 
 /// Whether the change needs entries: it touches what has replicas, or more than one target. A pool without a map keeps
 /// neither.
+/// The same of an update or punch of one dkey, or of a whole object (no dkey): where that is spread over targets and
+/// nothing moves, each part is punched on its own.
+Result<bool> needs_entry(const ObjectId& object, std::optional<ByteView> dkey, const cluster::PoolLayout& layout,
+                         cluster::PlacementSeed seed);
 Result<bool> needs_entry(const CommitRequest& request, const cluster::PoolLayout& layout, cluster::PlacementSeed seed);
 
 }  // namespace cenote::engine

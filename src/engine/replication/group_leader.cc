@@ -93,6 +93,7 @@ struct GroupLeader::Attempt {
   bool unheard = false;  ///< by the others, so far
 
   const CommitRequest& whole() const { return conditional ? bare : change.request; }
+  bool holds(std::size_t index) const { return answers[index].arrived && is_held(answers[index].prepared.state); }
 };
 
 GroupLeader::GroupLeader(GroupMember& member, EngineLinks& links, Reactor& reactor, Logger logger)
@@ -153,13 +154,9 @@ Task<Result<UpdateReply>> GroupLeader::fail_surely(Change& change, Error error, 
     const cluster::TargetPlace place = layout->place_of(member.target);
     if (place.engine == member_.self().engine && place.index == member_.self().index) continue;
     for (;;) {
-      const auto reply = co_await links_.call(place.engine,
-                                              {.opcode = Opcode::kAskRequest,
-                                               .target = place.index,
-                                               .version = layout->version(),
-                                               .body = body,
-                                               .payload = {}},
-                                              until);
+      const auto reply = co_await links_.call(
+          place.engine,
+          {.opcode = Opcode::kAskRequest, .target = place.index, .version = layout->version(), .body = body}, until);
       if (!reply)
         co_return failf(Code::kDeadlineExceeded, "not all members say what they know of the request: {}",
                         reply.error().message());
@@ -217,8 +214,8 @@ Task<Result<UpdateReply>> GroupLeader::decide(Attempt& attempt, Running& running
   const Uuid container = attempt.change.request.container;
   const UpdateReply reply{attempt.name.epoch};
   CO_CHECK_OK(co_await prepare_everywhere(attempt, until));
-  const bool all = std::ranges::all_of(
-      attempt.answers, [](const Answer& answer) { return answer.arrived && is_held(answer.prepared.state); });
+  bool all = true;
+  for (std::size_t index = 0; index < attempt.answers.size(); ++index) all = all && attempt.holds(index);
   if (all) {
     CO_CHECK_OK(co_await commit(attempt.name, container, attempt.places));
     running.outcome = EntryState::kCommitted;
@@ -241,7 +238,9 @@ bool GroupLeader::is_own(const Attempt& attempt, std::size_t index) const {
   return attempt.places[index] == member_.self();
 }
 
-/// Where conditions or reads decide, which often fail, the others are not bothered before they are known to hold.
+/// Where conditions or reads decide, which often fail, the others are not bothered before they are known to hold. And
+/// who lacks data comes last: it checks nothing, and may be all that is left of a group when those who did have been
+/// emptied; so that it has the entry prepared says that they all had.
 Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
   std::size_t own = 0;
   while (own < attempt.places.size() && !is_own(attempt, own)) ++own;
@@ -255,8 +254,15 @@ Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
     if (!is_held(answer.prepared.state)) co_return Result<>();
     attempt.unheard = false;
   }
-  static_cast<void>(co_await gather(reactor_, attempt.places.size(),
-                                    [&](std::size_t index) { return prepare_at(attempt, index, until); }));
+  for (const bool incomplete : {false, true}) {
+    std::vector<std::size_t> asked;
+    for (std::size_t index = 0; index < attempt.places.size(); ++index)
+      if (attempt.plan.members[index].incomplete == incomplete) asked.push_back(index);
+    static_cast<void>(co_await gather(reactor_, asked.size(),
+                                      [&](std::size_t index) { return prepare_at(attempt, asked[index], until); }));
+    const bool all = std::ranges::all_of(asked, [&](std::size_t index) { return attempt.holds(index); });
+    if (!all) break;
+  }
   co_return Result<>();
 }
 
@@ -269,8 +275,12 @@ Task<Result<>> GroupLeader::prepare_at(Attempt& attempt, std::size_t index, Unti
 Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Until until) {
   const EntryPlan::Member& member = attempt.plan.members[index];
   Change& change = attempt.change;
-  PrepareMessage message{
-      .name = attempt.name, .note = attempt.note, .decided = {}, .request = {}, .unheard = attempt.unheard};
+  PrepareMessage message{.name = attempt.name,
+                         .note = attempt.note,
+                         .incomplete = member.incomplete,
+                         .decided = {},
+                         .request = {},
+                         .unheard = attempt.unheard};
   MutableBytes payload = change.payload;
   std::uint64_t bytes = change.payload_bytes;
   media::Buffer gathered;
@@ -330,7 +340,7 @@ Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, U
   for (;;) {
     const std::vector<EntryDecision> decided = take_waiting(where);
     Bytes body;
-    encode_prepare(attempt.name, attempt.note, decided, body);
+    encode_prepare(attempt.name, attempt.note, member.incomplete, decided, body);
     if (member.whole) {
       body.insert(body.end(), attempt.encoded.begin(), attempt.encoded.end());
     } else if (attempt.conditional) {
@@ -456,8 +466,7 @@ Task<Result<std::optional<EntryState>>> GroupLeader::ask_voters(object::EntryNam
   const std::vector<cluster::TargetId> asked(voters.begin(), voters.end());
   std::vector<Result<EntryState>> held(asked.size(), fail(Code::kInternal));
   static_cast<void>(co_await gather(reactor_, asked.size(), [&](std::size_t index) {
-    return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAsk}, container, layout->version(), until,
-                   held[index]);
+    return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAsk}, container, *layout, until, held[index]);
   }));
   CO_TRY(const auto now, co_await member_.layout_of(container));
   if (now->version() != layout->version()) co_return std::optional<EntryState>();
@@ -478,8 +487,16 @@ Task<Result<std::optional<EntryState>>> GroupLeader::ask_voters(object::EntryNam
 }
 
 Task<Result<>> GroupLeader::ask_one(cluster::TargetPlace place, EntryDecision decision, Uuid container,
-                                    cluster::MapVersion version, Until until, Result<EntryState>& state) {
-  state = co_await tell({place.engine, place.index}, decision, container, version, until);
+                                    const cluster::PoolLayout& layout, Until until, Result<EntryState>& state) {
+  const DecideMessage message{.container = container, .decisions = {decision}};
+  const auto answer = co_await tell({place.engine, place.index}, message, &layout, until);
+  if (!answer) {
+    state = fail(answer.error());
+  } else if (const DecideAnswer::Done& done = answer->done.front(); done.code != Code::kOk) {
+    state = fail(done.code, "a member could not carry out what was decided");
+  } else {
+    state = done.state;
+  }
   co_return Result<>();
 }
 
@@ -516,7 +533,7 @@ Task<Result<>> GroupLeader::abort(object::EntryName name, Uuid container, const 
     }
     std::vector<Result<EntryState>> held(asked.size(), fail(Code::kInternal));
     static_cast<void>(co_await gather(reactor_, asked.size(), [&](std::size_t index) {
-      return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAbort}, container, layout->version(), until,
+      return ask_one(layout->place_of(asked[index]), {name, EntryEvent::kAbort}, container, *layout, until,
                      held[index]);
     }));
     for (std::size_t index = 0; index < asked.size(); ++index)
@@ -530,25 +547,18 @@ Task<Result<>> GroupLeader::abort(object::EntryName name, Uuid container, const 
   co_return Result<>();
 }
 
-Task<Result<EntryState>> GroupLeader::tell(TargetAddress where, EntryDecision decision, Uuid container,
-                                           cluster::MapVersion version, Until until) {
-  CO_TRY(const DecideAnswer answer,
-         co_await tell_all(where, {.container = container, .decisions = {decision}}, version, until));
-  const DecideAnswer::Done& done = answer.done.front();
-  if (done.code != Code::kOk) co_return fail(done.code, "a member could not carry out what was decided");
-  co_return done.state;
-}
-
-Task<Result<DecideAnswer>> GroupLeader::tell_all(TargetAddress where, DecideMessage message,
-                                                 cluster::MapVersion version, Until until) {
-  if (where == member_.self()) co_return co_await member_.decide(message.decisions);
+Task<Result<DecideAnswer>> GroupLeader::tell(TargetAddress where, DecideMessage message,
+                                             const cluster::PoolLayout* under, Until until) {
+  if (where == member_.self()) co_return co_await member_.decide(message.decisions, under);
   Bytes body;
   encode(message, body);
   CO_TRY(const rpc::Reply reply,
-         co_await links_.call(
-             where.engine,
-             {.opcode = Opcode::kDecideEntries, .target = where.index, .version = version, .body = body, .payload = {}},
-             until));
+         co_await links_.call(where.engine,
+                              {.opcode = Opcode::kDecideEntries,
+                               .target = where.index,
+                               .version = under == nullptr ? cluster::MapVersion(0) : under->version(),
+                               .body = body},
+                              until));
   CO_TRY(DecideAnswer answer, decode_decide_answer(reply.body));
   if (answer.done.size() != message.decisions.size())
     co_return fail(Code::kProtocolError, "an answer to other decisions than were told");
@@ -597,7 +607,7 @@ Task<> GroupLeader::confirm_own(GroupLeader& self, object::EntryName name) {
 }
 
 Task<> GroupLeader::forget_own(GroupLeader& self, object::EntryName name) {
-  DecideAnswer answer = co_await self.member_.decide({{name, EntryEvent::kForget}});
+  DecideAnswer answer = co_await self.member_.decide({{name, EntryEvent::kForget}}, nullptr);
   self.decided_.erase(name);
 }
 
@@ -635,8 +645,8 @@ Task<> GroupLeader::flush(GroupLeader& self, TargetAddress where) {
 
 Task<bool> GroupLeader::flush_once(TargetAddress where) {
   std::vector<EntryDecision> decisions = take_waiting(where);
-  auto answer = co_await tell_all(where, {.container = {}, .decisions = decisions}, cluster::MapVersion(0),
-                                  {kNoDeadline, &scope_.cancel_source()});
+  auto answer =
+      co_await tell(where, {.container = {}, .decisions = decisions}, nullptr, {kNoDeadline, &scope_.cancel_source()});
   std::vector<EntryDecision> failed;
   for (std::size_t index = 0; index < decisions.size(); ++index) {
     const EntryDecision& decision = decisions[index];

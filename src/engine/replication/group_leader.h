@@ -61,14 +61,13 @@ class GroupLeader {
   Task<Result<std::optional<EntryState>>> ask_voters(object::EntryName name, Uuid container, const EntryNote& note,
                                                      Until until);
   Task<Result<>> ask_one(cluster::TargetPlace place, EntryDecision decision, Uuid container,
-                         cluster::MapVersion version, Until until, Result<EntryState>& state);
+                         const cluster::PoolLayout& layout, Until until, Result<EntryState>& state);
   Task<Result<>> commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members);
   Task<Result<>> abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
                        cluster::MapVersion version, Until until);
-  Task<Result<EntryState>> tell(TargetAddress where, EntryDecision decision, Uuid container,
-                                cluster::MapVersion version, Until until);
-  Task<Result<DecideAnswer>> tell_all(TargetAddress where, DecideMessage message, cluster::MapVersion version,
-                                      Until until);
+  /// `under`: as of GroupMember::decide.
+  Task<Result<DecideAnswer>> tell(TargetAddress where, DecideMessage message, const cluster::PoolLayout* under,
+                                  Until until);
 
   void enqueue(object::EntryName name, EntryEvent event, Uuid container, std::vector<TargetAddress> members);
   void confirm(const object::EntryName& name, EntryEvent event);

@@ -37,6 +37,13 @@ bool is_no_answer(Code code) {
 
 }  // namespace
 
+/// What became of an entry, and in which version of its pool's map that was decided.
+struct GroupMember::Outcome {
+  EntryState state = EntryState::kNone;
+  Uuid pool;
+  cluster::MapVersion version;
+};
+
 struct GroupMember::Resolution {
   explicit Resolution(Reactor& reactor) : ended(reactor) {}
   Event ended;
@@ -49,6 +56,7 @@ GroupMember::GroupMember(Target& target, ContainerCache& containers, EngineLinks
       links_(links),
       options_(options),
       logger_(std::move(logger)),
+      fence_(target.reactor()),
       scope_(target.reactor()),
       prepared_(target.reactor()) {}
 
@@ -113,9 +121,18 @@ Task<Result<>> GroupMember::decide_one(EntryDecision decision, DecideAnswer::Don
   co_return Result<>();
 }
 
-Task<DecideAnswer> GroupMember::decide(const std::vector<EntryDecision>& decisions) {
+Task<DecideAnswer> GroupMember::decide(const std::vector<EntryDecision>& decisions, const cluster::PoolLayout* under) {
   DecideAnswer answer;
   answer.done.resize(decisions.size());
+  std::optional<VersionFence::Pass> pass;
+  if (under != nullptr) {
+    if (auto entered = fence_.enter(under->map()->pool(), under->version()); entered) {
+      pass.emplace(*std::move(entered));
+    } else {
+      for (DecideAnswer::Done& done : answer.done) done.code = entered.error().code();
+      co_return answer;
+    }
+  }
   static_cast<void>(co_await gather(target_.reactor(), decisions.size(), [&](std::size_t index) {
     return decide_one(decisions[index], answer.done[index]);
   }));
@@ -144,11 +161,18 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
   if (const auto held = co_await objects().entry_state(message.name); held && *held == EntryState::kNone) {
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
+  CO_TRY(const EntryNote note, decode_entry_note(message.note));
+  const object::Member member = message.incomplete ? object::Member::kIncomplete : object::Member::kComplete;
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
     media::Buffer data = payload.empty() ? media::Buffer() : media::Buffer::borrow(payload);
+    std::optional<VersionFence::Pass> pass;
+    {
+      CO_TRY(VersionFence::Pass entered, fence_.enter(note.pool, note.begun));
+      pass.emplace(std::move(entered));
+    }
     const auto held = co_await objects().prepare(message.request, message.name, message.note, std::move(data),
-                                                 payload_bytes, bounded(until));
+                                                 payload_bytes, bounded(until), member);
     if (held) {
       answer.state = *held;
       if (*held == EntryState::kRefused) {
@@ -163,6 +187,7 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
     if (held.error() == Code::kUndecided) {
       answer.other = objects().undecided_before(message.request);
       if (!answer.other) continue;  // it has been decided meanwhile
+      pass.reset();
       const bool wait = waits_for(message.name, answer.other->name) && target_.reactor().now() < patience;
       if (wait && co_await resolve(*answer.other, until.no_later_than(patience))) continue;
     }
@@ -218,11 +243,10 @@ Task<Result<EntryState>> GroupMember::find_outcome(const object::UndecidedEntry&
   for (Duration pause = kPause;; pause = std::min(2 * pause, 10 * kPause)) {
     auto outcome = co_await ask_leader(entry, until);
     // With its container all that it changed has gone.
-    if (!outcome && outcome.error() == Code::kContainerNotFound) outcome = EntryState::kRefused;
+    if (!outcome && outcome.error() == Code::kContainerNotFound) outcome = Outcome{.state = EntryState::kRefused};
     if (outcome) {
-      const EntryEvent event = *outcome == EntryState::kCommitted ? EntryEvent::kCommit : EntryEvent::kAbort;
-      auto changed = co_await objects().change_entry(entry.name, event);
-      if (changed) co_return outcome;
+      auto changed = co_await carry_out(entry, *outcome);
+      if (changed) co_return outcome->state;
       outcome = fail(std::move(changed).error());
     }
     if (scope_.stopping()) co_return fail(Code::kStopped, "the engine is stopping");
@@ -233,33 +257,66 @@ Task<Result<EntryState>> GroupMember::find_outcome(const object::UndecidedEntry&
   }
 }
 
-Task<Result<EntryState>> GroupMember::ask_leader(const object::UndecidedEntry& entry, Until until) {
+/// An abort counts only in the version in which it was decided.
+Task<Result<>> GroupMember::carry_out(const object::UndecidedEntry& entry, Outcome outcome) {
+  std::optional<VersionFence::Pass> pass;
+  if (outcome.state != EntryState::kCommitted && !outcome.pool.is_null()) {
+    CO_TRY(VersionFence::Pass entered, fence_.enter(outcome.pool, outcome.version));
+    pass.emplace(std::move(entered));
+  }
+  const bool committed = outcome.state == EntryState::kCommitted;
+  CO_CHECK_OK(co_await objects().change_entry(entry.name, committed ? EntryEvent::kCommit : EntryEvent::kAbort));
+  co_return Result<>();
+}
+
+Task<Result<GroupMember::Outcome>> GroupMember::ask_leader(const object::UndecidedEntry& entry, Until until) {
   CO_TRY(const EntryNote note, decode_entry_note(entry.note));
   CO_TRY(const auto layout, co_await layout_of(entry.container));
   if (layout->map() == nullptr) co_return fail(Code::kInternal, "an entry of a pool without a map");
   CO_TRY(const cluster::TargetId leader, layout->leader(note.leader));
   const cluster::TargetPlace place = layout->place_of(leader);
-  Result<EntryState> outcome = EntryState::kNone;
+  Outcome outcome{.state = EntryState::kNone, .pool = note.pool, .version = layout->version()};
   if (place.engine == options_.self.engine && place.index == options_.self.index) {
-    outcome = co_await leader_->settle(entry, until);
+    CO_TRY(outcome.state, co_await leader_->settle(entry, until));
   } else {
     Bytes body;
     encode(SettleMessage{entry}, body);
-    CO_TRY(const rpc::Reply reply, co_await links_.call(place.engine,
-                                                        {.opcode = Opcode::kSettleEntry,
-                                                         .target = place.index,
-                                                         .version = layout->version(),
-                                                         .body = body,
-                                                         .payload = {}},
-                                                        until));
+    CO_TRY(const rpc::Reply reply,
+           co_await links_.call(
+               place.engine,
+               {.opcode = Opcode::kSettleEntry, .target = place.index, .version = layout->version(), .body = body},
+               until));
     CO_TRY(const SettleAnswer answer, decode_settle_answer(reply.body));
-    outcome = answer.outcome;
+    outcome.state = answer.outcome;
   }
-  // An abort counts only in the version in which it was decided.
-  CO_TRY(const auto now, co_await layout_of(entry.container));
-  if (outcome && *outcome != EntryState::kCommitted && now->version() != layout->version())
-    co_return fail(Code::kStaleMap, "the map has changed meanwhile");
   co_return outcome;
+}
+
+Task<Result<>> GroupMember::settle_older(std::shared_ptr<const cluster::PoolLayout> layout, Until until) {
+  CO_TRY(const auto undecided, co_await objects().undecided_entries());
+  for (const object::UndecidedEntry& entry : undecided) {
+    const auto note = decode_entry_note(entry.note);
+    if (note && (note->begun >= layout->version() || note->pool != layout->map()->pool())) continue;
+    CO_CHECK_OK(co_await resolve(entry, until));
+  }
+  co_return Result<>();
+}
+
+std::optional<cluster::TargetId> GroupMember::number_in(const cluster::PoolLayout& layout) const {
+  for (std::uint32_t number = 0; number < layout.target_count(); ++number) {
+    const cluster::TargetPlace place = layout.place_of(cluster::TargetId(number));
+    if (place.engine == options_.self.engine && place.index == options_.self.index) return cluster::TargetId(number);
+  }
+  return std::nullopt;
+}
+
+Task<Result<>> GroupMember::follow(Uuid pool, const cluster::PoolLayout& layout) {
+  CO_CHECK_OK(co_await fence_.advance(pool, layout.version(), bounded(Until::forever())));
+  const auto number = number_in(layout);
+  const bool has_part = number && (layout.map()->target(*number).state == cluster::ComponentState::kUp ||
+                                   cluster::PoolMap::is_complete(layout.map()->target(*number)));
+  if (!has_part) CO_CHECK_OK(co_await leave(pool));
+  co_return Result<>();
 }
 
 Task<Result<>> GroupMember::leave(Uuid pool) {

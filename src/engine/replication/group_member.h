@@ -9,6 +9,7 @@
 #include "engine_links.h"
 #include "messages.h"
 #include "target.h"
+#include "version_fence.h"
 
 namespace cenote::engine {
 
@@ -36,14 +37,16 @@ class GroupMember {
   /// All of them outlive it; `containers` and `links` are of the target's reactor.
   GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, Options options, Logger logger);
   ~GroupMember();
-  /// Once, before anything else. The leader of the same target.
+  /// Once, before anything else. The others of the same target.
   void start(GroupLeader& leader);
   Task<> stop();
 
   /// The payload of the updates is borrowed for the call. A failure is no answer: it may be prepared or not.
   Task<Result<PrepareAnswer>> prepare(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
                                       Until until);
-  Task<DecideAnswer> decide(const std::vector<EntryDecision>& decisions);
+  /// `under`: what they were asked or decided under, which they are refused under another version of (kStaleMap); null
+  /// for commits and what may be forgotten, which are right in any.
+  Task<DecideAnswer> decide(const std::vector<EntryDecision>& decisions, const cluster::PoolLayout* under);
   Task<Result<AskAnswer>> ask(const AskMessage& message);
   /// Finds out what became of an entry that is in the way here, and does that here, too. kDeadlineExceeded: its leader
   /// does not know (yet).
@@ -55,9 +58,18 @@ class GroupMember {
   Instant now() const { return target_.reactor().now(); }
   const TargetAddress& self() const { return options_.self; }
   object::ObjectStore& objects() { return target_.objects(); }
-  /// This target has no part in the pool any more: it drops all that it holds undecided or refused of it, as the others
-  /// decide without it.
-  Task<Result<>> leave(Uuid pool);
+  /// The target works on this version of a pool's map from now on: nothing that was begun under an earlier one goes on
+  /// when this returns. If it has no part in the pool any more, it drops all that it holds undecided or refused of it,
+  /// as the others decide without it.
+  Task<Result<>> follow(Uuid pool, const cluster::PoolLayout& layout);
+  /// For what changes data without an entry, as long as it runs. kStaleMap.
+  Result<VersionFence::Pass> enter(const Uuid& pool, cluster::MapVersion version) {
+    return fence_.enter(pool, version);
+  }
+  /// Where this target is in a pool; nullopt: it is none of it.
+  std::optional<cluster::TargetId> number_in(const cluster::PoolLayout& layout) const;
+  /// Waits until nothing is undecided here that was begun in an earlier version of the pool's map than this.
+  Task<Result<>> settle_older(std::shared_ptr<const cluster::PoolLayout> layout, Until until);
   /// Memory for payloads.
   Task<Result<media::Buffer>> allocate(std::uint32_t bytes, Until until);
   /// Waits until nothing undecided is in the way of a reader of the dkey at `epoch` (as of ObjectStore::undecided_at).
@@ -66,6 +78,7 @@ class GroupMember {
 
  private:
   struct Resolution;
+  Task<Result<>> leave(Uuid pool);
   Task<Result<>> decide_one(EntryDecision decision, DecideAnswer::Done& done);
   Task<Result<>> prepare_now(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
                              Until until, PrepareAnswer& answer);
@@ -73,7 +86,9 @@ class GroupMember {
   Result<> check_age(const PrepareMessage& message) const;
   bool waits_for(const object::EntryName& name, const object::EntryName& other) const;
   Task<Result<EntryState>> find_outcome(const object::UndecidedEntry& entry, Until until);
-  Task<Result<EntryState>> ask_leader(const object::UndecidedEntry& entry, Until until);
+  struct Outcome;
+  Task<Result<>> carry_out(const object::UndecidedEntry& entry, Outcome outcome);
+  Task<Result<Outcome>> ask_leader(const object::UndecidedEntry& entry, Until until);
   static Task<> watch(GroupMember& self);
   Task<> look_after_entries();
   Task<> resolve_old();
@@ -84,6 +99,7 @@ class GroupMember {
   Options options_;
   Logger logger_;
   GroupLeader* leader_ = nullptr;
+  VersionFence fence_;
   Scope scope_;
   Condition prepared_;
   std::map<object::EntryName, std::shared_ptr<Resolution>> resolutions_;

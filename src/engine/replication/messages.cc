@@ -104,15 +104,17 @@ std::vector<EntryDecision> take_decisions(Decoder& in) {
 
 }  // namespace
 
-void encode_prepare(object::EntryName name, ByteView note, const std::vector<EntryDecision>& decided, Bytes& out) {
+void encode_prepare(object::EntryName name, ByteView note, bool incomplete, const std::vector<EntryDecision>& decided,
+                    Bytes& out) {
   Encoder to(out);
   put(to, name);
   put_note(to, note);
+  to.integer(static_cast<std::uint8_t>(incomplete));
   put(to, decided);
 }
 
 void encode(const PrepareMessage& message, Bytes& out) {
-  encode_prepare(message.name, message.note, message.decided, out);
+  encode_prepare(message.name, message.note, message.incomplete, message.decided, out);
   encode(message.request, out);
 }
 
@@ -121,6 +123,9 @@ Result<PrepareMessage> decode_prepare_message(ByteView from) {
   PrepareMessage message;
   message.name = take_name(in);
   message.note = take_note(in);
+  const auto incomplete = in.integer<std::uint8_t>();
+  in.require(incomplete <= 1);
+  message.incomplete = incomplete == 1;
   message.decided = take_decisions(in);
   CHECK_OK(in.check("prepare"));
   TRY(message.request, decode_commit_request(in.raw(in.remaining())));

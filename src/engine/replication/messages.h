@@ -25,6 +25,7 @@ struct EntryDecision {
 struct PrepareMessage {
   object::EntryName name;
   Bytes note;
+  bool incomplete = false;             ///< the member lacks what was there before, unless it knows better
   std::vector<EntryDecision> decided;  ///< to be done before
   CommitRequest request;
   /// Not on the wire: nobody else has heard of the entry, so that a refusal need not be kept.
@@ -73,7 +74,8 @@ struct AskAnswer {
 // `encode` appends. Decoders accept any bytes: kMalformed, kOutOfRange.
 void encode(const PrepareMessage& message, Bytes& out);
 /// All of a PrepareMessage that comes before its request.
-void encode_prepare(object::EntryName name, ByteView note, const std::vector<EntryDecision>& decided, Bytes& out);
+void encode_prepare(object::EntryName name, ByteView note, bool incomplete, const std::vector<EntryDecision>& decided,
+                    Bytes& out);
 void encode(const PrepareAnswer& answer, Bytes& out);
 void encode(const DecideMessage& message, Bytes& out);
 void encode(const DecideAnswer& answer, Bytes& out);

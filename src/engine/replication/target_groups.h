@@ -2,38 +2,37 @@
 
 #include "group_leader.h"
 #include "group_member.h"
+#include "pool_serving.h"
+#include "rebuilder.h"
 
 namespace cenote::engine {
 
-/// What a target is in redundancy groups: a member of all that have data here, and the leader of some. On its reactor.
+/// What a target is in redundancy groups: a member of all that have data here, and the leader of some; and what brings
+/// to it what it lacks of them. On its reactor.
 struct TargetGroups {
-  TargetGroups(Target& target, ContainerCache& containers, EngineLinks& links, GroupMember::Options options,
-               const Logger& logger)
+  TargetGroups(Target& target, ContainerCache& containers, EngineLinks& links, EngineServices& services,
+               GroupMember::Options options, const Logger& logger)
       : member(target, containers, links, options, logger.named("groups")),
-        leader(member, links, target.reactor(), logger.named("groups")) {}
+        leader(member, links, target.reactor(), logger.named("groups")),
+        rebuilder(member, containers, links, services, target.reactor(), logger.named("rebuild")) {}
 
   void start() { member.start(leader); }
-  /// The engine works on another version of a pool's map.
-  Task<Result<>> follow(Uuid pool, const cluster::PoolLayout& layout) {
-    if (has_part(layout)) co_return Result<>();
-    co_return co_await member.leave(pool);
-  }
-  bool has_part(const cluster::PoolLayout& layout) const {
-    for (std::uint32_t number = 0; number < layout.target_count(); ++number) {
-      const cluster::TargetPlace place = layout.place_of(cluster::TargetId(number));
-      if (place.engine != member.self().engine || place.index != member.self().index) continue;
-      const cluster::MapTarget& target = layout.map()->target(cluster::TargetId(number));
-      return target.state == cluster::ComponentState::kUp || cluster::PoolMap::is_complete(target);
-    }
-    return false;
+  /// The engine works on another version of a pool's map: when this returns, nothing of the one before goes on.
+  Task<Result<>> follow(LayoutSwitch change) {
+    co_await rebuilder.end(change.pool);
+    CO_CHECK_OK(co_await member.follow(change.pool, *change.after->layout()));
+    rebuilder.follow(change.pool, change.after);
+    co_return Result<>();
   }
   Task<> stop() {
+    co_await rebuilder.stop();
     co_await leader.stop();
     co_await member.stop();
   }
 
   GroupMember member;
   GroupLeader leader;
+  Rebuilder rebuilder;
 };
 
 }  // namespace cenote::engine

@@ -166,6 +166,11 @@ class Client {
   Result<PoolInfo> query_pool(std::string pool, CallBounds bounds = {});
   Result<> set_pool_property(std::string pool, std::string key, std::string value, CallBounds bounds = {});
   Result<> destroy_pool(std::string pool, bool force, CallBounds bounds = {});
+  /// Excludes engines from a pool, drains them, gives them their part again, or extends the pool by them. The data
+  /// moves afterwards: `query_moves` tells how.
+  Result<PoolChanged> change_engines(std::string pool, ChangeEngines request, CallBounds bounds = {});
+  Result<PoolMoves> query_moves(std::string pool, CallBounds bounds = {});
+  Result<PoolMoves> pause_moves(std::string pool, bool paused, CallBounds bounds = {});
   Result<ContainerInfo> create_container(CreateContainer request, CallBounds bounds = {});
   /// A new container that shows what another one of the pool shows now, or in a snapshot, and can be changed. Costs the
   /// same whatever the size. The source may be destroyed: what its clones need stays.

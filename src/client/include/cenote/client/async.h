@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/address.h"
@@ -167,6 +168,15 @@ class Client {
   Task<Result<>> set_pool_property(std::string pool, std::string key, std::string value, Until until = {});
   /// kNotEmpty while containers are left, unless `force`.
   Task<Result<>> destroy_pool(std::string pool, bool force, Until until = {});
+  /// Excludes engines from a pool, drains them, gives them their part again, or extends the pool by them; durable when
+  /// it returns, while the data moves afterwards (`query_moves`). What had begun before or is done is no error.
+  /// kInvalidArgument: it is not possible as the pool is, an engine does not run, or too few would be left for its
+  /// redundancy.
+  Task<Result<PoolChanged>> change_engines(std::string pool, ChangeEngines request, Until until = {});
+  /// How the data of a pool moves to where it should be.
+  Task<Result<PoolMoves>> query_moves(std::string pool, Until until = {});
+  /// No data of the pool moves until it is called with false.
+  Task<Result<PoolMoves>> pause_moves(std::string pool, bool paused, Until until = {});
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Until until = {});
   /// Costs the same whatever the size of the source; both can be changed from then on, each for itself.
   Task<Result<ContainerInfo>> clone_container(CloneContainer request, Until until = {});

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cenote/base/epoch.h"
 #include "cenote/base/uuid.h"
 #include "cenote/cluster/coordinator.h"
 #include "cenote/cluster/pool_map.h"
@@ -28,11 +29,21 @@ class MapUser {
  public:
   virtual ~MapUser() = default;
   /// Works on `map`, of a pool that can lose `redundancy` engines, from now on: when this returns, nothing is served
-  /// any more that was decided on an older version of that pool, and this one is not before `serve`. May be asked the
-  /// same again. A failure is reported and asked again.
-  virtual Task<Result<>> switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) = 0;
-  /// The version that it was switched to last is active, and this engine has a part in it. May be told again.
-  virtual void serve(Uuid pool) { static_cast<void>(pool); }
+  /// any more that was decided on an older version of that pool, and this one is not before `serve`. Returns an epoch
+  /// that no change of an older version is later than. May be asked the same again. A failure is reported and asked
+  /// again.
+  virtual Task<Result<Epoch>> switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) = 0;
+  /// The version that it was switched to last is active, and this engine has a part in it. Changes of older versions
+  /// have epochs up to `closed`, here and elsewhere; those of this one are to get later ones. May be told again.
+  virtual void serve(Uuid pool, Epoch closed) {
+    static_cast<void>(pool);
+    static_cast<void>(closed);
+  }
+  /// Whether data of a pool that it was switched to is not to be moved. May be told again.
+  virtual void pause_moves(Uuid pool, bool paused) {
+    static_cast<void>(pool);
+    static_cast<void>(paused);
+  }
   /// The registration has ended, or ends: nothing of any pool is served before it was switched to anew. The next lease
   /// begins after this.
   virtual void serve_nothing() {}
@@ -124,7 +135,7 @@ class Member {
   Task<> renew_until_lost();
   Task<Result<>> follow_from_now(Scope& session);
   Task<Result<>> refresh(Uuid pool, Scope& session);
-  Task<Result<>> acknowledge(Uuid pool, MapVersion version, Scope& session);
+  Task<Result<>> acknowledge(Uuid pool, MapVersion version, Epoch used, Scope& session);
   Task<Result<>> say_ended(Until until);
   void serve_until(Instant until);
   void serve_nothing();

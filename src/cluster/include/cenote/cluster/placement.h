@@ -45,11 +45,13 @@ struct GroupLayout {
   std::uint32_t size = 0;
   /// Complete holder of each position; kNoTarget: none is left, or the one that is back lacks what was written
   /// meanwhile.
-  std::array<TargetId, kMaxGroupSize> complete{};
+  std::array<TargetId, kMaxGroupSize> complete{};  // beyond `size` of no meaning
   /// Where each position belongs: equal to `complete` where nothing moves. kNoTarget: the pool has too few targets
   /// left.
   std::array<TargetId, kMaxGroupSize> wanted{};
 
+  /// Whether a target has all data of a position.
+  bool is_complete(TargetId target) const;
   /// Whom a read may ask.
   Holders readers() const;
   /// Whom a write must reach: old and new holders while data moves. By position; at most two of each.

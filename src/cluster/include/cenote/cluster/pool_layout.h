@@ -39,6 +39,8 @@ class PoolLayout {
   MapVersion version() const;
   /// nullptr: the pool has none.
   const PoolMap* map() const { return map_ ? &*map_ : nullptr; }
+  /// Whether data may be elsewhere than it should (PoolMap::is_moving).
+  bool is_moving() const { return moving_; }
   /// Targets have the numbers below.
   std::uint32_t target_count() const;
   TargetPlace place_of(TargetId target) const;
@@ -76,6 +78,7 @@ class PoolLayout {
   };
 
   std::optional<PoolMap> map_;
+  bool moving_ = false;
   std::optional<Placement> single_;                          ///< of groups of one target
   mutable std::array<Tables, kMaxReplicas + 1> replicated_;  ///< by group size
   std::uint32_t targets_ = 0;

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "cenote/base/epoch.h"
 #include "cenote/cluster/coordinator.h"
 #include "cenote/cluster/pool_map.h"
 #include "cenote/cluster/watch.h"
@@ -25,8 +26,12 @@ struct StoredMap {
   std::uint32_t redundancy = 0;
   /// The version that engines serve; lower than that of `map` while engines switch.
   MapVersion active;
+  /// What was begun under an earlier version than the active one has epochs up to this; what is begun under it, later
+  /// ones. 0: nothing was begun before, or by a Cenote that did not say.
+  Epoch closed;
   /// Engines that are gone and could not be excluded, as more would be lost than `redundancy`: `degraded: suspended`.
   std::vector<Rank> suspended;
+  bool paused = false;          ///< no data is to be moved (pause_moves)
   Revision head_revision;       ///< of the wanted version: what a change of the map is compared with
   Revision active_revision;     ///< what an activation is compared with
   Revision suspended_revision;  ///< 0: not suspended
@@ -47,6 +52,13 @@ Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until
 /// changes is changed with it.
 Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also = {},
                            Until until = {});
+
+/// Says that a target of this engine has all that it should under this version of a pool's map. When all of them have,
+/// the move ends (Supervisor). kStaleMap: the map has changed since. kPoolNotFound. Only the engine itself says so.
+Task<Result<>> report_moved(Coordinator& coordinator, Uuid pool, MapVersion version, TargetId target, Until until = {});
+/// Whether data of the pool is not to be copied to where it should be until that is said again. It is no part of the
+/// map: who is complete stays so, and who is not stays so, too. kPoolNotFound.
+Task<Result<>> pause_moves(Coordinator& coordinator, Uuid pool, bool paused, Until until = {});
 
 /// News of pools' maps: that they were published, activated, suspended or erased.
 class StoredMapWatch {

@@ -28,10 +28,10 @@ struct SupervisorOptions {
   std::function<void(Rank, const std::string&)> on_suspicion = [](Rank, const std::string&) {};
 };
 
-/// Excludes engines whose lease has ended and activates map versions, for all pools; one of the engines' supervisors is
-/// elected to do it. It keeps nothing that the coordinator does not hold, but since when a lease has been seen to be
-/// gone: a successor counts that anew, so it is later, never earlier. Every change requires that it still leads, and
-/// that all it was decided on is as it was.
+/// Excludes engines whose lease has ended, activates map versions and ends moves of data, for all pools; one of the
+/// engines' supervisors is elected to do it. It keeps nothing that the coordinator does not hold, but since when a
+/// lease has been seen to be gone: a successor counts that anew, so it is later, never earlier. Every change requires
+/// that it still leads, and that all it was decided on is as it was.
 class Supervisor {
  public:
   /// All of them outlive it.
@@ -65,6 +65,7 @@ class Supervisor {
   Task<Result<>> supervise(StoredMap stored, const Engines& engines, Leader leader);
   Task<Result<>> exclude(StoredMap stored, PoolMap next, Engine engine, Rank rank, Leader leader);
   Task<Result<>> mark_suspended(StoredMap stored, std::vector<Rank> ranks, Leader leader);
+  Task<Result<>> settle(StoredMap stored, Leader leader);
   Task<Result<>> activate(StoredMap stored, const Engines& engines, Leader leader);
   Transaction as_leader(const Leader& leader) const;
   /// Of one call within the term.

@@ -29,6 +29,7 @@ struct HistoryPage {
   Bytes entries;              ///< for put_history; may hold none
   Bytes next;                 ///< where the next page begins; empty: this is the last one
   Bytes again;                ///< where this page begins, to read it again
+  Bytes resume;               ///< where another walk can begin when this page was put; of the last one: empty
   std::uint64_t bytes = 0;    ///< of data, without that of stubs
   std::uint64_t stubs = 0;    ///< entries whose data is not in the page
   std::uint64_t objects = 0;  ///< that begin in this page
@@ -39,6 +40,9 @@ struct ResultsPage {
   Bytes results;
   Bytes next;  ///< empty: this is the last one
 };
+
+/// Of what is noted of a copy.
+inline constexpr std::size_t kMaxHistoryProgressBytes = 256;
 
 /// Whether a member of a redundancy group has all that was there before it became one.
 enum class Member : std::uint8_t { kComplete, kIncomplete };

@@ -141,7 +141,8 @@ class ObjectStore {
 
   /// Keeps what readers at `epoch` see, for as long as the snapshot stands, and makes every later version newer than
   /// it. The epoch is trusted: it moves the clock, however far ahead it lies. One that is there is no error (retries).
-  /// kEpochTooOld below the bound of aggregation, kQuotaExceeded beyond kMaxSnapshots.
+  /// kEpochTooOld below the bound of aggregation, but of an incomplete container, to which what it keeps is copied;
+  /// kQuotaExceeded beyond kMaxSnapshots.
   Task<Result<>> add_snapshot(Uuid container, Epoch epoch);
   /// No request is answered from now on until `release_answers`, or for so long, but those that make or remove
   /// snapshots and roll back: what is done meanwhile is of one moment for whoever is not this target.
@@ -157,6 +158,8 @@ class ObjectStore {
   /// the future), kConditionFailed (a later snapshot or clone is in the way), kQuotaExceeded (kMaxRolledBack). A clone
   /// can always go back to the epoch of its source, too.
   Task<Result<>> roll_back(Uuid container, Epoch to, Uuid request);
+  /// The request of the last rollback of a container, also of one that is only kept for its clones; null: none.
+  Task<Result<Uuid>> last_rollback(Uuid container);
   /// Whether it could be done now, but for snapshots: clones, also those that were destroyed and are kept for clones of
   /// their own, may be in the way (kConditionFailed), or too many rollbacks (kQuotaExceeded). Once it can, it can until
   /// a clone is made.
@@ -178,8 +181,10 @@ class ObjectStore {
   /// that was read has changed, or is too old to tell.
   Task<Result<UpdateReply>> commit(CommitRequest request, media::Buffer payload, std::uint64_t payload_bytes,
                                    Until until);
-  Task<Result<ListReply>> list(ListRequest request, Until until);
-  Task<Result<QueryReply>> query(QueryRequest request, Until until);
+  /// `shown`: leaves out objects and dkeys that it does not name, as if they were not there; empty: none. For a target
+  /// that may hold parts of what it is no complete member of. Not asked about what is below a dkey that was named.
+  Task<Result<ListReply>> list(ListRequest request, Until until, HistoryFilter shown = {});
+  Task<Result<QueryReply>> query(QueryRequest request, Until until, HistoryFilter shown = {});
 
   // Entries of redundancy groups (docs/protocols/replication.md). Nobody sees what is prepared before it is committed;
   // whoever would see it then is refused until it is decided (kUndecided): reads at its epoch or later, and whatever
@@ -191,8 +196,9 @@ class ObjectStore {
   /// it was before. Fails without an effect: kConditionFailed, kUndecided (others are in the way, or another attempt of
   /// the request), kExists (another attempt took effect), kEpochTooOld (a later epoch is needed, above `now`),
   /// kTxRestart, kNoSpace, kQuotaExceeded and what else a commit may meet.
-  /// An incomplete member checks no conditions and nothing that was read, and punches also what it does not have: what
-  /// is copied later is seen as at a member that had it all along. It marks the container as incomplete.
+  /// An incomplete member checks no conditions, and punches also what it does not have: what is copied later is seen as
+  /// at a member that had it all along. What was read is to be named to those only who have all of it, so of an
+  /// entry that reads there may be nothing left but a vote. It marks the container as incomplete.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
                                    std::uint64_t payload_bytes, Until until, Member member = Member::kComplete);
   /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
@@ -223,12 +229,13 @@ class ObjectStore {
   // their own, before it. Snapshots are added by the caller.
   /// The next entries in the order of their keys, about 1 MiB of them, as they are once they are durable. `from` is
   /// empty or the `next` of the page before. From the first page to the last, but at most for 30 s after a page was
-  /// read, nothing in the container is merged; kLeaseExpired: it was longer, the target was restarted or the container
-  /// destroyed: begin anew. kResourceExhausted: too many are being read. kCorrupt, kIoError: what comes next cannot be
-  /// read, the message names it; `*behind`, if there is one, is then where to go on, or empty if that is unknown.
-  /// Of data that is not newer than `have`, which the other target may hold already, the page has checksums instead:
-  /// a stub, for which nothing is read from the device (where there are checksums). While there are stubs in a page it
-  /// is not the last one, so that it can be read again, from its `again` on.
+  /// read, nothing in the container is merged; another walk may begin at the `resume` of a page of an earlier one;
+  /// kLeaseExpired: it was longer, the target was restarted or the container destroyed: begin anew. kResourceExhausted:
+  /// too many are being read. kCorrupt, kIoError: what comes next cannot be read, the message names it; `*behind`, if
+  /// there is one, is then where to go on, or empty if that is unknown. Of data that is not newer than `have`, which
+  /// the other target may hold already, the page has checksums instead: a stub, for which nothing is read from the
+  /// device (where there are checksums). While there are stubs in a page it is not the last one, so that it can be read
+  /// again, from its `again` on.
   Task<Result<HistoryPage>> read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
                                          Bytes* behind = nullptr, Epoch have = kEpochZero);
   /// Puts the entries of a page, durably when it returns; those that are there stay as they are, so again is no error.
@@ -250,6 +257,14 @@ class ObjectStore {
   /// is of the object as a whole stays. The caller sees to it that nobody reads or changes here what is not kept, now
   /// or later, and that nothing of it is undecided; the rest may be in use. Again is no error. kMalformed.
   Task<Result<Bytes>> discard_history(Uuid container, Bytes from, HistoryFilter kept, Until until);
+  /// Marks the container as incomplete, as its first page would, and keeps a note of how far its copy is, in place of
+  /// the one before: at most kMaxHistoryProgressBytes, of any content.
+  Task<Result<>> begin_history(Uuid container, Bytes progress);
+  /// That note. Empty: there is none, or the container is not incomplete.
+  Task<Result<Bytes>> history_progress(Uuid container);
+  /// Nothing is merged or flattened in any container until as many releases, as if all were incomplete.
+  void hold_merging();
+  void release_merging();
   /// Nothing is merged in an incomplete container, until this says that all is there. Of one that is not incomplete it
   /// is no error.
   Task<Result<>> end_history(Uuid container);

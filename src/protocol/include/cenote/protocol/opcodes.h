@@ -24,6 +24,9 @@ enum class Opcode : std::uint16_t {
   kDecideEntries = 51,  ///< what became of entries, and the question what is held
   kSettleEntry = 52,    ///< to the leader: what became of an entry?
   kAskRequest = 53,     ///< is anything held of a request?
+  kReadHistory = 54,    ///< of a container, what the asker should hold and does not
+  kReadResults = 55,    ///< results of requests that are kept
+  kAwaitSettled = 56,   ///< that nothing is undecided of earlier versions of the map
 };
 
 }  // namespace cenote

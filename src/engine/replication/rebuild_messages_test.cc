@@ -1,0 +1,54 @@
+#include "rebuild_messages.h"
+
+#include <gtest/gtest.h>
+
+namespace cenote::engine {
+namespace {
+
+/// Encodes, decodes, encodes again: the same. Cut anywhere, or longer, it is refused.
+template <typename Message>
+Message check(const Message& message, Result<Message> (*decode)(ByteView)) {
+  Bytes bytes;
+  encode(message, bytes);
+  auto decoded = decode(bytes);
+  EXPECT_TRUE(decoded.has_value()) << decoded.error().to_string();
+  if (!decoded) return {};
+  Bytes again;
+  encode(*decoded, again);
+  EXPECT_EQ(again, bytes);
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode(ByteView(bytes).first(size)).has_value()) << size;
+  bytes.push_back(std::byte{0});
+  EXPECT_FALSE(decode(bytes).has_value());
+  return *std::move(decoded);
+}
+
+TEST(RebuildMessages, ComeThroughWhole) {
+  const ReadHistoryMessage history{.container = Uuid::from_random(1, 2),
+                                   .tree = Uuid::from_random(3, 4),
+                                   .asker = cluster::TargetId(7),
+                                   .from = to_bytes(as_bytes("here"))};
+  const ReadHistoryMessage read = check(history, decode_read_history);
+  EXPECT_EQ(read.container, history.container);
+  EXPECT_EQ(read.tree, history.tree);
+  EXPECT_EQ(read.asker, history.asker);
+  EXPECT_EQ(read.from, history.from);
+  EXPECT_EQ(
+      check(ReadResultsMessage{.container = Uuid::from_random(1, 2), .from = history.from}, decode_read_results).from,
+      history.from);
+  const PageAnswer page = check(PageAnswer{.next = history.from, .bytes = 5, .objects = 6}, decode_page_answer);
+  EXPECT_EQ(page.next, history.from);
+  EXPECT_EQ(page.bytes, 5u);
+  EXPECT_EQ(page.objects, 6u);
+  EXPECT_EQ(check(AwaitSettledMessage{Uuid::from_random(8, 9)}, decode_await_settled).container,
+            Uuid::from_random(8, 9));
+}
+
+TEST(RebuildMessages, PlacesAreBounded) {
+  Bytes bytes;
+  encode(PageAnswer{.next = Bytes(kMaxPlaceBytes + 1), .bytes = 0, .objects = 0}, bytes);
+  EXPECT_FALSE(decode_page_answer(bytes).has_value());
+}
+
+}  // namespace
+}  // namespace cenote::engine
