@@ -44,15 +44,24 @@ Result<> check_wanted(const PoolMap& map, std::uint32_t redundancy) {
                redundancy == 0 ? "" : "s", nodes.size(), redundancy + 1 - nodes.size());
 }
 
-std::size_t copies_lacking(const PoolMap& map, std::uint32_t redundancy) {
-  std::set<std::uint32_t> lost, nodes;
-  for (const MapTarget& target : map.targets()) {
-    if (!map.is_relied_on(target)) continue;
-    nodes.insert(map.engines()[target.engine].node);
-    if (!PoolMap::is_complete(target)) lost.insert(target.engine);
-  }
+namespace {
+
+/// How many nodes too few had data when it was last complete.
+std::size_t nodes_lacking(const PoolMap& map, std::uint32_t redundancy) {
+  std::set<std::uint32_t> nodes;
+  for (const MapTarget& target : map.targets())
+    if (map.is_relied_on(target)) nodes.insert(map.engines()[target.engine].node);
   const std::size_t wanted = redundancy + 1;
-  return lost.size() + (wanted > nodes.size() ? wanted - nodes.size() : 0);
+  return wanted > nodes.size() ? wanted - nodes.size() : 0;
+}
+
+}  // namespace
+
+std::size_t copies_lacking(const PoolMap& map, std::uint32_t redundancy) {
+  std::set<std::uint32_t> lost;
+  for (const MapTarget& target : map.targets())
+    if (map.is_relied_on(target) && !PoolMap::is_complete(target)) lost.insert(target.engine);
+  return lost.size() + nodes_lacking(map, redundancy);
 }
 
 Result<> check_class(const ObjectId& object, std::uint32_t redundancy) {
@@ -142,6 +151,10 @@ std::string pool_state(const PoolMap& map, MapVersion active, std::uint32_t redu
   if (!excluded.empty()) {
     if (!state.empty()) state += "; ";
     state += fmt::format("{} {} excluded", engines_text(excluded), excluded.size() == 1 ? "is" : "are");
+  }
+  if (const std::size_t lacking = nodes_lacking(map, redundancy); lacking > 0) {
+    if (!state.empty()) state += "; ";
+    state += fmt::format("{} of {} copies missing, as there are too few fault domains", lacking, redundancy + 1);
   }
   if (!state.empty()) return "degraded: " + state;
   if (active < map.version())

@@ -85,6 +85,16 @@ TEST(PoolRedundancy, WhatIsLeftForTheDataMustBeEnough) {
   EXPECT_EQ(copies_lacking(map, 1), 2u);
 }
 
+TEST(PoolRedundancy, APoolOfTooFewFaultDomainsStaysDegraded) {
+  PoolMap map = map_of({engine("a/n1", 0, 1), engine("a/n2", 1, 1)});
+  ASSERT_TRUE(map.apply(MapOperation::kExclude, used_targets(map, Rank(1))).has_value());
+  EXPECT_EQ(pool_state(map, map.version(), 1, {}), "degraded: engine 1 is excluded");
+  ASSERT_TRUE(map.settle(map.version()).has_value());
+  EXPECT_EQ(pool_state(map, map.version(), 1, {}),
+            "degraded: 1 of 2 copies missing, as there are too few fault domains");
+  EXPECT_EQ(copies_lacking(map, 1), 1u);
+}
+
 TEST(PoolRedundancy, TheShareThatMovesIsWhatOthersGetMore) {
   PoolMap map = map_of({engine("a/n1", 0, 1), engine("a/n2", 1, 1), engine("b/n1", 2, 1), engine("b/n2", 3, 1)});
   EXPECT_EQ(moving_share(map), 0);
