@@ -85,6 +85,14 @@ class Dataset {
     if (listed.keys.size() == filled) co_return Result<>();
     co_return fail(Code::kCorrupt, fmt::format("{} objects are listed, {} are there", listed.keys.size(), filled));
   }
+  /// From now on it is a clone of what it was, whose source nobody has any more.
+  Task<Result<>> become_a_clone() {
+    CO_CHECK_OK(co_await client_.client().clone_container(
+        {.pool = "pool", .source = "data", .snapshot = {}, .label = "copy"}, soon()));
+    CO_CHECK_OK(co_await client_.client().destroy_container("pool", "data", soon()));
+    CO_TRY(container_, co_await client_.client().open_container("pool", "copy", soon()));
+    co_return Result<>();
+  }
   /// The same at each target that answers for it.
   Task<Result<>> compare_replicas(ReplicaCheck& replicas) {
     const Until until = Until::at(replicas.node().now() + kPatience);
@@ -154,6 +162,7 @@ class Scene {
 
   Task<> empty_one_and_bring_it_back();
   Task<> lose_two_and_bring_them_back();
+  Task<> lose_one_of_a_clone();
 
  private:
   static engine::SimEngineOptions shape(std::uint64_t seed) {
@@ -278,6 +287,26 @@ Task<> Scene::lose_two_and_bring_them_back() {
   co_await step("after their return", &Dataset::check);
   co_await compare_replicas();
   co_await end();
+}
+
+Task<> Scene::lose_one_of_a_clone() {
+  if (!co_await start_engines(run_)) co_return;
+  co_await step("set up", &Dataset::set_up);
+  co_await step("put", &Dataset::put, 0, 40, 1);
+  co_await step("clone", &Dataset::become_a_clone);
+  co_await step("put into the clone", &Dataset::put, 30, 50, 2);
+  co_await step("remove from the clone", &Dataset::remove, 5, 15);
+  co_await mark();
+  co_await lose(1);
+  co_await wait_until_moved();
+  co_await step("after the loss", &Dataset::check);
+  co_await compare_replicas();
+  co_await end();
+}
+
+TEST(Move, AClonesSourcesAreMadeAnewToo) {
+  Scene scene(4, 3, {"RP_2G1", "RP_2GX"}, 1);
+  EXPECT_EQ(scene.play(&Scene::lose_one_of_a_clone), "");
 }
 
 TEST(Move, WhatWasEmptiedIsNeededNoMore) {

@@ -17,7 +17,7 @@ bool is_of_the_way(const Error& error) {
   }
 }
 
-std::vector<HeldContainer> merge_held(std::vector<std::vector<HeldContainer>> targets) {
+std::vector<HeldContainer> merge_held(const std::vector<std::vector<HeldContainer>>& targets) {
   const auto place = [](const HeldContainer& held) {
     const object::CloneSource source = held.source.value_or(object::CloneSource());
     return std::tuple(held.id, held.kept, source.container, source.epoch, held.last_rollback);

@@ -51,7 +51,7 @@ struct HeldContainer {
 /// How many containers one answer tells of.
 inline constexpr std::size_t kMaxHeldContainers = 4096;
 /// What targets hold as what their engine holds: each container once for every way in which they have it, by id.
-std::vector<HeldContainer> merge_held(std::vector<std::vector<HeldContainer>> targets);
+std::vector<HeldContainer> merge_held(const std::vector<std::vector<HeldContainer>>& targets);
 
 /// How far a target is with what it lacks of a pool.
 struct TargetMoveStatus {

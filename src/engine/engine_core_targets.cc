@@ -134,7 +134,7 @@ Task<Result<std::vector<HeldContainer>>> EngineCore::Impl::list_containers(Uuid 
   std::vector<std::vector<HeldContainer>> held(targets.size());
   CO_CHECK_OK(
       co_await on_all_targets([&](Target& target) { return list_containers_at(target, after, held[target.index()]); }));
-  co_return merge_held(std::move(held));
+  co_return merge_held(held);
 }
 
 Task<Result<std::vector<Epoch>>> EngineCore::Impl::list_snapshots(Uuid container) {

@@ -179,7 +179,7 @@ class MemoryTargets final : public ContainerTargets {
         if (source != clones[target].end()) found[target].back().source = source->second;
       }
     }
-    co_return merge_held(std::move(found));
+    co_return merge_held(found);
   }
   Task<Result<std::vector<Epoch>>> list_snapshots(Uuid container) override {
     std::set<Epoch> epochs;

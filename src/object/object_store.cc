@@ -461,6 +461,17 @@ Task<Result<>> ObjectStore::begin_history(Uuid container, Bytes progress) {
   co_return result;
 }
 
+Task<Result<std::optional<CloneSource>>> ObjectStore::tree_source(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  const auto found = core_->containers.find(container);
+  const bool there = found != core_->containers.end();
+  const auto source = there ? found->second.source : std::nullopt;
+  CO_CHECK_OK(co_await core_->make_durable(there ? found->second.lsn : core_->containers_lsn));
+  if (!there) co_return failf(Code::kContainerNotFound, "no container {} on this target", container.to_string());
+  co_return source;
+}
+
 Task<Result<Uuid>> ObjectStore::last_rollback(Uuid container) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());

@@ -209,7 +209,7 @@ Task<Result<std::vector<Rebuilder::Tree>>> Rebuilder::find_trees(Job& job) {
     std::vector<Tree> chain{{.id = container, .container = container, .seed = seed}};
     while (chain.size() <= object::kMaxCloneDepth) {
       // One that is not there was destroyed a moment ago, or nobody has told this target of it: the next list tells.
-      CO_TRY(const auto source, co_await member_.objects().clone_source(chain.back().id));
+      CO_TRY(const auto source, co_await member_.objects().tree_source(chain.back().id));
       if (!source) break;
       chain.push_back({.id = source->container, .container = container, .seed = seed});
     }

@@ -120,6 +120,8 @@ class ObjectStore {
   Task<Result<std::vector<Uuid>>> list_containers();
   /// Of a clone, what it is a clone of.
   Task<Result<std::optional<CloneSource>>> clone_source(Uuid container);
+  /// The same, also of a container that is only kept for its clones.
+  Task<Result<std::optional<CloneSource>>> tree_source(Uuid container);
   // Flattening: what a clone shows of its ancestors is copied into it, with the same epochs, and charged to it, while
   // requests go on and see no difference; then it is no clone any more, and only what its other readers keep of the
   // past remains: those at the epoch that it was made of are no more. A container that is none is no error.
