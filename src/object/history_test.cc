@@ -168,6 +168,44 @@ TEST_F(HistoryTest, NothingIsMergedWhileItIsRead) {
   EXPECT_EQ(code_of(read_page(source_, {})), Code::kResourceExhausted);
 }
 
+// Another walk begins at an object that no page of the first one was about as a whole, however much was merged between.
+TEST_F(HistoryTest, AnotherWalkGoesOnWhereOneEnded) {
+  for (std::uint64_t number = 1; number <= 20; ++number)
+    for (const std::string_view dkey : {"x", "y", "z"}) put(number, dkey, number);
+  Bytes resume;
+  for (Bytes at; at.empty() || resume.empty();) {
+    const auto page = read_page(source_, at);
+    ASSERT_TRUE(page && !page->next.empty());
+    ASSERT_TRUE(put_page(copy_, page->entries));
+    at = page->next;
+    resume = page->resume;
+  }
+  const Bytes note = to_bytes(as_bytes("so far"));
+  ASSERT_TRUE(copy_.block_on(copy_.objects->begin_history(copy_.container, note)));
+  EXPECT_EQ(code_of(copy_.block_on(copy_.objects->begin_history(copy_.container, Bytes(kMaxHistoryProgressBytes + 1)))),
+            Code::kInvalidArgument);
+  source_.reopen();
+  copy_.reopen();
+  EXPECT_EQ(*copy_.block_on(copy_.objects->history_progress(copy_.container)), note);
+  EXPECT_TRUE(*copy_.block_on(copy_.objects->is_incomplete(copy_.container)));
+  for (std::uint64_t number = 10; number <= 20; ++number) put(number, "x", number + 100);
+  aggregate();
+  std::uint64_t bytes = 0;
+  do {
+    const auto page = read_page(source_, resume);
+    ASSERT_TRUE(page) << page.error().to_string();
+    ASSERT_TRUE(put_page(copy_, page->entries));
+    bytes += page->bytes;
+    resume = page->next;
+  } while (!resume.empty());
+  EXPECT_LT(bytes, 60u * 50'000) << "not all of it again";
+  ASSERT_TRUE(copy_.block_on(copy_.objects->end_history(copy_.container)));
+  EXPECT_TRUE(copy_.block_on(copy_.objects->history_progress(copy_.container))->empty());
+  for (std::uint64_t number = 1; number <= 20; ++number)
+    for (const std::string_view dkey : {"x", "y", "z"}) EXPECT_TRUE(shows(copy_, number, dkey)) << number << dkey;
+  copy_.check();
+}
+
 TEST_F(HistoryTest, DamageIsNamedAndTheRestGoesOn) {
   for (std::uint64_t number = 1; number <= 5; ++number) put(number, "x", number);
   damage(pattern(3, 50'000));
