@@ -177,6 +177,9 @@ Task<Result<PoolChanged>> PoolOperations::change(std::string pool, ChangeEngines
   }
   std::set<Rank> briefed;
   auto changed = co_await without_conflict<PoolChanged>([&] { return try_change(wish, briefed); });
+  // The wish is well-formed: it is the pool's state that forbids it. (Within, that code is of conflicts.)
+  if (!changed && changed.error() == Code::kInvalidArgument)
+    changed = fail(Code::kConditionFailed, changed.error().message());
   if (!changed) co_return fail(std::move(changed).error().with_context(fmt::format("pool '{}'", wish.pool.label)));
   co_return changed;
 }

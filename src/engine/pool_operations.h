@@ -23,7 +23,7 @@ class PoolOperations {
   PoolOperations(ControlStore& store, Containers& containers, ContainerTargets& targets)
       : store_(store), containers_(containers), targets_(targets) {}
 
-  /// What had begun before or is done is no error. kInvalidArgument: it is not possible as the pool is, saying why and
+  /// What had begun before or is done is no error. kConditionFailed: it is not possible as the pool is, saying why and
   /// what to do; also that too little would be left for the pool's redundancy, or that an engine does not run.
   /// kNotFound: no such engine. kUnreachable: an engine cannot be asked at the moment.
   Task<Result<PoolChanged>> change(std::string pool, ChangeEngines request);

@@ -272,7 +272,7 @@ TEST_F(PoolOperationsTest, WhatWouldLoseDataIsRefused) {
   EXPECT_EQ(outcome(PoolOperation::kDrain, 3), "pool 'p': engine 3 has no part in the pool");
   const auto both = change(PoolOperation::kDrain, {1, 2});
   ASSERT_FALSE(both.has_value());
-  EXPECT_EQ(both.error(), Code::kInvalidArgument);
+  EXPECT_EQ(both.error(), Code::kConditionFailed);
   EXPECT_EQ(both.error().message(),
             "pool 'p': the pool keeps its data in 2 fault domains, and 1 would be left for it: 1 missing; extend the "
             "pool by other engines first");
@@ -290,7 +290,7 @@ TEST_F(PoolOperationsTest, WhatWouldLoseDataIsRefused) {
   leave(*sides_[1]);
   const auto gone = change(PoolOperation::kReintegrate, {1});
   ASSERT_FALSE(gone.has_value());
-  EXPECT_EQ(gone.error(), Code::kInvalidArgument);
+  EXPECT_EQ(gone.error(), Code::kConditionFailed);
   EXPECT_EQ(gone.error().message(), "pool 'p': engine 1 does not run: start it first");
   enroll(*sides_[1]);
   EXPECT_EQ(outcome(PoolOperation::kReintegrate, 1), "begun, up");

@@ -134,7 +134,7 @@ TEST_P(SimOperationsTest, EnginesAreLostComeBackLeaveAndJoin) {
   ASSERT_TRUE(admin(AdminMethod::kDelete, "/v1/pools/p/containers/going").has_value());
   const auto away = change(PoolOperation::kReintegrate, 2);
   ASSERT_FALSE(away.has_value());
-  EXPECT_EQ(away.error(), Code::kInvalidArgument) << away.error().to_string();
+  EXPECT_EQ(away.error(), Code::kConditionFailed) << away.error().to_string();
 
   start(lost);
   EXPECT_EQ(ask(lost, container_).error(), Code::kStaleMap);
@@ -154,7 +154,7 @@ TEST_P(SimOperationsTest, EnginesAreLostComeBackLeaveAndJoin) {
   EXPECT_TRUE(ask(places_[1], later).has_value()) << "it serves until others have its data";
   const auto refused = change(PoolOperation::kDrain, 2);
   ASSERT_FALSE(refused.has_value());
-  EXPECT_EQ(refused.error(), Code::kInvalidArgument);
+  EXPECT_EQ(refused.error(), Code::kConditionFailed);
   ASSERT_TRUE(admin(AdminMethod::kPost, "/v1/pools/p/moves", pause_request_to_json(false)).has_value());
   await_rest(1, "down-out");
   EXPECT_EQ(ask(places_[1], later).error(), Code::kStaleMap);

@@ -6,7 +6,7 @@ import os
 import unittest
 
 from cluster import ClusterTest
-from system import OK, USAGE, cenote
+from system import CONFLICT, OK, USAGE, cenote
 
 # Of every change, until its data has moved: lease, margin, and what a slow machine takes on top.
 WAIT = ("--wait", "--timeout", "60s")
@@ -57,8 +57,12 @@ class Rebuild(ClusterTest):
         self.put(3, 8)
         self.succeeds(first, "container", "snapshot", "create", "p/c", "s")
         refused = cenote("pool", "reintegrate", "p", "--engine", "2", CENOTE_SERVER=first.address)
-        self.assertEqual(refused.returncode, USAGE, refused.stderr)
+        self.assertEqual(refused.returncode, CONFLICT, refused.stderr)
         self.assertIn(b"engine 2 does not run", refused.stderr)
+        # A script whose variable is not set must not mean engine 0.
+        for text in ("", "0x1", "-1"):
+            wrong = cenote("pool", "exclude", "p", "--engine=" + text, CENOTE_SERVER=first.address)
+            self.assertEqual(wrong.returncode, USAGE, (text, wrong.stderr))
 
         third.start()
         self.succeeds(first, "pool", "reintegrate", "p", "--engine", "2", *WAIT)
@@ -73,7 +77,7 @@ class Rebuild(ClusterTest):
         self.assertEqual(second.stop(), OK)
         self.verify(first)
         refused = cenote("system", "drain", "--engine", "2", CENOTE_SERVER=first.address)
-        self.assertEqual(refused.returncode, USAGE, refused.stdout)
+        self.assertEqual(refused.returncode, CONFLICT, refused.stdout)
         self.assertIn(b"refused", refused.stdout)
         self.assertIn(b"1 missing", refused.stdout)
 
