@@ -307,7 +307,7 @@ class LeftoverTest : public testing::Test {
     } while (!at.empty());
     late().check();
   }
-  void compare(std::vector<Epoch> epochs = {kEpochLatest}) {
+  void compare(const std::vector<Epoch>& epochs = {kEpochLatest}) {
     std::vector<AkeyPlace> places;
     for (const std::string_view dkey : {"x", "y"})
       for (const std::string_view akey : {"a", "b"}) places.push_back({kObject, key_of(dkey), key_of(akey)});

@@ -10,7 +10,6 @@
 namespace cenote::engine {
 namespace {
 
-using cluster::ComponentState;
 using cluster::MapOperation;
 using cluster::PoolLayout;
 using cluster::PoolMap;
