@@ -157,6 +157,8 @@ Task<Result<>> Rebuilder::work(Job& job) {
   CO_CHECK_OK(co_await await_activation(job));
   CO_TRY(const std::vector<Tree> trees, co_await find_trees(job));
   if (!job.moving) {
+    // What was begun while data moved, and is committed later, would be left over here.
+    CO_CHECK_OK(co_await member_.settle_older(job.layout(), job.soon(reactor_)));
     for (const Tree& tree : trees) CO_CHECK_OK(co_await tidy(job, tree));
     co_return Result<>();
   }
