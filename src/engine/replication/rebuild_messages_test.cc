@@ -28,6 +28,19 @@ TEST(RebuildMessages, ComeThroughWhole) {
             Uuid::from_random(8, 9));
 }
 
+TEST(RebuildMessages, SoDoesTheNoteOfACopy) {
+  CopyProgress progress;
+  progress.version = cluster::MapVersion(7);
+  progress.sources = 3;
+  progress.resume = to_bytes(as_bytes("here"));
+  progress.bytes = 5;
+  progress.objects = 6;
+  const CopyProgress read = check(progress, decode_copy_progress);
+  EXPECT_EQ(read.version, progress.version);
+  EXPECT_EQ(read.sources, 3u);
+  EXPECT_EQ(read.resume, progress.resume);
+}
+
 TEST(RebuildMessages, PlacesAreBounded) {
   Bytes bytes;
   encode(PageAnswer{.next = Bytes(kMaxPlaceBytes + 1), .bytes = 0, .objects = 0}, bytes);
