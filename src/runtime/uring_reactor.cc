@@ -262,12 +262,15 @@ void UringReactor::Impl::note_work() {
   idle_since.reset();
 }
 
-/// Waits a moment for something that the next turn would do.
+/// Waits a moment for something that the next turn would do. Then whoever else wants this processor has it: on a
+/// machine with more reactors than processors that is often the one whose answer is waited for, and the scheduler would
+/// let it wait until the end of the time slice.
 void UringReactor::Impl::poll() const {
   for (unsigned i = 0; i < kPollsPerClockRead; ++i) {
     if (::io_uring_cq_ready(&ring) > 0 || kernel_has_work() || !mailbox.empty() || leaving()) return;
     pause_cpu();
   }
+  ::sched_yield();
 }
 
 /// Runs what is ready, due or delivered and what that leads to, and counts it. What waits for the end of the turn waits

@@ -34,7 +34,8 @@ struct UringReactorOptions {
   /// Submission entries, 1 to 32768. More operations than this may be in flight; a turn that prepares more submits
   /// early.
   unsigned queue_entries = 1024;
-  /// How long the loop keeps polling after its last work before it sleeps in the kernel; zero: not at all.
+  /// How long the loop keeps polling after its last work before it sleeps in the kernel; zero: not at all. Meanwhile
+  /// it leaves the processor to any other thread that wants it.
   Duration spin = std::chrono::microseconds(20);
   /// How long instead while work usually comes within this time; not above `spin`: always the same.
   Duration spin_max = std::chrono::microseconds(200);
