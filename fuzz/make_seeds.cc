@@ -221,7 +221,10 @@ void replica_entry_seeds(Seeds& seeds) {
                            .pieces = 1,
                            .note = to_bytes(as_bytes("members"))};
   seeds.add(kTarget, "entry_header", 8, encode_entry_header(header));
-  const std::vector<Touched> touched{{kObject, key("d")}, {kObject, std::nullopt}};
+  const KeyBytes dkey = key("d"), akey = key("a");
+  const std::vector<Touched> touched{Touched(Place{kObject, dkey.view()}), Touched(Place{kObject}),
+                                     Touched(Place{kObject, dkey.view(), akey.view()}),
+                                     Touched(Place{kObject, dkey.view(), akey.view(), {5, 9}})};
   store::Batch batch;
   batch.put(store::TreeId(4), as_bytes("key"), as_bytes("value"));
   batch.claim({media::BlockNo(512), 2});

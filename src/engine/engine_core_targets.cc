@@ -21,7 +21,7 @@ Task<Result<>> when_decided(TargetGroups& groups, Uuid container, Epoch epoch, M
   for (;;) {
     auto done = co_await make_task();
     if (done || !(done.error() == Code::kUndecided)) co_return done;
-    CO_CHECK_OK(co_await member.settle_before(container, ObjectId(), {}, epoch, until));
+    CO_CHECK_OK(co_await member.settle_all(container, epoch, until));
   }
 }
 

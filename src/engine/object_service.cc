@@ -196,20 +196,6 @@ Task<Result<RoutedContainer>> ObjectService::route(rpc::Request& request, Uuid c
   co_return *found;
 }
 
-Task<Result<>> ObjectService::settle_before(Target& target, Uuid container, ObjectId object, ByteView dkey, Epoch epoch,
-                                            Instant deadline) {
-  co_return co_await call_on(reactor_, target.reactor(), [&] {
-    return groups_of(target).member.settle_before(container, object, dkey, epoch, Until::at(deadline));
-  });
-}
-
-Task<Error> ObjectService::busy_until_settled(Target& target, Uuid container, ObjectId object, KeyBytes dkey,
-                                              Instant deadline) {
-  auto settled = co_await settle_before(target, container, object, dkey, kEpochLatest, deadline);
-  if (!settled) co_return std::move(settled).error();
-  co_return Error(Code::kBusy, "an earlier change of the same was not decided: try again");
-}
-
 Instant ObjectService::deadline(const rpc::Request& request) const {
   return reactor_.now() + (request.expiry() - reactor_.wall_now());
 }

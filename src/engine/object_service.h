@@ -80,11 +80,19 @@ class ObjectService final : public rpc::Service {
   /// Carries out a change at all members of the groups that it touches, of which `target` leads the first.
   Task<Result<UpdateReply>> lead(rpc::Request& request, Target& target, RoutedContainer container, CommitRequest change,
                                  const media::Buffer& payload);
-  /// Returns when nothing that is undecided is in the way of a request at this target (as of GroupMember).
-  Task<Result<>> settle_before(Target& target, Uuid container, ObjectId object, ByteView dkey, Epoch epoch,
-                               Instant deadline);
+  /// Returns when nothing that is undecided is in the way of a request at this target; the caller keeps the request.
+  template <typename Request>
+  Task<Result<>> settle_before(Target& target, const Request& request, Instant deadline) {
+    co_return co_await call_on(reactor_, target.reactor(),
+                               [&] { return groups_of(target).member.settle_before(request, Until::at(deadline)); });
+  }
   /// For a request whose memory is spent: the same, and the error that makes its client send it again.
-  Task<Error> busy_until_settled(Target& target, Uuid container, ObjectId object, KeyBytes dkey, Instant deadline);
+  template <typename Request>
+  Task<Error> busy_until_settled(Target& target, const Request& request, Instant deadline) {
+    auto settled = co_await settle_before(target, request, deadline);
+    if (!settled) co_return std::move(settled).error();
+    co_return Error(Code::kBusy, "an earlier change of the same was not decided: try again");
+  }
   /// For messages between members, which count in one version of the map only: kStaleMap in any other.
   Task<Result<RoutedContainer>> route(rpc::Request& request, Uuid container);
   TargetGroups& groups_of(const Target& target) const { return *groups_[target.index()]; }

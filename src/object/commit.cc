@@ -167,23 +167,6 @@ void Commit::applied(Container& container, Epoch epoch, store::Lsn lsn) {
   for (const UpdateRequest& update : request_.updates) core_.watches.note(container.id, update.object);
 }
 
-/// Of what is changed and what was read.
-Result<> Commit::check_decided(const Container& container) const {
-  if (core_.entries.none_undecided()) return {};
-  for (const UpdateRequest& update : request_.updates)
-    CHECK_OK(core_.check_decided(container.id, update.object, update.dkey, kEpochLatest));
-  for (const PunchRequest& punch : request_.punches)
-    CHECK_OK(core_.check_decided(container.id, punch.object,
-                                 punch.level == PunchLevel::kObject ? ByteView() : punch.dkey.view(), kEpochLatest));
-  for (const AkeyRead& read : request_.reads)
-    CHECK_OK(core_.check_decided(container.id, read.object, read.dkey, kEpochLatest));
-  for (const QueryRead& query : request_.queries)
-    CHECK_OK(core_.check_decided(container.id, query.request.object, query.request.dkey, kEpochLatest));
-  for (const ListRead& list : request_.lists)
-    CHECK_OK(core_.check_decided(container.id, list.request.object, list.request.dkey, kEpochLatest));
-  return {};
-}
-
 Result<> Commit::check_still(const Container& container) const {
   if (request_.has_reads()) CHECK_OK(check_snapshot(container));
   if (!watch_.changed()) return {};
@@ -199,7 +182,7 @@ Result<UpdateReply> Commit::attempt(store::View& view, store::Lsn& seen) {
     return UpdateReply{known->epoch};
   }
   CHECK_OK(check_still(*container));
-  CHECK_OK(check_decided(*container));
+  CHECK_OK(core_.check_decided(request_, kEpochLatest));
   const EpochPair epochs = core_.clock.next_pair(core_.wall_now());
   CHECK_OK(put_changes(*container, container->reader(view, kEpochLatest), epochs, seen));
   Core::Stamp stamp{.request = request_.id, .epoch = epochs.second, .ceiling = {}};

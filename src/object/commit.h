@@ -28,6 +28,10 @@ class Commit {
   Result<> check_still(const Container& container) const;
   /// Leaves the changes in the core's batch, which holds nothing else.
   Result<> put_changes(const Container& container, const Reader& reader, EpochPair epochs, store::Lsn& seen);
+  /// Once they are put: whether the akey at that place is an array that they bring into being.
+  bool is_birth(const Place& place) const {
+    return std::ranges::any_of(updates_, [&place](const Update& update) { return update.is_birth(place); });
+  }
   /// Once they are put: what they add to the container.
   Result<Usage> added_by(const Container& container, store::View& view) const;
   /// The extents of the updates belong to whoever claimed them.
@@ -37,7 +41,6 @@ class Commit {
 
  private:
   void watch();
-  Result<> check_decided(const Container& container) const;
   Result<> check_snapshot(const Container& container) const;
   Result<> check_akeys(std::span<const AkeyRead> reads, store::View& view, store::Lsn& seen) const;
   Task<Result<>> check_lists(Until until, store::Lsn& seen);

@@ -204,15 +204,11 @@ Result<> check_bound(const Container& container, Epoch epoch) {
                epoch.value(), container.bound.value());
 }
 
-const HeldEntry* Core::undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
-  if (object == ObjectId()) return entries.in_container(container, epoch);
-  return entries.touching(container, object, dkey.empty() ? std::nullopt : std::optional(dkey), epoch);
-}
-
-Result<> Core::find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
-  const HeldEntry* const found = undecided_at(container, object, dkey, epoch);
+Result<> Core::find_undecided(const Uuid& container, const Place& place, Epoch epoch) const {
+  const HeldEntry* const found = entries.touching(container, place, epoch);
   if (found == nullptr) return {};
-  return failf(Code::kUndecided, "{}: entry {} of target {} is prepared and not decided", describe(object, dkey, {}),
+  return failf(Code::kUndecided, "{}: entry {} of target {} is prepared and not decided",
+               describe(place.object, place.dkey.value_or(ByteView()), place.akey.value_or(ByteView())),
                found->name.epoch.value(), found->name.leader);
 }
 

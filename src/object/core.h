@@ -180,16 +180,34 @@ struct Core {
   /// Whether no clock could have got there that is as exact as it has to be, not even one that began again at its
   /// ceiling.
   bool is_in_future(Epoch epoch) const;
-  /// kUndecided: something that is prepared and not decided touches the dkey, or without one (empty) anything of the
-  /// object, or with object number zero anything of the container, and would be seen by a reader at `epoch`.
-  Result<> check_decided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const {
+  /// kUndecided: something that is prepared and not decided touches the place, and would be seen by a reader at
+  /// `epoch`.
+  Result<> check_decided(const Uuid& container, const Place& place, Epoch epoch) const {
     if (entries.none_undecided()) [[likely]]
       return {};
-    return find_undecided(container, object, dkey, epoch);
+    return find_undecided(container, place, epoch);
   }
-  Result<> find_undecided(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const;
+  /// The same of all that a request is about.
+  template <typename Request>
+  Result<> check_decided(const Request& request, Epoch epoch) const {
+    if (entries.none_undecided()) [[likely]]
+      return {};
+    Result<> decided;
+    each_place(request, [&](const Place& place) {
+      if (decided) decided = find_undecided(request.container, place, epoch);
+    });
+    return decided;
+  }
+  Result<> find_undecided(const Uuid& container, const Place& place, Epoch epoch) const;
   /// What `check_decided` finds; nullptr: nothing.
-  const HeldEntry* undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey, Epoch epoch) const;
+  template <typename Request>
+  const HeldEntry* undecided_before(const Request& request, Epoch epoch) const {
+    const HeldEntry* found = nullptr;
+    each_place(request, [&](const Place& place) {
+      if (found == nullptr) found = entries.touching(request.container, place, epoch);
+    });
+    return found;
+  }
   /// Before any answer that depends on `seen`: returns when that is durable and answers are not held.
   Task<Result<>> settle(store::Lsn seen);
   /// Passes on what came of writing data. A target whose device could not be written takes no more changes.

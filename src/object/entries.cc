@@ -10,15 +10,33 @@
 namespace cenote::object {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+/// 1: entries touch objects and dkeys only.
+constexpr std::uint8_t kVersion = 2, kOldestVersion = 1;
 constexpr std::size_t kKeyBytes = 4 + 8 + 2;
 constexpr std::size_t kTouchedBytes = 16 + 1;
 // As they are stored.
 static_assert(static_cast<int>(EntryState::kPrepared) == 1 && static_cast<int>(EntryState::kCommitted) == 2 &&
               static_cast<int>(EntryState::kRefused) == 3);
 
-bool overlap(const Touched& held, const std::optional<ByteView>& dkey) {
-  return !held.dkey || !dkey || equal(*held.dkey, *dkey);
+/// How far down a place is named.
+enum class Depth : std::uint8_t { kObject = 0, kDkey = 1, kAkey = 2, kRecords = 3 };
+
+Depth depth_of(const Touched& touched) {
+  if (!touched.dkey) return Depth::kObject;
+  if (!touched.akey) return Depth::kDkey;
+  return touched.records.is_all() ? Depth::kAkey : Depth::kRecords;
+}
+
+void put_key(Encoder& to, ByteView key) {
+  to.integer(static_cast<std::uint16_t>(key.size()));
+  to.raw(key);
+}
+
+std::uint64_t hash_of(const Uuid& container, const ObjectId& object) {
+  std::byte bytes[16];
+  store_be(bytes, object.high());
+  store_be(bytes + 8, object.low());
+  return hash64(container.bytes(), hash64(bytes));
 }
 
 }  // namespace
@@ -62,7 +80,8 @@ Result<EntryHeader> decode_entry_header(ByteView value) {
     return fail(Code::kNewerFormat, "an entry of a redundancy group was written by a newer version");
   Decoder from(value);
   EntryHeader header;
-  from.require(from.integer<std::uint8_t>() == kVersion);
+  const auto version = from.integer<std::uint8_t>();
+  from.require(version >= kOldestVersion && version <= kVersion);
   const auto state = from.integer<std::uint8_t>();
   from.require(state >= 1 && state <= static_cast<std::uint8_t>(EntryState::kRefused));
   header.state = static_cast<EntryState>(state);
@@ -90,10 +109,13 @@ Bytes encode_entry_changes(std::span<const Touched> touched, ByteView batch) {
   for (const Touched& place : touched) {
     to.integer(place.object.high());
     to.integer(place.object.low());
-    to.integer(static_cast<std::uint8_t>(place.dkey.has_value()));
-    if (!place.dkey) continue;
-    to.integer(static_cast<std::uint16_t>(place.dkey->size()));
-    to.raw(*place.dkey);
+    const Depth depth = depth_of(place);
+    to.integer(static_cast<std::uint8_t>(depth));
+    if (depth >= Depth::kDkey) put_key(to, *place.dkey);
+    if (depth >= Depth::kAkey) put_key(to, *place.akey);
+    if (depth < Depth::kRecords) continue;
+    to.integer(place.records.first);
+    to.integer(place.records.last);
   }
   to.raw(batch);
   return bytes;
@@ -107,11 +129,17 @@ Result<EntryChanges> decode_entry_changes(ByteView bytes) {
   from.require(count <= from.remaining() / kTouchedBytes);
   for (std::uint32_t i = 0; i < count && !from.bad(); ++i) {
     const auto high = from.integer<std::uint64_t>();
-    Touched& touched =
-        changes.touched.emplace_back(Touched{.object = {high, from.integer<std::uint64_t>()}, .dkey = {}});
-    const auto has_dkey = from.integer<std::uint8_t>();
-    from.require(has_dkey <= 1);
-    if (has_dkey == 1) touched.dkey = KeyBytes(from.raw(from.integer<std::uint16_t>()));
+    Place place{.object = {high, from.integer<std::uint64_t>()}};
+    const auto depth = static_cast<Depth>(from.integer<std::uint8_t>());
+    from.require(depth <= Depth::kRecords);
+    if (depth >= Depth::kDkey) place.dkey = from.raw(from.integer<std::uint16_t>());
+    if (depth >= Depth::kAkey) place.akey = from.raw(from.integer<std::uint16_t>());
+    if (depth == Depth::kRecords) {
+      place.records.first = from.integer<std::uint64_t>();
+      place.records.last = from.integer<std::uint64_t>();
+      from.require(place.records.first <= place.records.last && !place.records.is_all());
+    }
+    changes.touched.emplace_back(place);
   }
   if (from.bad()) return damaged();
   changes.batch = bytes.last(from.remaining());
@@ -135,36 +163,42 @@ std::vector<store::Extent> claims_of(const EntryChanges& changes) {
   return claims;
 }
 
-std::size_t Entries::PlaceHash::operator()(const Place& place) const {
-  std::byte object[16];
-  store_be(object, place.second.high());
-  store_be(object + 8, place.second.low());
-  return hash64(place.first.bytes(), hash64(object));
-}
-
 HeldEntry* Entries::find(const EntryName& name) {
   const auto found = held_.find(name);
   return found == held_.end() ? nullptr : &found->second;
 }
 
-const HeldEntry* Entries::touching(const Uuid& container, const ObjectId& object, const std::optional<ByteView>& dkey,
-                                   Epoch upto) const {
+/// The first entry that touches something of the place and fits.
+template <typename Visit>
+const HeldEntry* Entries::find_overlap(const Uuid& container, const Place& place, Visit fits) const {
   if (undecided_ == 0) return nullptr;
-  const auto [begin, end] = touching_.equal_range({container, object});
-  for (auto at = begin; at != end; ++at) {
-    const HeldEntry& entry = *at->second;
-    if (entry.name.epoch > upto) continue;
-    for (const Touched& touched : entry.touched)
-      if (touched.object == object && overlap(touched, dkey)) return &entry;
+  if (place.object == ObjectId()) {
+    for (const auto& [key, item] : by_object_)
+      if (item.entry->header.container == container && fits(*item.entry)) return item.entry;
+    return nullptr;
   }
-  return nullptr;
+  const auto find = [&](const Index& index, std::uint64_t key) -> const HeldEntry* {
+    const auto [begin, end] = index.equal_range(key);
+    for (auto at = begin; at != end; ++at) {
+      const Item& item = at->second;
+      if (fits(*item.entry) && item.entry->header.container == container && overlap(item.touched->place(), place))
+        return item.entry;
+    }
+    return nullptr;
+  };
+  const std::uint64_t object = hash_of(container, place.object);
+  // Where only dkeys are touched, those of the same hash are enough.
+  if (!place.dkey || whole_objects_ > 0) return find(by_object_, object);
+  return find(by_dkey_, hash64(*place.dkey, object));
 }
 
-const HeldEntry* Entries::in_container(const Uuid& container, Epoch upto) const {
-  if (undecided_ == 0) return nullptr;
-  for (const auto& [place, entry] : touching_)
-    if (place.first == container && entry->name.epoch <= upto) return entry;
-  return nullptr;
+const HeldEntry* Entries::touching(const Uuid& container, const Place& place, Epoch upto) const {
+  return find_overlap(container, place, [upto](const HeldEntry& entry) { return entry.name.epoch <= upto; });
+}
+
+bool Entries::touches_at(const Uuid& container, const Place& place, Epoch epoch) const {
+  return find_overlap(container, place, [epoch](const HeldEntry& entry) { return entry.name.epoch == epoch; }) !=
+         nullptr;
 }
 
 const HeldEntry* Entries::of_request(const RequestId& request) const {
@@ -172,10 +206,25 @@ const HeldEntry* Entries::of_request(const RequestId& request) const {
   return found == requests_.end() ? nullptr : found->second;
 }
 
+void Entries::take_out(Index& index, std::uint64_t key, const Touched& touched) {
+  const auto [begin, end] = index.equal_range(key);
+  const auto own = std::find_if(begin, end, [&](const auto& item) { return item.second.touched == &touched; });
+  ASSERT(own != end);
+  index.erase(own);
+}
+
 void Entries::index(HeldEntry& entry) {
   if (entry.header.state != EntryState::kPrepared) return;
   ++undecided_;
-  for (const Touched& touched : entry.touched) touching_.emplace(Place{entry.header.container, touched.object}, &entry);
+  for (const Touched& touched : entry.touched) {
+    const std::uint64_t object = hash_of(entry.header.container, touched.object);
+    by_object_.emplace(object, Item{&entry, &touched});
+    if (touched.dkey) {
+      by_dkey_.emplace(hash64(*touched.dkey, object), Item{&entry, &touched});
+    } else {
+      ++whole_objects_;
+    }
+  }
   const RequestId& request = entry.header.request;
   if (request.session != 0) requests_.emplace(std::pair(request.session, request.sequence), &entry);
 }
@@ -185,10 +234,13 @@ void Entries::unindex(HeldEntry& entry) {
   --undecided_;
   requests_.erase({entry.header.request.session, entry.header.request.sequence});
   for (const Touched& touched : entry.touched) {
-    const auto [begin, end] = touching_.equal_range({entry.header.container, touched.object});
-    const auto own = std::find_if(begin, end, [&](const auto& item) { return item.second == &entry; });
-    ASSERT(own != end);
-    touching_.erase(own);
+    const std::uint64_t object = hash_of(entry.header.container, touched.object);
+    take_out(by_object_, object, touched);
+    if (touched.dkey) {
+      take_out(by_dkey_, hash64(*touched.dkey, object), touched);
+    } else {
+      --whole_objects_;
+    }
   }
 }
 
@@ -226,15 +278,15 @@ void Entries::check_invariants() const {
     ++prepared;
     touched += entry.touched.size();
     for (const Touched& place : entry.touched) {
-      const auto [begin, end] = touching_.equal_range({entry.header.container, place.object});
+      const auto [begin, end] = by_object_.equal_range(hash_of(entry.header.container, place.object));
       for (auto at = begin; at != end; ++at) {
-        if (at->second == &entry) continue;
-        const std::optional<ByteView> dkey = place.dkey ? std::optional<ByteView>(*place.dkey) : std::nullopt;
-        for (const Touched& other : at->second->touched) ASSERT(other.object != place.object || !overlap(other, dkey));
+        const HeldEntry& other = *at->second.entry;
+        ASSERT(&other == &entry || other.header.container != entry.header.container ||
+               !overlap(at->second.touched->place(), place.place()));
       }
     }
   }
-  ASSERT(prepared == undecided_ && touched == touching_.size());
+  ASSERT(prepared == undecided_ && touched == by_object_.size() && touched == by_dkey_.size() + whole_objects_);
 }
 
 }  // namespace cenote::object

@@ -12,6 +12,7 @@
 
 #include "cenote/object/replica_entry.h"
 #include "cenote/object/space_account.h"
+#include "cenote/protocol/request_places.h"
 #include "cenote/store/types.h"
 #include "records.h"
 
@@ -19,10 +20,21 @@ namespace cenote::object {
 
 inline constexpr std::string_view kEntryTreeName = "object.entries";
 
-/// A dkey that an entry changes or depends on, or all of an object.
+/// What an entry changes or depends on: a place that owns its keys.
 struct Touched {
   ObjectId object;
-  std::optional<KeyBytes> dkey;
+  std::optional<KeyBytes> dkey = std::nullopt;
+  std::optional<KeyBytes> akey = std::nullopt;
+  RecordSpan records = {};
+
+  explicit Touched(const Place& place) : object(place.object), records(place.records) {
+    if (place.dkey) dkey.emplace(*place.dkey);
+    if (place.akey) akey.emplace(*place.akey);
+  }
+  Place place() const {
+    return {object, dkey ? std::optional(dkey->view()) : std::nullopt,
+            akey ? std::optional(akey->view()) : std::nullopt, records};
+  }
 };
 
 /// The first value of an entry in the tree.
@@ -69,8 +81,8 @@ struct HeldEntry {
 
 /// All entries that a target holds.
 ///
-/// Invariants: equal to the tree of entries as of the last applied batch; no two prepared entries touch the same dkey,
-/// or an object and something of it; `undecided` counts the prepared ones.
+/// Invariants: equal to the tree of entries as of the last applied batch; nothing that one prepared entry touches
+/// overlaps with what another one does; `undecided` counts the prepared ones.
 class Entries {
  public:
   bool none_undecided() const { return undecided_ == 0; }
@@ -79,11 +91,10 @@ class Entries {
   /// nullptr: nothing is held. Valid until the entry changes.
   HeldEntry* find(const EntryName& name);
 
-  /// A prepared entry of this epoch or an earlier one that touches the dkey, or, without one, anything of the object.
-  const HeldEntry* touching(const Uuid& container, const ObjectId& object, const std::optional<ByteView>& dkey,
-                            Epoch upto) const;
-  /// The same of anything in the container.
-  const HeldEntry* in_container(const Uuid& container, Epoch upto) const;
+  /// A prepared entry of this epoch or an earlier one that touches something of the place.
+  const HeldEntry* touching(const Uuid& container, const Place& place, Epoch upto) const;
+  /// Whether one of exactly this epoch does.
+  bool touches_at(const Uuid& container, const Place& place, Epoch epoch) const;
   /// A prepared entry of the request.
   const HeldEntry* of_request(const RequestId& request) const;
 
@@ -99,15 +110,22 @@ class Entries {
   void check_invariants() const;
 
  private:
-  using Place = std::pair<Uuid, ObjectId>;
-  struct PlaceHash {
-    std::size_t operator()(const Place& place) const;
+  /// One of the places that an entry touches.
+  struct Item {
+    HeldEntry* entry = nullptr;
+    const Touched* touched = nullptr;
   };
+  using Index = std::unordered_multimap<std::uint64_t, Item>;
+  template <typename Visit>
+  const HeldEntry* find_overlap(const Uuid& container, const Place& place, Visit fits) const;
+  static void take_out(Index& index, std::uint64_t key, const Touched& touched);
   void index(HeldEntry& entry);
   void unindex(HeldEntry& entry);
 
   std::map<EntryName, HeldEntry> held_;
-  std::unordered_multimap<Place, HeldEntry*, PlaceHash> touching_;          // once for each of `touched`
+  // What prepared entries touch, each place once, by the hash of its object; and of its dkey, where it has one.
+  Index by_object_, by_dkey_;
+  std::size_t whole_objects_ = 0;                                           // touched without a dkey
   std::map<std::pair<std::uint64_t, std::uint64_t>, HeldEntry*> requests_;  // of prepared ones, by session and sequence
   std::size_t undecided_ = 0;
 };

@@ -240,6 +240,96 @@ TEST_F(EntriesTest, ArraysAndPunches) {
   target_.check();
 }
 
+/// Writes to one array.
+class ArrayEntriesTest : public EntriesTest {
+ protected:
+  CommitRequest write_of(std::uint64_t first, ByteView data, std::string_view akey = "array") {
+    CommitRequest request;
+    request.container = target_.container;
+    request.updates.push_back(target_.array(kObject, key_of("d"), key_of(akey), 1, {{first, data.size()}}, data));
+    return request;
+  }
+  Result<Bytes> read(std::uint64_t first, std::uint64_t records) {
+    TRY(const Fetched fetched,
+        target_.fetch(target_.fetch_array(kObject, key_of("d"), key_of("array"), {{first, records}})));
+    return joined(fetched);
+  }
+};
+
+TEST_F(ArrayEntriesTest, RecordsThatAreApartGoSideBySide) {
+  const Bytes old = pattern(1, 30'000), large = pattern(2, 9000), small = pattern(3, 50);
+  ASSERT_TRUE(target_.update(target_.array(kObject, key_of("d"), key_of("array"), 1, {{0, 30'000}}, old), old));
+  const EntryName first = name(), second = name(), third = name(), other = name();
+  ASSERT_EQ(prepare(write_of(1000, large), first, large), EntryState::kPrepared);
+  ASSERT_EQ(prepare(write_of(10'000, small), second, small), EntryState::kPrepared);
+  EXPECT_EQ(prepare(write_of(9999, small), third, small).error(), Code::kUndecided);
+  EXPECT_EQ(prepare(write_of(100'000, small), third, small), EntryState::kPrepared);
+  EXPECT_EQ(prepare(put_of("d", small), other, small), EntryState::kPrepared) << "another akey of the dkey";
+  EXPECT_EQ(read(20'000, 10'000), Bytes(old.begin() + 20'000, old.end())) << "a reader elsewhere does not wait";
+  EXPECT_EQ(read(10'049, 10).error(), Code::kUndecided);
+  EXPECT_EQ(
+      target_.list({.container = target_.container, .level = ListLevel::kAkeys, .object = kObject, .dkey = key_of("d")})
+          .error(),
+      Code::kUndecided);
+  target_.reopen();
+  EXPECT_EQ(read(10'049, 10).error(), Code::kUndecided);
+  EXPECT_EQ(read(20'000, 10'000), Bytes(old.begin() + 20'000, old.end()));
+  for (const EntryName& entry : {third, first, other, second})
+    ASSERT_EQ(change(entry, EntryEvent::kCommit), EntryState::kCommitted);
+  Bytes expected = old;
+  std::ranges::copy(large, expected.begin() + 1000);
+  std::ranges::copy(small, expected.begin() + 10'000);
+  EXPECT_EQ(read(0, 30'000), expected);
+  EXPECT_EQ(read(100'000, 50), small);
+  ASSERT_TRUE(target_.block_on(target_.objects->aggregate(target_.objects->now())));
+  EXPECT_EQ(read(0, 30'000), expected);
+  target_.check();
+}
+
+TEST_F(ArrayEntriesTest, ABirthIsAboutAllOfTheArray) {
+  const Bytes data = pattern(2, 9000);
+  EXPECT_FALSE(target_.objects->knows_arrays(write_of(0, data)));
+  const EntryName first = name(), second = name();
+  ASSERT_EQ(prepare(write_of(50'000, data), first, data), EntryState::kPrepared);
+  EXPECT_EQ(prepare(write_of(0, data), second, data).error(), Code::kUndecided);
+  EXPECT_EQ(read(0, 10).error(), Code::kUndecided) << "the array is not there, or is empty";
+  ASSERT_EQ(change(first, EntryEvent::kAbort), EntryState::kRefused);
+  ASSERT_EQ(prepare(write_of(0, data), second, data), EntryState::kPrepared);
+  ASSERT_EQ(change(second, EntryEvent::kCommit), EntryState::kCommitted);
+  const EntryName early = name(), late = name();
+  ASSERT_EQ(prepare(write_of(50'000, data), late, data), EntryState::kPrepared) << "now it is there";
+  EXPECT_TRUE(target_.objects->knows_arrays(write_of(0, data)));
+  ASSERT_EQ(prepare(write_of(100'000, data), early, data), EntryState::kPrepared);
+  PunchRequest punch{.container = target_.container,
+                     .object = kObject,
+                     .level = PunchLevel::kAkey,
+                     .dkey = key_of("d"),
+                     .akeys = {key_of("array")}};
+  EXPECT_EQ(target_.punch(punch).error(), Code::kUndecided);
+  for (const EntryName& entry : {late, early}) ASSERT_EQ(change(entry, EntryEvent::kCommit), EntryState::kCommitted);
+  EXPECT_EQ(read(50'000, 9000), data);
+  EXPECT_EQ(read(100'000, 9000), data);
+  ASSERT_TRUE(target_.punch(punch));
+  EXPECT_FALSE(target_.objects->knows_arrays(write_of(0, data)));
+  target_.check();
+}
+
+TEST_F(ArrayEntriesTest, ConditionsCountAlsoWhereTheyAreNotChecked) {
+  const Bytes data = pattern(2, 100);
+  CommitRequest request = put_of("d", data);
+  request.updates[0].dkey_condition = Precondition::kAbsent;
+  ASSERT_TRUE(update("d", data));
+  const EntryName first = name(), second = name();
+  const auto at_member = [&](const CommitRequest& what, EntryName entry) {
+    return target_.block_on(target_.objects->prepare(what, entry, as_bytes("note"), target_.buffer_of(data),
+                                                     data.size(), Until::forever(), Member::kComplete));
+  };
+  EXPECT_EQ(prepare(request, first, data).error(), Code::kConditionFailed);
+  ASSERT_EQ(at_member(request, first), EntryState::kPrepared) << "the leader knows better";
+  EXPECT_EQ(at_member(write_of(0, data, "b"), second).error(), Code::kUndecided);
+  EXPECT_EQ(change(first, EntryEvent::kAbort), EntryState::kRefused);
+}
+
 TEST_F(EntriesTest, SpaceIsChargedFromThePreparationOn) {
   const auto account = std::make_shared<SpaceAccount>("container 'c'");
   account->set_limit({.bytes = 10'000, .objects = SpaceAccount::kNoLimit});
@@ -320,9 +410,13 @@ TEST_F(EntriesTest, WhoMeetsAnEntryCanTellWhichOneItIs) {
   EXPECT_EQ(target_.objects->undecided_before(put_of("d", value, 2))->name, held);
   EXPECT_EQ(target_.objects->undecided_before(put_of("e", value, 1))->name, held) << "another attempt of the request";
   EXPECT_FALSE(target_.objects->undecided_before(put_of("e", value, 2)));
-  EXPECT_EQ(target_.objects->undecided_at(target_.container, kObject, {}, kEpochLatest)->name, held);
-  EXPECT_EQ(target_.objects->undecided_at(target_.container, {}, {}, kEpochLatest)->note, to_bytes(as_bytes("note")));
-  EXPECT_FALSE(target_.objects->undecided_at(target_.container, kObject, key_of("d"), Epoch(held.epoch.value() - 1)));
+  ListRequest dkeys{.container = target_.container, .level = ListLevel::kDkeys, .object = kObject};
+  EXPECT_EQ(target_.objects->undecided_before(dkeys)->name, held);
+  dkeys.epoch = Epoch(held.epoch.value() - 1);
+  EXPECT_FALSE(target_.objects->undecided_before(dkeys));
+  EXPECT_EQ(target_.objects->undecided_in(target_.container, kEpochLatest)->note, to_bytes(as_bytes("note")));
+  EXPECT_TRUE(target_.objects->undecided_before(target_.fetch_single(kObject, key_of("d"), key_of("a"))));
+  EXPECT_FALSE(target_.objects->undecided_before(target_.fetch_single(kObject, key_of("d"), key_of("b"))));
   EXPECT_EQ(target_.objects->undecided_of(id_of(1))->name, held);
   EXPECT_EQ(*target_.block_on(target_.objects->kept_result(id_of(1))), std::nullopt);
   ASSERT_TRUE(change(held, EntryEvent::kCommit));

@@ -22,7 +22,7 @@ Result<> FetchPlan::look_up(Core& core, store::View& view, store::Lsn& seen) {
   units.clear();
   TRY(const Container* container, core.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, epoch_));
-  CHECK_OK(core.check_decided(request_.container, request_.object, request_.dkey, epoch_));
+  CHECK_OK(core.check_decided(request_, epoch_));
   checksummed = container->properties.checksums;
   sealer = container->sealer;
   ancestors.clear();

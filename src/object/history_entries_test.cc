@@ -145,6 +145,7 @@ class RandomEntries : RandomChanges {
     for (int i = 0; i < 60 && !testing::Test::HasFailure(); ++i) before();
     for (int i = 0; i < 150 && !testing::Test::HasFailure(); ++i) step();
     while (!undecided_.empty()) commit_one();
+    catch_up();
     while (!copied_ && !testing::Test::HasFailure()) copy_some();
     if (testing::Test::HasFailure()) return;
     compare();
@@ -180,8 +181,15 @@ class RandomEntries : RandomChanges {
     Bytes payload;
     if (below(2) == 0) request.punches.push_back(punch());
     if (request.punches.empty() || below(3) == 0) request.updates.push_back(update(payload));
+    if (below(4) == 0 || members_.late.objects->undecided_before(request)) catch_up();
     const auto name = members_.prepare(request, payload);
     if (name) undecided_.push_back(*name);
+  }
+  /// The one that copies hears of outcomes later, and in another order.
+  void catch_up() {
+    std::ranges::shuffle(behind_, random_);
+    for (const auto& [name, event] : std::exchange(behind_, {}))
+      ASSERT_NO_FATAL_FAILURE(Members::decide(members_.late, name, event));
   }
   /// The clock goes on where nobody can have read, and whoever leads has to get there.
   void reopen() {
@@ -193,12 +201,9 @@ class RandomEntries : RandomChanges {
     const std::size_t index = below(undecided_.size());
     const EntryName name = undecided_[index];
     undecided_.erase(undecided_.begin() + static_cast<std::ptrdiff_t>(index));
-    if (below(6) == 0) {
-      for (TestTarget* target : {&members_.whole, &members_.late})
-        ASSERT_NO_FATAL_FAILURE(Members::decide(*target, name, EntryEvent::kAbort));
-      return;
-    }
-    ASSERT_NO_FATAL_FAILURE(members_.commit(name));
+    const EntryEvent event = below(6) == 0 ? EntryEvent::kAbort : EntryEvent::kCommit;
+    ASSERT_NO_FATAL_FAILURE(Members::decide(members_.whole, name, event));
+    behind_.emplace_back(name, event);
     if (below(4) == 0) epochs_.push_back(members_.whole.objects->now());
   }
   /// Pages of one object each, so that much comes between them.
@@ -227,6 +232,7 @@ class RandomEntries : RandomChanges {
   }
 
   std::vector<EntryName> undecided_;
+  std::vector<std::pair<EntryName, EntryEvent>> behind_;
   std::vector<Epoch> epochs_{kEpochLatest};
   std::optional<Bytes> page_;  // that is on its way
   bool first_ = true, copied_ = false;

@@ -94,8 +94,8 @@ bool HistoryPut::is_left_out(const Container& container, const HistoryEntry& ent
   if (entry.type == EntryType::kArray) return false;
   if (cover_ && entry.at.epoch > cover_->upto) return true;
   if (core_.entries.none_undecided() || !entry.holds_data()) return false;
-  const HeldEntry* const held = core_.entries.touching(id_, entry.at.object, entry.at.dkey(), kEpochLatest);
-  return held != nullptr && held->name.epoch == entry.at.epoch;
+  const KeyBytes dkey = entry.at.dkey();
+  return core_.entries.touches_at(id_, {entry.at.object, dkey.view()}, entry.at.epoch);
 }
 
 Task<Result<std::uint64_t>> HistoryPut::run(Until until) {

@@ -58,6 +58,23 @@ Result<bool> lives_until(store::View& view, const Container& container, KeyPath&
   return hidden < born;
 }
 
+/// Takes the births out that follow the one at `born` in the life of its array; returns their flags.
+Result<ArrayFlags> take_in_later_births(Core& core, const Container& container, store::View& view, KeyPath& path,
+                                        Epoch born, std::uint32_t record_bytes, const IsCopiedBirth& is_copied) {
+  ArrayFlags flags;
+  for (Epoch epoch = born;;) {
+    TRY(const auto next, next_of_akey(view, container, path, epoch));
+    if (!next || next->entry.type != EntryType::kArray || next->entry.record_bytes != record_bytes) return flags;
+    // The punch between two lives may be gone: the second birth hides as much.
+    if (is_copied && is_copied(path.akey_entry(next->epoch))) return flags;
+    TRY(const bool lives, lives_until(view, container, path, born, next->epoch));
+    if (!lives) return flags;
+    flags = both(flags, next->entry.flags);
+    core.batch.erase(container.tree, path.akey_entry(next->epoch));
+    epoch = next->epoch;
+  }
+}
+
 }  // namespace
 
 Result<> put_copied_birth(Core& core, const Container& container, store::View& view, const ParsedKey& key,
@@ -70,18 +87,8 @@ Result<> put_copied_birth(Core& core, const Container& container, store::View& v
     TRY(const Entry entry, decode_entry(*there));
     before = entry.flags;
   }
-  ArrayFlags after = both(flags, before);
-  for (Epoch epoch = key.epoch;;) {
-    TRY(const auto next, next_of_akey(view, container, path, epoch));
-    if (!next || next->entry.type != EntryType::kArray || next->entry.record_bytes != record_bytes) break;
-    // The punch between two lives may be gone: the second birth hides as much.
-    if (is_copied(path.akey_entry(next->epoch))) break;
-    TRY(const bool lives, lives_until(view, container, path, key.epoch, next->epoch));
-    if (!lives) break;
-    after = both(after, next->entry.flags);
-    core.batch.erase(container.tree, path.akey_entry(next->epoch));
-    epoch = next->epoch;
-  }
+  TRY(const ArrayFlags later, take_in_later_births(core, container, view, path, key.epoch, record_bytes, is_copied));
+  ArrayFlags after = both(both(flags, before), later);
   TRY(const bool wide, holds_wide_punches(view, container, path));
   if (wide) after.add_wide_punch();
   if (!there || after != before) put_birth(core, container, birth, record_bytes, after);
@@ -162,7 +169,9 @@ Result<> LateBirths::add_birth(const ParsedKey& key, std::uint32_t record_bytes,
       flags = both(flags, state.flags);
     }
   }
-  note(path.akey_entry(born), record_bytes, flags);
+  // Of entries of the array that were committed before this older one.
+  TRY(const ArrayFlags later, take_in_later_births(core_, container_, view_, path, born, record_bytes, {}));
+  note(path.akey_entry(born), record_bytes, both(flags, later));
   return {};
 }
 

@@ -3,7 +3,8 @@
 // An incomplete member of a redundancy group gets changes of arrays whose birth it does not have yet. Then
 //  - a write looks like the birth of the array, which it is not: when the real one is there, older and of the same
 //  life,
-//    the other goes and its flags are those of the real one, too;
+//    the other goes and its flags are those of the real one, too; of several entries that were prepared together the
+//    oldest has it in the end, in whatever order they are committed;
 //  - a punched range cannot be cut at windows: it is one entry of the kind for whole windows, whatever its ends, which
 //    every reader of the array looks at, until the birth is there and it becomes what it is elsewhere.
 // Births come late by two ways: copied from another member, or with an entry that is committed when the array's older

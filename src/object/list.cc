@@ -98,8 +98,7 @@ void Listing::start() {
 Result<bool> Listing::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
-  CHECK_OK(core_.check_decided(request_.container, request_.level == ListLevel::kObjects ? ObjectId() : request_.object,
-                               request_.dkey, request_.epoch));
+  CHECK_OK(core_.check_decided(request_, request_.epoch));
   const Reader reader = container->reader(view, request_.epoch);
   // Each layer of a clone has pages of its own.
   for (; steps_left_ > 0 && !done_; steps_left_ -= std::min(steps_left_, reader.layers())) CHECK_OK(step(reader));

@@ -286,8 +286,8 @@ Task<Result<BeginReply>> ObjectStore::begin(BeginRequest request, Until until) {
   co_return result;
 }
 
-Task<Result<UpdateReply>> ObjectStore::commit(CommitRequest request, media::Buffer payload, std::uint64_t payload_bytes,
-                                              Until until) {
+Task<Result<UpdateReply>> ObjectStore::commit(const CommitRequest& request, media::Buffer payload,
+                                              std::uint64_t payload_bytes, Until until) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
@@ -405,9 +405,40 @@ std::optional<UndecidedEntry> ObjectStore::undecided_before(const CommitRequest&
   return info_of(undecided_in_the_way(core_->entries, request));
 }
 
-std::optional<UndecidedEntry> ObjectStore::undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey,
-                                                        Epoch epoch) const {
-  return info_of(core_->undecided_at(container, object, dkey, epoch));
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const UpdateRequest& request) const {
+  return info_of(core_->undecided_before(request, kEpochLatest));
+}
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const PunchRequest& request) const {
+  return info_of(core_->undecided_before(request, kEpochLatest));
+}
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const FetchRequest& request) const {
+  return info_of(core_->undecided_before(request, request.epoch));
+}
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const ListRequest& request) const {
+  return info_of(core_->undecided_before(request, request.epoch));
+}
+std::optional<UndecidedEntry> ObjectStore::undecided_before(const QueryRequest& request) const {
+  return info_of(core_->undecided_before(request, request.epoch));
+}
+
+std::optional<UndecidedEntry> ObjectStore::undecided_in(const Uuid& container, Epoch epoch) const {
+  return info_of(core_->entries.touching(container, Place{}, epoch));
+}
+
+bool ObjectStore::knows_arrays(const CommitRequest& request) const {
+  const auto found = core_->containers.find(request.container);
+  if (found == core_->containers.end()) return false;
+  const Container& container = found->second;
+  for (const UpdateRequest& update : request.updates) {
+    KeyPath path(update.object, update.dkey);
+    for (const AkeyUpdate& akey : update.akeys) {
+      if (akey.kind != ValueKind::kArray) continue;
+      path.set_akey(akey.akey);
+      const AkeyCache::Known* known = core_->akeys.find(container.tree, container.punches, path.akey_prefix());
+      if (known == nullptr || known->state.is != AkeyState::Is::kArray) return false;
+    }
+  }
+  return true;
 }
 
 std::optional<UndecidedEntry> ObjectStore::undecided_of(const RequestId& request) const {

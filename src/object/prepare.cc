@@ -18,56 +18,45 @@ namespace cenote::object {
 namespace {
 
 constexpr std::size_t kPieceBytes = store::kMaxValueBytes;
-/// What a batch of changes may have beside its puts: the header, and what the request, usage and clock need.
-constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + 2 + Core::kStampEntries;
+/// What a batch of changes may have beside its puts: the header, a birth that goes, and what the request, usage and
+/// clock need.
+constexpr std::uint32_t kCommitEntries = kMaxTransactionEntries + 3 + Core::kStampEntries;
 static_assert(kCommitEntries <= store::kMaxBatchEntries);
 /// Erased at a time where they do not fit the batch that decides.
 constexpr std::uint32_t kErasedPerBatch = 128;
 /// Of what a punch hides, to find out whether it is older.
 constexpr std::uint32_t kEntriesLookedAt = 4096;
 
-class TouchedSet {
- public:
-  void add(const ObjectId& object, ByteView dkey) { dkeys_.emplace(object, to_bytes(dkey)); }
-  void add_whole(const ObjectId& object) { whole_.insert(object); }
-  std::vector<Touched> take() const {
-    std::vector<Touched> touched;
-    for (const ObjectId& object : whole_) touched.push_back({object, std::nullopt});
-    for (const auto& [object, dkey] : dkeys_)
-      if (!whole_.contains(object)) touched.push_back({object, KeyBytes(dkey)});
-    return touched;
-  }
+bool is_before(const Touched& one, const Touched& other) {
+  const auto keys = [](const Touched& touched) {
+    return std::tuple(touched.object, touched.dkey.has_value(), touched.akey.has_value());
+  };
+  if (keys(one) != keys(other)) return keys(one) < keys(other);
+  if (one.dkey && !equal(*one.dkey, *other.dkey)) return compare(*one.dkey, *other.dkey) < 0;
+  return one.akey && compare(*one.akey, *other.akey) < 0;
+}
 
- private:
-  std::set<ObjectId> whole_;
-  std::set<std::pair<ObjectId, Bytes>> dkeys_;
-};
-
+/// Each place once.
 Result<std::vector<Touched>> touched_by(const CommitRequest& request) {
-  TouchedSet touched;
-  for (const UpdateRequest& update : request.updates) touched.add(update.object, update.dkey);
-  for (const PunchRequest& punch : request.punches) {
-    if (punch.level == PunchLevel::kObject)
-      touched.add_whole(punch.object);
-    else
-      touched.add(punch.object, punch.dkey);
+  std::vector<Touched> all;
+  bool container = false;
+  each_place(request, [&](const Place& place) {
+    container = container || place.object == ObjectId();
+    all.emplace_back(place);
+  });
+  if (container)
+    return fail(Code::kUnsupported, "a transaction that lists all objects cannot take part in a redundancy group");
+  if (all.size() <= 1) return all;
+  std::ranges::sort(all, is_before);
+  std::vector<Touched> touched;
+  for (Touched& next : all) {
+    if (touched.empty() || is_before(touched.back(), next)) {
+      touched.push_back(std::move(next));
+    } else {
+      touched.back().records = touched.back().records.with(next.records);
+    }
   }
-  for (const AkeyRead& read : request.reads) touched.add(read.object, read.dkey);
-  for (const QueryRead& query : request.queries) {
-    if (query.request.dkey.empty())
-      touched.add_whole(query.request.object);
-    else
-      touched.add(query.request.object, query.request.dkey);
-  }
-  for (const ListRead& list : request.lists) {
-    if (list.request.level == ListLevel::kObjects)
-      return fail(Code::kUnsupported, "a transaction that lists all objects cannot take part in a redundancy group");
-    if (list.request.level == ListLevel::kDkeys)
-      touched.add_whole(list.request.object);
-    else
-      touched.add(list.request.object, list.request.dkey);
-  }
-  return touched.take();
+  return touched;
 }
 
 std::string name_of(const EntryName& name) {
@@ -79,11 +68,8 @@ std::unexpected<Error> undecided(const HeldEntry& entry) {
 }
 
 const HeldEntry* touching(const Entries& entries, const Uuid& container, std::span<const Touched> places) {
-  for (const Touched& place : places) {
-    const std::optional<ByteView> dkey = place.dkey ? std::optional<ByteView>(*place.dkey) : std::nullopt;
-    const HeldEntry* other = entries.touching(container, place.object, dkey, kEpochLatest);
-    if (other != nullptr) return other;
-  }
+  for (const Touched& touched : places)
+    if (const HeldEntry* other = entries.touching(container, touched.place(), kEpochLatest)) return other;
   return nullptr;
 }
 
@@ -147,6 +133,7 @@ class Preparation {
   Result<EntryState> attempt(store::View& view, store::Lsn& seen);
   Result<> check(const Container& container, const Reader& reader) const;
   Result<> check_epoch(const Container& container, const Reader& reader) const;
+  Result<> widen(const Container& container);
   void put(const EntryHeader& header, ByteView changes);
 
   Core& core_;
@@ -157,12 +144,13 @@ class Preparation {
   ByteView note_;
   Commit commit_;
   std::vector<Touched> touched_;
+  std::vector<Touched> widened_;  // by an attempt
 };
 
 Task<Result<EntryState>> Preparation::run(const media::Buffer& payload, Until until, store::Lsn& seen) {
   CO_TRY(touched_, touched_by(asked_));
   // An incomplete member may be there for its vote alone.
-  if (touched_.empty() && member_ == Member::kComplete)
+  if (touched_.empty() && member_ != Member::kIncomplete)
     co_return fail(Code::kInvalidArgument, "an entry that changes nothing");
   CO_TRY(const Container* container, core_.find_container(request_.container, seen));
   const std::uint64_t bytes = payload_bytes(request_);
@@ -205,6 +193,22 @@ Result<> Preparation::check(const Container& container, const Reader& reader) co
   return check_epoch(container, reader);
 }
 
+/// The birth of an array is about all of it. To an incomplete member every write looks like one, and the oldest of them
+/// is it in the end, in whatever order they are committed; but in a commit there is room for one that is replaced.
+Result<> Preparation::widen(const Container& container) {
+  widened_ = touched_;
+  const bool joins_later = member_ == Member::kIncomplete && touched_.size() == 1;
+  bool wider = false;
+  for (Touched& touched : widened_) {
+    if (touched.records.is_all() || joins_later || !commit_.is_birth(touched.place())) continue;
+    touched.records = {};
+    wider = true;
+  }
+  if (!wider) return {};
+  if (const HeldEntry* other = touching(core_.entries, container.id, widened_)) return undecided(*other);
+  return {};
+}
+
 /// In place of what is in the batch, which becomes what the entry will put.
 void Preparation::put(const EntryHeader& header, ByteView changes) {
   store::Batch& batch = core_.batch;
@@ -239,10 +243,11 @@ Result<EntryState> Preparation::attempt(store::View& view, store::Lsn& seen) {
   CHECK_OK(check(*container, reader));
   const Epoch epoch = name_.epoch;
   CHECK_OK(commit_.put_changes(*container, reader, {Epoch(epoch.value() - 1), epoch}, seen));
+  CHECK_OK(widen(*container));
   EntryHeader header{.state = EntryState::kPrepared, .container = container->id, .request = request_.id};
   TRY(header.added, commit_.added_by(*container, view));
   header.note = to_bytes(note_);
-  const Bytes changes = encode_entry_changes(touched_, core_.batch.encoded());
+  const Bytes changes = encode_entry_changes(widened_, core_.batch.encoded());
   header.pieces = static_cast<std::uint16_t>((changes.size() + kPieceBytes - 1) / kPieceBytes);
   if (core_.batch.flaw() != Code::kOk) return fail(core_.batch.flaw(), "the changes are too many for one batch");
   TRY(const EntryChanges parts, decode_entry_changes(changes));
@@ -265,8 +270,11 @@ Result<EntryState> Preparation::attempt(store::View& view, store::Lsn& seen) {
     core_.clock.raised(*ceiling);
     core_.ceiling_lsn = *lsn;
   }
-  core_.entries.put(
-      {.name = name_, .header = std::move(header), .touched = touched_, .account = container->account, .lsn = *lsn});
+  core_.entries.put({.name = name_,
+                     .header = std::move(header),
+                     .touched = std::move(widened_),
+                     .account = container->account,
+                     .lsn = *lsn});
   seen = std::max(seen, *lsn);
   return EntryState::kPrepared;
 }
@@ -355,8 +363,11 @@ Result<> Decision::put_again(const Container& container, const EntryChanges& cha
     if (objects_.empty() || objects_.back() != key.object) objects_.push_back(key.object);
     TRY(const Entry entry, decode_entry(operation.value));
     punches_ = punches_ || entry.type == EntryType::kPunch;
+    // What is remembered of an akey is not about its values.
+    const bool is_fact = entry.type == EntryType::kArray || key.kind == Kind::kWidePunch;
     const ByteView akey = operation.key.first(key.akey_end);
-    if (key.level == Level::kAkey && (akeys_.empty() || !equal(akeys_.back(), akey))) akeys_.emplace_back(akey);
+    if (key.level == Level::kAkey && is_fact && (akeys_.empty() || !equal(akeys_.back(), akey)))
+      akeys_.emplace_back(akey);
     if (container.filled && entry.type == EntryType::kPunch) late.add_punch(operation.key);
     if (container.filled && entry.type == EntryType::kArray) {
       CHECK_OK(late.add_birth(key, entry.record_bytes, entry.flags));
@@ -524,7 +535,7 @@ Task<Result<>> erase_entry_pieces(Core& core, EntryName name) {
 
 namespace {
 
-/// Others check them who have all that it is about.
+/// The leader checks them, which has all that it is about.
 CommitRequest without_conditions(CommitRequest request) {
   for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
   for (UpdateRequest& update : request.updates) {
@@ -550,7 +561,7 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
     co_return held->header.state;
   }
   std::optional<CommitRequest> changes;
-  if (member == Member::kIncomplete) changes = without_conditions(request);
+  if (member != Member::kLeading) changes = without_conditions(request);
   Preparation preparation(core, request, changes ? *changes : request, member, name, note);
   co_return co_await preparation.run(payload, until, seen);
 }

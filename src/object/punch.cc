@@ -44,7 +44,7 @@ Result<> Punch::check(bool exists, ByteView akey) const {
 /// Where there is nothing at all there is nothing to hide, and no entry is left behind; but what is missing at an
 /// incomplete member may come later.
 Result<> Punch::punch_level(const Reader& reader, ByteView prefix, ByteView entry) {
-  if (member_ == Member::kComplete) {
+  if (member_ != Member::kIncomplete) {
     KeySearch search(reader);
     TRY(const bool found, search.first_from(prefix));
     if (!found || !starts_with(search.key(), prefix)) return {};
@@ -163,8 +163,7 @@ Result<UpdateReply> attempt(Core& core, const PunchRequest& request, store::View
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  CHECK_OK(core.check_decided(container->id, request.object,
-                              request.level == PunchLevel::kObject ? ByteView() : request.dkey.view(), kEpochLatest));
+  CHECK_OK(core.check_decided(request, kEpochLatest));
   core.batch.clear();
   core.batch.set_space_class(store::SpaceClass::kReclaim);
   Core::Stamp stamp{.request = request.id, .epoch = core.clock.next(core.wall_now()), .ceiling = {}};

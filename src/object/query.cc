@@ -57,7 +57,7 @@ class EndSearch {
 Result<bool> EndSearch::advance(store::View& view, store::Lsn& seen) {
   TRY(const Container* container, core_.find_container(request_.container, seen));
   CHECK_OK(check_bound(*container, request_.epoch));
-  CHECK_OK(core_.check_decided(request_.container, request_.object, request_.dkey, request_.epoch));
+  CHECK_OK(core_.check_decided(request_, request_.epoch));
   const Reader reader = container->reader(view, request_.epoch);
   // Each layer of a clone has pages of its own.
   for (; steps_left_ > 0; steps_left_ -= std::min(steps_left_, reader.layers())) {

@@ -38,7 +38,7 @@ Result<> roll_back(Core& core, const Uuid& id, Epoch to, const Uuid& request, st
   if (container->last_rollback == request) return {};
   if (to < core.clock.last()) to = container->looked_from(to);
   CHECK_OK(check_rollback(*container, to, core.clock.last()));
-  CHECK_OK(core.check_decided(id, ObjectId(), {}, kEpochLatest));
+  CHECK_OK(core.check_decided(id, Place{}, kEpochLatest));
   CHECK_OK(take_back(core, *container, to, request, view));
   core.watches.note_all(id);
   seen = std::max(seen, container->lsn);

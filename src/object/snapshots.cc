@@ -31,7 +31,7 @@ Result<> add(Core& core, const Uuid& id, Epoch epoch, store::View& view, store::
   // Added already, by this request's first arrival.
   if (container->is_snapshot(epoch)) return {};
   CHECK_OK(check_addition(core, *container, epoch));
-  CHECK_OK(core.check_decided(id, ObjectId(), {}, epoch));
+  CHECK_OK(core.check_decided(id, Place{}, epoch));
   // Later updates must be newer, also after a restart.
   const std::optional<Epoch> ceiling = core.clock.raise_for(epoch);
   core.batch.clear();

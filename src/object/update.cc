@@ -340,6 +340,13 @@ bool Update::finds_object(const Container& container) const {
   return !container.source && std::ranges::any_of(plans_, [](const AkeyPlan& plan) { return plan.before.exists(); });
 }
 
+bool Update::is_birth(const Place& place) const {
+  if (request_.object != place.object || !place.dkey || !place.akey || !equal(request_.dkey, *place.dkey)) return false;
+  for (std::uint32_t i = 0; i < plans_.size(); ++i)
+    if (plans_[i].born() && equal(request_.akeys[i].akey, *place.akey)) return true;
+  return false;
+}
+
 void Update::put(const Container& container, Epoch epoch) {
   store::Batch& batch = core_.batch;
   std::uint32_t akey = UINT32_MAX;
@@ -393,7 +400,7 @@ Result<UpdateReply> attempt(Core& core, const UpdateRequest& request, Update& up
     seen = std::max(seen, known->lsn);
     return UpdateReply{known->epoch};
   }
-  CHECK_OK(core.check_decided(container->id, request.object, request.dkey, kEpochLatest));
+  CHECK_OK(core.check_decided(request, kEpochLatest));
   CHECK_OK(update.plan(*container, container->reader(view, kEpochLatest), nullptr, seen));
   Core::Stamp stamp{.request = request.id,
                     .epoch = core.clock.next(core.wall_now()),

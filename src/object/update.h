@@ -106,6 +106,8 @@ class Update {
   const ObjectId& object() const { return request_.object; }
   /// Once planned: whether the container's own tree is known to hold something of the object.
   bool finds_object(const Container& container) const;
+  /// Once planned: whether it is the birth of the array there.
+  bool is_birth(const Place& place) const;
 
  private:
   Result<> verify_checksums(bool keep);

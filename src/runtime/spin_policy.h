@@ -13,6 +13,10 @@ namespace cenote {
 /// past decides: of the last pauses that outlasted the shorter time, did at least half end within the longer one? A
 /// reactor without work has only long pauses and so never polls more than the shorter time before each sleep.
 ///
+/// Who polls leaves the processor to others every now and then. Mostly those are reactors that soon sleep or leave it,
+/// too. If it comes back late, somebody computes there: then the reactor does not poll for a while, since who is woken
+/// gets the processor at once, and who was there all the time waits for the end of the other's time slice.
+///
 /// Invariant: bit i of `soon_` says whether the i-th last of those pauses ended within `longer_`.
 class SpinPolicy {
  public:
@@ -20,7 +24,15 @@ class SpinPolicy {
   SpinPolicy(Duration shorter, Duration longer)
       : shorter_(shorter), longer_(shorter == Duration::zero() ? shorter : std::max(shorter, longer)) {}
 
-  Duration limit() const { return std::popcount(soon_) * 2 >= kRemembered ? longer_ : shorter_; }
+  Duration limit(Instant now) const {
+    if (now < crowded_until_) return Duration::zero();
+    return std::popcount(soon_) * 2 >= kRemembered ? longer_ : shorter_;
+  }
+
+  /// Others had the processor from one moment to the other.
+  void left_to_others(Instant from, Instant to) {
+    if (to - from >= kLongAbsence) crowded_until_ = to + kCrowdedTime;
+  }
 
   /// Work came after the reactor had been idle for this long, whether it polled or slept.
   void pause_ended(Duration pause) {
@@ -30,9 +42,12 @@ class SpinPolicy {
 
  private:
   static constexpr int kRemembered = 8;
+  static constexpr Duration kLongAbsence = std::chrono::milliseconds(1);
+  static constexpr Duration kCrowdedTime = std::chrono::seconds(1);
   Duration shorter_;
   Duration longer_;
   std::uint8_t soon_ = 0;
+  Instant crowded_until_{};
   static_assert(sizeof soon_ * 8 == kRemembered);
 };
 

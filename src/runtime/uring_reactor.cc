@@ -185,7 +185,7 @@ struct UringReactor::Impl {
   bool has_ready() const { return !ready.empty() || !next_turn.empty(); }
   bool idle_for_long(bool worked);
   void note_work();
-  void poll() const;
+  void poll();
   bool kernel_has_work() const;
   void enter();
   void enter_and_wait();
@@ -251,9 +251,9 @@ void UringReactor::Impl::turn() {
 /// Whether this turn, which did some work or none, ends in a sleep. Idleness counts from the end of the last work, not
 /// from its beginning, which after a long turn would be long ago.
 bool UringReactor::Impl::idle_for_long(bool worked) {
-  if (worked) return spin.limit() == Duration::zero();
+  if (worked) return spin.limit(turn_start) == Duration::zero();
   if (!idle_since) idle_since = turn_start;
-  return turn_start - *idle_since >= spin.limit();
+  return turn_start - *idle_since >= spin.limit(turn_start);
 }
 
 void UringReactor::Impl::note_work() {
@@ -265,12 +265,14 @@ void UringReactor::Impl::note_work() {
 /// Waits a moment for something that the next turn would do. Then whoever else wants this processor has it: on a
 /// machine with more reactors than processors that is often the one whose answer is waited for, and the scheduler would
 /// let it wait until the end of the time slice.
-void UringReactor::Impl::poll() const {
+void UringReactor::Impl::poll() {
   for (unsigned i = 0; i < kPollsPerClockRead; ++i) {
     if (::io_uring_cq_ready(&ring) > 0 || kernel_has_work() || !mailbox.empty() || leaving()) return;
     pause_cpu();
   }
+  const Instant left = monotonic_now();
   ::sched_yield();
+  spin.left_to_others(left, monotonic_now());
 }
 
 /// Runs what is ready, due or delivered and what that leads to, and counts it. What waits for the end of the turn waits

@@ -43,7 +43,7 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   for (;;) {
     auto held = co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
     if (held || !(held.error() == Code::kUndecided)) co_return held;
-    CO_CHECK_OK(co_await settle_before(*target, fetch.container, fetch.object, fetch.dkey, fetch.epoch, deadline));
+    CO_CHECK_OK(co_await settle_before(*target, fetch, deadline));
   }
 }
 

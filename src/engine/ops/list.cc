@@ -24,14 +24,12 @@ Task<Result<ListReply>> ObjectService::run_list(rpc::Request& request) {
   object::HistoryFilter shown;
   if (!below_dkey) shown = shown_at(*target, *container);
   const Instant deadline = this->deadline(request);
-  const ObjectId object = list.level == ListLevel::kObjects ? ObjectId() : list.object;
-  const ByteView dkey = below_dkey ? list.dkey.view() : ByteView();
   for (;;) {
     auto listed = co_await call_on(reactor_, target->reactor(), [&] {
       return target->objects().list(list, Until{deadline, &target->cancel_source()}, shown);
     });
     if (listed || !(listed.error() == Code::kUndecided)) co_return listed;
-    CO_CHECK_OK(co_await settle_before(*target, list.container, object, dkey, list.epoch, deadline));
+    CO_CHECK_OK(co_await settle_before(*target, list, deadline));
   }
 }
 

@@ -28,7 +28,7 @@ Task<Result<QueryReply>> ObjectService::run_query(rpc::Request& request) {
       return target->objects().query(query, Until{deadline, &target->cancel_source()}, shown);
     });
     if (found || !(found.error() == Code::kUndecided)) co_return found;
-    CO_CHECK_OK(co_await settle_before(*target, query.container, query.object, query.dkey, query.epoch, deadline));
+    CO_CHECK_OK(co_await settle_before(*target, query, deadline));
   }
 }
 

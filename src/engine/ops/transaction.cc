@@ -99,15 +99,14 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
   }
   if (shared) co_return co_await lead(request, *target, std::move(routed), std::move(commit), payload);
   const bool same_reactor = &target->reactor() == &reactor_;
-  const Uuid id = commit.container;
   auto run = [&] {
-    return target->objects().commit(std::move(commit), lend(payload, same_reactor), bytes,
+    return target->objects().commit(commit, lend(payload, same_reactor), bytes,
                                     Until{deadline, &target->cancel_source()});
   };
   const PoolServing* const serving = serving_of(request);
   auto committed = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
   if (!committed && committed.error() == Code::kUndecided)
-    co_return fail(co_await busy_until_settled(*target, id, ObjectId(), {}, deadline));
+    co_return fail(co_await busy_until_settled(*target, commit, deadline));
   co_return committed;
 }
 

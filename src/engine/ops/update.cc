@@ -62,7 +62,7 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   const PoolServing* const serving = serving_of(request);
   auto updated = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
   if (!updated && updated.error() == Code::kUndecided)
-    co_return fail(co_await busy_until_settled(*target, update.container, update.object, update.dkey, deadline));
+    co_return fail(co_await busy_until_settled(*target, update, deadline));
   co_return updated;
 }
 

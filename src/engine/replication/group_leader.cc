@@ -29,16 +29,6 @@ bool is_conditional(const CommitRequest& request) {
                              [](const PunchRequest& punch) { return punch.condition != Precondition::kNone; });
 }
 
-/// Conditions are the leader's to check: the others would have to say the same.
-CommitRequest without_conditions(CommitRequest request) {
-  for (UpdateRequest& update : request.updates) {
-    update.dkey_condition = Precondition::kNone;
-    for (AkeyUpdate& akey : update.akeys) akey.condition = Precondition::kNone;
-  }
-  for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
-  return request;
-}
-
 std::uint64_t bytes_of(const UpdateRequest& update) {
   std::uint64_t bytes = 0;
   for (const AkeyUpdate& akey : update.akeys) bytes += akey.bytes;
@@ -85,14 +75,11 @@ struct GroupLeader::Attempt {
   std::shared_ptr<const cluster::PoolLayout> layout;
   object::EntryName name;
   Bytes note;
-  CommitRequest bare;  ///< the change without conditions; empty where it has none
-  bool conditional = false;
-  Bytes encoded;                      ///< the whole of it
+  Bytes encoded;                      ///< the whole change
   std::vector<TargetAddress> places;  ///< of the plan's members
   std::vector<Answer> answers;
   bool unheard = false;  ///< by the others, so far
 
-  const CommitRequest& whole() const { return conditional ? bare : change.request; }
   bool holds(std::size_t index) const { return answers[index].arrived && is_held(answers[index].prepared.state); }
 };
 
@@ -106,7 +93,10 @@ Task<> GroupLeader::stop() { co_await scope_.stop(); }
 // --- One change
 
 Task<Result<UpdateReply>> GroupLeader::execute(Change change, Until until) {
-  KeyLocks::Held locks(locks_, KeyLocks::wanted_by(change.request));
+  // What may bring an array into being has all of it to itself.
+  const bool exist = member_.objects().knows_arrays(change.request);
+  KeyLocks::Held locks(
+      locks_, KeyLocks::wanted_by(change.request, exist ? KeyLocks::Arrays::kExist : KeyLocks::Arrays::kMayBeBorn));
   CO_CHECK_OK(co_await locks.acquire(member_.bounded(until)));
   co_return co_await run(change, member_.bounded(until));
 }
@@ -180,19 +170,16 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
                   .layout = std::move(layout),
                   .name = {},
                   .note = {},
-                  .bare = {},
-                  .conditional = is_conditional(change.request),
                   .encoded = {},
                   .places = {},
                   .answers = {}};
   CO_TRY(attempt.note, encode(attempt.plan.note));
-  if (attempt.conditional) attempt.bare = without_conditions(change.request);
   for (const EntryPlan::Member& member : attempt.plan.members) {
     const cluster::TargetPlace place = attempt.layout->place_of(member.target);
     attempt.places.push_back({place.engine, place.index});
   }
   attempt.answers.resize(attempt.places.size());
-  encode(attempt.whole(), attempt.encoded);
+  encode(change.request, attempt.encoded);
   if (above != kEpochZero) member_.objects().observe(above);
   CO_TRY(const Epoch epoch, co_await member_.objects().draw_epoch(until));
   attempt.name = {member_.self().number(), epoch};
@@ -246,7 +233,7 @@ Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
   while (own < attempt.places.size() && !is_own(attempt, own)) ++own;
   if (own == attempt.places.size())
     co_return fail(Code::kInternal, "the leader of a change is no member of its groups");
-  if (attempt.conditional || attempt.change.request.has_reads()) {
+  if (is_conditional(attempt.change.request) || attempt.change.request.has_reads()) {
     attempt.unheard = true;
     CO_CHECK_OK(co_await prepare_here(attempt, own, until));
     const Answer& answer = attempt.answers[own];
@@ -280,6 +267,7 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
                          .incomplete = member.incomplete,
                          .decided = {},
                          .request = {},
+                         .leading = true,
                          .unheard = attempt.unheard};
   MutableBytes payload = change.payload;
   std::uint64_t bytes = change.payload_bytes;
@@ -343,8 +331,6 @@ Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, U
     encode_prepare(attempt.name, attempt.note, member.incomplete, decided, body);
     if (member.whole) {
       body.insert(body.end(), attempt.encoded.begin(), attempt.encoded.end());
-    } else if (attempt.conditional) {
-      encode(without_conditions(member.part), body);
     } else {
       encode(member.part, body);
     }
@@ -398,6 +384,7 @@ Task<Result<UpdateReply>> GroupLeader::refused(Attempt& attempt, Running& runnin
     CO_CHECK_OK(co_await abort(attempt.name, attempt.change.request.container, attempt.plan.note.members(),
                                attempt.layout->version(), until));
   running.outcome = EntryState::kRefused;
+  running.ended.set();  // `other` may wait for that
   // Whoever comes to the same keys next would meet it again.
   if (other && is_passing(why->reason)) {
     const auto resolved = co_await member_.resolve(*other, until);

@@ -86,9 +86,10 @@ Task<Result<std::shared_ptr<const cluster::PoolLayout>>> GroupMember::layout_of(
 }
 
 /// Of two entries that touch the same, the older one waits for the younger one, and never the other way round, so that
-/// no two wait for each other. A leader decides on one before it begins the next.
+/// no two wait for each other. But of one leader's the younger one waits: the older one is decided, or it is the birth
+/// of an array that nobody had known of.
 bool GroupMember::waits_for(const object::EntryName& name, const object::EntryName& other) const {
-  if (name.leader == other.leader) return true;
+  if (name.leader == other.leader) return name.epoch > other.epoch;
   return std::pair(name.epoch, name.leader) < std::pair(other.epoch, other.leader);
 }
 
@@ -162,7 +163,9 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
   CO_TRY(const EntryNote note, decode_entry_note(message.note));
-  const object::Member member = message.incomplete ? object::Member::kIncomplete : object::Member::kComplete;
+  const object::Member member = message.leading      ? object::Member::kLeading
+                                : message.incomplete ? object::Member::kIncomplete
+                                                     : object::Member::kComplete;
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
     media::Buffer data = payload.empty() ? media::Buffer() : media::Buffer::borrow(payload);
@@ -212,12 +215,9 @@ Task<Result<AskAnswer>> GroupMember::ask(const AskMessage& message) {
   co_return answer;
 }
 
-Task<Result<>> GroupMember::settle_before(Uuid container, ObjectId object, ByteView dkey, Epoch epoch, Until until) {
-  for (;;) {
-    auto entry = objects().undecided_at(container, object, dkey, epoch);
-    if (!entry) co_return Result<>();
-    CO_CHECK_OK(co_await resolve(*std::move(entry), until));
-  }
+Task<Result<>> GroupMember::settle_all(Uuid container, Epoch epoch, Until until) {
+  while (auto entry = objects().undecided_in(container, epoch)) CO_CHECK_OK(co_await resolve(*std::move(entry), until));
+  co_return Result<>();
 }
 
 Task<Result<EntryState>> GroupMember::resolve(object::UndecidedEntry entry, Until until) {

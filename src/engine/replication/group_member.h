@@ -72,8 +72,14 @@ class GroupMember {
   Task<Result<>> settle_older(std::shared_ptr<const cluster::PoolLayout> layout, Until until);
   /// Memory for payloads.
   Task<Result<media::Buffer>> allocate(std::uint32_t bytes, Until until);
-  /// Waits until nothing undecided is in the way of a reader of the dkey at `epoch` (as of ObjectStore::undecided_at).
-  Task<Result<>> settle_before(Uuid container, ObjectId object, ByteView dkey, Epoch epoch, Until until);
+  /// Waits until nothing undecided is in the way of a request, which the caller keeps.
+  template <typename Request>
+  Task<Result<>> settle_before(const Request& request, Until until) {
+    while (auto entry = objects().undecided_before(request)) CO_CHECK_OK(co_await resolve(*std::move(entry), until));
+    co_return Result<>();
+  }
+  /// The same of all of a container up to an epoch.
+  Task<Result<>> settle_all(Uuid container, Epoch epoch, Until until);
   Until bounded(Until until) { return {until.deadline, &target_.cancel_source()}; }
 
  private:

@@ -1,7 +1,6 @@
 #include "key_locks.h"
 
 #include <algorithm>
-#include <map>
 
 #include "cenote/base/checksum.h"
 #include "cenote/base/codec.h"
@@ -9,31 +8,50 @@
 namespace cenote::engine {
 namespace {
 
-std::uint64_t place_of(const Uuid& container, const ObjectId& object) {
+using Wanted = KeyLocks::Wanted;
+
+std::uint64_t hash_of(const Uuid& container, const ObjectId& object) {
   std::byte bytes[16];
   store_le(bytes, object.high());
   store_le(bytes + 8, object.low());
   return hash64(container.bytes(), hash64(bytes));
 }
 
+/// The place, and a share of what it is in.
+void add(const Uuid& container, const Place& place, std::vector<Wanted>& wanted) {
+  const std::uint64_t object = hash_of(container, place.object);
+  wanted.push_back({.place = object, .shared = place.dkey.has_value()});
+  if (!place.dkey) return;
+  const std::uint64_t dkey = hash64(*place.dkey, object);
+  wanted.push_back({.place = dkey, .shared = place.akey.has_value()});
+  if (!place.akey) return;
+  wanted.push_back({.place = hash64(*place.akey, dkey), .records = place.records});
+}
+
+bool conflicts(const std::vector<Wanted>& held, const Wanted& wanted) {
+  return std::ranges::any_of(held, [&wanted](const Wanted& other) { return wanted.conflicts(other); });
+}
+
 }  // namespace
 
-std::vector<KeyLocks::Wanted> KeyLocks::wanted_by(const CommitRequest& request) {
-  std::map<std::uint64_t, bool> places;
-  const auto add = [&](const ObjectId& object, bool whole, ByteView dkey) {
-    const std::uint64_t place = place_of(request.container, object);
-    places[place] = places[place] || whole;
-    if (!whole) places[hash64(dkey, place)] = true;
-  };
-  for (const UpdateRequest& update : request.updates) add(update.object, false, update.dkey);
-  for (const PunchRequest& punch : request.punches) add(punch.object, punch.level == PunchLevel::kObject, punch.dkey);
-  for (const AkeyRead& read : request.reads) add(read.object, false, read.dkey);
-  for (const ListRead& list : request.lists)
-    add(list.request.object, list.request.level <= ListLevel::kDkeys, list.request.dkey);
-  for (const QueryRead& query : request.queries)
-    add(query.request.object, query.request.dkey.empty(), query.request.dkey);
+std::vector<Wanted> KeyLocks::wanted_by(const CommitRequest& request, Arrays arrays) {
+  std::vector<Wanted> all;
+  each_place(request, [&](const Place& place) { add(request.container, place, all); });
+  if (arrays == Arrays::kMayBeBorn) {
+    for (const UpdateRequest& update : request.updates)
+      for (const AkeyUpdate& akey : update.akeys)
+        add(request.container, {update.object, update.dkey.view(), akey.akey.view()}, all);
+  }
+  std::ranges::sort(all, {}, &Wanted::place);
   std::vector<Wanted> wanted;
-  for (const auto& [place, alone] : places) wanted.push_back({place, alone});
+  for (const Wanted& next : all) {
+    if (wanted.empty() || wanted.back().place != next.place) {
+      wanted.push_back(next);
+      continue;
+    }
+    wanted.back().shared = wanted.back().shared && next.shared;
+    wanted.back().records = wanted.back().records.with(next.records);
+  }
   return wanted;
 }
 
@@ -49,60 +67,50 @@ Task<Result<>> KeyLocks::Held::acquire(Until until) {
   co_return Result<>();
 }
 
-void KeyLocks::take(Lock& lock, bool alone) {
-  if (alone) {
-    lock.alone = true;
-  } else {
-    ++lock.shared;
-  }
-}
-
-void KeyLocks::grant(Lock& lock) {
-  bool any = false;
-  while (!lock.waiting.empty() && lock.fits(lock.waiting.front()->alone)) {
-    Request& request = *lock.waiting.front();
-    lock.waiting.pop_front();
-    take(lock, request.alone);
-    request.granted = any = true;
-  }
-  if (any) lock.changed.notify_all();
-}
-
-Task<Result<>> KeyLocks::acquire(Wanted wanted, Until until) {
-  Lock& lock = locks_.try_emplace(wanted.place, reactor_).first->second;
-  if (lock.waiting.empty() && lock.fits(wanted.alone)) {
-    take(lock, wanted.alone);
+Task<Result<>> KeyLocks::acquire(const Wanted& wanted, Until until) {
+  const auto at = locks_.try_emplace(wanted.place).first;
+  Lock& lock = at->second;  // stays where it is as long as somebody waits or holds
+  const bool behind =
+      std::ranges::any_of(lock.waiting, [&](const Request* other) { return wanted.conflicts(other->wanted); });
+  if (!behind && !conflicts(lock.held, wanted)) {
+    lock.held.push_back(wanted);
     co_return Result<>();
   }
-  Request request{.alone = wanted.alone};
+  Request request(reactor_, wanted);
   lock.waiting.push_back(&request);
-  while (!request.granted) {
-    const auto waited = co_await lock.changed.wait(until);
-    if (waited || request.granted) continue;
-    lock.waiting.erase(std::ranges::find(lock.waiting, &request));
-    grant(lock);
-    drop_if_idle(wanted.place);
-    co_return waited;
-  }
-  co_return Result<>();
+  const auto waited = co_await request.granted.wait(until);
+  if (request.granted.is_set()) co_return Result<>();
+  std::erase(lock.waiting, &request);
+  grant(locks_.find(wanted.place));
+  co_return waited;
 }
 
-void KeyLocks::release(Wanted wanted) {
-  const auto found = locks_.find(wanted.place);
-  ASSERT(found != locks_.end());
-  Lock& lock = found->second;
-  if (wanted.alone) {
-    lock.alone = false;
-  } else {
-    --lock.shared;
-  }
-  grant(lock);
-  drop_if_idle(wanted.place);
+void KeyLocks::release(const Wanted& wanted) {
+  const auto at = locks_.find(wanted.place);
+  ASSERT(at != locks_.end());
+  std::vector<Wanted>& held = at->second.held;
+  const auto own = std::ranges::find(held, wanted);
+  ASSERT(own != held.end());
+  *own = held.back();
+  held.pop_back();
+  grant(at);
 }
 
-void KeyLocks::drop_if_idle(std::uint64_t place) {
-  const auto found = locks_.find(place);
-  if (found != locks_.end() && found->second.idle()) locks_.erase(found);
+void KeyLocks::grant(Locks::iterator at) {
+  Lock& lock = at->second;
+  std::vector<Request*> still;
+  for (Request* request : lock.waiting) {
+    const bool behind = std::ranges::any_of(
+        still, [request](const Request* other) { return request->wanted.conflicts(other->wanted); });
+    if (behind || conflicts(lock.held, request->wanted)) {
+      still.push_back(request);
+    } else {
+      lock.held.push_back(request->wanted);
+      request->granted.set();
+    }
+  }
+  lock.waiting = std::move(still);
+  if (lock.held.empty() && lock.waiting.empty()) locks_.erase(at);
 }
 
 }  // namespace cenote::engine

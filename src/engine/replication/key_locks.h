@@ -1,33 +1,39 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <unordered_map>
 #include <vector>
 
-#include "cenote/protocol/transaction_requests.h"
+#include "cenote/protocol/request_places.h"
 #include "cenote/runtime/sync.h"
 
 namespace cenote::engine {
 
-/// The order in which one leader works on changes of the same dkeys: one at a time, first come first served. Changes of
-/// whole objects exclude those of their dkeys. Places are known by their hashes, so two that have nothing to do with
-/// each other may wait for each other, which costs time and nothing else. Single reactor.
+/// The order in which one leader works on changes of the same keys: one at a time, first come first served; changes of
+/// records of one array that are apart go side by side. Changes of a whole dkey or object exclude those of what is in
+/// it. Places are known by their hashes, so two that have nothing to do with each other may wait for each other, which
+/// costs time and nothing else. Single reactor.
 ///
-/// Invariant: locks of one change are taken in the order of their hashes, so nobody waits for somebody who waits for
-/// him.
+/// Invariant: a change takes its locks in the order of their hashes, and each at once, so nobody waits for somebody who
+/// waits for him.
 class KeyLocks {
  public:
   explicit KeyLocks(Reactor& reactor) : reactor_(reactor) {}
   ~KeyLocks() { ASSERT(locks_.empty()); }
 
+  /// One place, and what of it.
   struct Wanted {
     std::uint64_t place = 0;
-    bool alone = false;  ///< else shared with others that share it
-    friend auto operator<=>(const Wanted&, const Wanted&) = default;
+    bool shared = false;      ///< with all others that share it: they want something in it
+    RecordSpan records = {};  ///< all, where it is not some records of an array
+
+    bool conflicts(const Wanted& other) const { return !(shared && other.shared) && records.overlaps(other.records); }
+    friend bool operator==(const Wanted&, const Wanted&) = default;
   };
+  /// Whether the arrays that a change writes to are there already. The birth of one is about all of it.
+  enum class Arrays : std::uint8_t { kExist, kMayBeBorn };
   /// What a change needs, in order, each place once.
-  static std::vector<Wanted> wanted_by(const CommitRequest& request);
+  static std::vector<Wanted> wanted_by(const CommitRequest& request, Arrays arrays);
 
   /// All of them, given back with this.
   class Held {
@@ -47,26 +53,22 @@ class KeyLocks {
 
  private:
   struct Request {
-    bool alone = false;
-    bool granted = false;
+    Request(Reactor& reactor, const Wanted& what) : wanted(what), granted(reactor) {}
+    const Wanted& wanted;
+    Event granted;
   };
   struct Lock {
-    explicit Lock(Reactor& reactor) : changed(reactor) {}
-    bool alone = false;
-    std::uint32_t shared = 0;
-    std::deque<Request*> waiting;
-    Condition changed;
-    bool fits(bool wants_alone) const { return !alone && (!wants_alone || shared == 0); }
-    bool idle() const { return !alone && shared == 0 && waiting.empty() && !changed.has_waiters(); }
+    std::vector<Wanted> held;
+    std::vector<Request*> waiting;  ///< in the order in which they came
   };
-  Task<Result<>> acquire(Wanted wanted, Until until);
-  void release(Wanted wanted);
-  static void take(Lock& lock, bool alone);
-  static void grant(Lock& lock);
-  void drop_if_idle(std::uint64_t place);
+  using Locks = std::unordered_map<std::uint64_t, Lock>;
+  Task<Result<>> acquire(const Wanted& wanted, Until until);
+  void release(const Wanted& wanted);
+  /// Lets in who has nothing in his way any more, neither what is held nor who came earlier.
+  void grant(Locks::iterator at);
 
   Reactor& reactor_;
-  std::unordered_map<std::uint64_t, Lock> locks_;
+  Locks locks_;
 };
 
 }  // namespace cenote::engine

@@ -12,11 +12,28 @@ using namespace std::chrono_literals;
 
 constexpr ObjectId kObject = ObjectId::make(ObjectClass::kSX, KeyFlavour::kLexical, KeyFlavour::kLexical, 0, 1);
 
-CommitRequest update_of(std::string_view dkey) {
+CommitRequest update_of(std::string_view dkey, std::string_view akey = "a") {
   CommitRequest request;
   UpdateRequest& update = request.updates.emplace_back();
   update.object = kObject;
   update.dkey = as_bytes(dkey);
+  update.akeys.emplace_back().akey = as_bytes(akey);
+  return request;
+}
+
+CommitRequest write_of(RecordRanges ranges) {
+  CommitRequest request = update_of("d");
+  request.updates[0].akeys[0].kind = ValueKind::kArray;
+  request.updates[0].akeys[0].ranges = std::move(ranges);
+  return request;
+}
+
+CommitRequest punch_of_dkey() {
+  CommitRequest request;
+  PunchRequest& punch = request.punches.emplace_back();
+  punch.object = kObject;
+  punch.level = PunchLevel::kDkey;
+  punch.dkey = as_bytes("d");
   return request;
 }
 
@@ -28,8 +45,8 @@ CommitRequest punch_of_object() {
 
 class KeyLocksTest : public testing::Test {
  protected:
-  static Task<> work(KeyLocksTest& self, CommitRequest request, std::string name) {
-    KeyLocks::Held held(self.locks_, KeyLocks::wanted_by(request));
+  static Task<> work(KeyLocksTest& self, CommitRequest request, std::string name, KeyLocks::Arrays arrays) {
+    KeyLocks::Held held(self.locks_, KeyLocks::wanted_by(request, arrays));
     const auto acquired = co_await held.acquire(Until::at(self.node_.now() + 1s));
     if (!acquired) {
       self.log_ += name + "? ";
@@ -39,8 +56,8 @@ class KeyLocksTest : public testing::Test {
     co_await self.node_.sleep_for(100ms);
     self.log_ += name + ") ";
   }
-  void start(CommitRequest request, std::string name) {
-    scope_.spawn(work(*this, std::move(request), std::move(name)));
+  void start(CommitRequest request, std::string name, KeyLocks::Arrays arrays = KeyLocks::Arrays::kExist) {
+    scope_.spawn(work(*this, std::move(request), std::move(name), arrays));
   }
   std::string finish() {
     world_.block_on(node_, scope_.drain());
@@ -66,6 +83,31 @@ TEST_F(KeyLocksTest, AWholeObjectWaitsForItsDkeysAndKeepsLaterOnesWaiting) {
   start(punch_of_object(), "p");
   start(update_of("e"), "b");
   EXPECT_EQ(finish(), "a( a) p( p) b( b) ");
+}
+
+TEST_F(KeyLocksTest, RecordsThatAreApartSideBySide) {
+  start(write_of({{0, 10}}), "a");
+  start(write_of({{10, 10}}), "b");
+  start(write_of({{5, 1}, {100, 1}}), "c");  // what lies between counts, too
+  start(write_of({{50, 1}}), "d");           // behind c
+  start(write_of({{200, 1}}), "e");
+  start(update_of("d", "other"), "f");
+  EXPECT_EQ(finish(), "a( b( e( f( a) b) c( e) f) c) d( d) ");
+}
+
+TEST_F(KeyLocksTest, WhatMayBeBornHasTheArrayToItself) {
+  start(write_of({{0, 10}}), "a", KeyLocks::Arrays::kMayBeBorn);
+  start(write_of({{10, 10}}), "b");
+  start(write_of({{20, 10}}), "c");
+  EXPECT_EQ(finish(), "a( a) b( c( b) c) ");
+}
+
+TEST_F(KeyLocksTest, AWholeDkeyWaitsForWhatIsInItAndKeepsLaterOnesWaiting) {
+  start(write_of({{0, 10}}), "a");
+  start(punch_of_dkey(), "p");
+  start(write_of({{10, 10}}), "b");
+  start(update_of("e"), "c");
+  EXPECT_EQ(finish(), "a( c( a) c) p( p) b( b) ");
 }
 
 TEST_F(KeyLocksTest, WhoGivesUpLetsOthersThrough) {

@@ -28,7 +28,9 @@ struct PrepareMessage {
   bool incomplete = false;             ///< the member lacks what was there before, unless it knows better
   std::vector<EntryDecision> decided;  ///< to be done before
   CommitRequest request;
-  /// Not on the wire: nobody else has heard of the entry, so that a refusal need not be kept.
+  // Not on the wire: from the leader to itself, which checks conditions; and nobody else has heard of the entry, so
+  // that a refusal need not be kept.
+  bool leading = false;
   bool unheard = false;
 };
 

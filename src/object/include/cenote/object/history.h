@@ -44,7 +44,8 @@ struct ResultsPage {
 /// Of what is noted of a copy.
 inline constexpr std::size_t kMaxHistoryProgressBytes = 256;
 
-/// Whether a member of a redundancy group has all that was there before it became one.
-enum class Member : std::uint8_t { kComplete, kIncomplete };
+/// What a member of a redundancy group has and does: the leading one checks conditions; an incomplete one lacks what
+/// was there before it became a member.
+enum class Member : std::uint8_t { kLeading, kComplete, kIncomplete };
 
 }  // namespace cenote::object

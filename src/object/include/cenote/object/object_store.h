@@ -181,7 +181,7 @@ class ObjectStore {
   /// Applies all changes of a transaction at one moment, if what it read at its snapshot is still the same then: so
   /// transactions are serialisable, in the order of their commits. `payload` as of an update. kTxRestart: something
   /// that was read has changed, or is too old to tell.
-  Task<Result<UpdateReply>> commit(CommitRequest request, media::Buffer payload, std::uint64_t payload_bytes,
+  Task<Result<UpdateReply>> commit(const CommitRequest& request, media::Buffer payload, std::uint64_t payload_bytes,
                                    Until until);
   /// `shown`: leaves out objects and dkeys that it does not name, as if they were not there; empty: none. For a target
   /// that may hold parts of what it is no complete member of. Not asked about what is below a dkey that was named.
@@ -202,7 +202,7 @@ class ObjectStore {
   /// at a member that had it all along. What was read is to be named to those only who have all of it, so of an
   /// entry that reads there may be nothing left but a vote. It marks the container as incomplete.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
-                                   std::uint64_t payload_bytes, Until until, Member member = Member::kComplete);
+                                   std::uint64_t payload_bytes, Until until, Member member = Member::kLeading);
   /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
   /// returns what is held of it then. A commit needs no space that was not taken before. kInternal: what must never
   /// happen, such as the commit of what was refused; nothing is changed then.
@@ -215,12 +215,19 @@ class ObjectStore {
   Task<Result<std::vector<UndecidedEntry>>> undecided_entries();
   /// All that are held, as they are at this moment, durable or not.
   std::vector<HeldEntryInfo> held_entries() const;
-  /// What made a call answer kUndecided: a prepared entry that is in the way of these changes ...
+  /// What made a call answer kUndecided: a prepared entry that is in the way of the request. Nothing: it has been
+  /// decided meanwhile.
   std::optional<UndecidedEntry> undecided_before(const CommitRequest& request) const;
-  /// ... or of a reader at `epoch` of the dkey, without one (empty) of the object, or with the null object of the
-  /// container. Nothing: it has been decided meanwhile.
-  std::optional<UndecidedEntry> undecided_at(const Uuid& container, const ObjectId& object, ByteView dkey,
-                                             Epoch epoch) const;
+  std::optional<UndecidedEntry> undecided_before(const UpdateRequest& request) const;
+  std::optional<UndecidedEntry> undecided_before(const PunchRequest& request) const;
+  std::optional<UndecidedEntry> undecided_before(const FetchRequest& request) const;
+  std::optional<UndecidedEntry> undecided_before(const ListRequest& request) const;
+  std::optional<UndecidedEntry> undecided_before(const QueryRequest& request) const;
+  /// The same of whatever concerns all of a container up to an epoch.
+  std::optional<UndecidedEntry> undecided_in(const Uuid& container, Epoch epoch) const;
+  /// Whether all arrays that the changes write to are known to exist. A hint: those that do not may be known by the
+  /// time the changes are carried out, and the other way round.
+  bool knows_arrays(const CommitRequest& request) const;
   /// An attempt of the request that is prepared.
   std::optional<UndecidedEntry> undecided_of(const RequestId& request) const;
   /// The result of a request that took effect, if it is kept. kRequestExpired and what else `update` says of an id.
