@@ -307,4 +307,39 @@ Task<Result<>> attest_exit(Coordinator& coordinator, Rank rank, Uuid process, Un
   co_return Result<>();
 }
 
+std::string candidate_name(Rank rank, Uuid process) {
+  return fmt::format("engine {}, process {}", rank.value(), process.to_string());
+}
+
+namespace {
+
+/// With its leases go the posts that a process holds.
+Task<Result<>> end_leases(Coordinator& coordinator, Rank rank, Uuid process, Until until) {
+  CO_TRY(const auto member, co_await coordinator.get(member_key(rank), until));
+  if (member) {
+    CO_TRY(const MemberRecord record, decode_member(member->value));
+    if (record.process == process) CO_CHECK_OK(co_await coordinator.revoke_lease(member->lease, until));
+  }
+  CO_TRY(const auto supervisor, co_await coordinator.get(std::string(kSupervisorKey), until));
+  if (supervisor && supervisor->value == candidate_name(rank, process))
+    CO_CHECK_OK(co_await coordinator.revoke_lease(supervisor->lease, until));
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<bool>> attest_exit(Coordinator& coordinator, Uuid process, Until until) {
+  CO_TRY(const auto engines, co_await range_all(coordinator, std::string(kEnginePrefix), until));
+  for (const KeyValue& entry : engines) {
+    CO_TRY(const EngineRecord engine, decode_engine(entry.value));
+    if (engine.process != process) continue;
+    if (engine.ended) co_return false;
+    CO_TRY(const Rank rank, rank_of_key(entry.key));
+    CO_CHECK_OK(co_await attest_exit(coordinator, rank, process, until));
+    CO_CHECK_OK(co_await end_leases(coordinator, rank, process, until));
+    co_return true;
+  }
+  co_return false;
+}
+
 }  // namespace cenote::cluster

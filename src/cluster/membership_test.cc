@@ -161,7 +161,7 @@ class Cluster {
   }
 
   void attest(const Process& process) {
-    EXPECT_TRUE(world.block_on(node, attest_exit(*operator_, process.rank, process.id)));
+    EXPECT_EQ(world.block_on(node, attest_exit(*operator_, process.id)), true);
   }
 
   Result<> report(MapVersion version, TargetId target) {

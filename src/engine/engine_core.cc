@@ -164,6 +164,7 @@ Task<Result<>> EngineCore::Impl::find_place() {
                                            SharedControl::Options{.identity = identity,
                                                                   .advertise_address = options.advertise_address,
                                                                   .fault_domain = options.fault_domain,
+                                                                  .process = options.process,
                                                                   .lease_ttl = options.lease_ttl,
                                                                   .drift_margin = options.drift_margin},
                                            logger);

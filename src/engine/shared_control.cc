@@ -45,12 +45,15 @@ Task<Result<>> SharedControl::claim_place() {
 
 void SharedControl::make_member(std::vector<std::string> addresses, std::string control_address) {
   Reactor& reactor = host_.control();
-  const std::uint64_t high = reactor.random();
+  if (options_.process.is_null()) {
+    const std::uint64_t high = reactor.random();
+    options_.process = Uuid::from_random(high, reactor.random());
+  }
   member_ = std::make_unique<cluster::Member>(
       reactor, coordinator_, pools_,
       cluster::MemberOptions{.rank = place_.rank,
                              .engine = options_.identity.engine,
-                             .process = Uuid::from_random(high, reactor.random()),
+                             .process = options_.process,
                              .addresses = std::move(addresses),
                              .control_address = std::move(control_address),
                              .fault_domain = options_.fault_domain,
@@ -65,7 +68,7 @@ void SharedControl::make_supervisor() {
   supervisor_ = std::make_unique<cluster::Supervisor>(
       host_.control(), coordinator_,
       cluster::SupervisorOptions{
-          .name = fmt::format("engine {}", place_.rank.value()),
+          .name = cluster::candidate_name(place_.rank, options_.process),
           .lease_ttl = options_.lease_ttl,
           .call_timeout = options_.call_timeout,
           .drift_margin = options_.drift_margin,

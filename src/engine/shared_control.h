@@ -33,6 +33,7 @@ class SharedControl {
     Identity identity;
     std::string advertise_address;  ///< as of EngineOptions
     std::string fault_domain;
+    Uuid process;
     // Of member and supervisor alike.
     Duration lease_ttl = std::chrono::seconds(5);
     Duration drift_margin = std::chrono::milliseconds(2500);

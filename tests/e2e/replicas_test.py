@@ -3,6 +3,7 @@
 
 import filecmp
 import os
+import signal
 import time
 import unittest
 
@@ -33,6 +34,14 @@ class Replicas(ClusterTest):
                 self.assertEqual(done.returncode, OK, done.stderr.decode())
                 return done.stdout
 
+    def crash_is_noticed_at_once(self, first, third):
+        """The others need not wait for the end of the lease and its margin, 7.5 s."""
+        crashed = time.monotonic()
+        self.assertEqual(third.crash(), 128 + signal.SIGKILL)
+        self.assertIn("signal 9", third.text_of_log())
+        self.until(lambda: self.pool(first, "p")["map_version"] > 1, "it is excluded")
+        self.assertLess(time.monotonic() - crashed, 5)
+
     def test_an_engine_is_lost_for_good(self):
         first, second, third = self.servers
         refused = cenote("pool", "create", "impossible", "--redundancy", "3", CENOTE_SERVER=first.address)
@@ -49,7 +58,7 @@ class Replicas(ClusterTest):
         self.succeeds(first, "fs", "cp", source, "p/files:/file")
         self.assertEqual(self.pool(first, "p")["redundancy"], 1)
 
-        third.kill()
+        self.crash_is_noticed_at_once(first, third)
         for key in range(12):
             self.assertEqual(self.goes_on(first, "kv", "get", "p/c", f"key{key}").strip(), f"value{key}".encode())
         for key in range(12):

@@ -66,7 +66,8 @@ class Server:
         """Returns when it is ready; raises with its log when it ends instead."""
         command = [CENOTE, "server", "--json", "--data", self.data, "--listen", self.address, "--control", self.control,
                    *self.arguments]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+                                        start_new_session=True)
         self.log = []
         threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True).start()
         line = self.process.stdout.readline()
@@ -87,10 +88,20 @@ class Server:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
+    def engine(self):
+        """The process that is the engine: where there is an attendant, its child."""
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as children:
+            return int((children.read().split() or [self.process.pid])[0])
+
     def kill(self):
-        """SIGKILL: what a crash looks like."""
-        self.process.kill()
+        """SIGKILL to all of it: what the loss of its machine looks like."""
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def crash(self):
+        """SIGKILL to the engine alone; returns the exit code of what attends it."""
+        os.kill(self.engine(), signal.SIGKILL)
+        return self.process.wait(PATIENCE_S)
 
     def stop(self):
         """SIGTERM, and the exit code."""

@@ -1,6 +1,7 @@
 #include "cenote/base/format.h"
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
+#include "attendant.h"
 #include "cenote/engine/engine.h"
 #include "context.h"
 #include "etcd_source.h"
@@ -35,6 +36,7 @@ void announce(const Context& context, const engine::Engine& engine, const std::s
 Result<> serve(Context& context, const Arguments& arguments) {
   arguments.flags.apply(context.settings);
   TRY(engine::EngineOptions options, engine_options(context.settings));
+  TRY(options.process, Attendant::divide(context.settings));
   options.overwrite_devices = arguments.overwrite;
   TRY(auto outside, coordinator_options(context.settings));
   std::optional<EtcdSource> etcd;

@@ -156,8 +156,15 @@ class Member {
   Instant predecessor_absent_since_{};
 };
 
+/// What the supervisor of that process is called.
+std::string candidate_name(Rank rank, Uuid process);
+
 /// Says for good that a process of the engine has exited; by who waited for it. Its incarnation is then excluded
 /// without waiting for its lease.
 Task<Result<>> attest_exit(Coordinator& coordinator, Rank rank, Uuid process, Until until = {});
+/// The same for who does not know the engine's rank; ends the leases of the process, too, as far as they are found: of
+/// its registration, and of its supervisor, if that has the post. False: no engine is registered by that process, or it
+/// said itself that it has ended.
+Task<Result<bool>> attest_exit(Coordinator& coordinator, Uuid process, Until until = {});
 
 }  // namespace cenote::cluster

@@ -10,6 +10,7 @@
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
 #include "cenote/base/secret_key.h"
+#include "cenote/base/uuid.h"
 #include "cenote/engine/engine_host.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
@@ -32,6 +33,7 @@ struct EngineCoreOptions {
   // With an outside coordinator only; as of EngineOptions.
   std::string advertise_address = {};
   std::string fault_domain = {};
+  Uuid process = {};
   /// How long the engine serves after the coordinator was last heard, and what others add to that before they take its
   /// place. Of all engines of a system alike.
   Duration lease_ttl = std::chrono::seconds(5);

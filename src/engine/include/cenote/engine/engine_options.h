@@ -8,6 +8,7 @@
 #include "cenote/base/error.h"
 #include "cenote/base/secret_key.h"
 #include "cenote/base/time.h"
+#include "cenote/base/uuid.h"
 
 namespace cenote::rpc {
 class InprocNetwork;
@@ -45,6 +46,9 @@ struct EngineOptions {
   std::string advertise_address;
   /// Where it stands, from the highest level to its node, "rack1/node7": what fails together. "": nobody knows.
   std::string fault_domain;
+  /// Names this process among all that ever run an engine of the system, for who waits for its end
+  /// (`cluster::attest_exit`). Null: drawn.
+  Uuid process = {};
   /// Serve clients of this process, too, at the address `inproc_address`. Not owned; outlives the engine.
   rpc::InprocNetwork* inproc = nullptr;
   std::string inproc_address = "engine:1";

@@ -1,0 +1,130 @@
+#include "attendant.h"
+
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "cenote/base/format.h"
+#include "cenote/base/log.h"
+#include "cenote/cluster/member.h"
+#include "cenote/etcd/etcd_coordinator.h"
+#include "cenote/runtime/uring_reactor.h"
+#include "etcd_source.h"
+#include "server_options.h"
+
+namespace cenote::cli {
+namespace {
+
+// By then the others have noticed by themselves.
+constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kRetryPause = std::chrono::milliseconds(100);
+
+Result<Uuid> draw_id() {
+  std::uint64_t random[2];
+  if (::getrandom(random, sizeof random, 0) != sizeof random)
+    return fail(Code::kIoError, "the kernel gives no random number");
+  return Uuid::from_random(random[0], random[1]);
+}
+
+/// What the attendant waits for.
+sigset_t watched_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  return signals;
+}
+
+Task<Result<bool>> attest_at(UringReactor& reactor, etcd::EtcdOptions options, Logger logger, Uuid process) {
+  const Until until = Until::at(reactor.now() + kPatience);
+  CO_TRY(auto coordinator, co_await etcd::EtcdCoordinator::open(reactor, std::move(options), std::move(logger)));
+  Result<bool> told = fail(Code::kInternal);
+  for (;;) {
+    told = co_await cluster::attest_exit(*coordinator, process, until);
+    if (told || reactor.now() + kRetryPause >= until.deadline) break;
+    co_await reactor.sleep_for(kRetryPause);
+  }
+  static_cast<void>(co_await coordinator->close());
+  co_return told;
+}
+
+}  // namespace
+
+Result<Uuid> Attendant::divide(const Settings& settings) {
+  TRY(const bool wanted, settings.flag("server.attendant"));
+  TRY(const auto coordinator, coordinator_options(settings));
+  if (!wanted || !coordinator) return Uuid();
+  TRY(const Uuid process, draw_id());
+  // From before the fork on, so that none is lost.
+  const sigset_t watched = watched_signals();
+  sigset_t before;
+  pthread_sigmask(SIG_BLOCK, &watched, &before);
+  const pid_t attendant = ::getpid();
+  const pid_t engine = ::fork();
+  if (engine < 0) {
+    const int reason = errno;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return failf(Code::kResourceExhausted,
+                 "no second process beside the engine ({}): allow more, or start with --attendant=false",
+                 std::strerror(reason));
+  }
+  if (engine > 0) Attendant(settings, process, engine).run();
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (::getppid() != attendant) return fail(Code::kStopped, "the process that attends the engine has ended");
+  return process;
+}
+
+void Attendant::run() {
+  const int status = wait_for_end();
+  if (WIFEXITED(status)) {
+    // It says itself why. One that failed while it ran may be registered.
+    if (WEXITSTATUS(status) != 0) static_cast<void>(attest());
+    ::_exit(WEXITSTATUS(status));
+  }
+  tell(WTERMSIG(status));
+  ::_exit(128 + WTERMSIG(status));
+}
+
+int Attendant::wait_for_end() {
+  const sigset_t watched = watched_signals();
+  for (;;) {
+    int status = 0;
+    if (::waitpid(engine_, &status, WNOHANG) == engine_) return status;
+    siginfo_t signal{};
+    if (::sigwaitinfo(&watched, &signal) < 0 || signal.si_signo == SIGCHLD) continue;
+    // A terminal sends its interrupt to all processes in its foreground.
+    if (signal.si_signo == SIGINT && signal.si_code == SI_KERNEL) continue;
+    ::kill(engine_, signal.si_signo);
+  }
+}
+
+void Attendant::tell(int signal) {
+  const auto told = attest();
+  const auto options = log_options(settings_);
+  if (!options) return;
+  const auto output = LogOutput::open(*options);
+  if (!output) return;
+  const Logger logger(**output, "attendant");
+  const std::string how = fmt::format("signal {} ({})", signal, ::strsignal(signal));
+  if (!told) {
+    logger.error("the engine was ended by a signal; the others notice when its lease ends",
+                 {{"by", how}, {"error", told.error()}});
+  } else {
+    logger.error("the engine was ended by a signal", {{"by", how}, {"others_told", *told}});
+  }
+}
+
+Result<bool> Attendant::attest() {
+  TRY(auto coordinator, coordinator_options(settings_));
+  TRY(const LogOptions logs, log_options(settings_));
+  TRY(const auto output, LogOutput::open(logs));
+  TRY(const auto reactor, UringReactor::create({.spin = Duration(0)}));
+  return reactor->block_on(attest_at(*reactor, *std::move(coordinator), Logger(*output, "attendant"), process_));
+}
+
+}  // namespace cenote::cli

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "cenote/base/uuid.h"
+#include "settings.h"
+
+namespace cenote::cli {
+
+/// A process beside an engine that is one of several. It waits for the engine's end; if that was a crash it tells the
+/// coordinator, so that the others go on at once and need not wait for the end of the engine's lease. It passes SIGTERM
+/// and SIGINT on, and ends with the engine's exit code, or with 128 and the number of the signal that ended it. When it
+/// is ended itself, the engine stops cleanly.
+class Attendant {
+ public:
+  /// Divides the process in two, before it has threads. Returns in the engine, with the id by which the engine has to
+  /// register; the attendant never returns. Where the settings name no coordinator of several engines, or want no
+  /// attendant, nothing is divided and the id is null. `settings` stay as they are.
+  static Result<Uuid> divide(const Settings& settings);
+
+ private:
+  Attendant(const Settings& settings, Uuid process, pid_t engine)
+      : settings_(settings), process_(process), engine_(engine) {}
+  [[noreturn]] void run();
+  int wait_for_end();
+  void tell(int signal);
+  Result<bool> attest();
+
+  const Settings& settings_;
+  Uuid process_;
+  pid_t engine_;
+};
+
+}  // namespace cenote::cli
