@@ -160,9 +160,7 @@ class Cluster {
     run(finish(process.way));
   }
 
-  void attest(const Process& process) {
-    EXPECT_EQ(world.block_on(node, attest_exit(*operator_, process.id)), true);
-  }
+  void attest(const Process& process) { EXPECT_EQ(world.block_on(node, attest_exit(*operator_, process.id)), true); }
 
   Result<> report(MapVersion version, TargetId target) {
     return world.block_on(node, report_moved(*operator_, kPool, version, target));

@@ -1,7 +1,7 @@
+#include "attendant.h"
 #include "cenote/base/format.h"
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
-#include "attendant.h"
 #include "cenote/engine/engine.h"
 #include "context.h"
 #include "etcd_source.h"
