@@ -1,13 +1,6 @@
 #include "data_reactor.h"
 
 namespace cenote::engine {
-namespace {
-
-void raise(Counter& counter, std::uint64_t value) {
-  if (value > counter.value()) counter.add(value - counter.value());
-}
-
-}  // namespace
 
 struct DataReactor::Gauges {
   Gauges(MetricRegistry& metrics, const Labels& labels)
@@ -35,6 +28,7 @@ DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricReg
       options_(options),
       logger_(logger.named("rpc").with({"reactor", options.index})),
       pool_(reactor, {.budget_bytes = options.pool_bytes}),
+      metrics_(metrics),
       op_metrics_(metrics, std::to_string(options.index)),
       gauges_(std::make_unique<Gauges>(metrics, Labels{{"reactor", std::to_string(options.index)}})) {}
 
@@ -48,7 +42,7 @@ void DataReactor::make_links(EngineServices& services, std::unique_ptr<rpc::Tran
 
 std::unique_ptr<TargetGroups> DataReactor::make_groups(Target& target, cluster::Rank engine) {
   const GroupMember::Options options{.self = {engine, static_cast<std::uint16_t>(target.index())}, .buffers = &pool_};
-  auto groups = std::make_unique<TargetGroups>(target, *containers_, *links_, *services_, options, logger_);
+  auto groups = std::make_unique<TargetGroups>(target, *containers_, *links_, *services_, options, metrics_, logger_);
   groups->start();
   return groups;
 }
@@ -95,11 +89,11 @@ void DataReactor::refresh_metrics() {
   gauges_->buffers.set(static_cast<std::int64_t>(pool_.used_bytes()));
   gauges_->connections.set(server_ == nullptr ? 0 : static_cast<std::int64_t>(server_->connections()));
   gauges_->in_flight.set(server_ == nullptr ? 0 : static_cast<std::int64_t>(server_->requests_in_flight()));
-  raise(gauges_->requests, counters_.requests);
-  raise(gauges_->repeated, counters_.duplicates_attached + counters_.duplicates_answered);
-  raise(gauges_->received, counters_.bytes_received);
-  raise(gauges_->sent, counters_.bytes_sent);
-  raise(gauges_->errors, counters_.protocol_errors);
+  gauges_->requests.raise_to(counters_.requests);
+  gauges_->repeated.raise_to(counters_.duplicates_attached + counters_.duplicates_answered);
+  gauges_->received.raise_to(counters_.bytes_received);
+  gauges_->sent.raise_to(counters_.bytes_sent);
+  gauges_->errors.raise_to(counters_.protocol_errors);
 }
 
 void DataReactor::on_connection_error(std::string_view peer, const Error& error) {

@@ -68,6 +68,7 @@ class DataReactor final : private rpc::Observer {
   DataReactorOptions options_;
   Logger logger_;
   media::BufferPool pool_;
+  MetricRegistry& metrics_;
   OpMetrics op_metrics_;
   std::unique_ptr<Gauges> gauges_;
   rpc::Counters counters_;

@@ -219,6 +219,12 @@ Task<Result<>> EngineCore::Impl::close_at(std::size_t index, Epoch epoch) {
   co_return Result<>();
 }
 
+Task<Result<>> EngineCore::Impl::refresh_groups_at(std::size_t index) {
+  for (std::size_t target = index; target < groups.size(); target += reactors.size())
+    if (groups[target] != nullptr) groups[target]->metrics.refresh(*groups[target]);
+  co_return Result<>();
+}
+
 Task<Result<>> EngineCore::Impl::stop_groups_at(std::size_t index) {
   if (reactors[index] == nullptr) co_return Result<>();
   for (std::size_t target = index; target < groups.size(); target += reactors.size()) {
@@ -535,6 +541,7 @@ Task<> EngineCore::Impl::refresh_metrics() {
   if (!caller.check(ready.load(std::memory_order_acquire))) co_return;
   static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return refresh_metrics_at(*reactors[index]); }));
   static_cast<void>(co_await on_all_targets([](Target& target) { return refresh_metrics_at(target); }));
+  static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return refresh_groups_at(index); }));
 }
 
 EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics,

@@ -59,6 +59,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<Result<>> make_groups_at(std::size_t index);
   Task<Result<>> follow_at(std::size_t index, LayoutSwitch change, Epoch& used);
   Task<Result<>> close_at(std::size_t index, Epoch epoch);
+  Task<Result<>> refresh_groups_at(std::size_t index);
   Task<Result<>> stop_groups_at(std::size_t index);
   Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
   Task<Result<std::uint64_t>> next_incarnation();

@@ -314,6 +314,8 @@ TEST_P(SimEngineTest, MetricsTellWhatHappened) {
   EXPECT_NE(text.find("cenote_target_compacted_bytes_total{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_target_scrub_damages_total{kind=\"data\",target=\"1\"} 0"), std::string::npos) << text;
   EXPECT_NE(text.find("cenote_target_scrub_running{target=\"1\"} 0"), std::string::npos);
+  EXPECT_NE(text.find("cenote_replication_undecided_entries{target=\"1\"} 0"), std::string::npos);
+  EXPECT_NE(text.find("cenote_replication_copied_bytes_total{target=\"1\"} 0"), std::string::npos);
   EXPECT_NE(text.find("cenote_rpc_connections{reactor=\"0\"} 1"), std::string::npos);
   // The payload and what goes with it.
   const std::string_view received = "cenote_rpc_received_bytes_total{reactor=\"0\"} ";

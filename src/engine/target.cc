@@ -8,10 +8,6 @@
 namespace cenote::engine {
 namespace {
 
-void raise(Counter& counter, std::uint64_t value) {
-  if (value > counter.value()) counter.add(value - counter.value());
-}
-
 std::uint64_t seconds_of(Duration duration) {
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::seconds>(duration).count());
 }
@@ -364,19 +360,19 @@ void Target::refresh_metrics() {
   gauges_->data_size.set(bytes(status.data_blocks_total * media::kBlockBytes));
   gauges_->data_free.set(bytes(status.data_blocks_free * media::kBlockBytes));
   gauges_->fenced.set(status.fenced ? 1 : 0);
-  raise(gauges_->checkpoints, status.checkpoints);
-  raise(gauges_->batches, status.batches);
-  raise(gauges_->log_writes, status.log_writes);
-  raise(gauges_->page_misses, status.page_misses);
-  raise(gauges_->read_bytes, device.read_bytes);
-  raise(gauges_->written_bytes, device.written_bytes);
-  raise(gauges_->device_errors, device.errors);
+  gauges_->checkpoints.raise_to(status.checkpoints);
+  gauges_->batches.raise_to(status.batches);
+  gauges_->log_writes.raise_to(status.log_writes);
+  gauges_->page_misses.raise_to(status.page_misses);
+  gauges_->read_bytes.raise_to(device.read_bytes);
+  gauges_->written_bytes.raise_to(device.written_bytes);
+  gauges_->device_errors.raise_to(device.errors);
   refresh_health_metrics();
-  raise(gauges_->packed_bytes, objects_->counters().packed_bytes);
-  raise(gauges_->packed_stored, objects_->counters().packed_stored_bytes);
-  raise(gauges_->discarded_bytes, status.discarded_blocks * media::kBlockBytes);
-  raise(gauges_->compacted_bytes, objects_->counters().compacted_blocks * media::kBlockBytes);
-  raise(gauges_->background_failures, objects_->counters().background_failures);
+  gauges_->packed_bytes.raise_to(objects_->counters().packed_bytes);
+  gauges_->packed_stored.raise_to(objects_->counters().packed_stored_bytes);
+  gauges_->discarded_bytes.raise_to(status.discarded_blocks * media::kBlockBytes);
+  gauges_->compacted_bytes.raise_to(objects_->counters().compacted_blocks * media::kBlockBytes);
+  gauges_->background_failures.raise_to(objects_->counters().background_failures);
   refresh_scrub_metrics();
 }
 
@@ -391,10 +387,10 @@ void Target::refresh_health_metrics() {
     slow += health.slow_operations();
     silence = std::max(silence, health.silence(reactor_.now()));
   });
-  raise(gauges_->read_errors, reads);
-  raise(gauges_->write_errors, writes);
-  raise(gauges_->flush_errors, flushes);
-  raise(gauges_->slow_operations, slow);
+  gauges_->read_errors.raise_to(reads);
+  gauges_->write_errors.raise_to(writes);
+  gauges_->flush_errors.raise_to(flushes);
+  gauges_->slow_operations.raise_to(slow);
   gauges_->device_silence.set(silence);
 }
 
@@ -405,13 +401,13 @@ void Target::refresh_scrub_metrics() {
   gauges_->scrub_running.set(scrub.running ? 1 : 0);
   gauges_->scrub_began.set(seconds(scrub.began));
   gauges_->scrub_ended.set(seconds(scrub.ended));
-  raise(gauges_->scrub_read, scrub.read_bytes);
-  raise(gauges_->scrub_entries, scrub.entries);
-  raise(gauges_->bad_pages, scrub.bad_pages);
-  raise(gauges_->bad_entries, scrub.bad_entries);
-  raise(gauges_->bad_data, scrub.bad_data);
+  gauges_->scrub_read.raise_to(scrub.read_bytes);
+  gauges_->scrub_entries.raise_to(scrub.entries);
+  gauges_->bad_pages.raise_to(scrub.bad_pages);
+  gauges_->bad_entries.raise_to(scrub.bad_entries);
+  gauges_->bad_data.raise_to(scrub.bad_data);
   gauges_->scrub_findings.set(static_cast<std::int64_t>(scrub.findings + scrub.unlisted));
-  raise(gauges_->scrub_repaired, scrub.repaired);
+  gauges_->scrub_repaired.raise_to(scrub.repaired);
 }
 
 }  // namespace cenote::engine

@@ -400,6 +400,8 @@ std::optional<UndecidedEntry> info_of(const HeldEntry* entry) {
 
 }  // namespace
 
+EntryCounts ObjectStore::entry_counts() const { return {core_->entries.size(), core_->entries.undecided()}; }
+
 std::optional<UndecidedEntry> ObjectStore::undecided_before(const CommitRequest& request) const {
   if (core_->entries.none_undecided()) return std::nullopt;
   return info_of(undecided_in_the_way(core_->entries, request));

@@ -108,6 +108,7 @@ Task<Result<UpdateReply>> GroupLeader::run(Change& change, Until until) {
     if (known) co_return *known;
     bool again = false;
     auto outcome = co_await attempt(change, above, again, until);
+    if (outcome) ++counters_.changes;
     if (outcome || !again) {
       if (outcome || outcome.error() == Code::kDeadlineExceeded || outcome.error() == Code::kUndecided ||
           outcome.error() == Code::kStaleMap)
@@ -184,6 +185,7 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
   CO_TRY(const Epoch epoch, co_await member_.objects().draw_epoch(until));
   attempt.name = {member_.self().number(), epoch};
 
+  ++counters_.attempts;
   const auto running = std::make_shared<Running>(reactor_);
   running_.emplace(attempt.name, running);
   auto outcome = co_await decide(attempt, *running, above, again, until);
@@ -383,6 +385,7 @@ Task<Result<UpdateReply>> GroupLeader::refused(Attempt& attempt, Running& runnin
   if (!attempt.unheard)
     CO_CHECK_OK(co_await abort(attempt.name, attempt.change.request.container, attempt.plan.note.members(),
                                attempt.layout->version(), until));
+  ++counters_.refused;
   running.outcome = EntryState::kRefused;
   running.ended.set();  // `other` may wait for that
   // Whoever comes to the same keys next would meet it again.
@@ -417,7 +420,10 @@ Task<Result<EntryState>> GroupLeader::settle(object::UndecidedEntry entry, Until
     const auto running = std::make_shared<Running>(reactor_);
     running_.emplace(entry.name, running);
     auto outcome = co_await drive(entry.name, entry.container, note, until);
-    if (outcome) running->outcome = *outcome;
+    if (outcome) {
+      running->outcome = *outcome;
+      ++counters_.settled;
+    }
     running_.erase(entry.name);
     running->ended.set();
     co_return outcome;

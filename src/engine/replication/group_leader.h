@@ -36,6 +36,13 @@ class GroupLeader {
   Task<Result<UpdateReply>> execute(Change change, Until until);
   /// The outcome of an entry whose leader this target is in the present version.
   Task<Result<EntryState>> settle(object::UndecidedEntry entry, Until until);
+  struct Counters {
+    std::uint64_t changes = 0;   ///< carried out
+    std::uint64_t attempts = 0;  ///< at them
+    std::uint64_t refused = 0;   ///< of those
+    std::uint64_t settled = 0;   ///< entries of others, or of this one's past
+  };
+  const Counters& counters() const { return counters_; }
   /// Takes up again what an earlier leader of a decided entry has left: that all members know of it, and forget it.
   void take_up(const object::HeldEntryInfo& entry, const EntryNote& note, const cluster::PoolLayout& layout);
 
@@ -83,6 +90,7 @@ class GroupLeader {
   EngineLinks& links_;
   Reactor& reactor_;
   Logger logger_;
+  Counters counters_;
   KeyLocks locks_;
   Scope scope_;
   std::map<object::EntryName, std::shared_ptr<Running>> running_;

@@ -57,7 +57,7 @@ class GroupMember {
   Task<Result<std::shared_ptr<const cluster::PoolLayout>>> layout_of(Uuid container);
   Instant now() const { return target_.reactor().now(); }
   const TargetAddress& self() const { return options_.self; }
-  object::ObjectStore& objects() { return target_.objects(); }
+  object::ObjectStore& objects() const { return target_.objects(); }
   /// The target works on this version of a pool's map from now on: nothing that was begun under an earlier one goes on
   /// when this returns. If it has no part in the pool any more, it drops all that it holds undecided or refused of it,
   /// as the others decide without it.

@@ -327,8 +327,12 @@ Task<Result<>> Rebuilder::copy_from(Job& job, const Tree& tree, cluster::TargetI
 /// For whoever asks how far it is.
 void Rebuilder::take_in(Job& job, const CopyProgress& progress) {
   MoveStatus& status = progress_[job.pool];
-  status.bytes += progress.bytes - std::exchange(job.counted.bytes, progress.bytes);
-  status.objects += progress.objects - std::exchange(job.counted.objects, progress.objects);
+  const std::uint64_t bytes = progress.bytes - std::exchange(job.counted.bytes, progress.bytes);
+  const std::uint64_t objects = progress.objects - std::exchange(job.counted.objects, progress.objects);
+  status.bytes += bytes;
+  status.objects += objects;
+  copied_.bytes += bytes;
+  copied_.objects += objects;
   status.obstacle.clear();
 }
 

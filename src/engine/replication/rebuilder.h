@@ -35,6 +35,11 @@ class Rebuilder {
   Task<> stop();
   /// How far it is with the pools whose data moves.
   std::vector<MoveStatus> status() const;
+  /// In all moves since the engine started.
+  struct Copied {
+    std::uint64_t bytes = 0, objects = 0;
+  };
+  const Copied& copied() const { return copied_; }
 
  private:
   struct Job;
@@ -69,6 +74,7 @@ class Rebuilder {
   Logger logger_;
   std::map<Uuid, std::shared_ptr<Job>> jobs_;
   std::map<Uuid, MoveStatus> progress_;  // of the last version of each pool that was followed
+  Copied copied_;
   Scope scope_;
 };
 

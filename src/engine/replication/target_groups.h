@@ -2,6 +2,7 @@
 
 #include "group_leader.h"
 #include "group_member.h"
+#include "group_metrics.h"
 #include "pool_serving.h"
 #include "rebuilder.h"
 
@@ -11,10 +12,11 @@ namespace cenote::engine {
 /// to it what it lacks of them. On its reactor.
 struct TargetGroups {
   TargetGroups(Target& target, ContainerCache& containers, EngineLinks& links, EngineServices& services,
-               GroupMember::Options options, const Logger& logger)
+               GroupMember::Options options, MetricRegistry& metrics, const Logger& logger)
       : member(target, containers, links, options, logger.named("groups")),
         leader(member, links, target.reactor(), logger.named("groups")),
-        rebuilder(member, containers, links, services, target.reactor(), logger.named("rebuild")) {}
+        rebuilder(member, containers, links, services, target.reactor(), logger.named("rebuild")),
+        metrics(metrics, target.index()) {}
 
   void start() { member.start(leader); }
   /// The engine works on another version of a pool's map: when this returns, nothing of the one before goes on.
@@ -33,6 +35,7 @@ struct TargetGroups {
   GroupMember member;
   GroupLeader leader;
   Rebuilder rebuilder;
+  GroupMetrics metrics;
 };
 
 }  // namespace cenote::engine

@@ -23,6 +23,10 @@ class Counter {
   }
   /// For counters named `..._seconds_total`, which hold nanoseconds. Negative durations count as none.
   void add(Duration duration) { add(duration.count() < 0 ? 0 : static_cast<std::uint64_t>(duration.count())); }
+  /// For what is counted elsewhere, and may begin anew there.
+  void raise_to(std::uint64_t amount) {
+    if (amount > value()) add(amount - value());
+  }
   std::uint64_t value() const { return value_.load(std::memory_order_relaxed); }
 
  private:

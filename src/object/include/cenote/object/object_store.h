@@ -215,6 +215,7 @@ class ObjectStore {
   Task<Result<std::vector<UndecidedEntry>>> undecided_entries();
   /// All that are held, as they are at this moment, durable or not.
   std::vector<HeldEntryInfo> held_entries() const;
+  EntryCounts entry_counts() const;
   /// What made a call answer kUndecided: a prepared entry that is in the way of the request. Nothing: it has been
   /// decided meanwhile.
   std::optional<UndecidedEntry> undecided_before(const CommitRequest& request) const;

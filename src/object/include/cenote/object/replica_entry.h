@@ -41,4 +41,9 @@ struct HeldEntryInfo {
   Bytes note;
 };
 
+/// How many entries a target holds, and how many of them are not decided.
+struct EntryCounts {
+  std::size_t held = 0, undecided = 0;
+};
+
 }  // namespace cenote::object
