@@ -18,8 +18,8 @@ class StopSignals {
   void wait();
   /// The same for so long at most. False: none came.
   bool wait_for(Duration most);
-  /// From a second from now on another one ends the process at once, with exit code 130; what is acknowledged is durable
-  /// all the same.
+  /// From a second from now on another one ends the process at once, with exit code 130; what is acknowledged is
+  /// durable all the same.
   void let_the_next_one_kill();
 
  private:
