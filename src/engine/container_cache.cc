@@ -17,8 +17,9 @@ std::shared_ptr<const PoolServing> counted_here(std::shared_ptr<const PoolServin
 Task<Result<const RoutedContainer*>> ContainerCache::look_up(Uuid container, std::uint64_t version, Until until) {
   for (;;) {
     const std::uint64_t before = forgotten_;
-    CO_TRY(auto found, co_await call_on(reactor_, services_.control_reactor(),
-                                        [&] { return services_.find_container(container, version, until); }));
+    CO_TRY(auto found, co_await call_on(reactor_, services_.control_reactor(), until, [&](Until there) {
+             return services_.find_container(container, version, there);
+           }));
     // The answer may have been given before a destruction whose news has overtaken it.
     if (forgotten_ != before) continue;
     if (known_.size() >= kMaxContainers) known_.clear();

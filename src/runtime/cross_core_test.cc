@@ -124,6 +124,58 @@ TEST(CrossCoreTest, ThreadsCallEachOtherAtTheSameTime) {
   EXPECT_EQ(sum_b, expected);
 }
 
+Task<Result<>> sleep_at(Reactor& reactor, Until until) {
+  Event never(reactor);
+  co_return co_await never.wait(until);
+}
+
+/// Cancels while the other side waits, before it begins, and after it has ended.
+Task<> cancel_across(Reactor& home, Reactor& target) {
+  CancelSource cancelled;
+  cancelled.cancel();
+  EXPECT_EQ(
+      (co_await call_on(home, target, {kNoDeadline, &cancelled}, [&](Until there) { return sleep_at(target, there); }))
+          .error(),
+      Code::kCancelled);
+  for (const Duration delay : {Duration(0), Duration(1), Duration(100us), Duration(5ms)}) {
+    CancelSource source;
+    Scope scope(home);
+    struct Later {
+      static Task<> run(Reactor& reactor, CancelSource& source, Duration delay) {
+        co_await reactor.sleep_for(delay);
+        source.cancel();
+      }
+    };
+    scope.spawn(Later::run(home, source, delay));
+    const auto ended = co_await call_on(home, target, {home.now() + 2ms, &source},
+                                        [&](Until there) { return sleep_at(target, there); });
+    EXPECT_FALSE(ended);
+    EXPECT_EQ(ended.error(), delay > 2ms ? Code::kDeadlineExceeded : Code::kCancelled);
+    co_await scope.drain();
+  }
+  const Until none = Until::at(home.now() + 1ms);
+  EXPECT_EQ((co_await call_on(home, target, none, [&](Until there) { return sleep_at(target, there); })).error(),
+            Code::kDeadlineExceeded);
+}
+
+TEST(CrossCoreTest, CancellationCrossesBetweenSimulatedNodes) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SimWorld world(seed);
+    SimReactor& home = world.add_node("home");
+    SimReactor& target = world.add_node("target");
+    world.block_on(home, cancel_across(home, target));
+  }
+}
+
+TEST(CrossCoreTest, CancellationCrossesBetweenThreads) {
+  auto home = *UringReactor::create();
+  auto target = *UringReactor::create();
+  std::thread other([&] { target->run(); });
+  home->block_on(cancel_across(*home, *target));
+  target->stop();
+  other.join();
+}
+
 // The answer may end the caller's reactor while the poster is still inside `post`.
 TEST(CrossCoreTest, CallerMayDestroyItsReactorAtOnceAfterTheAnswer) {
   auto target = *UringReactor::create();
