@@ -169,6 +169,7 @@ class Scene {
     engine::SimEngineOptions engine = shape_engine(seed);
     // What was deleted leaves no trace soon.
     engine.core.retention = 1s;
+    engine.core.scarce_space = seed % 2 == 0 ? 1 : 0;
     return engine;
   }
   template <typename... Taken>

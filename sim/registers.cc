@@ -417,6 +417,8 @@ Outcome run_replicas(std::uint64_t seed, const Options& options) {
   engine::SimEngineOptions engine = shape_engine(seed);
   // What was deleted leaves no trace soon, so that what a returning member still has would come back.
   engine.core.retention = std::chrono::seconds(1 + seed % 4);
+  // Half of the time as if space was short, so that data goes while other data is copied.
+  if (seed % 2 == 0) engine.core.scarce_space = 1;
   Run run(seed, options, std::move(engine), 3 + seed % 5 / 3);
   const std::uint32_t redundancy = seed % 3 == 0 ? 0 : 1;
   const std::span<const std::string_view> classes(kReplicatedClasses);

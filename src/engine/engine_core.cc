@@ -93,7 +93,8 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .key = options.encryption_key,
                        .scrub_bytes_per_second = options.scrub_bytes_per_second,
                        .scrub_period = options.scrub_period,
-                       .retention = options.retention};
+                       .retention = options.retention,
+                       .scarce_space = options.scarce_space};
   CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }

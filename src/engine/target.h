@@ -36,6 +36,7 @@ struct TargetOptions {
   std::uint64_t scrub_bytes_per_second = 0;
   Duration scrub_period{};
   Duration retention{};
+  double scarce_space = 0;
 };
 
 /// A fetch, and its answer until the last byte of it is sent. Its memory belongs to the target's reactor; it is filled

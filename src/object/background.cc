@@ -25,9 +25,8 @@ Result<bool> reclaim_requests_slice(Core& core, store::View& view) {
   return keys.size() < kEntries;
 }
 
-/// Where less than one block in so many is free, space is worth more than the past ...
-constexpr std::uint64_t kScarceFraction = 8;
-/// ... and readers of old epochs have this long, so that a user who deletes because nothing fits soon sees it help.
+/// Where space is scarce it is worth more than the past, and readers of old epochs have this long, so that a user who
+/// deletes because nothing fits soon sees it help.
 constexpr Duration kScarceRetention = std::chrono::seconds(5);
 
 /// For so long after a write was refused for a quota: long enough to delete and see it help.
@@ -41,11 +40,15 @@ bool is_scarce(const Core& core, Container& container) {
   return container.account->is_scarce() || core.reactor.now() < container.wanted_until;
 }
 
-Duration retention_of(const Core& core, Container& container) {
+bool is_short_of_space(const Core& core, Container& container) {
   const store::StoreStatus status = core.store.status();
-  const bool scarce =
-      is_scarce(core, container) || status.data_blocks_free < status.data_blocks_total / kScarceFraction;
-  return scarce ? std::min(core.options.retention, kScarceRetention) : core.options.retention;
+  const double scarce = core.options.scarce_space * static_cast<double>(status.data_blocks_total);
+  return is_scarce(core, container) || static_cast<double>(status.data_blocks_free) < scarce;
+}
+
+Duration retention_of(const Core& core, Container& container) {
+  return is_short_of_space(core, container) ? std::min(core.options.retention, kScarceRetention)
+                                            : core.options.retention;
 }
 
 Duration polite_pause(const Core& core) {
@@ -76,8 +79,11 @@ Task<Result<>> run_once(Core& core) {
     const Epoch bound = background_bound(core, retention);
     // A pass looks at the whole container, so under steady change it waits until there is something to gain.
     const auto patience = static_cast<std::uint64_t>(retention.count()) / 4;
-    if (container.unmerged != kEpochZero && container.unmerged.value() + patience <= bound.value())
-      due.emplace_back(id, bound);
+    if (container.unmerged == kEpochZero || container.unmerged.value() + patience > bound.value()) continue;
+    // Of one that is at rest only data goes, and only where it is in the way: its end gives back the rest.
+    if (core.is_at_rest(container) && (!is_short_of_space(core, container) || container.changed <= container.thinned))
+      continue;
+    due.emplace_back(id, bound);
   }
   for (const auto& [id, bound] : due) {
     if (core.background.stopping()) break;
@@ -87,8 +93,8 @@ Task<Result<>> run_once(Core& core) {
 }
 
 /// False: a rollback or the end of a link came between.
-Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, bool polite) {
-  Merge merge(core, id, bound);
+Task<Result<bool>> merge_container(Core& core, Uuid id, Epoch bound, Merge::What what, bool polite) {
+  Merge merge(core, id, bound, what);
   CO_TRY(bool going, co_await core.store.run([&merge](store::View& view) { return merge.start(view); }));
   while (going) {
     CO_TRY(const bool done, co_await core.store.run([&merge](store::View& view) { return merge.slice(view); }));
@@ -143,9 +149,12 @@ Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite
   for (bool whole = false; !whole;) {
     // Looked at again by every slice.
     const auto found = core.containers.find(id);
-    if (found != core.containers.end() && core.is_at_rest(found->second)) break;
+    if (found != core.containers.end() && core.is_at_rest(found->second)) {
+      CO_CHECK_OK(co_await merge_container(core, id, bound, Merge::What::kHiddenData, polite));
+      break;
+    }
     CO_CHECK_OK(co_await purge_rolled_back(core, id, polite));
-    CO_TRY(whole, co_await merge_container(core, id, bound, polite));
+    CO_TRY(whole, co_await merge_container(core, id, bound, Merge::What::kAll, polite));
   }
   co_return Result<>();
 }

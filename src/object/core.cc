@@ -155,9 +155,10 @@ Result<store::Lsn> Core::apply_charged(Container& container, const Stamp& stamp,
   return lsn;
 }
 
-Result<> Core::apply_added(Container& container, Usage added, store::View& view) {
+Result<> Core::apply_added(Container& container, Usage added, store::View& view, Limits limits) {
   SpaceAccount* const account = container.account.get();
-  if (account != nullptr) CHECK_OK(account->charge(added));
+  if (account != nullptr && limits == Limits::kCount) CHECK_OK(account->charge(added));
+  if (account != nullptr && limits == Limits::kIgnored) account->add(added);
   const Usage used = container.used + added;
   put_usage(container, used);
   const auto lsn = view.apply(batch);

@@ -63,6 +63,9 @@ struct Container {
   /// Of a clone that is being flattened.
   std::shared_ptr<FlattenStatus> flattening;
 
+  /// Up to where data that is hidden has gone.
+  Epoch thinned;
+
   void note_change(Epoch epoch) {
     // What took long to be decided: a pass of aggregation that is under way may have missed it.
     if (epoch < changed) ++releases;
@@ -232,8 +235,11 @@ struct Core {
   void stamped(Container& container, const Stamp& stamp, store::Lsn lsn);
   /// Applies the batch, charged to the container's account; takes the stamp into memory. Of no effect where it fails.
   Result<store::Lsn> apply_charged(Container& container, const Stamp& stamp, store::View& view);
-  /// Applies a batch that adds `added` to the container's tree, if the account has room for it.
-  Result<> apply_added(Container& container, Usage added, store::View& view);
+  /// Whether what is added has to fit the limits of the container's account. A copy of what was let in elsewhere does
+  /// not: it takes the place of a copy that was lost.
+  enum class Limits : std::uint8_t { kCount, kIgnored };
+  /// Applies a batch that adds `added` to the container's tree.
+  Result<> apply_added(Container& container, Usage added, store::View& view, Limits limits = Limits::kCount);
   /// Applies a batch that removes `removed` from the container's tree, which the account gets back.
   Result<> apply_refunded(Container& container, Usage removed, store::View& view);
   /// Entries that `stamp` adds at most.

@@ -17,7 +17,8 @@ class Members {
     prepare_copy(whole, late);
   }
 
-  /// Prepares the request at both; nullopt: the one that has everything refuses it.
+  /// Prepares the request at both; nullopt: the one that has everything refuses it, or at the other one something that
+  /// is not decided touches more than there, and is in the way.
   std::optional<EntryName> prepare(const CommitRequest& request, ByteView payload,
                                    Member member = Member::kIncomplete) {
     const EntryName name{.leader = 3, .epoch = *whole.block_on(whole.objects->draw_epoch(Until::forever()))};
@@ -26,6 +27,11 @@ class Members {
     EXPECT_EQ(*state, EntryState::kPrepared);
     late.objects->observe(name.epoch);
     const auto at_late = prepare_at(late, request, name, payload, member);
+    if (!at_late && at_late.error() == Code::kUndecided) {
+      decide(whole, name, EntryEvent::kAbort);
+      decide(late, name, EntryEvent::kDecline);
+      return std::nullopt;
+    }
     EXPECT_TRUE(at_late) << at_late.error().to_string();
     if (!at_late) return std::nullopt;
     return name;

@@ -335,7 +335,7 @@ Result<> HistoryPut::apply(Container& container, store::View& view, Group group)
   core_.clock.observe(newest);
   const std::optional<Epoch> ceiling = core_.clock.raise_for(newest);
   if (ceiling) core_.batch.put(core_.system_tree, ceiling_key(), encode_number(ceiling->value()));
-  CHECK_OK(core_.apply_added(container, added, view));
+  CHECK_OK(core_.apply_added(container, added, view, Core::Limits::kIgnored));
   seen_ = std::max(seen_, container.lsn);
   if (ceiling) {
     core_.clock.raised(*ceiling);

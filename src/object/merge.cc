@@ -77,7 +77,7 @@ Result<bool> Merge::start(store::View& view) {
   rollbacks_ = container.rollbacks;
   relinks_ = container.relinks;
   interrupted_ = !container.rolled_back.empty();
-  if (interrupted_ || core_.is_at_rest(container)) return false;
+  if (interrupted_ || rests(container)) return false;
   if (bound_ <= container.bound) return true;
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -92,7 +92,7 @@ Result<bool> Merge::slice(store::View& view) {
   if (found == core_.containers.end() || found->second.tree != tree_) return true;
   Container& container = found->second;
   interrupted_ = container.rollbacks != rollbacks_ || container.relinks != relinks_;
-  if (interrupted_ || core_.is_at_rest(container)) return true;
+  if (interrupted_ || rests(container)) return true;
   const Reader reader{view, tree_, bound_};
   core_.batch.clear();
   core_.batch.set_space_class(store::SpaceClass::kReclaim);
@@ -114,7 +114,8 @@ Result<bool> Merge::slice(store::View& view) {
     core_.counters.reclaimed_blocks += removal_.blocks;
   }
   state_ = std::move(state);
-  if (done) container.merged(bound_, releases_);
+  if (done && what_ == What::kAll) container.merged(bound_, releases_);
+  if (done) container.thinned = bound_;
   return done;
 }
 
@@ -139,6 +140,18 @@ void Merge::remove(ByteView key) {
   core_.batch.erase(tree_, key);
   emptied_.removed(key);
   ++removal_.entries;
+}
+
+void Merge::remove_fact(ByteView key) {
+  if (what_ == What::kAll) remove(key);
+}
+
+Result<> Merge::remove_hidden(ByteView key, ByteView value) {
+  if (what_ == What::kHiddenData) {
+    TRY(const Entry entry, decode_entry(value));
+    if (!entry.holds_data()) return {};
+  }
+  return remove_data(key, value);
 }
 
 Result<> Merge::remove_data(ByteView key, ByteView value) {
@@ -169,7 +182,7 @@ Result<bool> Merge::leave(const Reader& reader, Place& place) {
   for (; !place.punches.empty(); place.punches.pop_back()) {
     if (place.punches.back() >= place.oldest_kept) continue;
     if (removal_.full()) return false;
-    remove(level_entry(place.prefix, place.punches.back()));
+    remove_fact(level_entry(place.prefix, place.punches.back()));
   }
   place = {};
   return true;
@@ -216,7 +229,7 @@ Result<> Merge::step_level(const Reader& reader, State& state, const ParsedKey& 
     if (newest && (object || epoch > state.object.hidden(eras_.end(era)))) {
       punches.push_back(epoch);
     } else {
-      remove(cursor.key());
+      remove_fact(cursor.key());
     }
     TRY(more, cursor.next());
   }
@@ -263,7 +276,7 @@ Result<> Merge::start_akey(const Reader& reader, State& state) {
     } else if (counts) {
       take_birth(state, epoch, entry.record_bytes);
     } else {
-      remove(cursor.key());
+      remove_fact(cursor.key());
     }
     last_era = era;
     TRY(more, cursor.next());
@@ -316,7 +329,7 @@ Result<> Merge::sweep_entry(State& state, ByteView raw_key, ByteView value) {
   const std::size_t era = eras_.of(key.epoch);
   // Punched ranges of what never was an array come from an incomplete member, which could not know.
   if (key.epoch <= hidden(state, era) || (key.kind == Kind::kWidePunch && state.lives.empty()))
-    return remove_data(raw_key, value);
+    return remove_hidden(raw_key, value);
   if (key.kind == Kind::kWidePunch) {
     state.wide_punches = state.overlaps = true;
     return {};
@@ -342,7 +355,7 @@ Result<> Merge::sweep_extent(State& state, const ParsedKey& key, ByteView raw_ke
   }
   if (state.sweep_first == key.first && state.sweep_era == era) {
     // An older version with the same start: covered unless it is longer.
-    if (end <= state.sweep_covered) return remove_data(raw_key, value);
+    if (end <= state.sweep_covered) return remove_hidden(raw_key, value);
   } else {
     state.sweep_first = key.first;
     state.sweep_era = era;
@@ -460,6 +473,10 @@ Result<> Merge::merge_window(const Reader& reader, State& state, KeyPath& path, 
   // Data first: a punched range may go only after everything older that it hides.
   TRY(const bool hidden_gone, remove_hidden_data(reader, path, window));
   if (!hidden_gone) return {};
+  if (what_ == What::kHiddenData) {
+    state.window = window.end;
+    return {};
+  }
   TRY(const bool trimmed, trim_extents(reader, path, window));
   if (trimmed && remove_idle_holes(path, window)) state.window = window.end;
   return {};
@@ -672,6 +689,7 @@ bool Merge::covers_older_era(const State& state, Epoch punch) const {
 /// What punches of whole windows hide is gone, or kept by snapshots: of those that started at one record in one era the
 /// longest newest hides for all.
 Result<> Merge::step_wide(const Reader& reader, State& state) {
+  if (what_ == What::kHiddenData) return leave_akey(reader, state);
   store::Cursor cursor(reader.view, tree_);
   TRY(bool more, cursor.seek(state.position));
   std::uint64_t first = UINT64_MAX, covered = 0;

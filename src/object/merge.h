@@ -24,12 +24,18 @@ namespace cenote::object {
 /// ancestors. Copies of what they hold may come into the tree anywhere meanwhile: none is newer than what the clone
 /// shows of them, so they are of an era of their own, and what hides them is kept for the ancestors' sake.
 ///
+/// Where punches and births have to stay, since what they are about may still be copied from elsewhere
+/// (`Core::is_at_rest`), only data goes that is hidden by what is here: what is copied later is hidden by the same, or
+/// was there before it.
+///
 /// Invariant: every slice leaves the tree such that all retained readers see what they saw before; so a pass may stop
 /// anywhere, and several may run at once. Snapshots that are added meanwhile lie at or above the bound; those that are
 /// removed meanwhile are kept by this pass and merged by the next.
 class Merge {
  public:
-  Merge(Core& core, const Uuid& container, Epoch bound) : core_(core), container_(container), bound_(bound) {}
+  enum class What : std::uint8_t { kAll, kHiddenData };
+  Merge(Core& core, const Uuid& container, Epoch bound, What what)
+      : core_(core), container_(container), bound_(bound), what_(what) {}
 
   /// Raises the container's bound, so that readers below it are refused from now on. False: the container is gone.
   Result<bool> start(store::View& view);
@@ -127,13 +133,19 @@ class Merge {
   Result<bool> leave(const Reader& reader, Place& place);
   Result<bool> hides_inherited(const Reader& reader, ByteView prefix) const;
 
+  bool rests(const Container& container) const { return what_ == What::kAll && core_.is_at_rest(container); }
   void remove(ByteView key);
+  /// A punch, birth or punched range, which goes with all that it is about.
+  void remove_fact(ByteView key);
   void release(std::span<const store::Extent> extents);
   Result<> remove_data(ByteView key, ByteView value);
+  /// An entry that is hidden, whatever it holds.
+  Result<> remove_hidden(ByteView key, ByteView value);
 
   Core& core_;
   Uuid container_;
   Epoch bound_;
+  What what_;
   store::TreeId tree_;
   Eras eras_;
   // Of a clone: whom it reads through to, and what it sees of them. Its own versions are newer, but for births of

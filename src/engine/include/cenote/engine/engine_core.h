@@ -29,7 +29,9 @@ struct EngineCoreOptions {
   // As of EngineOptions.
   std::uint64_t scrub_bytes_per_second = 32ull << 20;
   Duration scrub_period = std::chrono::hours(7 * 24);
-  Duration retention = std::chrono::seconds(60);  ///< versions older than this may be merged
+  // As of ObjectStoreOptions.
+  Duration retention = std::chrono::seconds(60);
+  double scarce_space = 1.0 / 8;
   // With an outside coordinator only; as of EngineOptions.
   std::string advertise_address = {};
   std::string fault_domain = {};

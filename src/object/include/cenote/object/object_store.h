@@ -23,9 +23,10 @@ struct ObjectStoreOptions {
   /// blocks of 4 KiB. Below, one device write per update and no waste of space; above, the tree stays small, and data
   /// is written once (docs/performance.md, "Inline or not").
   std::uint32_t inline_bytes = 512;
-  /// Versions older than this may be merged by aggregation; those older than 5 s while less than an eighth of the data
-  /// space is free.
+  /// Versions older than this may be merged by aggregation; those older than 5 s while less than `scarce_space` of the
+  /// data space is free, and of containers that are at rest while it is.
   Duration retention = std::chrono::seconds(60);
+  double scarce_space = 1.0 / 8;
   bool aggregation = true;  ///< and what else goes on by itself, compaction too
   /// How far the clocks of servers and clients may differ.
   Duration max_clock_offset = std::chrono::seconds(1);
