@@ -79,9 +79,34 @@ void show_moves(Context& context, const PoolMoves& moves) {
   for (const std::uint32_t rank : moves.silent) context.out.line(fmt::format("engine {} cannot be asked", rank));
 }
 
-Result<PoolMoves> follow_moves(Context& context, Client& client, const std::string& pool, StopSignals& signals,
+namespace {
+
+bool may_answer_soon(Code code) {
+  return code == Code::kUnreachable || code == Code::kDeadlineExceeded || code == Code::kNotReady ||
+         code == Code::kBusy;
+}
+
+/// Asks again as long as there is no answer, but no longer than a command may take.
+Result<PoolMoves> ask_patiently(Context& context, Client& client, const std::string& pool, StopOfCalls& stop) {
+  const auto bounds = stop.bounded(context.bounds());
+  const Instant end = now() + bounds.timeout;
+  for (;;) {
+    auto moves = client.query_moves(pool, bounds);
+    if (moves || !may_answer_soon(moves.error().code()) || now() >= end || stop.wait_for(kLongestPause)) {
+      if (moves || moves.error() == Code::kCancelled) return moves;
+      return failf(moves.error().code(),
+                   "{}; whatever moves goes on by itself: ask again with 'cenote pool rebuild status {}', or another "
+                   "engine with --server",
+                   moves.error().message(), pool);
+    }
+  }
+}
+
+}  // namespace
+
+Result<PoolMoves> follow_moves(Context& context, Client& client, const std::string& pool, StopOfCalls& stop,
                                bool each) {
-  TRY(PoolMoves moves, client.query_moves(pool, context.bounds()));
+  TRY(PoolMoves moves, ask_patiently(context, client, pool, stop));
   Progress progress("moving data", 0, !context.quiet && !context.out.json(), "");
   progress.begin_at(moves.moved_bytes);
   MoveRate rate;
@@ -98,11 +123,13 @@ Result<PoolMoves> follow_moves(Context& context, Client& client, const std::stri
         if (std::ranges::find(told, obstacle) == told.end()) context.out.line("waiting: " + obstacle);
       told = std::move(obstacles);
     }
-    if (signals.wait_for(pause)) {
+    auto next =
+        stop.wait_for(pause) ? Result<PoolMoves>(fail(Code::kCancelled)) : ask_patiently(context, client, pool, stop);
+    if (!next && stop.came()) {
       context.exit = ExitCode::kInterrupted;
       break;
     }
-    TRY(moves, client.query_moves(pool, context.bounds()));
+    TRY(moves, std::move(next));
   }
   progress.finish();
   return moves;

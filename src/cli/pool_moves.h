@@ -39,7 +39,7 @@ void show_moves(Context& context, const PoolMoves& moves);
 
 /// Asks until nothing of the pool moves any more, or until a signal, which ends the asking only; shows progress, and
 /// what stands in the way. `each`: with --json, every answer that says something new is a line. What was answered last.
-Result<PoolMoves> follow_moves(Context& context, Client& client, const std::string& pool, StopSignals& signals,
-                               bool each);
+/// An engine that does not answer is asked again until the time of the command is over.
+Result<PoolMoves> follow_moves(Context& context, Client& client, const std::string& pool, StopOfCalls& stop, bool each);
 
 }  // namespace cenote::cli

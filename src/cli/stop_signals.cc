@@ -49,4 +49,31 @@ void StopSignals::let_the_next_one_kill() {
   pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
 }
 
+StopOfCalls::StopOfCalls(StopSignals& signals) : signals_(signals), thread_([this] { watch(); }) {}
+
+StopOfCalls::~StopOfCalls() {
+  {
+    const std::scoped_lock lock(mutex_);
+    over_ = true;
+  }
+  thread_.join();
+}
+
+void StopOfCalls::watch() {
+  constexpr Duration kLook = std::chrono::milliseconds(50);
+  for (;;) {
+    const bool came = signals_.wait_for(kLook);
+    const std::scoped_lock lock(mutex_);
+    came_ = came_ || came;
+    if (came_) cancellation_.cancel();
+    if (came_ || over_) break;
+  }
+  changed_.notify_all();
+}
+
+bool StopOfCalls::wait_for(Duration most) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, most, [this] { return came_; });
+}
+
 }  // namespace cenote::cli

@@ -1,8 +1,12 @@
 #pragma once
 
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
+#include <thread>
 
 #include "cenote/base/time.h"
+#include "cenote/cenote.hpp"
 
 namespace cenote::cli {
 
@@ -24,6 +28,35 @@ class StopSignals {
 
  private:
   sigset_t signals_{};
+};
+
+/// Ends calls that wait when a stop signal comes: a thread takes it, as the one that waits cannot.
+class StopOfCalls {
+ public:
+  /// `signals` outlives it.
+  explicit StopOfCalls(StopSignals& signals);
+  StopOfCalls(const StopOfCalls&) = delete;
+  StopOfCalls& operator=(const StopOfCalls&) = delete;
+  ~StopOfCalls();
+
+  /// The same, ended by a signal with kCancelled.
+  CallBounds bounded(CallBounds bounds) {
+    bounds.cancellation = &cancellation_;
+    return bounds;
+  }
+  /// Whether one has come, within so long.
+  bool wait_for(Duration most);
+  bool came() { return wait_for(Duration::zero()); }
+
+ private:
+  void watch();
+
+  StopSignals& signals_;
+  Cancellation cancellation_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool came_ = false, over_ = false;
+  std::thread thread_;
 };
 
 }  // namespace cenote::cli

@@ -58,8 +58,9 @@ struct Item {
 /// Reads one page.
 class HistoryReading {
  public:
-  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, Epoch have, store::Lsn& seen)
-      : core_(core), id_(id), wanted_(wanted), have_(have), seen_(seen) {}
+  HistoryReading(Core& core, const Uuid& id, const HistoryFilter& wanted, Epoch have, std::uint64_t reader,
+                 store::Lsn& seen)
+      : core_(core), id_(id), wanted_(wanted), have_(have), reader_(reader), seen_(seen) {}
 
   Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
   void give_up() { core_.walks.end(place_.walk); }
@@ -90,6 +91,7 @@ class HistoryReading {
   const Uuid id_;
   NamedKeys wanted_;
   const Epoch have_;
+  const std::uint64_t reader_;
   store::Lsn& seen_;
   Place place_;
   Bytes began_at_;
@@ -123,12 +125,12 @@ Result<> HistoryReading::enter(const Bytes& from) {
   const Instant now = core_.reactor.now();
   if (from.empty()) {
     place_.walk = core_.reactor.random() | 1;
-    return core_.walks.begin(place_.walk, id_, tree_, now);
+    return core_.walks.begin(place_.walk, id_, tree_, reader_, now);
   }
   TRY(place_, decode_place(from));
   if (place_.walk == kNoWalk) {
     place_.walk = core_.reactor.random() | 1;
-    return core_.walks.begin(place_.walk, id_, tree_, now);
+    return core_.walks.begin(place_.walk, id_, tree_, reader_, now);
   }
   if (core_.walks.renew(place_.walk, id_, tree_, now)) return {};
   return fail(Code::kLeaseExpired,
@@ -357,9 +359,9 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
 }  // namespace
 
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, Epoch have, store::Lsn& seen) {
+                                       Until until, Bytes* behind, Epoch have, std::uint64_t reader, store::Lsn& seen) {
   if (behind != nullptr) behind->clear();
-  HistoryReading reading(core, container, wanted, have, seen);
+  HistoryReading reading(core, container, wanted, have, reader, seen);
   auto page = co_await reading.run(from, until, behind);
   // Nobody knows how to go on with it.
   if (!page && from.empty() && (behind == nullptr || behind->empty())) reading.give_up();

@@ -16,18 +16,21 @@ namespace cenote::object {
 /// is merged, split or moved, so that a walk in pages misses nothing. In memory only, and each for a bounded time after
 /// its last page, so whoever walks may vanish.
 ///
-/// Invariant: ids are random, so that none is that of a walk before a restart; at most kMost walks.
+/// Invariant: ids are random, so that none is that of a walk before a restart; at most kMost walks, and of one reader,
+/// as far as it is known (not 0), at most one through each tree.
 class HistoryWalks {
  public:
   static constexpr std::size_t kMost = 64;
   static constexpr Duration kLease = std::chrono::seconds(30);
 
   /// kResourceExhausted: there are too many.
-  Result<> begin(std::uint64_t id, const Uuid& container, store::TreeId tree, Instant now) {
-    std::erase_if(walks_, [now](const Walk& walk) { return walk.until <= now; });
+  Result<> begin(std::uint64_t id, const Uuid& container, store::TreeId tree, std::uint64_t reader, Instant now) {
+    std::erase_if(walks_, [&](const Walk& walk) {
+      return walk.until <= now || (reader != 0 && walk.reader == reader && walk.tree == tree);
+    });
     if (walks_.size() >= kMost)
       return failf(Code::kResourceExhausted, "{} histories are being read here, the most that are possible", kMost);
-    walks_.push_back({id, container, tree, now + kLease});
+    walks_.push_back({id, container, tree, reader, now + kLease});
     return {};
   }
   /// Whether it still is going on; then it goes on for another while.
@@ -51,6 +54,7 @@ class HistoryWalks {
     std::uint64_t id = 0;
     Uuid container;
     store::TreeId tree;
+    std::uint64_t reader = 0;
     Instant until{};
   };
   std::vector<Walk> walks_;

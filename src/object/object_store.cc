@@ -457,11 +457,11 @@ Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId requ
 }
 
 Task<Result<HistoryPage>> ObjectStore::read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                                    Bytes* behind, Epoch have) {
+                                                    Bytes* behind, Epoch have, std::uint64_t reader) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, have, seen);
+  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, have, reader, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }

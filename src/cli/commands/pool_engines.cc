@@ -68,12 +68,13 @@ Result<> change(Context& context, const Arguments& arguments, PoolOperation oper
   // Before the client has threads.
   StopSignals signals;
   TRY(Client * client, context.client());
+  StopOfCalls stop(signals);
   const ChangeEngines request{.operation = operation, .engines = arguments.engines};
-  TRY(const PoolChanged changed, client->change_engines(arguments.pool, request, context.bounds()));
+  TRY(const PoolChanged changed, client->change_engines(arguments.pool, request, stop.bounded(context.bounds())));
   Json document = Json::parse(to_json(changed));
   context.out.line(fmt::format("pool '{}': {}", changed.label, changes_text(changed, operation)));
   if (arguments.wait) {
-    TRY(const PoolMoves moves, follow_moves(context, *client, arguments.pool, signals, false));
+    TRY(const PoolMoves moves, follow_moves(context, *client, arguments.pool, stop, false));
     document["moves"] = Json::parse(to_json(moves));
     context.out.line(fmt::format("pool '{}': {}", moves.label, moves_text(moves, {})));
     context.out.document(document);
@@ -110,8 +111,9 @@ Result<> check_ranks(Client& client, const Arguments& arguments, CallBounds boun
 Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOperation operation) {
   StopSignals signals;
   TRY(Client * client, context.client());
-  CHECK_OK(check_ranks(*client, arguments, context.bounds()));
-  TRY(const auto pools, client->list_pools(context.bounds()));
+  StopOfCalls stop(signals);
+  CHECK_OK(check_ranks(*client, arguments, stop.bounded(context.bounds())));
+  TRY(const auto pools, client->list_pools(stop.bounded(context.bounds())));
   Json answers = Json::array();
   std::vector<std::pair<std::string, std::vector<std::uint32_t>>> changed;
   const auto refuse = [&](const PoolInfo& pool, const Error& error) {
@@ -122,7 +124,7 @@ Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOpe
   for (const PoolInfo& pool : pools) {
     if (!concerns(pool, arguments.engines)) continue;
     const ChangeEngines request{.operation = operation, .engines = part_of(pool, arguments.engines)};
-    const auto done = client->change_engines(pool.id.to_string(), request, context.bounds());
+    const auto done = client->change_engines(pool.id.to_string(), request, stop.bounded(context.bounds()));
     if (!done) {
       refuse(pool, done.error());
       continue;
@@ -134,7 +136,7 @@ Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOpe
   if (answers.empty()) context.out.line("no pool has a part of what was named");
   for (const auto& [pool, ranks] : changed) {
     if (!arguments.wait || context.exit == ExitCode::kInterrupted) break;
-    TRY(const PoolMoves moves, follow_moves(context, *client, pool, signals, false));
+    TRY(const PoolMoves moves, follow_moves(context, *client, pool, stop, false));
     context.out.line(fmt::format("pool '{}': {}", pool, moves_text(moves, {})));
     if (moves.at_rest()) CHECK_OK(check_end(moves, operation, ranks));
   }
@@ -145,11 +147,12 @@ Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOpe
 Result<> status(Context& context, const Arguments& arguments) {
   StopSignals signals;
   TRY(Client * client, context.client());
+  StopOfCalls stop(signals);
   PoolMoves moves;
   if (arguments.follow) {
-    TRY(moves, follow_moves(context, *client, arguments.pool, signals, context.out.json()));
+    TRY(moves, follow_moves(context, *client, arguments.pool, stop, context.out.json()));
   } else {
-    TRY(moves, client->query_moves(arguments.pool, context.bounds()));
+    TRY(moves, client->query_moves(arguments.pool, stop.bounded(context.bounds())));
     context.out.document(moves_json(moves, {}));
   }
   context.out.line(fmt::format("pool '{}': {}", moves.label, moves_text(moves, {})));

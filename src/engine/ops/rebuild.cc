@@ -67,7 +67,8 @@ Task<Result<Bytes>> ObjectService::run_read_history(rpc::Request& request, Targe
   const Instant deadline = this->deadline(request);
   CO_TRY(object::HistoryPage history, co_await call_on(reactor_, target.reactor(), [&] {
            return target.objects().read_history(message.tree, message.from, wanted,
-                                                Until{deadline, &target.cancel_source()}, nullptr, message.have);
+                                                Until{deadline, &target.cancel_source()}, nullptr, message.have,
+                                                message.asker.value() + std::uint64_t{1});
          }));
   page = std::move(history.entries);
   co_return encoded(PageAnswer{.next = std::move(history.next),

@@ -12,7 +12,10 @@
 namespace cenote::engine {
 namespace {
 
-constexpr Duration kRetryPause = std::chrono::milliseconds(500);
+/// After a failure; twice as long after each further one, as long as nothing was copied between.
+constexpr Duration kRetryPause = std::chrono::milliseconds(500), kLongestRetryPause = std::chrono::seconds(2);
+/// The same obstacle is told to the log so often.
+constexpr Duration kTellAgain = std::chrono::minutes(1);
 /// How often is looked whether the version is active.
 constexpr Duration kActivationPause = std::chrono::milliseconds(20);
 /// While there are requests, a page is followed by a pause as long as it took, so that copying takes half of what the
@@ -35,8 +38,9 @@ struct Rebuilder::Job {
   std::vector<cluster::TargetId> sources;  ///< all that are complete, but this one
   CancelSource over;
   Event ended;
-  bool may_have = false;  ///< it was a member before, or has begun to copy
-  CopyProgress counted;   ///< of the tree that is copied: what the status has of it
+  bool may_have = false;    ///< it was a member before, or has begun to copy
+  CopyProgress counted;     ///< of the tree that is copied: what the status has of it
+  std::uint64_t noted = 0;  ///< how often it was noted how far it is
   std::uint64_t requests_seen = 0;
   bool holds_merging = false;
 
@@ -140,14 +144,22 @@ void Rebuilder::follow(Uuid pool, std::shared_ptr<const PoolServing> serving) {
 }
 
 Task<> Rebuilder::run(Rebuilder& self, std::shared_ptr<Job> job) {
-  while (!job->over.cancelled()) {
+  Duration pause = kRetryPause;
+  std::string told;
+  for (Instant told_at{}; !job->over.cancelled();) {
+    const std::uint64_t noted = job->noted;
     const auto done = co_await self.work(*job);
     if (job->over.cancelled() || done) break;
-    MoveStatus& status = self.progress_[job->pool];
-    if (status.obstacle != done.error().message())
+    self.progress_[job->pool].obstacle = done.error().message();
+    // Where space is short the numbers in the message change all the time.
+    const std::string_view kind = code_name(done.error().code());
+    if (told != kind || self.reactor_.now() >= told_at + kTellAgain) {
       self.logger_.info("moving data waits", {{"pool", job->pool}, {"error", done.error()}});
-    status.obstacle = done.error().message();
-    static_cast<void>(co_await sleep_for(self.reactor_, kRetryPause, job->over));
+      told = kind;
+      told_at = self.reactor_.now();
+    }
+    pause = job->noted > noted ? kRetryPause : std::min(2 * pause, kLongestRetryPause);
+    static_cast<void>(co_await sleep_for(self.reactor_, pause, job->over));
   }
   job->release_merging(self.member_.objects());
   job->ended.set();
@@ -169,10 +181,7 @@ Task<Result<>> Rebuilder::work(Job& job) {
   }
   job.release_merging(member_.objects());
   if (!trees.empty()) CO_CHECK_OK(co_await await_settled(job, trees.front().container));
-  for (const Tree& tree : trees) {
-    job.counted = {};
-    CO_CHECK_OK(co_await copy_tree(job, tree));
-  }
+  for (const Tree& tree : trees) CO_CHECK_OK(co_await copy_tree(job, tree));
   if (!trees.empty())
     for (const cluster::TargetId source : job.sources)
       CO_CHECK_OK(co_await copy_results(job, trees.front().container, source));
@@ -247,6 +256,7 @@ Task<Result<>> Rebuilder::await_settled(Job& job, Uuid container) {
 
 Task<Result<>> Rebuilder::copy_tree(Job& job, const Tree& tree) {
   CO_TRY(CopyProgress progress, co_await find_progress(job, tree));
+  job.counted = progress;
   while (progress.sources < job.sources.size()) {
     auto copied = co_await copy_from(job, tree, job.sources[progress.sources], progress);
     // The walk of the source has come to nothing, as after a restart: on from where another can begin.
@@ -256,6 +266,7 @@ Task<Result<>> Rebuilder::copy_tree(Job& job, const Tree& tree) {
     ++progress.sources;
     progress.resume.clear();
     CO_CHECK_OK(co_await note(tree, progress));
+    ++job.noted;
   }
   co_return Result<>();
 }
@@ -319,7 +330,10 @@ Task<Result<>> Rebuilder::copy_from(Job& job, const Tree& tree, cluster::TargetI
     } else {
       CO_CHECK_OK(co_await read_page(job, copying, copying.empty(), put.next));
     }
-    if (++copying.puts % kPagesPerNote == 0) CO_CHECK_OK(co_await note(tree, progress));
+    if (++copying.puts % kPagesPerNote == 0) {
+      CO_CHECK_OK(co_await note(tree, progress));
+      ++job.noted;
+    }
     CO_CHECK_OK(co_await give_way(job, began));
   }
 }

@@ -240,15 +240,16 @@ class ObjectStore {
   // their own, before it. Snapshots are added by the caller.
   /// The next entries in the order of their keys, about 1 MiB of them, as they are once they are durable. `from` is
   /// empty or the `next` of the page before. From the first page to the last, but at most for 30 s after a page was
-  /// read, nothing in the container is merged; another walk may begin at the `resume` of a page of an earlier one;
-  /// kLeaseExpired: it was longer, the target was restarted or the container destroyed: begin anew. kResourceExhausted:
-  /// too many are being read. kCorrupt, kIoError: what comes next cannot be read, the message names it; `*behind`, if
-  /// there is one, is then where to go on, or empty if that is unknown. Of data that is not newer than `have`, which
-  /// the other target may hold already, the page has checksums instead: a stub, for which nothing is read from the
-  /// device (where there are checksums). While there are stubs in a page it is not the last one, so that it can be read
-  /// again, from its `again` on.
+  /// read, nothing in the container is merged but hidden data; another walk may begin at the `resume` of a page of an
+  /// earlier one; kLeaseExpired: it was longer, the target was restarted or the container destroyed: begin anew.
+  /// kResourceExhausted: too many are being read. kCorrupt, kIoError: what comes next cannot be read, the message names
+  /// it; `*behind`, if there is one, is then where to go on, or empty if that is unknown. Of data that is not newer
+  /// than `have`, which the other target may hold already, the page has checksums instead: a stub, for which nothing is
+  /// read from the device (where there are checksums). While there are stubs in a page it is not the last one, so that
+  /// it can be read again, from its `again` on. A walk of a `reader` (not 0) ends the one before that this reader has
+  /// begun through the container and perhaps given up.
   Task<Result<HistoryPage>> read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                         Bytes* behind = nullptr, Epoch have = kEpochZero);
+                                         Bytes* behind = nullptr, Epoch have = kEpochZero, std::uint64_t reader = 0);
   /// Puts the entries of a page, durably when it returns; those that are there stay as they are, so again is no error.
   /// Marks the container as incomplete. May fail when some of it is done. kMalformed; kConditionFailed: a snapshot or
   /// clone would lose what it shows by a rollback of the source; kNoSpace, kQuotaExceeded.
