@@ -52,9 +52,7 @@ std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t b
   return rows;
 }
 
-Task<Result<bool>> run_rows(async::Client* client, ContainerName name, std::vector<Row>* rows, bool keep) {
-  CO_TRY(async::Container container, co_await client->open_container(name.pool, name.container));
-  std::vector<ObjectId> objects;
+Task<Result<>> run_each(async::Container& container, std::vector<Row>* rows, std::vector<ObjectId>& objects) {
   std::uint64_t present = 0;
   for (Row& row : *rows) {
     const bool keyed = row.options.kind == LoadKind::kPut || row.options.kind == LoadKind::kGet;
@@ -69,13 +67,25 @@ Task<Result<bool>> run_rows(async::Client* client, ContainerName name, std::vect
     CO_TRY(row.result, co_await run_load(container, objects.back(), row.options, present));
     if (!reads) present = row.result.written;
   }
+  co_return Result<>();
+}
+
+/// What was written goes also when not all could be: it may be what filled the pool.
+Task<Result<bool>> run_rows(async::Client* client, ContainerName name, std::vector<Row>* rows, bool keep) {
+  CO_TRY(async::Container container, co_await client->open_container(name.pool, name.container));
+  std::vector<ObjectId> objects;
+  const auto done = co_await run_each(container, rows, objects);
+  Result<> removed;
   for (const ObjectId& object : objects) {
     if (keep) break;
     PunchRequest punch;
     punch.object = object;
     punch.level = PunchLevel::kObject;
-    CO_CHECK_OK(co_await container.punch(std::move(punch)));
+    const auto punched = co_await container.punch(std::move(punch));
+    if (!punched && removed) removed = fail(punched.error());
   }
+  CO_CHECK_OK(done);
+  CO_CHECK_OK(removed);
   co_return true;
 }
 
