@@ -93,8 +93,10 @@ void Attendant::run() {
 int Attendant::wait_for_end() {
   const sigset_t watched = watched_signals();
   for (;;) {
+    // In a container it may be the first process, and the parent of whoever has lost his.
     int status = 0;
-    if (::waitpid(engine_, &status, WNOHANG) == engine_) return status;
+    for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;)
+      if (ended == engine_) return status;
     siginfo_t signal{};
     if (::sigwaitinfo(&watched, &signal) < 0 || signal.si_signo == SIGCHLD) continue;
     // A terminal sends its interrupt to all processes in its foreground.
