@@ -7,6 +7,7 @@
 #include "cenote/base/format.h"
 #include "cenote/cluster/embedded_coordinator.h"
 #include "cenote/cluster/member.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/supervisor.h"
 #include "cenote/media/sim_device.h"
 #include "map_examples.h"
@@ -374,6 +375,27 @@ TEST(Membership, AnExcludedEngineServesOnlyWhenItIsReintegrated) {
   EXPECT_FALSE(cluster.serves(Rank(2)));
   ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(2)));
   EXPECT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 2s)) << cluster.violation;
+}
+
+TEST(Membership, WhoIsLostIsAwaitedUnlessItWasToLeave) {
+  Cluster cluster(8, 4, 2, {});
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
+  ASSERT_TRUE(cluster.change(MapOperation::kDrain, Rank(1)));
+  cluster.let_pass(2s);
+  cluster.end(*cluster.find(Rank(1)), true);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(1)); }, 2s)) << cluster.violation;
+  EXPECT_TRUE(cluster.stored().losses.empty());
+  for (std::uint32_t times = 1; times <= 2; ++times) {
+    cluster.end(*cluster.find(Rank(3)), true);
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(3)); }, 2s)) << cluster.violation;
+    const std::vector<Loss> expected{{.rank = Rank(3), .times = times}};
+    EXPECT_EQ(cluster.stored().losses, expected);
+    EXPECT_EQ(awaited_engines(cluster.stored()), expected);
+    cluster.start(Rank(3));
+    ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(3)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.serves(Rank(3)); }, 5s)) << cluster.violation;
+    EXPECT_TRUE(awaited_engines(cluster.stored()).empty());
+  }
 }
 
 TEST(Membership, AVersionClosesWhatAllHaveUsedBefore) {

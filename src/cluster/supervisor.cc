@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
 #include "membership_format.h"
 
@@ -211,11 +212,16 @@ Task<Result<>> Supervisor::settle(StoredMap stored, Leader leader) {
   co_return co_await publish_map(coordinator_, std::move(stored), std::move(next), as_leader(leader), soon());
 }
 
-// The engine may come back until the moment of the change, which then fails.
+// The engine may come back until the moment of the change, which then fails. Later it gets its part again, unless it
+// was to leave anyway.
 Task<Result<>> Supervisor::exclude(StoredMap stored, PoolMap next, Engine engine, Rank rank, Leader leader) {
   Transaction also = as_leader(leader);
   also.require(engine_key(rank), engine.record_revision);
   if (!engine.record.ended && !engine.attested) also.require(member_key(rank), Revision(0));
+  const bool was_leaving = std::ranges::any_of(used_targets(stored.map, rank), [&](TargetId id) {
+    return stored.map.target(id).state == ComponentState::kDraining;
+  });
+  put_losses(also, stored, was_leaving ? without_losses(stored.losses, {rank}) : with_loss(stored.losses, rank));
   co_return co_await publish_map(coordinator_, std::move(stored), std::move(next), std::move(also), soon());
 }
 
