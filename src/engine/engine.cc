@@ -76,6 +76,7 @@ Result<> Engine::Impl::start() {
                                  .scrub_period = options.scrub_period,
                                  .advertise_address = options.advertise_address,
                                  .fault_domain = options.fault_domain,
+                                 .auto_reintegrate = options.auto_reintegrate,
                                  .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.

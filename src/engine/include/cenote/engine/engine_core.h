@@ -32,6 +32,7 @@ struct EngineCoreOptions {
   // With an outside coordinator only; as of EngineOptions.
   std::string advertise_address = {};
   std::string fault_domain = {};
+  bool auto_reintegrate = true;
   /// How long the engine serves after the coordinator was last heard, and what others add to that before they take its
   /// place. Of all engines of a system alike.
   Duration lease_ttl = std::chrono::seconds(5);

@@ -45,6 +45,9 @@ struct EngineOptions {
   std::string advertise_address;
   /// Where it stands, from the highest level to its node, "rack1/node7": what fails together. "": nobody knows.
   std::string fault_domain;
+  /// Engines that were lost and are back get their part in pools again by themselves, as long as this engine leads the
+  /// control service. Of all engines of a system alike.
+  bool auto_reintegrate = true;
   /// Serve clients of this process, too, at the address `inproc_address`. Not owned; outlives the engine.
   rpc::InprocNetwork* inproc = nullptr;
   std::string inproc_address = "engine:1";
