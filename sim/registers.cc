@@ -273,6 +273,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
         case Code::kRequestExpired:
         case Code::kUnreachable:
         case Code::kStaleMap:
+        case Code::kUndecided:  // when its time was over
           entry.certain = false;
           entry.ended = until.deadline + afterlife_;
           run_.count("uncertain");
