@@ -408,6 +408,26 @@ TEST(Membership, AVersionClosesWhatAllHaveUsedBefore) {
   for (std::uint32_t rank = 0; rank < 3; ++rank) EXPECT_EQ(cluster.find(Rank(rank))->user.closed, Epoch(120));
 }
 
+// What only an engine has that is gone, and is not excluded, would be later than the closing epoch: it would not move.
+TEST(Membership, AVersionClosesWhatAnEngineMayHaveUsedThatDoesNotSay) {
+  for (const bool cleanly : {false, true}) {
+    Cluster cluster(9, 3, 0, {});
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 5s));
+    cluster.let_pass(1s);
+    const WallTime died = cluster.node.wall_now();
+    cluster.end(*cluster.find(Rank(2)), cleanly);
+    ASSERT_TRUE(cluster.change(MapOperation::kDrain, Rank(1)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 10s));
+    ASSERT_FALSE(cluster.is_excluded(Rank(2)));
+    // Its clock may have been ahead.
+    EXPECT_GE(cluster.stored().closed, Epoch(static_cast<std::uint64_t>((died + 1s).time_since_epoch().count())));
+    const Epoch before = cluster.stored().closed;
+    ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(1)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 10s));
+    EXPECT_GT(cluster.stored().closed, before) << "whose clock it may have followed";
+  }
+}
+
 TEST(Membership, AMoveEndsWhenAllTargetsHaveSaidThatTheyHaveTheirData) {
   Cluster cluster(6, 4, 1, {});
   ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
