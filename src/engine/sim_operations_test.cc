@@ -26,12 +26,14 @@ class SimOperationsTest : public testing::TestWithParam<std::uint32_t> {
     std::unique_ptr<TestClient> client;  ///< asks it alone
   };
 
-  SimOperationsTest() {
+  explicit SimOperationsTest(bool auto_reintegrate = true) {
     for (const char* name : {"a", "b", "c", "d"}) {
       Place& place = places_.emplace_back();
-      place.engine = std::make_unique<SimEngine>(
-          world_, network_,
-          SimEngineOptions{.name = name, .reactors = GetParam(), .shared = coordinator_.shared(), .core = {}});
+      place.engine = std::make_unique<SimEngine>(world_, network_,
+                                                 SimEngineOptions{.name = name,
+                                                                  .reactors = GetParam(),
+                                                                  .shared = coordinator_.shared(),
+                                                                  .core = {.auto_reintegrate = auto_reintegrate}});
       place.client =
           std::make_unique<TestClient>(client_node_, network_.transport(client_node_), place.engine->address());
     }
@@ -197,6 +199,22 @@ TEST_P(SimOperationsTest, WhoWasPutOutStaysOutUntilSomebodyTakesItBack) {
   pause(false);
   start(places_[2]);
   stays(2, "down-out");
+}
+
+class SimOperationsByHandTest : public SimOperationsTest {
+ protected:
+  SimOperationsByHandTest() : SimOperationsTest(false) {}
+};
+
+INSTANTIATE_TEST_SUITE_P(Reactors, SimOperationsByHandTest, testing::Values(0));
+
+TEST_P(SimOperationsByHandTest, NobodyIsTakenBackWhereThatIsOff) {
+  crash(places_[2]);
+  await_rest(2, "down-out");
+  start(places_[2]);
+  stays(2, "down-out");
+  begin(PoolOperation::kReintegrate, 2);
+  await_rest(2, "up-in");
 }
 
 TEST_P(SimOperationsTest, NobodyIsTakenBackWhileMovesArePaused) {
