@@ -163,6 +163,7 @@ class Scene {
   Task<> empty_one_and_bring_it_back();
   Task<> lose_two_and_bring_them_back();
   Task<> lose_one_of_a_clone();
+  Task<> bring_one_back_while_another_is_away();
 
  private:
   static engine::SimEngineOptions shape(std::uint64_t seed) {
@@ -303,6 +304,31 @@ Task<> Scene::lose_one_of_a_clone() {
   co_await step("after the loss", &Dataset::check);
   co_await compare_replicas();
   co_await end();
+}
+
+Task<> Scene::bring_one_back_while_another_is_away() {
+  if (!co_await start_engines(run_)) co_return;
+  co_await step("set up", &Dataset::set_up);
+  co_await mark();
+  co_await operate(PoolOperation::kDrain, 1);
+  co_await wait_until_moved();
+  // The last of it at one engine, and nothing anywhere later than that.
+  co_await step("put", &Dataset::put, 0, 5, 1);
+  co_await lose(2);
+  co_await mark();
+  co_await operate(PoolOperation::kReintegrate, 1);
+  co_await run_.director().sleep_for(12s);
+  static_cast<void>(co_await start_engine(run_, 2));
+  co_await wait_until_moved();
+  co_await step("after the return of both", &Dataset::check);
+  co_await end();
+}
+
+TEST(Move, WhatOnlyAnEngineHasThatIsAwayMovesWhenItIsBack) {
+  for (const std::uint64_t seed : {4, 5, 8}) {
+    Scene scene(seed, 3, {"S1", "S1", "S1", "S1"}, 0);
+    EXPECT_EQ(scene.play(&Scene::bring_one_back_while_another_is_away), "") << "seed " << seed;
+  }
 }
 
 TEST(Move, AClonesSourcesAreMadeAnewToo) {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/protocol/object_class.h"
 #include "cenote/runtime/cross_core.h"
 #include "client_node.h"
@@ -82,6 +83,9 @@ class Registers {
   Task<Result<>> compare_replicas(ReplicaCheck& replicas, ContainerInfo container);
   Task<> make_precious_pool();
   static Task<Result<>> create_precious_pool(ClientNode& client);
+  /// Until every engine that was lost has its part again, and all data.
+  Task<> await_returns();
+  static Task<Result<bool>> has_lost_engines(cluster::Coordinator& coordinator);
   void check();
 
   Run& run_;
@@ -273,6 +277,7 @@ Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
         case Code::kRequestExpired:
         case Code::kUnreachable:
         case Code::kStaleMap:
+        case Code::kUndecided:  // when its time was over
           entry.certain = false;
           entry.ended = until.deadline + afterlife_;
           run_.count("uncertain");
@@ -320,6 +325,26 @@ Task<Result<>> Registers::compare_replicas(ReplicaCheck& replicas, ContainerInfo
     CO_CHECK_OK(co_await replicas.compare(fetch_of(key, whole), room_of(key, whole), until));
   }
   co_return Result<>();
+}
+
+Task<Result<bool>> Registers::has_lost_engines(cluster::Coordinator& coordinator) {
+  CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator));
+  for (const Uuid& pool : pools) {
+    CO_TRY(const auto stored, co_await cluster::load_stored_map(coordinator, pool));
+    if (stored && (!cluster::awaited_engines(*stored).empty() || stored->map.is_moving())) co_return true;
+  }
+  co_return false;
+}
+
+Task<> Registers::await_returns() {
+  engine::SimCoordinator& shared = run_.coordinator();
+  for (const Instant begun = run_.director().now(); !run_.failed();) {
+    const auto lost = co_await on_node(run_, shared.node(), [&] { return has_lost_engines(shared.coordinator()); });
+    if (!lost) run_.fail("looking for lost engines: " + lost.error().to_string());
+    if (lost && !*lost) co_return;
+    co_await run_.director().sleep_for(1s);
+    if (run_.director().now() - begun > 30min) run_.fail("engines that were lost are not back after half an hour");
+  }
 }
 
 void Registers::check() {
@@ -391,6 +416,8 @@ Task<> Registers::body() {
     const auto read = co_await on_node(run_, clients[0]->node(), [&] { return read_all(*clients[0]); });
     if (!read) run_.fail("reading everything in the end: " + read.error().to_string());
   }
+  // It takes its time where engines were lost often.
+  if (!run_.failed() && redundancy_ > 0 && run_.chance(1, 3)) co_await await_returns();
   if (!run_.failed() && run_.engine_count() > 1) {
     ReplicaCheck replicas(run_);
     const auto same = co_await on_node(run_, replicas.node(), [&] { return compare_replicas(replicas, container_); });

@@ -62,6 +62,7 @@ Result<engine::EngineOptions> engine_options(const Settings& settings) {
   if (options.control_address == "none") options.control_address.clear();
   options.advertise_address = settings.text("server.advertise");
   options.fault_domain = settings.text("server.fault-domain");
+  TRY(options.auto_reintegrate, settings.flag("server.auto-reintegrate"));
   TRY(options.target_paths, list_in(settings, "server.devices", "a path"));
   TRY(options.wal_paths, list_in(settings, "server.wal-devices", "a path"));
   TRY(options.data_paths, list_in(settings, "server.data-devices", "a path"));

@@ -22,6 +22,7 @@ TEST(EngineOptions, AreThoseOfTheSettings) {
   settings.set_flag("server.target-size", "10GiB", "--target-size");
   settings.set_flag("server.devices", "/dev/a,/dev/b", "--devices");
   settings.set_flag("server.pin-cpus", "true", "--pin-cpus");
+  settings.set_flag("server.auto-reintegrate", "off", "--auto-reintegrate");
   const auto options = engine_options(settings);
   ASSERT_TRUE(options) << options.error().message();
   EXPECT_EQ(options->data_directory, "/data");
@@ -29,6 +30,7 @@ TEST(EngineOptions, AreThoseOfTheSettings) {
   EXPECT_EQ(options->target_bytes, 10ull << 30);
   EXPECT_THAT(options->target_paths, ElementsAre("/dev/a", "/dev/b"));
   EXPECT_TRUE(options->pin_cpus);
+  EXPECT_FALSE(options->auto_reintegrate);
   EXPECT_FALSE(options->insecure);
 }
 
@@ -40,6 +42,7 @@ TEST(EngineOptions, OfDefaultsAreThoseOfTheEngine) {
   EXPECT_EQ(options->listen_address, engine.listen_address);
   EXPECT_EQ(options->control_address, engine.control_address);
   EXPECT_EQ(options->cache_bytes, engine.cache_bytes);
+  EXPECT_EQ(options->auto_reintegrate, engine.auto_reintegrate);
   EXPECT_EQ(options->stop_grace, engine.stop_grace);
   EXPECT_EQ(options->scrub_bytes_per_second, engine.scrub_bytes_per_second);
   EXPECT_EQ(options->scrub_period, engine.scrub_period);

@@ -36,6 +36,11 @@ const std::vector<SettingSpec>& setting_specs() {
        "HOST[:PORT] at which the other engines of the system find this one; none: where it listens"},
       {"server.fault-domain", "CENOTE_FAULT_DOMAIN", "",
        "where the engine stands, from the highest level to its node, like rack1/node7"},
+      {"server.auto-reintegrate",
+       "CENOTE_AUTO_REINTEGRATE",
+       "on",
+       "whether engines that were lost and are back take part in pools again by themselves; of all servers alike",
+       {"on", "off"}},
       {"server.targets", "CENOTE_TARGETS", "0", "storage targets of a new data directory; 0: one per core, at most 4"},
       {"server.target-size", "CENOTE_TARGET_SIZE", "0",
        "size of each target's file, like 100GiB, at creation; 0: a share of half the free space"},
@@ -200,8 +205,8 @@ Result<std::uint32_t> Settings::number(std::string_view key) const {
 
 Result<bool> Settings::flag(std::string_view key) const {
   const Value& value = get(key);
-  if (value.text == "true" || value.text == "1" || value.text == "yes") return true;
-  if (value.text == "false" || value.text == "0" || value.text == "no") return false;
+  if (value.text == "true" || value.text == "1" || value.text == "yes" || value.text == "on") return true;
+  if (value.text == "false" || value.text == "0" || value.text == "no" || value.text == "off") return false;
   return fail(
       of_setting(Error(Code::kInvalidArgument, fmt::format("'{}' is neither true nor false", value.text)), key, value));
 }

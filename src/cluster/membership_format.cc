@@ -69,6 +69,7 @@ std::string pool_prefix(Uuid pool) { return fmt::format("{}{}/", kPoolPrefix, po
 std::string head_key(Uuid pool) { return pool_prefix(pool) + "head"; }
 std::string active_key(Uuid pool) { return pool_prefix(pool) + "active"; }
 std::string suspended_key(Uuid pool) { return pool_prefix(pool) + "suspended"; }
+std::string losses_key(Uuid pool) { return pool_prefix(pool) + "losses"; }
 std::string paused_key(Uuid pool) { return pool_prefix(pool) + "paused"; }
 std::string piece_key(Uuid pool, std::size_t index) { return fmt::format("{}piece/{:04}", pool_prefix(pool), index); }
 std::string ack_prefix(Uuid pool) { return fmt::format("{}{}/", kAckPrefix, pool.to_string()); }
@@ -166,6 +167,18 @@ std::string encode(const SuspendedRecord& record) {
   return value.take();
 }
 
+std::string encode(const LossesRecord& record) {
+  static_assert(2 * sizeof(std::uint16_t) + sizeof(std::uint32_t) * (1 + 2 * kMaxLosses) <= kMaxStateValueBytes);
+  ASSERT(!record.losses.empty() && record.losses.size() <= kMaxLosses);
+  ValueWriter value;
+  value.fields.integer(static_cast<std::uint32_t>(record.losses.size()));
+  for (const Loss& loss : record.losses) {
+    value.fields.integer(loss.rank.value());
+    value.fields.integer(loss.times);
+  }
+  return value.take();
+}
+
 std::string encode_exit(Uuid process) {
   ValueWriter value;
   put_uuid(value.fields, process);
@@ -253,6 +266,20 @@ Result<SuspendedRecord> decode_suspended(std::string_view value) {
     fields.require(count >= 1 && count <= kMaxSuspendedRanks);
     for (std::uint32_t i = 0; i < count && !fields.bad(); ++i)
       record.ranks.emplace_back(fields.integer<std::uint32_t>());
+    return record;
+  });
+}
+
+Result<LossesRecord> decode_losses(std::string_view value) {
+  return decode_value_of("losses of a pool", value, [](Decoder& fields) {
+    LossesRecord record;
+    const auto count = fields.integer<std::uint32_t>();
+    fields.require(count >= 1 && count <= kMaxLosses);
+    for (std::uint32_t i = 0; i < count && !fields.bad(); ++i) {
+      const Loss loss{Rank(fields.integer<std::uint32_t>()), fields.integer<std::uint32_t>()};
+      fields.require(loss.times != 0 && (record.losses.empty() || record.losses.back().rank < loss.rank));
+      record.losses.push_back(loss);
+    }
     return record;
   });
 }

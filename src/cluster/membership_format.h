@@ -30,6 +30,7 @@ std::string pool_prefix(Uuid pool);
 std::string head_key(Uuid pool);
 std::string active_key(Uuid pool);
 std::string suspended_key(Uuid pool);
+std::string losses_key(Uuid pool);
 std::string paused_key(Uuid pool);
 std::string piece_key(Uuid pool, std::size_t index);
 std::string ack_prefix(Uuid pool);
@@ -99,6 +100,12 @@ struct SuspendedRecord {
   friend bool operator==(const SuspendedRecord&, const SuspendedRecord&) = default;
 };
 
+/// By rank, each once; never none.
+struct LossesRecord {
+  std::vector<Loss> losses;
+  friend bool operator==(const LossesRecord&, const LossesRecord&) = default;
+};
+
 /// Targets of an engine that have all that they should under a version of the map.
 struct MovedRecord {
   MapVersion version;
@@ -115,6 +122,7 @@ std::string encode(const AckRecord& record);
 std::string encode(const ActiveRecord& record);
 std::string encode(const HeadRecord& record);
 std::string encode(const SuspendedRecord& record);
+std::string encode(const LossesRecord& record);
 std::string encode_exit(Uuid process);
 
 // kMalformed: no such value. kNewerFormat: of a Cenote that this one cannot read.
@@ -124,6 +132,7 @@ Result<MemberRecord> decode_member(std::string_view value);
 Result<AckRecord> decode_ack(std::string_view value);
 Result<HeadRecord> decode_head(std::string_view value);
 Result<SuspendedRecord> decode_suspended(std::string_view value);
+Result<LossesRecord> decode_losses(std::string_view value);
 Result<Uuid> decode_exit(std::string_view value);
 Result<ActiveRecord> decode_active(std::string_view value);
 

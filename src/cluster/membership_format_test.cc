@@ -28,6 +28,8 @@ TEST(MembershipFormat, WhatIsWrittenReadsTheSame) {
   EXPECT_EQ(*decode_head(encode(head)), head);
   const SuspendedRecord suspended{.version = MapVersion(9), .ranks = {Rank(1), Rank(5)}};
   EXPECT_EQ(*decode_suspended(encode(suspended)), suspended);
+  const LossesRecord losses{{{.rank = Rank(1), .times = 4}, {.rank = Rank(5)}}};
+  EXPECT_EQ(*decode_losses(encode(losses)), losses);
   const MovedRecord moved{.version = MapVersion(9), .targets = 5};
   EXPECT_EQ(*decode_moved(encode(moved)), moved);
   EXPECT_EQ(*decode_exit(encode_exit(kProcess)), kProcess);
@@ -39,6 +41,8 @@ TEST(MembershipFormat, TheBytesAreThoseOfThePage) {
   EXPECT_EQ(to_hex(as_bytes(encode(AckRecord{
                 .incarnation = Incarnation(3), .version = MapVersion(258), .used = Epoch(0x0605040302010000)}))),
             "02000100030000000000000002010000000000000000010203040506");
+  EXPECT_EQ(to_hex(as_bytes(encode(LossesRecord{{{.rank = Rank(2), .times = 3}}}))),
+            "01000100010000000200000003000000");
 }
 
 TEST(MembershipFormat, EveryCutAndEveryTailIsRefused) {
@@ -54,6 +58,9 @@ TEST(MembershipFormat, BoundsAndRulesAreChecked) {
   many[12] = static_cast<char>(0xff);
   many[13] = static_cast<char>(0xff);
   EXPECT_EQ(decode_suspended(many).error().code(), Code::kMalformed);
+  EXPECT_EQ(decode_losses(encode(LossesRecord{{{.rank = Rank(2)}, {.rank = Rank(2)}}})).error(), Code::kMalformed);
+  EXPECT_EQ(decode_losses(encode(LossesRecord{{{.rank = Rank(2), .times = 0}}})).error(), Code::kMalformed);
+  EXPECT_EQ(decode_losses(encode(LossesRecord{std::vector<Loss>(1)}).substr(0, 8)).error(), Code::kMalformed);
   EXPECT_EQ(decode_active(encode(ActiveRecord{})).error().code(), Code::kMalformed);
   std::string newer = encode(ActiveRecord{.version = MapVersion(4), .closed = Epoch(1)});
   newer[0] = 3;

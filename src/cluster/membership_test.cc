@@ -7,6 +7,7 @@
 #include "cenote/base/format.h"
 #include "cenote/cluster/embedded_coordinator.h"
 #include "cenote/cluster/member.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/supervisor.h"
 #include "cenote/media/sim_device.h"
 #include "map_examples.h"
@@ -374,6 +375,27 @@ TEST(Membership, AnExcludedEngineServesOnlyWhenItIsReintegrated) {
   EXPECT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 2s)) << cluster.violation;
 }
 
+TEST(Membership, WhoIsLostIsAwaitedUnlessItWasToLeave) {
+  Cluster cluster(8, 4, 2, {});
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
+  ASSERT_TRUE(cluster.change(MapOperation::kDrain, Rank(1)));
+  cluster.let_pass(2s);
+  cluster.end(*cluster.find(Rank(1)), true);
+  ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(1)); }, 2s)) << cluster.violation;
+  EXPECT_TRUE(cluster.stored().losses.empty());
+  for (std::uint32_t times = 1; times <= 2; ++times) {
+    cluster.end(*cluster.find(Rank(3)), true);
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(3)); }, 2s)) << cluster.violation;
+    const std::vector<Loss> expected{{.rank = Rank(3), .times = times}};
+    EXPECT_EQ(cluster.stored().losses, expected);
+    EXPECT_EQ(awaited_engines(cluster.stored()), expected);
+    cluster.start(Rank(3));
+    ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(3)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.serves(Rank(3)); }, 5s)) << cluster.violation;
+    EXPECT_TRUE(awaited_engines(cluster.stored()).empty());
+  }
+}
+
 TEST(Membership, AVersionClosesWhatAllHaveUsedBefore) {
   Cluster cluster(7, 4, 1, {});
   ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(4); }, 5s));
@@ -382,6 +404,26 @@ TEST(Membership, AVersionClosesWhatAllHaveUsedBefore) {
   ASSERT_TRUE(cluster.run_until([&] { return cluster.is_excluded(Rank(3)) && cluster.all_serve(3); }, 12s));
   EXPECT_EQ(cluster.stored().closed, Epoch(120)) << "the one that is gone has said nothing";
   for (std::uint32_t rank = 0; rank < 3; ++rank) EXPECT_EQ(cluster.find(Rank(rank))->user.closed, Epoch(120));
+}
+
+// What only an engine has that is gone, and is not excluded, would be later than the closing epoch: it would not move.
+TEST(Membership, AVersionClosesWhatAnEngineMayHaveUsedThatDoesNotSay) {
+  for (const bool cleanly : {false, true}) {
+    Cluster cluster(9, 3, 0, {});
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 5s));
+    cluster.let_pass(1s);
+    const WallTime died = cluster.node.wall_now();
+    cluster.end(*cluster.find(Rank(2)), cleanly);
+    ASSERT_TRUE(cluster.change(MapOperation::kDrain, Rank(1)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 10s));
+    ASSERT_FALSE(cluster.is_excluded(Rank(2)));
+    // Its clock may have been ahead.
+    EXPECT_GE(cluster.stored().closed, Epoch(static_cast<std::uint64_t>((died + 1s).time_since_epoch().count())));
+    const Epoch before = cluster.stored().closed;
+    ASSERT_TRUE(cluster.change(MapOperation::kReintegrate, Rank(1)));
+    ASSERT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 10s));
+    EXPECT_GT(cluster.stored().closed, before) << "whose clock it may have followed";
+  }
 }
 
 TEST(Membership, AMoveEndsWhenAllTargetsHaveSaidThatTheyHaveTheirData) {

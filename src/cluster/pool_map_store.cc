@@ -13,7 +13,7 @@ namespace {
 constexpr std::size_t kMaxPieces = kMaxStoredMapBytes / kMaxStateValueBytes;
 static_assert(kMaxPieces + 1 + 20 < kMaxTransactionOperations);
 constexpr std::size_t kReportsErased = 8;
-static_assert(kMaxPieces + 3 <= kMaxRangeEntries, "a map is read in one page, which is one moment");
+static_assert(kMaxPieces + 5 <= kMaxRangeEntries, "a map is read in one page, which is one moment");
 
 Result<Bytes> encode_bounded(const PoolMap& map) {
   Bytes bytes = encode_pool_map(map);
@@ -42,10 +42,12 @@ struct Entries {
   std::optional<HeadRecord> head;
   ActiveRecord active;
   std::vector<Rank> suspended;
+  std::vector<Loss> losses;
   bool paused = false;
   Revision head_revision;
   Revision active_revision;
   Revision suspended_revision;
+  Revision losses_revision;
   Bytes bytes;
 };
 
@@ -60,6 +62,10 @@ Result<> take_entry(const KeyValue& entry, Uuid pool, Entries& found) {
     TRY(auto suspended, decode_suspended(entry.value));
     found.suspended = std::move(suspended.ranks);
     found.suspended_revision = entry.modified;
+  } else if (entry.key == losses_key(pool)) {
+    TRY(auto losses, decode_losses(entry.value));
+    found.losses = std::move(losses.losses);
+    found.losses_revision = entry.modified;
   } else if (entry.key == paused_key(pool)) {
     found.paused = true;
   } else if (entry.key == piece_key(pool, found.bytes.size() / kMaxStateValueBytes)) {
@@ -82,10 +88,12 @@ Result<StoredMap> assemble(Uuid pool, const std::vector<KeyValue>& entries) {
                    .active = found.active.version,
                    .closed = found.active.closed,
                    .suspended = std::move(found.suspended),
+                   .losses = std::move(found.losses),
                    .paused = found.paused,
                    .head_revision = found.head_revision,
                    .active_revision = found.active_revision,
-                   .suspended_revision = found.suspended_revision};
+                   .suspended_revision = found.suspended_revision,
+                   .losses_revision = found.losses_revision};
 }
 
 HeadRecord head_of(const PoolMap& map, const Bytes& bytes, std::uint32_t redundancy) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
 #include "membership_format.h"
 
@@ -211,11 +212,16 @@ Task<Result<>> Supervisor::settle(StoredMap stored, Leader leader) {
   co_return co_await publish_map(coordinator_, std::move(stored), std::move(next), as_leader(leader), soon());
 }
 
-// The engine may come back until the moment of the change, which then fails.
+// The engine may come back until the moment of the change, which then fails. Later it gets its part again, unless it
+// was to leave anyway.
 Task<Result<>> Supervisor::exclude(StoredMap stored, PoolMap next, Engine engine, Rank rank, Leader leader) {
   Transaction also = as_leader(leader);
   also.require(engine_key(rank), engine.record_revision);
   if (!engine.record.ended && !engine.attested) also.require(member_key(rank), Revision(0));
+  const bool was_leaving = std::ranges::any_of(used_targets(stored.map, rank), [&](TargetId id) {
+    return stored.map.target(id).state == ComponentState::kDraining;
+  });
+  put_losses(also, stored, was_leaving ? without_losses(stored.losses, {rank}) : with_loss(stored.losses, rank));
   co_return co_await publish_map(coordinator_, std::move(stored), std::move(next), std::move(also), soon());
 }
 
@@ -232,6 +238,16 @@ Task<Result<>> Supervisor::mark_suspended(StoredMap stored, std::vector<Rank> ra
   co_return Result<>();
 }
 
+/// No engine that serves nothing any more has used a later epoch than that: its clock was that of the wall, as far as
+/// these differ, or one of an earlier version's closing epoch on, which each change moves a little. Those that are gone
+/// do not say what they used.
+Epoch Supervisor::latest_possible(Epoch closed) const {
+  constexpr Duration kUsedAhead = std::chrono::milliseconds(10);  // five million changes, two epochs each
+  const auto latest = reactor_.wall_now().time_since_epoch() + options_.clock_offset_max;
+  const auto by_clock = static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(latest).count());
+  return Epoch(std::max(by_clock, closed.value() + static_cast<std::uint64_t>(kUsedAhead.count())));
+}
+
 Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Leader leader) {
   const PoolMap& map = stored.map;
   std::map<Rank, AckRecord> acks;
@@ -241,9 +257,14 @@ Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Le
     CO_TRY(acks[rank], decode_ack(entry.value));
   }
   Epoch closed = stored.closed;
+  bool silent = false;  // an engine is gone and has its part, with what only it has
   for (const MapEngine& member : map.engines()) {
     const auto found = engines.find(member.rank);
-    if (found == engines.end() || found->second.gone) continue;
+    if (found == engines.end()) continue;
+    if (found->second.gone) {
+      silent = silent || !used_targets(map, member.rank).empty();
+      continue;
+    }
     const auto ack = acks.find(member.rank);
     // It is waited for: its acknowledgement, its new registration or the end of its lease brings the next pass.
     if (ack == acks.end() || ack->second.incarnation != found->second.record.incarnation ||
@@ -251,6 +272,7 @@ Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Le
       co_return Result<>();
     closed = std::max(closed, ack->second.used);
   }
+  if (silent) closed = latest_possible(closed);
   Transaction change = as_leader(leader);
   change.require(head_key(map.pool()), stored.head_revision)
       .require(active_key(map.pool()), stored.active_revision)

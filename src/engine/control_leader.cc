@@ -15,7 +15,8 @@ struct ControlLeader::Service {
         coordinator(outside, kLeaderKey, since),
         control(reactor, coordinator, targets->all()),
         api(control, system),
-        callers(reactor) {}
+        callers(reactor),
+        returns(reactor) {}
 
   std::vector<cluster::ListedEngine> engines;
   std::unique_ptr<LeaderTargets> targets;
@@ -23,17 +24,19 @@ struct ControlLeader::Service {
   ControlService control;
   AdminApi api;
   Gate callers;
+  Scope returns;  ///< of lost engines: one task at a time
 };
 
 /// From the candidacy under a lease to what ended it.
 struct ControlLeader::Term {
-  explicit Term(cluster::LeaseId l) : lease(l) {}
+  Term(cluster::LeaseId l, EngineReturns::Options options) : lease(l), returns(options) {}
 
   cluster::LeaseId lease;
   CancelSource over;
   std::unique_ptr<LeaderTerm> rights;  ///< once it is won
   bool serving = false;
   CancelSource* waiting = nullptr;  ///< for something to change
+  EngineReturns returns;
   std::unique_ptr<Service> service;
 };
 
@@ -84,7 +87,7 @@ Task<> ControlLeader::run(ControlLeader& self) {
       static_cast<void>(co_await self.lease_changed_.wait({kNoDeadline, &stopping}));
       continue;
     }
-    self.term_ = std::make_unique<Term>(self.member_.lease());
+    self.term_ = std::make_unique<Term>(self.member_.lease(), self.options_.returns);
     const auto served = co_await self.serve(*self.term_);
     co_await self.end(*self.term_);
     self.term_.reset();
@@ -170,9 +173,59 @@ Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::v
       co_return;
     }
     const auto now = co_await cluster::list_engines(coordinator_, soon());
-    if (now && (*now != engines || !whole)) co_return;
+    if (now) begin_returns(term, *now);
+    // What is being done for an engine is not broken off because another one cannot be reached.
+    if (now && (*now != engines || (!whole && term.service->returns.running() == 0))) co_return;
     if (!(next.error() == Code::kDeadlineExceeded) && !(next.error() == Code::kCancelled))
       static_cast<void>(co_await sleep_for(reactor_, options_.retry_pause, term.over));
+  }
+}
+
+void ControlLeader::begin_returns(Term& term, const std::vector<cluster::ListedEngine>& engines) {
+  Service& service = *term.service;
+  term.returns.look(engines, service.targets->losses(), reactor_.now());
+  if (engines != service.engines || service.returns.running() != 0) return;
+  auto due = term.returns.due(reactor_.now());
+  if (!due.empty()) service.returns.spawn(run_returns(*this, term, std::move(due)));
+}
+
+Task<> ControlLeader::run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due) {
+  Service& service = *term.service;
+  for (const EngineReturns::Due& pool : due) {
+    if (!pool.back.empty()) co_await self.take_back(term, pool.pool, pool.back);
+    if (service.returns.stopping()) co_return;
+    if (pool.stayed.empty()) continue;
+    for (const cluster::Rank rank : pool.stayed) term.returns.note_tried(pool.pool, rank, self.reactor_.now());
+    // What cannot be forgotten now can be later.
+    static_cast<void>(co_await service.control.forget_losses(pool.pool, pool.stayed,
+                                                             {kNoDeadline, &service.returns.cancel_source()}));
+  }
+}
+
+/// Together, so that the data moves once; where that is refused, each by itself.
+Task<> ControlLeader::take_back(Term& term, Uuid pool, std::vector<cluster::Rank> engines) {
+  Service& service = *term.service;
+  const auto changed =
+      co_await service.control.take_back(pool, engines, {kNoDeadline, &service.returns.cancel_source()});
+  if (service.returns.stopping()) co_return;
+  if (!changed && engines.size() > 1) {
+    for (const cluster::Rank rank : engines) {
+      co_await take_back(term, pool, std::vector<cluster::Rank>(1, rank));
+      if (service.returns.stopping()) co_return;
+    }
+    co_return;
+  }
+  if (!changed) {
+    if (term.returns.note_refused(pool, engines.front(), changed.error(), reactor_.now()))
+      logger_.warn("an engine that was lost is back and does not get its part of a pool yet: it is tried again",
+                   {{"rank", engines.front()}, {"error", changed.error()}});
+    co_return;
+  }
+  for (const cluster::Rank rank : engines) term.returns.note_tried(pool, rank, reactor_.now());
+  for (const EngineChange& engine : changed->engines) {
+    if (engine.outcome != kChangeBegun) continue;
+    logger_.info("an engine that was lost is back and gets its part of a pool again",
+                 {{"rank", engine.rank}, {"pool", changed->label}, {"map_version", changed->map_version}});
   }
 }
 
@@ -188,6 +241,7 @@ Task<> ControlLeader::end(Term& term) {
   term.serving = false;
   if (term.service == nullptr) co_return;
   co_await term.service->targets->stop();
+  co_await term.service->returns.stop();
   co_await term.service->callers.close();
   co_await term.service->control.stop();
   term.service.reset();

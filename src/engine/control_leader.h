@@ -9,6 +9,7 @@
 #include "cenote/cluster/election.h"
 #include "cenote/cluster/member.h"
 #include "cenote/runtime/scope.h"
+#include "engine_returns.h"
 #include "leader_targets.h"
 
 namespace cenote::engine {
@@ -16,7 +17,8 @@ namespace cenote::engine {
 /// One engine's candidacy for the post of control leader, and the control service while it holds it. Control reactor
 /// only.
 ///
-/// When engines come or go the control service is made anew, within the term, so that it reaches them.
+/// When engines come or go the control service is made anew, within the term, so that it reaches them. Engines that
+/// were lost and are back get their part in pools again (EngineReturns).
 ///
 /// Invariants: the control service exists only within a term, and has completed what was interrupted before anything
 /// else is asked of it, but for what concerns engines that cannot be asked; its transactions require that this term
@@ -35,6 +37,7 @@ class ControlLeader {
     Duration failed_term_pause = std::chrono::seconds(2);
     /// How long what was interrupted waits for its turn when engines were excluded.
     Duration settle_patience = std::chrono::seconds(10);
+    EngineReturns::Options returns = {};
   };
 
   /// All of them outlive it.
@@ -65,6 +68,9 @@ class ControlLeader {
   static void end_term(Term& term);
   /// `whole`: the control service reaches all engines that are up; else it is soon to be made anew.
   Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines, bool whole);
+  void begin_returns(Term& term, const std::vector<cluster::ListedEngine>& engines);
+  static Task<> run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due);
+  Task<> take_back(Term& term, Uuid pool, std::vector<cluster::Rank> engines);
   Task<> end(Term& term);
   Task<> pause(Duration duration);
   Until soon() const { return Until::at(reactor_.now() + options_.call_timeout); }

@@ -54,6 +54,18 @@ Task<Result<PoolChanged>> ControlService::change_engines(std::string pool, Chang
   co_return co_await operations_.change(std::move(pool), std::move(request));
 }
 
+Task<Result<PoolChanged>> ControlService::take_back(Uuid pool, std::vector<cluster::Rank> engines, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await operations_.take_back(pool, std::move(engines));
+}
+
+Task<Result<>> ControlService::forget_losses(Uuid pool, std::vector<cluster::Rank> engines, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await operations_.forget_losses(pool, std::move(engines));
+}
+
 Task<Result<PoolMoves>> ControlService::pause_moves(std::string pool, bool paused, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

@@ -45,6 +45,8 @@ class ControlService {
   Task<Result<>> destroy_pool(std::string name, bool force, Until until);
   // See PoolOperations.
   Task<Result<PoolChanged>> change_engines(std::string pool, ChangeEngines request, Until until);
+  Task<Result<PoolChanged>> take_back(Uuid pool, std::vector<cluster::Rank> engines, Until until);
+  Task<Result<>> forget_losses(Uuid pool, std::vector<cluster::Rank> engines, Until until);
   Task<Result<PoolMoves>> pause_moves(std::string pool, bool paused, Until until);
   Task<Result<PoolMoves>> query_moves(std::string pool) { return operations_.moves(std::move(pool)); }
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);

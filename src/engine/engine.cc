@@ -77,6 +77,7 @@ Result<> Engine::Impl::start() {
                                  .advertise_address = options.advertise_address,
                                  .fault_domain = options.fault_domain,
                                  .process = options.process,
+                                 .auto_reintegrate = options.auto_reintegrate,
                                  .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
   // The control port comes first: who watches the start sees that it goes on.

@@ -167,7 +167,8 @@ Task<Result<>> EngineCore::Impl::find_place() {
                                                                   .fault_domain = options.fault_domain,
                                                                   .process = options.process,
                                                                   .lease_ttl = options.lease_ttl,
-                                                                  .drift_margin = options.drift_margin},
+                                                                  .drift_margin = options.drift_margin,
+                                                                  .returns = {.enabled = options.auto_reintegrate}},
                                            logger);
   co_return co_await shared->claim_place();
 }

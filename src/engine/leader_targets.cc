@@ -85,13 +85,16 @@ Task<Result<>> LeaderTargets::describe(Engine& engine) {
   co_return described;
 }
 
-void LeaderTargets::take_map(const cluster::PoolMap& map) {
+void LeaderTargets::take_map(const cluster::StoredMap& stored) {
+  const cluster::PoolMap& map = stored.map;
   std::set<std::size_t> excluded;
   for (const cluster::MappedEngine& engine : cluster::mapped_engines(map))
     if (!engine.is_used) excluded.insert(engine.rank.value());
   std::set<std::size_t>& before = excluded_[map.pool()];
   if (!std::ranges::includes(before, excluded)) ++exclusions_;
   before = std::move(excluded);
+  losses_.erase(map.pool());
+  if (!stored.losses.empty()) losses_.emplace(map.pool(), PoolLosses::of(stored));
   all_->take_map(map);
 }
 
@@ -99,17 +102,17 @@ Task<Result<>> LeaderTargets::open(cluster::Coordinator& coordinator, Until unti
   static_cast<void>(
       co_await gather(reactor_, engines_.size(), [this](std::size_t index) { return describe(engines_[index]); }));
   CO_TRY(const cluster::Revision from, co_await coordinator.revision(until));
-  std::vector<cluster::PoolMap> maps;
+  std::vector<cluster::StoredMap> maps;
   CO_TRY(const auto pools, co_await cluster::list_stored_maps(coordinator, until));
   for (const Uuid& pool : pools) {
     CO_TRY(auto stored, co_await cluster::load_stored_map(coordinator, pool, until));
     if (!stored) continue;  // it has gone meanwhile
-    maps.push_back(std::move(stored->map));
+    maps.push_back(*std::move(stored));
   }
   std::vector<ContainerTargets*> targets;
   for (const Engine& engine : engines_) targets.push_back(engine.targets.get());
   all_ = std::make_unique<AllTargets>(reactor_, std::move(targets));
-  for (const cluster::PoolMap& map : maps) take_map(map);
+  for (const cluster::StoredMap& stored : maps) take_map(stored);
   background_.spawn(follow_maps(*this, coordinator, from));
   co_return Result<>();
 }
@@ -126,7 +129,7 @@ Task<> LeaderTargets::follow_maps(LeaderTargets& self, cluster::Coordinator& coo
     if (!now || !pools) continue;
     for (const Uuid& pool : *pools) {
       const auto stored = co_await cluster::load_stored_map(coordinator, pool, {kNoDeadline, &stopping});
-      if (stored && *stored) self.take_map((*stored)->map);
+      if (stored && *stored) self.take_map(**stored);
     }
   }
 }
@@ -138,7 +141,11 @@ Task<Result<>> LeaderTargets::follow_from(cluster::Coordinator& coordinator, clu
     CO_TRY(const auto changed, co_await watch.next(stopping));
     for (const Uuid& pool : changed) {
       CO_TRY(const auto stored, co_await cluster::load_stored_map(coordinator, pool, stopping));
-      if (stored) take_map(stored->map);
+      if (stored) {
+        take_map(*stored);
+      } else {
+        losses_.erase(pool);
+      }
     }
   }
 }

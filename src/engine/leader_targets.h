@@ -12,6 +12,7 @@
 #include "cenote/rpc/peer.h"
 #include "cenote/rpc/session.h"
 #include "cenote/runtime/scope.h"
+#include "engine_returns.h"
 #include "engine_targets.h"
 
 namespace cenote::engine {
@@ -44,6 +45,8 @@ class LeaderTargets {
   bool reached_all() const { return reached_all_; }
   /// Grows when engines were excluded: what waited for them need not any more.
   std::uint64_t exclusions() const { return exclusions_; }
+  /// Engines that pools have lost, as far as has been heard.
+  const std::map<Uuid, PoolLosses>& losses() const { return losses_; }
   /// Ends calls that run.
   Task<> stop();
 
@@ -57,7 +60,7 @@ class LeaderTargets {
   Task<Result<>> describe(Engine& engine);
   static Task<> follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from);
   Task<Result<>> follow_from(cluster::Coordinator& coordinator, cluster::Revision from);
-  void take_map(const cluster::PoolMap& map);
+  void take_map(const cluster::StoredMap& stored);
 
   static constexpr Duration kRetryPause = std::chrono::milliseconds(200);
 
@@ -70,6 +73,7 @@ class LeaderTargets {
   bool reached_all_ = true;
   std::map<Uuid, std::set<std::size_t>> excluded_;  // by pool, the places of engines
   std::uint64_t exclusions_ = 0;
+  std::map<Uuid, PoolLosses> losses_;  // of pools with any
 };
 
 }  // namespace cenote::engine

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
 #include "engine_briefing.h"
 
@@ -20,6 +21,7 @@ struct PoolOperations::Wish {
   PoolOperation operation;
   std::vector<Rank> ranks;
   std::vector<cluster::ListedEngine> listed;
+  bool by_itself = false;  ///< nobody's: engines that were lost are back
 
   bool is_up(Rank rank) const { return rank.value() < listed.size() && listed[rank.value()].up; }
 };
@@ -145,6 +147,15 @@ Result<> check_rest(const PoolMap& next, PoolOperation operation, std::uint32_t 
   return failf(Code::kInvalidArgument, "{}; extend the pool by other engines first", left.error().message());
 }
 
+/// Of these engines the ones that are taken back as the pool is now.
+std::vector<Rank> still_awaited(const cluster::StoredMap& stored, std::vector<Rank> ranks) {
+  const auto awaited = cluster::awaited_engines(stored);
+  std::erase_if(ranks, [&](Rank rank) {
+    return stored.paused || std::ranges::find(awaited, rank, &cluster::Loss::rank) == awaited.end();
+  });
+  return ranks;
+}
+
 std::string levels_text(std::size_t levels) { return fmt::format("{} level{}", levels, levels == 1 ? "" : "s"); }
 
 }  // namespace
@@ -175,6 +186,10 @@ Task<Result<PoolChanged>> PoolOperations::change(std::string pool, ChangeEngines
       co_return failf(Code::kNotFound, "there is no engine {}: see 'cenote system query'", rank);
     wish.ranks.emplace_back(rank);
   }
+  co_return co_await carry_out(std::move(wish));
+}
+
+Task<Result<PoolChanged>> PoolOperations::carry_out(Wish wish) {
   std::set<Rank> briefed;
   auto changed = co_await without_conflict<PoolChanged>([&] { return try_change(wish, briefed); });
   // The wish is well-formed: it is the pool's state that forbids it. (Within, that code is of conflicts.)
@@ -184,12 +199,39 @@ Task<Result<PoolChanged>> PoolOperations::change(std::string pool, ChangeEngines
   co_return changed;
 }
 
+Task<Result<PoolChanged>> PoolOperations::take_back(Uuid pool, std::vector<Rank> engines) {
+  CO_TRY(auto found, co_await store_.pool(pool));
+  // It goes, or has gone.
+  if (!found || found->record.destroying)
+    co_return PoolChanged{.pool = pool, .label = {}, .map_version = 0, .engines = {}};
+  Wish wish{.pool = std::move(found->record),
+            .operation = PoolOperation::kReintegrate,
+            .ranks = std::move(engines),
+            .listed = {},
+            .by_itself = true};
+  CO_TRY(wish.listed, co_await cluster::list_engines(store_.coordinator()));
+  co_return co_await carry_out(std::move(wish));
+}
+
+Task<Result<>> PoolOperations::forget_losses(Uuid pool, std::vector<Rank> engines) {
+  co_return co_await without_conflict<void>([&] { return try_forget(pool, engines); });
+}
+
+Task<Result<>> PoolOperations::try_forget(Uuid pool, const std::vector<Rank>& engines) {
+  CO_TRY(auto stored, co_await cluster::load_stored_map(store_.coordinator(), pool));
+  if (!stored) co_return Result<>();
+  std::vector<Rank> present = engines;
+  for (const cluster::Loss& awaited : cluster::awaited_engines(*stored)) std::erase(present, awaited.rank);
+  auto losses = cluster::without_losses(stored->losses, present);
+  co_return co_await cluster::save_losses(store_.coordinator(), *std::move(stored), std::move(losses));
+}
+
 Task<Result<PoolChanged>> PoolOperations::try_change(const Wish& wish, std::set<Rank>& briefed) {
   CO_TRY(cluster::StoredMap stored, co_await load(wish.pool));
   PoolChanged changed{
       .pool = wish.pool.id, .label = wish.pool.label, .map_version = stored.map.version().value(), .engines = {}};
   std::vector<Rank> begun, newcomers;
-  for (const Rank rank : wish.ranks) {
+  for (const Rank rank : wish.by_itself ? still_awaited(stored, wish.ranks) : wish.ranks) {
     CO_TRY(const Step step, plan(stored.map, wish.operation, rank));
     changed.engines.push_back({.rank = rank.value(), .outcome = step.outcome, .state = {}});
     if (step.outcome != kChangeBegun) continue;
@@ -209,13 +251,24 @@ Task<Result<PoolChanged>> PoolOperations::try_change(const Wish& wish, std::set<
     CO_CHECK_OK(next.apply(map_operation(wish.operation), targets));
     CO_CHECK_OK(check_rest(next, wish.operation, stored.redundancy));
     CO_CHECK_OK(co_await brief(next, wish, newcomers, briefed));
-    CO_CHECK_OK(co_await cluster::publish_map(store_.coordinator(), std::move(stored), next));
-    targets_.take_map(next);
   }
+  CO_CHECK_OK(co_await publish(wish, std::move(stored), next));
   changed.map_version = next.version().value();
   for (EngineChange& engine : changed.engines)
     engine.state = cluster::state_name(next.state_of(targets_of(next, Rank(engine.rank))));
   co_return changed;
+}
+
+/// Who decides about an engine that was lost keeps it from coming back by itself, or has brought it back.
+Task<Result<>> PoolOperations::publish(const Wish& wish, cluster::StoredMap stored, const PoolMap& next) {
+  auto losses = wish.by_itself ? stored.losses : cluster::without_losses(stored.losses, wish.ranks);
+  if (next.version() == stored.map.version())
+    co_return co_await cluster::save_losses(store_.coordinator(), std::move(stored), std::move(losses));
+  cluster::Transaction also;
+  cluster::put_losses(also, stored, losses);
+  CO_CHECK_OK(co_await cluster::publish_map(store_.coordinator(), std::move(stored), next, std::move(also)));
+  targets_.take_map(next);
+  co_return Result<>();
 }
 
 /// The map with the engines that it does not have yet.

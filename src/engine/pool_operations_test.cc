@@ -9,6 +9,8 @@
 #include "all_targets.h"
 #include "cenote/cluster/engine_list.h"
 #include "cenote/cluster/member.h"
+#include "cenote/cluster/pool_losses.h"
+#include "cenote/cluster/pool_redundancy.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "control_service.h"
 #include "engine_targets.h"
@@ -109,6 +111,31 @@ class PoolOperationsTest : public testing::Test {
     const auto changed = change(operation, {engine});
     if (!changed) return changed.error().message();
     return changed->engines.front().outcome + ", " + changed->engines.front().state;
+  }
+  cluster::StoredMap stored() { return **wait(cluster::load_stored_map(coordinator_.coordinator(), id(1))); }
+  /// What the supervisor does about an engine that is gone.
+  void lose(std::uint32_t rank) {
+    auto from = stored();
+    cluster::PoolMap next = from.map;
+    ASSERT_TRUE(next.apply(cluster::MapOperation::kExclude, cluster::used_targets(next, cluster::Rank(rank))));
+    cluster::Transaction also;
+    cluster::put_losses(also, from, cluster::with_loss(from.losses, cluster::Rank(rank)));
+    const auto lost = wait(cluster::publish_map(coordinator_.coordinator(), std::move(from), next, std::move(also)));
+    ASSERT_TRUE(lost.has_value()) << lost.error().to_string();
+    all_->take_map(next);
+  }
+  std::uint32_t times_lost(std::uint32_t rank) {
+    const auto losses = stored().losses;
+    const auto loss = std::ranges::find(losses, cluster::Rank(rank), &cluster::Loss::rank);
+    return loss == losses.end() ? 0 : loss->times;
+  }
+  /// Those whose return begins, or the failure.
+  std::string taken_back(std::vector<cluster::Rank> ranks) {
+    const auto changed = wait(control_->take_back(id(1), std::move(ranks), forever()));
+    if (!changed) return changed.error().message();
+    std::string names;
+    for (const EngineChange& engine : changed->engines) names += engine.outcome + " " + std::to_string(engine.rank);
+    return names;
   }
   Uuid create(const std::string& label, std::uint64_t number, std::map<std::string, std::string> properties = {}) {
     const auto made = wait(control_->create_container({"p", label, "", std::move(properties)}, id(number), forever()));
@@ -317,6 +344,58 @@ TEST_F(PoolOperationsTest, WhatFailsHalfWayIsCompletedByTheNextAttempt) {
   destroy("a");
   EXPECT_EQ(outcome(PoolOperation::kExtend, 3), "begun, up");
   expect_alike(*sides_[3]);
+}
+
+TEST_F(PoolOperationsTest, WhoWasLostIsTakenBackUnlessAnOperatorDecidesOtherwise) {
+  using cluster::Rank;
+  create("missed", 2);
+  for (std::uint32_t times = 1; times <= 2; ++times) {
+    lose(2);
+    EXPECT_EQ(taken_back({Rank(0), Rank(2), Rank(3)}), "begun 2") << "of the others nothing is to be taken back";
+    EXPECT_EQ(times_lost(2), times);
+    expect_alike(*sides_[2]);
+    EXPECT_EQ(taken_back({Rank(2)}), "");
+  }
+  EXPECT_EQ(wait(control_->query_pool("p"))->engines[2].state, "up");
+  EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "under_way, up");
+  EXPECT_EQ(times_lost(2), 0u) << "an operator trusts it";
+
+  // Whatever it is for at that moment.
+  for (const PoolOperation wish : {PoolOperation::kExclude, PoolOperation::kDrain}) {
+    lose(2);
+    const std::uint64_t version = stored().map.version().value();
+    EXPECT_EQ(outcome(wish, 2), "under_way, down");
+    EXPECT_EQ(stored().map.version().value(), version);
+    EXPECT_EQ(times_lost(2), 0u);
+    EXPECT_EQ(taken_back({Rank(2)}), "");
+    EXPECT_EQ(wait(control_->query_pool("p"))->engines[2].state, "down");
+    EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "begun, up");
+  }
+  EXPECT_EQ(outcome(PoolOperation::kExclude, 2), "begun, down");
+  EXPECT_EQ(taken_back({Rank(2)}), "");
+}
+
+TEST_F(PoolOperationsTest, WhoCannotBeTakenBackStaysAwaited) {
+  using cluster::Rank;
+  lose(2);
+  ASSERT_TRUE(wait(control_->pause_moves("p", true, forever())).has_value());
+  EXPECT_EQ(taken_back({Rank(2)}), "");
+  ASSERT_TRUE(wait(control_->pause_moves("p", false, forever())).has_value());
+  leave(*sides_[2]);
+  EXPECT_EQ(taken_back({Rank(2)}), "pool 'p': engine 2 does not run: start it first");
+  enroll(*sides_[2]);
+  create("c", 2);
+  sides_[2]->memory.before = []() -> Result<> { return fail(Code::kNoSpace, "full"); };
+  EXPECT_NE(taken_back({Rank(2)}).find("full"), std::string::npos);
+  sides_[2]->memory.before = []() -> Result<> { return {}; };
+  ASSERT_TRUE(wait(control_->forget_losses(id(1), {Rank(2)}, forever())).has_value());
+  EXPECT_EQ(times_lost(2), 1u) << "it is not there yet";
+  EXPECT_EQ(taken_back({Rank(2)}), "begun 2");
+  ASSERT_TRUE(wait(control_->forget_losses(id(1), {Rank(2)}, forever())).has_value());
+  EXPECT_EQ(times_lost(2), 0u);
+  const auto gone = wait(control_->take_back(id(77), {Rank(2)}, forever()));
+  ASSERT_TRUE(gone.has_value());
+  EXPECT_TRUE(gone->engines.empty());
 }
 
 TEST_F(PoolOperationsTest, MovesAreToldPausedAndEstimated) {

@@ -97,8 +97,9 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
         .on_suspicion = [this](cluster::Rank rank, const std::string& why) { supervisor_->suspect(rank, why); }};
     return std::make_unique<LeaderTargets>(host_.control(), *transport_, term, targets_, std::move(engines), wanted);
   };
-  leader_ = std::make_unique<ControlLeader>(reactor, coordinator_, *member_, system_,
-                                            ControlLeader::Options{.self = encode(self), .targets = reach}, logger_);
+  leader_ = std::make_unique<ControlLeader>(
+      reactor, coordinator_, *member_, system_,
+      ControlLeader::Options{.self = encode(self), .targets = reach, .returns = options_.returns}, logger_);
   link_ = std::make_unique<LeaderLink>(
       reactor, coordinator_, *transport_,
       LeaderLink::Options{.system = options_.identity.system, .engine = options_.identity.engine}, logger_);

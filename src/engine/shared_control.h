@@ -38,6 +38,7 @@ class SharedControl {
     Duration lease_ttl = std::chrono::seconds(5);
     Duration drift_margin = std::chrono::milliseconds(2500);
     Duration call_timeout = std::chrono::seconds(2);
+    EngineReturns::Options returns = {};  ///< of engines that were lost, where this one leads
   };
 
   /// All of them outlive it. `lease` is kept up to date; `targets` leads to this engine's targets, for when it leads

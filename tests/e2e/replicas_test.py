@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Three engines and a pool that can lose one of them: an engine is killed for good, and everything goes on."""
+"""Three engines and a pool that can lose one of them: an engine is killed, everything goes on, and it comes back."""
 
 import filecmp
 import os
@@ -42,7 +42,7 @@ class Replicas(ClusterTest):
         self.until(lambda: self.pool(first, "p")["map_version"] > 1, "it is excluded")
         self.assertLess(time.monotonic() - crashed, 5)
 
-    def test_an_engine_is_lost_for_good(self):
+    def test_an_engine_is_lost_and_comes_back(self):
         first, second, third = self.servers
         refused = cenote("pool", "create", "impossible", "--redundancy", "3", CENOTE_SERVER=first.address)
         self.assertNotEqual(refused.returncode, OK)
@@ -71,13 +71,18 @@ class Replicas(ClusterTest):
         self.assertTrue(filecmp.cmp(source, copy, shallow=False))
         self.until(lambda: self.pool(first, "p")["engines"][2]["state"] == "down-out", "others have all data")
 
-        # It runs again, and has no part in the pool any more: what it holds is of the past.
+        # It runs again, and has no part in the pool at first: what it holds is of the past.
         third.start()
         for server in self.servers:
             for key in range(12):
                 self.assertEqual(self.goes_on(server, "kv", "get", "p/c", f"key{key}").strip(), f"later{key}".encode())
         self.goes_on(third, "kv", "del", "p/c", "new")
         self.assertNotEqual(cenote("kv", "get", "p/c", "new", CENOTE_SERVER=first.address).returncode, OK)
+        # Nobody asks for it: it is taken back, gets all data, and makes up for another one.
+        self.until(lambda: self.pool(first, "p")["engines"][2]["state"] == "up-in", "it has its part again")
+        second.kill()
+        for key in range(12):
+            self.assertEqual(self.goes_on(first, "kv", "get", "p/c", f"key{key}").strip(), f"later{key}".encode())
 
 
 if __name__ == "__main__":

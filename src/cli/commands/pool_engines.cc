@@ -230,16 +230,22 @@ void add_pool_engines(CLI::App& pool, Context& context) {
       "  cenote pool exclude scratch --engine 2\n"
       "Others make anew what was there, from the copies that are left; it is refused if there are none. An engine "
       "that does not\n"
-      "answer is excluded by itself; one that runs is better drained.");
+      "answer is excluded by itself, and taken back when it is there again, unless this was said of it too; one that "
+      "runs is better\n"
+      "drained.");
   add_change(
       pool, context, arguments, PoolOperation::kDrain, "Move the data of engines to the others of a pool",
       "  cenote pool drain scratch --engine 2 --wait    # then nothing of the pool is there any more\n"
       "  cenote pool drain scratch --engine 2,3\n"
-      "It serves until the others have its data, and no copy is missing meanwhile. 'reintegrate' takes it back.");
-  add_change(pool, context, arguments, PoolOperation::kReintegrate, "Give engines their part of a pool again",
-             "  cenote pool reintegrate scratch --engine 2 --wait\n"
-             "Of engines that were excluded, or drained. They are told what they missed, and get their data from the "
-             "others.");
+      "It serves until the others have its data, and no copy is missing meanwhile. It stays out until 'reintegrate' "
+      "takes it back.");
+  add_change(
+      pool, context, arguments, PoolOperation::kReintegrate, "Give engines their part of a pool again",
+      "  cenote pool reintegrate scratch --engine 2 --wait\n"
+      "Of engines that were excluded, or drained. They are told what they missed, and get their data from the "
+      "others.\n"
+      "Engines that were lost need no command: they are taken back by themselves when they have been there for a "
+      "while.");
   add_change(
       pool, context, arguments, PoolOperation::kExtend, "Give engines that are new a part of a pool",
       "  cenote pool extend scratch --engine 3,4 --wait\n"

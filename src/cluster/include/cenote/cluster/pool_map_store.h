@@ -18,6 +18,15 @@ namespace cenote::cluster {
 inline constexpr std::size_t kMaxStoredMapBytes = 96 * kMaxStateValueBytes;
 /// Most ranks that a suspended pool names.
 inline constexpr std::size_t kMaxSuspendedRanks = 256;
+/// Most engines of a pool whose losses are remembered.
+inline constexpr std::size_t kMaxLosses = 255;
+
+/// An engine that the supervisor has excluded from a pool (pool_losses.h).
+struct Loss {
+  Rank rank;
+  std::uint32_t times = 1;  ///< since somebody decided about it, or it stayed for long
+  friend bool operator==(const Loss&, const Loss&) = default;
+};
 
 /// A pool's map as it is in the coordinator, all of one moment.
 struct StoredMap {
@@ -31,10 +40,12 @@ struct StoredMap {
   Epoch closed;
   /// Engines that are gone and could not be excluded, as more would be lost than `redundancy`: `degraded: suspended`.
   std::vector<Rank> suspended;
+  std::vector<Loss> losses;     ///< by rank: of engines that come back by themselves, or did
   bool paused = false;          ///< no data is to be moved (pause_moves)
   Revision head_revision;       ///< of the wanted version: what a change of the map is compared with
   Revision active_revision;     ///< what an activation is compared with
   Revision suspended_revision;  ///< 0: not suspended
+  Revision losses_revision;     ///< 0: there are none
 };
 
 /// The first version of a pool's map, which is active at once, together with what `also` requires and changes.

@@ -21,6 +21,8 @@ struct SupervisorOptions {
   /// may lag behind those of coordinator and supervisor while a lease lasts. With the default an engine is excluded 7.5
   /// to 8 s after its last renewal.
   Duration drift_margin = std::chrono::milliseconds(2500);
+  /// How far the wall clocks of two engines may be apart (rpc::kClockOffsetMax).
+  Duration clock_offset_max = std::chrono::seconds(1);
   /// How long changes are gathered before they are looked at together.
   Duration gather = std::chrono::milliseconds(20);
   std::function<void(const Error&)> report = [](const Error&) {};
@@ -67,6 +69,7 @@ class Supervisor {
   Task<Result<>> mark_suspended(StoredMap stored, std::vector<Rank> ranks, Leader leader);
   Task<Result<>> settle(StoredMap stored, Leader leader);
   Task<Result<>> activate(StoredMap stored, const Engines& engines, Leader leader);
+  Epoch latest_possible(Epoch closed) const;
   Transaction as_leader(const Leader& leader) const;
   /// Of one call within the term.
   Until soon() const;

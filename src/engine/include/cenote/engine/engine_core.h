@@ -36,6 +36,7 @@ struct EngineCoreOptions {
   std::string advertise_address = {};
   std::string fault_domain = {};
   Uuid process = {};
+  bool auto_reintegrate = true;
   /// How long the engine serves after the coordinator was last heard, and what others add to that before they take its
   /// place. Of all engines of a system alike.
   Duration lease_ttl = std::chrono::seconds(5);

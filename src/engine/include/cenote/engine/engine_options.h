@@ -49,6 +49,9 @@ struct EngineOptions {
   /// Names this process among all that ever run an engine of the system, for who waits for its end
   /// (`cluster::attest_exit`). Null: drawn.
   Uuid process = {};
+  /// Engines that were lost and are back get their part in pools again by themselves, as long as this engine leads the
+  /// control service. Of all engines of a system alike.
+  bool auto_reintegrate = true;
   /// Serve clients of this process, too, at the address `inproc_address`. Not owned; outlives the engine.
   rpc::InprocNetwork* inproc = nullptr;
   std::string inproc_address = "engine:1";
