@@ -235,7 +235,7 @@ void add_pool_engines(CLI::App& pool, Context& context) {
       "drained.");
   add_change(
       pool, context, arguments, PoolOperation::kDrain, "Move the data of engines to the others of a pool",
-      "  cenote pool drain scratch --engine 2 --wait    # then nothing of the pool is there any more\n"
+      "  cenote pool drain scratch --engine 2 --wait    # then the others have all of it\n"
       "  cenote pool drain scratch --engine 2,3\n"
       "It serves until the others have its data, and no copy is missing meanwhile. It stays out until 'reintegrate' "
       "takes it back.");
