@@ -33,6 +33,19 @@ std::vector<Loss> awaited_engines(const StoredMap& stored) {
   return awaited;
 }
 
+std::vector<Rank> engines_that_left(const StoredMap& stored) {
+  std::vector<Rank> left;
+  if (stored.active != stored.map.version() || moving_share(stored.map) > 0 ||
+      copies_lacking(stored.map, stored.redundancy) > 0)
+    return left;
+  const std::vector<Loss> awaited = awaited_engines(stored);
+  for (const MappedEngine& engine : mapped_engines(stored.map)) {
+    const bool is_awaited = std::ranges::find(awaited, engine.rank, &Loss::rank) != awaited.end();
+    if (engine.state == ComponentState::kDownOut && !engine.is_used && !is_awaited) left.push_back(engine.rank);
+  }
+  return left;
+}
+
 void put_losses(Transaction& change, const StoredMap& from, const std::vector<Loss>& losses) {
   if (losses == from.losses) return;
   const std::string key = losses_key(from.map.pool());

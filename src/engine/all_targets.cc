@@ -133,8 +133,21 @@ Task<Result<>> AllTargets::limits_changed(std::shared_ptr<object::SpaceAccount> 
 Task<Result<>> AllTargets::destroy(Uuid container) {
   auto destroyed =
       co_await on_members(container, [&](std::size_t engine) { return engines_[engine]->destroy(container); });
-  if (destroyed) pools_.erase(container);
+  if (!destroyed) co_return destroyed;
+  co_await destroy_at_excluded(container);
+  pools_.erase(container);
   co_return destroyed;
+}
+
+/// They may still have it from before. Who cannot be asked now is told when it gets its part again.
+Task<> AllTargets::destroy_at_excluded(Uuid container) {
+  const auto pool = pools_.find(container);
+  if (pool == pools_.end()) co_return;
+  std::vector<std::size_t> excluded;
+  for (std::size_t engine = 0; engine < engines_.size(); ++engine)
+    if (members_.at(pool->second)[engine] > 0 && is_excluded(pool->second, engine)) excluded.push_back(engine);
+  static_cast<void>(co_await gather(reactor_, excluded.size(),
+                                    [&](std::size_t index) { return engines_[excluded[index]]->destroy(container); }));
 }
 
 namespace {

@@ -75,6 +75,7 @@ class AllTargets final : public ContainerTargets {
   /// A scrub as it was handed to the engines, one each.
   using Parts = std::vector<std::unique_ptr<ContainerScrub>>;
 
+  Task<> destroy_at_excluded(Uuid container);
   template <typename MakeTask>
   Task<Result<>> on_all(MakeTask make_task);
   /// The same at the engines of the container's pool.

@@ -24,7 +24,13 @@ struct ControlLeader::Service {
   ControlService control;
   AdminApi api;
   Gate callers;
-  Scope returns;  ///< of lost engines: one task at a time
+  Scope returns;  ///< of lost engines, and what concerns those that have left: one task at a time
+  /// By pool and engine that has left it.
+  struct Left {
+    cluster::MapVersion version;
+    Instant empty_at{};
+  };
+  std::map<std::pair<Uuid, cluster::Rank>, Left> left;
 };
 
 /// From the candidacy under a lease to what ended it.
@@ -186,7 +192,32 @@ void ControlLeader::begin_returns(Term& term, const std::vector<cluster::ListedE
   term.returns.look(engines, service.targets->losses(), reactor_.now());
   if (engines != service.engines || service.returns.running() != 0) return;
   auto due = term.returns.due(reactor_.now());
-  if (!due.empty()) service.returns.spawn(run_returns(*this, term, std::move(due)));
+  if (due.empty()) return begin_emptying(service);
+  service.returns.spawn(run_returns(*this, term, std::move(due)));
+}
+
+/// What engines hold of pools that they have left at an operator's wish; one at a time.
+void ControlLeader::begin_emptying(Service& service) {
+  const Instant now = reactor_.now();
+  for (const auto& [pool, left] : service.targets->left()) {
+    for (const cluster::Rank rank : left.engines) {
+      if (rank.value() >= service.engines.size() || !service.engines[rank.value()].up) continue;
+      Service::Left& known = service.left[{pool, rank}];
+      if (known.version != left.version) known = {left.version, now + options_.empty_after};
+      if (now < known.empty_at) continue;
+      known.empty_at = kNoDeadline;
+      service.returns.spawn(empty_left(*this, service, pool, rank));
+      return;
+    }
+  }
+}
+
+Task<> ControlLeader::empty_left(ControlLeader& self, Service& service, Uuid pool, cluster::Rank engine) {
+  const auto done = co_await service.control.empty_left(pool, engine, {kNoDeadline, &service.returns.cancel_source()});
+  if (done || service.returns.stopping()) co_return;
+  service.left[{pool, engine}].empty_at = self.reactor_.now() + self.options_.empty_after;
+  self.logger_.info("what an engine holds of a pool that it has left could not be given back yet",
+                    {{"rank", engine}, {"pool", pool}, {"error", done.error()}});
 }
 
 Task<> ControlLeader::run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due) {

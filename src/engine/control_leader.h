@@ -38,6 +38,8 @@ class ControlLeader {
     /// How long what was interrupted waits for its turn when engines were excluded.
     Duration settle_patience = std::chrono::seconds(10);
     EngineReturns::Options returns = {};
+    /// How long an engine has to have left a pool until what it holds of it is destroyed; and how long after a failure.
+    Duration empty_after = std::chrono::seconds(60);
   };
 
   /// All of them outlive it.
@@ -70,6 +72,8 @@ class ControlLeader {
   Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines, bool whole);
   void begin_returns(Term& term, const std::vector<cluster::ListedEngine>& engines);
   static Task<> run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due);
+  void begin_emptying(Service& service);
+  static Task<> empty_left(ControlLeader& self, Service& service, Uuid pool, cluster::Rank engine);
   Task<> take_back(Term& term, Uuid pool, std::vector<cluster::Rank> engines);
   Task<> end(Term& term);
   Task<> pause(Duration duration);

@@ -60,6 +60,12 @@ Task<Result<PoolChanged>> ControlService::take_back(Uuid pool, std::vector<clust
   co_return co_await operations_.take_back(pool, std::move(engines));
 }
 
+Task<Result<>> ControlService::empty_left(Uuid pool, cluster::Rank engine, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await operations_.empty_left(pool, engine);
+}
+
 Task<Result<>> ControlService::forget_losses(Uuid pool, std::vector<cluster::Rank> engines, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

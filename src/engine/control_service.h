@@ -47,6 +47,7 @@ class ControlService {
   Task<Result<PoolChanged>> change_engines(std::string pool, ChangeEngines request, Until until);
   Task<Result<PoolChanged>> take_back(Uuid pool, std::vector<cluster::Rank> engines, Until until);
   Task<Result<>> forget_losses(Uuid pool, std::vector<cluster::Rank> engines, Until until);
+  Task<Result<>> empty_left(Uuid pool, cluster::Rank engine, Until until);
   Task<Result<PoolMoves>> pause_moves(std::string pool, bool paused, Until until);
   Task<Result<PoolMoves>> query_moves(std::string pool) { return operations_.moves(std::move(pool)); }
   Task<Result<ContainerInfo>> create_container(CreateContainer request, Uuid id, Until until);

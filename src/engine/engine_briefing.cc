@@ -14,7 +14,13 @@ namespace {
 
 using State = ContainerRecord::State;
 
-/// Sources before their clones.
+/// What the engine has of the container does not allow it; made anew it would.
+bool is_remedied_anew(const Error& error) {
+  return error == Code::kExists || error == Code::kEpochTooOld || error == Code::kConditionFailed;
+}
+
+}  // namespace
+
 std::vector<ContainerRecord> in_clone_order(std::vector<ContainerRecord> records) {
   std::map<Uuid, std::optional<CloneOf>> sources;
   for (const ContainerRecord& record : records) sources.emplace(record.id, record.clone_of);
@@ -30,12 +36,16 @@ std::vector<ContainerRecord> in_clone_order(std::vector<ContainerRecord> records
   return records;
 }
 
-/// What the engine has of the container does not allow it; made anew it would.
-bool is_remedied_anew(const Error& error) {
-  return error == Code::kExists || error == Code::kEpochTooOld || error == Code::kConditionFailed;
+Task<Result<std::map<Uuid, std::vector<HeldContainer>>>> held_containers(ContainerTargets& engine) {
+  std::map<Uuid, std::vector<HeldContainer>> all;
+  for (Uuid after;;) {
+    CO_TRY(const auto page, co_await engine.list_containers(after));
+    if (page.empty()) co_return all;
+    for (const HeldContainer& held : page) all[held.id].push_back(held);
+    if (page.back().id <= after) co_return fail(Code::kProtocolError, "an engine lists its containers out of order");
+    after = page.back().id;
+  }
 }
-
-}  // namespace
 
 Task<Result<>> EngineBriefing::run() {
   CO_TRY(all_records_, co_await store_.containers());
@@ -49,20 +59,10 @@ Task<Result<>> EngineBriefing::run() {
     CO_TRY(const auto rollback, co_await store_.rollback(record.id));
     if (rollback) rollbacks_.emplace(record.id, rollback->record.id);
   }
-  CO_CHECK_OK(co_await read_held());
+  CO_TRY(held_, co_await held_containers(engine_));
   CO_CHECK_OK(check(mine));
   CO_CHECK_OK(co_await forget_strangers());
   co_return co_await bring(mine);
-}
-
-Task<Result<>> EngineBriefing::read_held() {
-  for (Uuid after;;) {
-    CO_TRY(const auto page, co_await engine_.list_containers(after));
-    if (page.empty()) co_return Result<>();
-    for (const HeldContainer& held : page) held_[held.id].push_back(held);
-    if (page.back().id <= after) co_return fail(Code::kProtocolError, "an engine lists its containers out of order");
-    after = page.back().id;
-  }
 }
 
 Result<> EngineBriefing::check(const Records& mine) const {

@@ -8,6 +8,11 @@
 
 namespace cenote::engine {
 
+/// Sources before their clones.
+std::vector<ContainerRecord> in_clone_order(std::vector<ContainerRecord> records);
+/// What one engine has, and in which ways: each of its targets may have a container in another one.
+Task<Result<std::map<Uuid, std::vector<HeldContainer>>>> held_containers(ContainerTargets& engine);
+
 /// Tells one engine what it has missed of a pool, before it has a part in it (again): its containers, in the order of
 /// clones, with their limits and snapshots. What the engine has and no record of any pool knows is destroyed there.
 /// Everything can be told twice. Nothing of the pool may change meanwhile, so it is done in the control service's turn.
@@ -31,7 +36,6 @@ class EngineBriefing {
  private:
   using Records = std::vector<ContainerRecord>;
 
-  Task<Result<>> read_held();
   Task<Result<>> forget_strangers();
   Result<> check(const Records& mine) const;
   Result<> check_source(const ContainerRecord& record) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_map_store.h"
 #include "cenote/cluster/pool_redundancy.h"
 #include "gather.h"
@@ -95,6 +96,9 @@ void LeaderTargets::take_map(const cluster::StoredMap& stored) {
   before = std::move(excluded);
   losses_.erase(map.pool());
   if (!stored.losses.empty()) losses_.emplace(map.pool(), PoolLosses::of(stored));
+  left_.erase(map.pool());
+  if (auto left = cluster::engines_that_left(stored); !left.empty())
+    left_.emplace(map.pool(), Left{map.version(), std::move(left)});
   all_->take_map(map);
 }
 
@@ -145,6 +149,7 @@ Task<Result<>> LeaderTargets::follow_from(cluster::Coordinator& coordinator, clu
         take_map(*stored);
       } else {
         losses_.erase(pool);
+        left_.erase(pool);
       }
     }
   }

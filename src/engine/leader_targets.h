@@ -47,6 +47,12 @@ class LeaderTargets {
   std::uint64_t exclusions() const { return exclusions_; }
   /// Engines that pools have lost, as far as has been heard.
   const std::map<Uuid, PoolLosses>& losses() const { return losses_; }
+  /// Engines that have left pools (`engines_that_left`), and the versions of the maps that say so.
+  struct Left {
+    cluster::MapVersion version;
+    std::vector<cluster::Rank> engines;
+  };
+  const std::map<Uuid, Left>& left() const { return left_; }
   /// Ends calls that run.
   Task<> stop();
 
@@ -74,6 +80,7 @@ class LeaderTargets {
   std::map<Uuid, std::set<std::size_t>> excluded_;  // by pool, the places of engines
   std::uint64_t exclusions_ = 0;
   std::map<Uuid, PoolLosses> losses_;  // of pools with any
+  std::map<Uuid, Left> left_;          // the same
 };
 
 }  // namespace cenote::engine

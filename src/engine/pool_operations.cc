@@ -1,6 +1,7 @@
 #include "pool_operations.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_losses.h"
@@ -215,6 +216,24 @@ Task<Result<PoolChanged>> PoolOperations::take_back(Uuid pool, std::vector<Rank>
 
 Task<Result<>> PoolOperations::forget_losses(Uuid pool, std::vector<Rank> engines) {
   co_return co_await without_conflict<void>([&] { return try_forget(pool, engines); });
+}
+
+/// All of it is where the map wants it, and containers that are made anew when it comes back are told everything.
+Task<Result<>> PoolOperations::empty_left(Uuid pool, Rank rank) {
+  CO_TRY(const auto stored, co_await cluster::load_stored_map(store_.coordinator(), pool));
+  if (!stored) co_return Result<>();
+  const std::vector<Rank> left = cluster::engines_that_left(*stored);
+  if (std::ranges::find(left, rank) == left.end()) co_return Result<>();
+  ContainerTargets* const engine = targets_.engine(rank);
+  if (engine == nullptr) co_return failf(Code::kUnreachable, "engine {} cannot be asked", rank.value());
+  CO_TRY(const auto held, co_await held_containers(*engine));
+  CO_TRY(auto records, co_await store_.containers());
+  std::erase_if(records,
+                [&](const ContainerRecord& record) { return record.pool != pool || !held.contains(record.id); });
+  // Clones before their sources, so that nothing is kept for them.
+  records = in_clone_order(std::move(records));
+  for (const ContainerRecord& record : std::views::reverse(records)) CO_CHECK_OK(co_await engine->destroy(record.id));
+  co_return Result<>();
 }
 
 Task<Result<>> PoolOperations::try_forget(Uuid pool, const std::vector<Rank>& engines) {

@@ -11,6 +11,7 @@
 #include "cenote/cluster/member.h"
 #include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
+#include "cenote/cluster/supervisor.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "control_service.h"
 #include "engine_targets.h"
@@ -129,6 +130,26 @@ class PoolOperationsTest : public testing::Test {
     const auto loss = std::ranges::find(losses, cluster::Rank(rank), &cluster::Loss::rank);
     return loss == losses.end() ? 0 : loss->times;
   }
+  /// What engines and the supervisor do until nothing moves.
+  void settle_moves() {
+    const cluster::PoolMap map = stored().map;
+    for (std::uint32_t target = 0; target < map.targets().size(); ++target) {
+      if (!map.is_wanted(map.target(cluster::TargetId(target)))) continue;
+      const auto reported =
+          wait(cluster::report_moved(coordinator_.coordinator(), id(1), map.version(), cluster::TargetId(target)));
+      ASSERT_TRUE(reported.has_value()) << reported.error().to_string();
+    }
+    cluster::Supervisor supervisor(node_, coordinator_.coordinator(), {.name = "supervisor"});
+    supervisor.start();
+    const auto at_rest = [&] {
+      const auto now = stored();
+      return !now.map.is_moving() && now.active == now.map.version();
+    };
+    for (int tries = 0; tries < 200 && !at_rest(); ++tries) world_.run_until([] { return false; }, 100ms);
+    EXPECT_TRUE(at_rest());
+    wait(supervisor.stop(Until::at(world_.now() + 2s)));
+    all_->take_map(stored().map);
+  }
   /// Those whose return begins, or the failure.
   std::string taken_back(std::vector<cluster::Rank> ranks) {
     const auto changed = wait(control_->take_back(id(1), std::move(ranks), forever()));
@@ -209,7 +230,7 @@ TEST_F(PoolOperationsTest, WhoWasAwayIsToldWhatItMissed) {
   clone("kept", "", "of_now", 7);
   clone("of_now", "", "of_clone", 8);
   const std::size_t told = away.memory.rollbacks[0][kept].size();
-  EXPECT_EQ(away.memory.containers[0].size(), 4u) << "it is asked for nothing";
+  EXPECT_EQ(away.memory.containers[0].size(), 3u) << "it is told what goes, and nothing else";
 
   EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "begun, up");
   expect_alike(away);
@@ -223,6 +244,28 @@ TEST_F(PoolOperationsTest, WhoWasAwayIsToldWhatItMissed) {
   snapshot("newest", "s");
   destroy("of_clone");
   expect_alike(away);
+}
+
+TEST_F(PoolOperationsTest, WhoHasLeftKeepsNothing) {
+  Side& leaving = *sides_[2];
+  create("source", 2);
+  clone("source", "", "clone", 3);
+  ASSERT_TRUE(wait(control_->create_pool({.label = "q", .size_bytes = 10}, id(90), forever())).has_value());
+  ASSERT_TRUE(wait(control_->create_container({"q", "other", "", {}}, id(91), forever())).has_value());
+  ASSERT_EQ(outcome(PoolOperation::kDrain, 2), "begun, draining");
+  const auto empty = [&](std::uint32_t rank) {
+    const auto emptied = wait(control_->empty_left(id(1), cluster::Rank(rank), forever()));
+    EXPECT_TRUE(emptied.has_value()) << emptied.error().to_string();
+    return leaving.memory.containers[0].size();
+  };
+  EXPECT_EQ(empty(2), 3u) << "the others need it";
+  settle_moves();
+  EXPECT_EQ(empty(1), 3u);
+  EXPECT_EQ(sides_[1]->memory.containers[0].size(), 3u) << "which has a part";
+  EXPECT_EQ(empty(2), 1u) << "and that is of another pool";
+  EXPECT_TRUE(leaving.memory.containers[1].contains(id(91)));
+  EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "begun, up");
+  expect_alike(leaving);
 }
 
 TEST_F(PoolOperationsTest, WhatCannotBeMadeAlikeIsMadeAnew) {

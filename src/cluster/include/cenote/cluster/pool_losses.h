@@ -17,6 +17,10 @@ std::vector<Loss> without_losses(std::vector<Loss> losses, const std::vector<Ran
 /// it again when they are back.
 std::vector<Loss> awaited_engines(const StoredMap& stored);
 
+/// Engines that have left the pool at an operator's wish and hold nothing of it that anybody needs: its wanted version
+/// is active, nothing moves, and no group lacks a copy.
+std::vector<Rank> engines_that_left(const StoredMap& stored);
+
 /// Adds to `change`, which requires that the wanted version is still that of `from`, that the losses are these from now
 /// on. Nothing if they are.
 void put_losses(Transaction& change, const StoredMap& from, const std::vector<Loss>& losses);
