@@ -11,13 +11,16 @@ namespace {
 
 /// Who stops a service may tell several of its processes, which pass it on: that is one wish, not two.
 constexpr std::time_t kSameWishSeconds = 1;
-timespec asked{};
+timespec& asked() {
+  static timespec when{};
+  return when;
+}
 
 void end_unless_just_asked(int) {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  const std::time_t seconds = now.tv_sec - asked.tv_sec;
-  if (seconds > kSameWishSeconds || (seconds == kSameWishSeconds && now.tv_nsec >= asked.tv_nsec))
+  const std::time_t seconds = now.tv_sec - asked().tv_sec;
+  if (seconds > kSameWishSeconds || (seconds == kSameWishSeconds && now.tv_nsec >= asked().tv_nsec))
     _exit(static_cast<int>(ExitCode::kInterrupted));
 }
 
@@ -43,7 +46,7 @@ bool StopSignals::wait_for(Duration most) {
 }
 
 void StopSignals::let_the_next_one_kill() {
-  clock_gettime(CLOCK_MONOTONIC, &asked);
+  clock_gettime(CLOCK_MONOTONIC, &asked());
   std::signal(SIGTERM, end_unless_just_asked);
   std::signal(SIGINT, end_unless_just_asked);
   pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);

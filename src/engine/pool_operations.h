@@ -34,7 +34,7 @@ class PoolOperations {
   /// Forgets that these engines were lost, but for those that are awaited.
   Task<Result<>> forget_losses(Uuid pool, std::vector<cluster::Rank> engines);
   /// Destroys what an engine holds of the pool, if it has left it and that is not needed any more. kUnreachable.
-  Task<Result<>> empty_left(Uuid pool, cluster::Rank engine);
+  Task<Result<>> empty_left(Uuid pool, cluster::Rank rank);
   /// No data of the pool moves until it is said again that it may.
   Task<Result<PoolMoves>> pause(std::string pool, bool paused);
   Task<Result<PoolMoves>> moves(std::string pool);

@@ -54,7 +54,7 @@ inline RecordSpan span_of(const RecordRanges& ranges) {
 // the condition is about. What changes whether something exists is about all of it: a single value, a punch.
 
 template <typename Visit>
-void each_place(const UpdateRequest& update, Visit&& visit) {
+void each_place(const UpdateRequest& update, const Visit& visit) {
   if (update.dkey_condition != Precondition::kNone) return visit(Place{update.object, update.dkey});
   for (const AkeyUpdate& akey : update.akeys) {
     const bool whole = akey.kind == ValueKind::kSingle || akey.condition != Precondition::kNone;
@@ -63,20 +63,20 @@ void each_place(const UpdateRequest& update, Visit&& visit) {
 }
 
 template <typename Visit>
-void each_place(const PunchRequest& punch, Visit&& visit) {
+void each_place(const PunchRequest& punch, const Visit& visit) {
   if (punch.level == PunchLevel::kObject) return visit(Place{punch.object});
   if (punch.level == PunchLevel::kDkey) return visit(Place{punch.object, punch.dkey});
   for (const KeyBytes& akey : punch.akeys) visit(Place{punch.object, punch.dkey, akey});
 }
 
 template <typename Visit>
-void each_place(const FetchRequest& fetch, Visit&& visit) {
+void each_place(const FetchRequest& fetch, const Visit& visit) {
   if (fetch.dkey_condition != Precondition::kNone) return visit(Place{fetch.object, fetch.dkey});
   for (const AkeyFetch& akey : fetch.akeys) visit(Place{fetch.object, fetch.dkey, akey.akey, span_of(akey.ranges)});
 }
 
 template <typename Visit>
-void each_place(const ListRequest& list, Visit&& visit) {
+void each_place(const ListRequest& list, const Visit& visit) {
   if (list.level == ListLevel::kObjects) return visit(Place{});
   if (list.level == ListLevel::kDkeys) return visit(Place{list.object});
   if (list.level == ListLevel::kAkeys) return visit(Place{list.object, list.dkey});
@@ -84,13 +84,13 @@ void each_place(const ListRequest& list, Visit&& visit) {
 }
 
 template <typename Visit>
-void each_place(const QueryRequest& query, Visit&& visit) {
+void each_place(const QueryRequest& query, const Visit& visit) {
   if (query.dkey.empty()) return visit(Place{query.object});
   visit(Place{query.object, query.dkey, query.akey});
 }
 
 template <typename Visit>
-void each_place(const CommitRequest& commit, Visit&& visit) {
+void each_place(const CommitRequest& commit, const Visit& visit) {
   for (const UpdateRequest& update : commit.updates) each_place(update, visit);
   for (const PunchRequest& punch : commit.punches) each_place(punch, visit);
   for (const AkeyRead& read : commit.reads) visit(Place{read.object, read.dkey, read.akey, span_of(read.ranges)});
