@@ -6,8 +6,8 @@
 //     and may have taken effect or not
 //   e2e_chaos_load audit ADDRESSES POOL/MAP POOL/FILES OBJECT
 //     standard input: "KEY LEAST MOST" for each key. Reads all through each of the addresses, prints "KEY VERSION" for
-//     each, and exits with 1 if one is not whole, of no such version (0: never written), or older than it was seen
-//     before
+//     each, and fails with `corrupt` if one is not whole, of no such version (0: never written), or older than it was
+//     seen before
 //   e2e_chaos_load fill ADDRESSES POOL/MAP
 //     writes large values into one group of targets until none fits, prints "full COUNT", and removes them when
 //     standard input ends
@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "cenote/base/exit_code.h"
 #include "cenote/cenote.hpp"
 #include "cenote/protocol/object_class.h"
 
@@ -219,6 +220,7 @@ Result<> run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   const auto done = run(std::vector<std::string>(argv + 1, argv + argc));
-  if (!done) std::fprintf(stderr, "%s\n", done.error().to_string().c_str());
-  return done ? 0 : 1;
+  if (done) return 0;
+  std::fprintf(stderr, "%s\n", done.error().to_string().c_str());
+  return static_cast<int>(exit_code(done.error().code()));
 }

@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 
-from system import OK, PATIENCE_S, cenote, environment
+from system import BUSY, OK, PATIENCE_S, TIMEOUT, UNREACHABLE, cenote, environment
 
 CHAOS_LOAD = os.environ.get("CENOTE_CHAOS_LOAD", "e2e_chaos_load")
 # What all clients of a pool write pieces of: 80 of 4 KiB, and zeroes at first.
@@ -19,6 +19,14 @@ VERSIONS_OF_A_LIFE = 1_000_000
 KEPT_FILES = 5
 # Between two copies: this is about faults and not about speed.
 PACE_S = 0.5
+
+
+# Exit codes of who waited in vain, which says nothing about data.
+AWAY = (UNREACHABLE, BUSY, TIMEOUT)
+
+
+class Unavailable(Exception):
+    pass
 
 
 class Place:
@@ -49,12 +57,14 @@ class Place:
 
     def audit(self, addresses):
         """Every acknowledged write is there, through each of the addresses, and nothing that nobody wrote. Returns what is
-        wrong."""
+        wrong; raises `Unavailable` when it did not come to that."""
         # The newest one may be one that was cut off when its client was killed.
         expected = "".join(f"{key} {self.least.get(key, 0)} {most + 1}\n" for key, most in self.most.items())
         done = subprocess.run(self.program("audit", addresses), input=expected.encode(), capture_output=True,
                               env=environment(), timeout=4 * PATIENCE_S, check=False)
-        if done.returncode != 0:
+        if done.returncode in AWAY:
+            raise Unavailable(f"{self.pool}: {done.stderr.decode()}")
+        if done.returncode != OK:
             return f"{self.pool}: {done.stderr.decode()}"
         for line in done.stdout.decode().splitlines():
             self.learn(line)
@@ -64,6 +74,8 @@ class Place:
         copy = os.path.join(self.directory, "copy-" + self.pool)
         for name, contents in self.files.items():
             done = cenote("--timeout", "100s", "fs", "cp", f"{self.containers[1]}:/{name}", copy, CENOTE_SERVER=address)
+            if done.returncode in AWAY:
+                raise Unavailable(f"{self.pool}: {name}: {done.stderr.decode()}")
             if done.returncode != OK:
                 return f"{self.pool}: {name} cannot be read through {address}: {done.stderr.decode()}"
             with open(copy, "rb") as file:
@@ -103,7 +115,7 @@ class Copier(threading.Thread):
     """Copies files into a place until it is told to end."""
 
     def __init__(self, place, chance):
-        super().__init__()
+        super().__init__(daemon=True)
         self.place = place
         self.chance = chance
         self.ending = threading.Event()
