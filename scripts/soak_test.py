@@ -100,5 +100,14 @@ class Soak(unittest.TestCase):
         self.assertIn("cenote_store_soak", report["failures"][0]["replay"])
 
 
+    def test_counts_of_chaos_and_the_command_that_repeats_a_failure(self):
+        self.program("bin/cenote", "exit 1")
+        code, report, errors = self.soak("chaos")
+        self.assertEqual(code, 1)
+        self.assertEqual(report["totals"]["faults_of_processes"], 0)
+        self.assertIn("CENOTE_SEED=", report["failures"][0]["replay"])
+        self.assertIn("chaos_test.py", errors)
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -22,23 +22,43 @@ def free_port(start=10000 + os.getpid() % 900 * 10):
     raise RuntimeError("no free port")
 
 
+class Loopback:
+    """A host that everything on this machine shares."""
+
+    address = "127.0.0.1"
+    prefix = ()
+
+
 class Etcd:
-    def __init__(self, directory):
-        client = free_port()
+    """One member of an etcd cluster: the only one, unless `form` has told it of others."""
+
+    def __init__(self, directory, host=Loopback, others=()):
+        client = free_port(*(max(other.ports) + 1 for other in others[-1:]))
         peer = free_port(client + 1)
-        self.url = f"http://127.0.0.1:{client}"
+        self.ports = (client, peer)
+        self.host = host
+        self.name = os.path.basename(directory)
+        self.url = f"http://{host.address}:{client}"
+        self.peer_url = f"http://{host.address}:{peer}"
         self.directory = directory
-        self.command = ["etcd", "--data-dir", directory, "--listen-client-urls", self.url, "--advertise-client-urls",
-                        self.url, "--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls",
-                        f"http://127.0.0.1:{peer}", "--initial-cluster", f"default=http://127.0.0.1:{peer}",
-                        "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-level",
-                        "error"]
+        self.cluster = [self]
         self.process = None
 
-    def start(self):
-        log = open(self.directory + ".log", "ab")
-        self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
-        log.close()
+    @staticmethod
+    def form(members):
+        for member in members:
+            member.cluster = members
+
+    def launch(self):
+        everyone = ",".join(f"{member.name}={member.peer_url}" for member in self.cluster)
+        command = [*self.host.prefix, "etcd", "--name", self.name, "--data-dir", self.directory, "--listen-client-urls",
+                   self.url, "--advertise-client-urls", self.url, "--listen-peer-urls", self.peer_url,
+                   "--initial-advertise-peer-urls", self.peer_url, "--initial-cluster", everyone,
+                   "--heartbeat-interval", "50", "--election-timeout", "500", "--logger", "zap", "--log-level", "error"]
+        with open(self.directory + ".log", "ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def await_health(self):
         for _ in range(int(PATIENCE_S / 0.05)):
             if self.process.poll() is not None:
                 raise RuntimeError(f"etcd ends with {self.process.returncode}, see {self.directory}.log")
@@ -49,6 +69,10 @@ class Etcd:
                 time.sleep(0.05)
         raise RuntimeError("etcd does not become healthy")
 
+    def start(self):
+        self.launch()
+        self.await_health()
+
     def kill(self):
         if self.process is not None:
             self.process.kill()
@@ -58,6 +82,9 @@ class Etcd:
 class ClusterTest(SystemTest):
     def setUp(self):
         super().setUp()
+        self.start_coordinator()
+
+    def start_coordinator(self):
         self.etcd = Etcd(self.path("etcd"))
         self.addCleanup(self.etcd.kill)
         self.etcd.start()

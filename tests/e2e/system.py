@@ -59,17 +59,26 @@ class Server:
         self.arguments = arguments
         self.address = "127.0.0.1:0"
         self.control = "127.0.0.1:0"
+        # Of the command: what runs it elsewhere.
+        self.prefix = ()
         self.process = None
         self.log = []
 
     def start(self):
         """Returns when it is ready; raises with its log when it ends instead."""
-        command = [CENOTE, "server", "--json", "--data", self.data, "--listen", self.address, "--control", self.control,
-                   *self.arguments]
+        self.launch()
+        return self.await_ready()
+
+    def launch(self):
+        self.close()
+        command = [*self.prefix, CENOTE, "server", "--json", "--data", self.data, "--listen", self.address, "--control",
+                   self.control, *self.arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
                                         start_new_session=True)
         self.log = []
-        threading.Thread(target=self._collect, args=(self.process.stderr,), daemon=True).start()
+        threading.Thread(target=self._collect, args=(self.process.stderr, self.log), daemon=True).start()
+
+    def await_ready(self):
         line = self.process.stdout.readline()
         if not line:
             self.process.wait()
@@ -78,9 +87,16 @@ class Server:
         self.address, self.control = ready["address"], ready["control_address"]
         return ready
 
-    def _collect(self, stream):
-        for line in stream:
-            self.log.append(line)
+    @staticmethod
+    def _collect(stream, log):
+        with stream:
+            for line in stream:
+                log.append(line)
+
+    def close(self):
+        """What it said at its start is not needed any more."""
+        if self.process is not None:
+            self.process.stdout.close()
 
     def text_of_log(self):
         return b"".join(self.log).decode(errors="replace")
@@ -121,13 +137,14 @@ class SystemTest(unittest.TestCase):
         for server in self.servers:
             if server.running():
                 server.kill()
+            server.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def path(self, *parts):
         return os.path.join(self.directory, *parts)
 
-    def server(self, *arguments, data="data", size="64MiB"):
-        server = Server(self.path(data), "--targets", "2", "--target-size", size, "--cache", "32MiB", *arguments)
+    def server(self, *arguments, data="data", size="64MiB", targets=2):
+        server = Server(self.path(data), "--targets", str(targets), "--target-size", size, "--cache", "32MiB", *arguments)
         self.servers.append(server)
         return server
 
