@@ -38,7 +38,7 @@ class Replicas(ClusterTest):
         """The others need not wait for the end of the lease and its margin, 7.5 s."""
         crashed = time.monotonic()
         self.assertEqual(third.crash(), 128 + signal.SIGKILL)
-        self.assertIn("signal 9", third.text_of_log())
+        self.until(lambda: "signal 9" in third.text_of_log(), "it says why")
         self.until(lambda: self.pool(first, "p")["map_version"] > 1, "it is excluded")
         self.assertLess(time.monotonic() - crashed, 5)
 
