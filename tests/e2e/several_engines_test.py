@@ -36,6 +36,7 @@ class SeveralEngines(ClusterTest):
         for key in range(8):
             self.succeeds(servers[key % 2], "kv", "put", "p/c", f"key{key}", f"value{key}")
         self.assertTrue(all(self.updates(server) > 0 for server in servers))
+        self.check_targets_of_all(servers)
 
         # The leader dies; the other takes over; the dead one comes back as soon as its lease has ended.
         leader.kill()
@@ -72,7 +73,25 @@ class SeveralEngines(ClusterTest):
         self.start_fails(FAILURE, "--data", leader.data, says=("outside coordinator", leader.data))
         gone = [engine["state"] for engine in self.engines(other)]
         self.assertEqual(gone[rank], "gone")
+        listed = self.json_of(other, "engine", "list")["targets_of_engines"][rank]
+        self.assertEqual((listed["state"], "targets" in listed), ("gone", False))
+        self.assertIn(b"the engine is gone", self.succeeds(other, "engine", "list"))
+        self.assert_fails(self.cenote(other, "engine", "list", "--engine", rank), BUSY, "gone")
         self.assertEqual(other.stop(), OK, other.text_of_log())
+
+    def check_targets_of_all(self, servers):
+        own = [self.json_of(server, "engine", "list")["targets"] for server in servers]
+        for server in servers:
+            listed = self.json_of(server, "engine", "list")["targets_of_engines"]
+            self.assertEqual([(entry["engine"], entry["state"], [target["id"] for target in entry["targets"]])
+                              for entry in listed],
+                             [(rank, "up", [target["id"] for target in own[rank]]) for rank in (0, 1)])
+        one = self.json_of(servers[0], "engine", "list", "--engine", 1)
+        self.assertEqual([target["id"] for target in one["targets"]], [target["id"] for target in own[1]])
+        self.assertEqual([entry["engine"] for entry in one["targets_of_engines"]], [1])
+        table = self.succeeds(servers[0], "engine", "list").decode().splitlines()
+        self.assertEqual([line.split()[:2] for line in table],
+                         [["ENGINE", "TARGET"], ["0", "0"], ["0", "1"], ["1", "0"], ["1", "1"]])
 
 
 if __name__ == "__main__":
