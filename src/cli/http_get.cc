@@ -95,6 +95,7 @@ Result<HttpAnswer> http_get(const std::string& address, const std::string& path,
     if (Clock::now() >= deadline) return failf(Code::kDeadlineExceeded, "no whole answer from {} in time", address);
     set_timeouts(socket.get(), deadline);
     const ssize_t got = ::recv(socket.get(), part.data(), part.size(), 0);
+    if (got < 0 && errno == EAGAIN) return failf(Code::kDeadlineExceeded, "no answer from {} in time", address);
     if (got < 0) return failf(Code::kDeadlineExceeded, "no answer from {}: {}", address, reason());
     if (got == 0) return parse_answer(address, text);
     text.append(part.data(), static_cast<std::size_t>(got));

@@ -18,6 +18,10 @@ constexpr const char* kPoolUp = "up";
 
 bool is_degraded(const std::string& state) { return state.starts_with("degraded"); }
 
+std::string silence_of(std::string_view who, Duration wait) {
+  return fmt::format("no answer from {} within {:g} s", who, std::chrono::duration<double>(wait).count());
+}
+
 Instant now() { return Instant(Clock::now().time_since_epoch()); }
 
 /// kUnreachable: it is another engine that answers there. What cannot be told is taken for the right one.
@@ -123,9 +127,7 @@ TopEngine SystemWatch::see_engine(const EngineInfo& engine, Clock::time_point de
     return seen;
   }
   seen.reached = Reached::kNoAnswer;
-  seen.reason = answer ? answer->error().message()
-                       : fmt::format("none from {} within {:g} s", engine.control_address,
-                                     std::chrono::duration<double>(bounds_.wait).count());
+  seen.reason = answer ? answer->error().message() : silence_of(engine.control_address, bounds_.wait);
   // What is late may still come.
   if (answer) probe.last.reset();
   return seen;
@@ -133,13 +135,16 @@ TopEngine SystemWatch::see_engine(const EngineInfo& engine, Clock::time_point de
 
 void SystemWatch::see_system(TopView& view, Clock::time_point deadline) {
   auto answer = system_.answer_by(deadline);
+  const auto as_before = [&view](std::string_view what, std::string_view why) {
+    view.trouble = fmt::format("{} are shown as they were: {}", what, why);
+  };
   if (!answer) {
-    view.trouble = fmt::format("no answer within {:g} s", std::chrono::duration<double>(bounds_.wait).count());
+    as_before("engines and pools", silence_of("the system", bounds_.wait));
   } else if (!answer->system) {
-    view.trouble = answer->system.error().message();
+    as_before("engines and pools", answer->system.error().message());
   } else {
     take_info(*std::move(answer->system));
-    if (!answer->pools) view.trouble = answer->pools.error().message();
+    if (!answer->pools) as_before("pools", answer->pools.error().message());
     see_pools(*answer);
   }
   view.moving = moving_;

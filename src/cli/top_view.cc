@@ -207,7 +207,7 @@ std::string head_of(const TopView& view, std::size_t width) {
 std::vector<std::string> troubles_of(const TopEngine& engine) {
   const std::string who = fmt::format("engine {}", engine.info.rank);
   std::vector<std::string> troubles;
-  if (engine.reached == Reached::kNoAnswer) troubles.push_back(fmt::format("{}: no answer: {}", who, engine.reason));
+  if (engine.reached == Reached::kNoAnswer) troubles.push_back(fmt::format("{}: {}", who, engine.reason));
   if (engine.reached == Reached::kNoPort)
     troubles.push_back(who + " has no control port, which says what an engine does ('cenote server --control')");
   if (!engine.figures) return troubles;
@@ -327,9 +327,7 @@ std::vector<TopLine> top_lines(const TopView& view, std::size_t columns) {
     append_table(lines, state_groups(), rows, States::kLeftOut);
   }
   lines.push_back({""});
-  if (!view.trouble.empty())
-    append_text(lines, "engines and pools as they were, the system does not answer: " + view.trouble, Look::kTrouble,
-                width);
+  if (!view.trouble.empty()) append_text(lines, view.trouble, Look::kTrouble, width);
   for (const TopEngine& engine : view.engines) {
     for (std::string& trouble : troubles_of(engine))
       append_text(lines, std::move(trouble), in_trouble(engine) ? Look::kTrouble : Look::kPlain, width);

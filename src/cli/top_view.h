@@ -37,7 +37,7 @@ struct TopView {
   Duration interval{};
   std::string system;
   Uuid id;
-  std::string trouble;             ///< why engines and pools are those of before; empty: they are not
+  std::string trouble;             ///< what is shown as it was before, and why; empty: nothing is
   std::vector<TopEngine> engines;  ///< by rank
   std::vector<TopPool> moving;
   std::vector<PoolTrouble> degraded;  ///< some of which may be moving, too
