@@ -66,6 +66,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_dev(app, context);
   add_system(app, context);
   add_engine(app, context);
+  add_top(app, context);
   add_pool(app, context);
   add_container(app, context);
   add_object(app, context);

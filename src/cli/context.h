@@ -52,6 +52,7 @@ void add_server(CLI::App& app, Context& context);
 void add_dev(CLI::App& app, Context& context);
 void add_system(CLI::App& app, Context& context);
 void add_engine(CLI::App& app, Context& context);
+void add_top(CLI::App& app, Context& context);
 void add_pool(CLI::App& app, Context& context);
 /// Below the nouns `pool` and `system`.
 void add_pool_engines(CLI::App& pool, Context& context);

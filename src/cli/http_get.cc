@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
 #include <memory>
 #include <system_error>
 
@@ -16,7 +18,8 @@
 namespace cenote::cli {
 namespace {
 
-constexpr std::size_t kAnswerBytesMax = 1u << 20;
+// Of an engine with hundreds of targets and threads the metrics are some MiB.
+constexpr std::size_t kAnswerBytesMax = 32u << 20;
 
 class Socket {
  public:
@@ -46,7 +49,12 @@ Result<Addresses> look_up(const std::string& text) {
 
 std::string reason() { return std::generic_category().message(errno); }
 
-void set_timeouts(int fd, Duration timeout) {
+using Clock = std::chrono::steady_clock;
+
+/// Until then: what comes in drops takes no longer than what comes at once.
+void set_timeouts(int fd, Clock::time_point deadline) {
+  // None at all would be no bound.
+  const Duration timeout = std::max<Duration>(deadline - Clock::now(), std::chrono::milliseconds(1));
   const auto seconds = std::chrono::floor<std::chrono::seconds>(timeout);
   const timeval time{seconds.count(), std::chrono::duration_cast<std::chrono::microseconds>(timeout - seconds).count()};
   // Of connect, too.
@@ -70,9 +78,10 @@ Result<HttpAnswer> parse_answer(const std::string& address, const std::string& t
 }  // namespace
 
 Result<HttpAnswer> http_get(const std::string& address, const std::string& path, Duration timeout) {
+  const Clock::time_point deadline = Clock::now() + timeout;
   TRY(const auto found, look_up(address));
   const Socket socket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  set_timeouts(socket.get(), timeout);
+  set_timeouts(socket.get(), deadline);
   if (::connect(socket.get(), found->ai_addr, found->ai_addrlen) != 0) {
     return failf(Code::kUnreachable, "cannot connect to {}: {}", address, reason());
   }
@@ -81,14 +90,17 @@ Result<HttpAnswer> http_get(const std::string& address, const std::string& path,
     return failf(Code::kConnectionLost, "cannot send to {}: {}", address, reason());
   }
   std::string text;
-  std::array<char, 4096> part{};
+  std::array<char, 16384> part{};
   while (text.size() < kAnswerBytesMax) {
+    if (Clock::now() >= deadline) return failf(Code::kDeadlineExceeded, "no whole answer from {} in time", address);
+    set_timeouts(socket.get(), deadline);
     const ssize_t got = ::recv(socket.get(), part.data(), part.size(), 0);
+    if (got < 0 && errno == EAGAIN) return failf(Code::kDeadlineExceeded, "no answer from {} in time", address);
     if (got < 0) return failf(Code::kDeadlineExceeded, "no answer from {}: {}", address, reason());
-    if (got == 0) break;
+    if (got == 0) return parse_answer(address, text);
     text.append(part.data(), static_cast<std::size_t>(got));
   }
-  return parse_answer(address, text);
+  return failf(Code::kOutOfRange, "what {} answers has no end", address);
 }
 
 Result<bool> can_listen(const std::string& address) {

@@ -12,7 +12,8 @@ struct HttpAnswer {
   std::string body;
 };
 
-/// One GET of an engine's control port, "host:port"; blocks. kUnreachable, kDeadlineExceeded, kProtocolError.
+/// One GET of an engine's control port, "host:port"; blocks for `timeout` at most, and for as long as the machine takes
+/// to look up a name. kUnreachable, kDeadlineExceeded, kProtocolError.
 Result<HttpAnswer> http_get(const std::string& address, const std::string& path, Duration timeout);
 
 /// Whether a server could listen there now. kInvalidArgument for an address of wrong form.

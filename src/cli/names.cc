@@ -1,5 +1,7 @@
 #include "names.h"
 
+#include <algorithm>
+
 #include "cenote/base/format.h"
 
 namespace cenote::cli {
@@ -18,6 +20,12 @@ std::optional<RemotePath> parse_remote(std::string_view text) {
   const std::size_t colon = text.find(":/");
   if (colon == std::string_view::npos || !parse_container(text.substr(0, colon))) return std::nullopt;
   return RemotePath{std::string(text.substr(0, colon)), std::string(text.substr(colon + 1))};
+}
+
+std::string check_rank(const std::string& text) {
+  const bool digits =
+      !text.empty() && text.size() <= 9 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
+  return digits ? "" : fmt::format("'{}' is no rank: they are numbers from 0 on, see 'cenote system query'", text);
 }
 
 }  // namespace cenote::cli

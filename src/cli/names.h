@@ -23,4 +23,8 @@ struct RemotePath {
 /// nullopt: not of that form, so a local path. A local path that looks like one is written with "./" before it.
 std::optional<RemotePath> parse_remote(std::string_view text);
 
+/// For an option that takes ranks of engines: what is wrong with `text`, or nothing. An empty one is no rank either,
+/// which a script gives whose variable is not set.
+std::string check_rank(const std::string& text);
+
 }  // namespace cenote::cli

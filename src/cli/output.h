@@ -33,6 +33,8 @@ class Output {
   /// Call once at the end: everything printed is written out. kIoError when that failed, unless the reader of a pipe
   /// has closed it; what was printed after the first failure is dropped.
   Result<> finish() const;
+  /// Whether nobody reads what is printed any more: a command that goes on ends then.
+  bool broken() const { return error_ != 0; }
   /// One line on standard error (with --json: {"error": {...}} there).
   void error(const Error& error) const;
 

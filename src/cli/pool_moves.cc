@@ -15,17 +15,6 @@ constexpr Duration kLongestPause = std::chrono::seconds(1);
 
 Instant now() { return Instant(std::chrono::steady_clock::now().time_since_epoch()); }
 
-/// What stands in the way, each thing once.
-std::vector<std::string> obstacles_of(const PoolMoves& moves) {
-  std::set<std::string> all;
-  for (const TargetMove& target : moves.targets)
-    if (!target.obstacle.empty() && !target.done)
-      all.insert(fmt::format("engine {}: {}", target.rank, target.obstacle));
-  for (const std::uint32_t rank : moves.silent) all.insert(fmt::format("engine {} cannot be asked", rank));
-  if (moves.paused && moves.moving) return {fmt::format("paused: 'cenote pool rebuild resume {}'", moves.label)};
-  return {all.begin(), all.end()};
-}
-
 }  // namespace
 
 void MoveRate::add(std::uint64_t moved_bytes, Instant at) {
@@ -66,6 +55,16 @@ Json moves_json(const PoolMoves& moves, const MoveRate& rate) {
   if (const auto speed = rate.bytes_per_second()) json["bytes_per_second"] = static_cast<std::uint64_t>(*speed);
   if (const auto left = rate.left(moves)) json["left_s"] = std::chrono::ceil<std::chrono::seconds>(*left).count();
   return json;
+}
+
+std::vector<std::string> obstacles_of(const PoolMoves& moves) {
+  std::set<std::string> all;
+  for (const TargetMove& target : moves.targets)
+    if (!target.obstacle.empty() && !target.done)
+      all.insert(fmt::format("engine {}: {}", target.rank, target.obstacle));
+  for (const std::uint32_t rank : moves.silent) all.insert(fmt::format("engine {} cannot be asked", rank));
+  if (moves.paused && moves.moving) return {fmt::format("paused: 'cenote pool rebuild resume {}'", moves.label)};
+  return {all.begin(), all.end()};
 }
 
 void show_moves(Context& context, const PoolMoves& moves) {

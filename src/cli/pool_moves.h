@@ -34,6 +34,8 @@ class MoveRate {
 std::string moves_text(const PoolMoves& moves, const MoveRate& rate);
 /// The same as a document: the answer, with `percent`, `bytes_per_second` and `left_s` as far as they are known.
 Json moves_json(const PoolMoves& moves, const MoveRate& rate);
+/// What stands in the way, each thing once.
+std::vector<std::string> obstacles_of(const PoolMoves& moves);
 /// The targets that get data.
 void show_moves(Context& context, const PoolMoves& moves);
 

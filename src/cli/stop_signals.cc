@@ -1,7 +1,11 @@
 #include "stop_signals.h"
 
+#include <poll.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <ctime>
 
 #include "cenote/base/exit_code.h"
@@ -24,6 +28,11 @@ void end_unless_just_asked(int) {
     _exit(static_cast<int>(ExitCode::kInterrupted));
 }
 
+timespec time_of(Duration duration) {
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(duration);
+  return {.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
+}
+
 }  // namespace
 
 StopSignals::StopSignals() {
@@ -40,9 +49,19 @@ void StopSignals::wait() {
 }
 
 bool StopSignals::wait_for(Duration most) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(most);
-  const timespec time{.tv_sec = seconds.count(), .tv_nsec = (most - seconds).count()};
+  const timespec time = time_of(most);
   return sigtimedwait(&signals_, nullptr, &time) > 0;
+}
+
+StopSignals::Woken StopSignals::wait_for(Duration most, int input) {
+  const int signals = ::signalfd(-1, &signals_, SFD_CLOEXEC);
+  std::array<pollfd, 2> watched{pollfd{.fd = signals, .events = POLLIN, .revents = 0},
+                                pollfd{.fd = input, .events = POLLIN, .revents = 0}};
+  const timespec time = time_of(std::max(most, Duration::zero()));
+  static_cast<void>(::ppoll(watched.data(), watched.size(), &time, nullptr));
+  if (signals >= 0) ::close(signals);
+  if (wait_for(Duration::zero())) return Woken::kSignal;
+  return watched[1].revents != 0 ? Woken::kInput : Woken::kTime;
 }
 
 void StopSignals::let_the_next_one_kill() {

@@ -2,6 +2,7 @@
 
 #include <condition_variable>
 #include <csignal>
+#include <cstdint>
 #include <mutex>
 #include <thread>
 
@@ -22,6 +23,9 @@ class StopSignals {
   void wait();
   /// The same for so long at most. False: none came.
   bool wait_for(Duration most);
+  enum class Woken : std::uint8_t { kTime, kSignal, kInput };
+  /// The same, or until `input` has something to read, or has ended; -1: none.
+  Woken wait_for(Duration most, int input);
   /// From a second from now on another one ends the process at once, with exit code 130; what is acknowledged is
   /// durable all the same.
   void let_the_next_one_kill();

@@ -5,9 +5,13 @@
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
 #include "damage_listing.h"
+#include "each_engine.h"
 
 namespace cenote::cli {
 namespace {
+
+// An engine that is up answers at once; the others should not wait for one that is lost.
+constexpr Duration kPatience = std::chrono::seconds(5);
 
 void show_targets(Context& context, const SystemInfo& system) {
   std::vector<std::vector<std::string>> rows;
@@ -20,10 +24,84 @@ void show_targets(Context& context, const SystemInfo& system) {
   context.out.document(Json::parse(to_json(system)));
 }
 
-Result<> list(Context& context) {
+struct ListArguments {
+  std::optional<std::uint32_t> engine;
+};
+
+/// What an engine answers beyond its targets that somebody should know.
+void add_remarks(const EngineAnswer& answer, std::vector<std::string>& remarks) {
+  const std::string who = fmt::format("engine {}", answer.engine.rank);
+  if (!answer.system) {
+    if (answer.engine.state != kEngineGone)
+      remarks.push_back(fmt::format("{}: {}", who, answer.system.error().message()));
+  } else if (answer.system->control_state != "up") {
+    remarks.push_back(fmt::format("{}: control state: {}", who, answer.system->control_state));
+  }
+}
+
+void show_engines(Context& context, const std::vector<EngineAnswer>& answers) {
+  std::vector<std::vector<std::string>> rows;
+  std::vector<std::string> remarks;
+  for (const EngineAnswer& answer : answers) {
+    const std::string rank = std::to_string(answer.engine.rank);
+    if (!answer.system) {
+      const bool gone = answer.engine.state == kEngineGone;
+      rows.push_back({rank, "-", "-", "-", gone ? "the engine is gone" : "no answer of the engine", "-"});
+    } else {
+      for (const TargetInfo& target : answer.system->targets)
+        rows.push_back({rank, std::to_string(target.index), human_bytes(target.total_bytes),
+                        human_bytes(target.free_bytes), target.state, target.id.to_string()});
+    }
+    add_remarks(answer, remarks);
+  }
+  context.out.table({"ENGINE", "TARGET", "SIZE", "FREE", "STATE", "UUID"}, rows);
+  for (const std::string& remark : remarks) context.out.line(remark);
+}
+
+/// What every engine says of itself: its targets, or why there are none.
+Json answers_json(const std::vector<EngineAnswer>& answers) {
+  Json engines = Json::array();
+  for (const EngineAnswer& answer : answers) {
+    Json json{{"engine", answer.engine.rank}, {"state", answer.engine.state}};
+    if (answer.system) {
+      const Json system = Json::parse(to_json(*answer.system));
+      json["control_state"] = system["control_state"];
+      json["targets"] = system["targets"];
+    } else {
+      json["no_answer"] = answer.system.error().message();
+    }
+    engines.push_back(std::move(json));
+  }
+  return engines;
+}
+
+/// The engine that was asked has told of itself already.
+std::vector<EngineAnswer> only_answer(const SystemInfo& system) {
+  EngineInfo engine{.rank = 0, .id = {}, .state = kEngineUp};
+  if (!system.engines.empty()) engine = system.engines.front();
+  return {{.engine = std::move(engine), .system = system}};
+}
+
+Result<> list(Context& context, const ListArguments& arguments) {
   TRY(Client * client, context.client());
-  TRY(const SystemInfo system, client->system(context.bounds()));
-  show_targets(context, system);
+  TRY(SystemInfo system, client->system(context.bounds()));
+  std::vector<EngineInfo> engines = system.engines;
+  if (arguments.engine) {
+    std::erase_if(engines, [&](const EngineInfo& engine) { return engine.rank != *arguments.engine; });
+    if (engines.empty())
+      return failf(Code::kNotFound, "there is no engine {}: see 'cenote system query'", *arguments.engine);
+  }
+  const bool alone = system.engines.size() <= 1;
+  const std::vector<EngineAnswer> answers =
+      alone ? only_answer(system) : ask_engines(engines, std::min<Duration>(kPatience, context.bounds().timeout));
+  if (arguments.engine) {
+    // Then the rest of the document is its own, too.
+    TRY(system, answers.front().system);
+  }
+  show_engines(context, answers);
+  Json document = Json::parse(to_json(system));
+  document["targets_of_engines"] = answers_json(answers);
+  context.out.document(document);
   return {};
 }
 
@@ -115,6 +193,7 @@ void add_scrub(CLI::App& engine, Context& context) {
                             "  cenote engine scrub --json\n"
                             "  cenote engine scrub --start             # a pass over everything begins now\n"
                             "  cenote engine scrub --pause --target 1   # until --resume or a restart\n"
+                            "It speaks to one engine only: the one at --server.\n"
                             "Exit code 7: some damage is known. What is damaged stays listed until a later pass finds "
                             "it whole or gone: write it again, then --start.");
   verb->add_option("--target", arguments->target, "number of one target; all when left out");
@@ -132,9 +211,17 @@ void add_scrub(CLI::App& engine, Context& context) {
 void add_engine(CLI::App& app, Context& context) {
   CLI::App* engine =
       add_noun(app, "engine", "The engine and its targets", "A target is a store on devices of its own.");
-  CLI::App* verb = add_verb(*engine, "list", "List the targets: size, free space, state",
-                            "  cenote engine list\n  cenote engine list --json");
-  verb->callback([&context] { context.action = [&context] { return list(context); }; });
+  const auto listed = std::make_shared<ListArguments>();
+  CLI::App* verb = add_verb(*engine, "list", "List the targets of all engines: size, free space, state",
+                            "  cenote engine list\n"
+                            "  cenote engine list --engine 2\n"
+                            "  cenote engine list --json\n"
+                            "Each engine is asked itself; one that does not answer within 5 s has a row that says so. "
+                            "Of a document\n"
+                            "'targets' are those of the engine at --server, and 'targets_of_engines' all.");
+  verb->add_option("--engine", listed->engine, "rank of the only one to list: see 'cenote system query'")
+      ->check(CLI::Validator(check_rank, "RANK"));
+  verb->callback([=, &context] { context.action = [=, &context] { return list(context, *listed); }; });
 
   add_scrub(*engine, context);
 
@@ -143,6 +230,7 @@ void add_engine(CLI::App& app, Context& context) {
                   "  cenote engine grow                        # all targets, as large as their devices are now\n"
                   "  cenote engine grow --target 1\n"
                   "  cenote engine grow --size 200GiB          # makes the files of all targets so large first\n"
+                  "It speaks to one engine only: the one at --server.\n"
                   "Nothing is ever made smaller.");
   verb->add_option("--target", arguments->target, "number of one target; all when left out");
   verb->add_option("--size", arguments->size,

@@ -171,13 +171,6 @@ Result<> pause(Context& context, const Arguments& arguments, bool paused) {
   return {};
 }
 
-/// What CLI11 takes for a number: an empty text, too, which a script gives whose variable is not set.
-std::string check_rank(const std::string& text) {
-  const bool digits =
-      !text.empty() && text.size() <= 9 && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-  return digits ? "" : fmt::format("'{}' is no rank: they are numbers from 0 on, see 'cenote system query'", text);
-}
-
 void add_engines(CLI::App& verb, const std::shared_ptr<Arguments>& arguments) {
   verb.add_option("--engine", arguments->engines, "ranks, separated by commas: see 'cenote system query'")
       ->required()
