@@ -43,7 +43,7 @@ class SpinPolicy {
  private:
   static constexpr int kRemembered = 8;
   static constexpr Duration kLongAbsence = std::chrono::milliseconds(1);
-  static constexpr Duration kCrowdedTime = std::chrono::seconds(1);
+  static constexpr Duration kCrowdedTime = std::chrono::milliseconds(100);
   Duration shorter_;
   Duration longer_;
   std::uint8_t soon_ = 0;
