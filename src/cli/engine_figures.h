@@ -35,7 +35,7 @@ struct EngineScrape {
 };
 
 /// kProtocolError: these are no metrics of an engine.
-Result<EngineScrape> read_scrape(std::string_view metrics, Instant at);
+Result<EngineScrape> read_scrape(std::string_view text, Instant at);
 
 /// What an engine does, or several together. What needs two scrapes is 0, and `elapsed_s` nothing, after one.
 struct EngineFigures {

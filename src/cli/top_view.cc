@@ -197,7 +197,7 @@ std::string title_of(const TopView& view) {
 }
 
 std::string head_of(const TopView& view, std::size_t width) {
-  const std::string left = title_of(view);
+  std::string left = title_of(view);
   const double seconds = std::chrono::duration<double>(view.interval).count();
   const std::string right = fmt::format("every {:g} s  {}", seconds, local_time_text(view.at_s));
   if (left.size() + 2 + right.size() > width) return left;

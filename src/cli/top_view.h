@@ -52,9 +52,9 @@ struct TopLine {
   Look look = Look::kPlain;
 };
 
-/// For a reader who knows nothing else. Texts are broken so that they fit into `width` columns; tables need 80, and are
+/// For a reader who knows nothing else. Texts are broken so that they fit into as many columns; tables need 80, and are
 /// joined to one where there is room for that.
-std::vector<TopLine> top_lines(const TopView& view, std::size_t width);
+std::vector<TopLine> top_lines(const TopView& view, std::size_t columns);
 Json top_json(const TopView& view);
 
 // Numbers in few columns: "1234", "12.3k"; "96.2M", powers of 1024; "350us", "1.2s".

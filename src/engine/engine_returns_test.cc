@@ -6,7 +6,6 @@ namespace cenote::engine {
 namespace {
 
 using namespace std::chrono_literals;
-using cluster::Loss;
 using cluster::Rank;
 
 const Uuid kPool = Uuid::from_random(1, 2);
