@@ -40,8 +40,8 @@ void spin(const std::stop_token& stop, unsigned cpu) {
   const sched_param parameter{};
   ::pthread_setschedparam(::pthread_self(), SCHED_IDLE, &parameter);
   // No pause instruction: some hypervisors take a loop of those as leave to run someone else.
-  while (!stop.stop_requested()) {
-  }
+  // Whoever polls here and leaves the processor to others wants it back at once.
+  while (!stop.stop_requested()) ::sched_yield();
 }
 
 }  // namespace
