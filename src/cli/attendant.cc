@@ -1,5 +1,6 @@
 #include "attendant.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/wait.h>
@@ -8,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "cenote/base/format.h"
 #include "cenote/base/log.h"
@@ -23,6 +25,12 @@ namespace {
 // By then the others have noticed by themselves.
 constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr Duration kRetryPause = std::chrono::milliseconds(100);
+
+/// The engine's end of the pipe; -1: nobody attends it.
+int& ready_end() {
+  static int end = -1;
+  return end;
+}
 
 Result<Uuid> draw_id() {
   std::uint64_t random[2];
@@ -59,6 +67,9 @@ Result<Uuid> Attendant::divide(const Settings& settings) {
   TRY(const auto coordinator, coordinator_options(settings));
   if (!wanted || !coordinator) return Uuid();
   TRY(const Uuid process, draw_id());
+  int ready[2];
+  if (::pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0)
+    return failf(Code::kResourceExhausted, "no pipe to a second process beside the engine: {}", std::strerror(errno));
   // From before the fork on, so that none is lost.
   const sigset_t watched = watched_signals();
   sigset_t before;
@@ -68,22 +79,40 @@ Result<Uuid> Attendant::divide(const Settings& settings) {
   if (engine < 0) {
     const int reason = errno;
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    for (const int end : ready) ::close(end);
     return failf(Code::kResourceExhausted,
                  "no second process beside the engine ({}): allow more, or start with --attendant=false",
                  std::strerror(reason));
   }
-  if (engine > 0) Attendant(settings, process, engine).run();
+  if (engine > 0) {
+    ::close(ready[1]);
+    Attendant(settings, process, engine, ready[0]).run();
+  }
+  ::close(ready[0]);
+  ready_end() = ready[1];
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   ::prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (::getppid() != attendant) return fail(Code::kStopped, "the process that attends the engine has ended");
   return process;
 }
 
+void Attendant::note_ready() {
+  if (ready_end() < 0) return;
+  // Into an empty pipe. Who attends has ended if it fails, and the engine then is to end, too.
+  static_cast<void>(::write(ready_end(), "r", 1));
+  ::close(std::exchange(ready_end(), -1));
+}
+
+bool Attendant::was_ready() const {
+  char byte = 0;
+  return ::read(ready_, &byte, 1) == 1;
+}
+
 void Attendant::run() {
   const int status = wait_for_end();
   if (WIFEXITED(status)) {
-    // It says itself why. One that failed while it ran may be registered.
-    if (WEXITSTATUS(status) != 0) static_cast<void>(attest());
+    // It says itself why. One that failed while it ran may be registered; if that cannot be said its lease ends.
+    if (WEXITSTATUS(status) != 0 && was_ready()) static_cast<void>(attest());
     ::_exit(WEXITSTATUS(status));
   }
   tell(WTERMSIG(status));

@@ -17,18 +17,23 @@ class Attendant {
   /// register; the attendant never returns. Where the settings name no coordinator of several engines, or want no
   /// attendant, nothing is divided and the id is null. `settings` stay as they are.
   static Result<Uuid> divide(const Settings& settings);
+  /// Said by the engine, once: it serves, so that the others have to hear of its end. One whose start fails has taken
+  /// back itself what it had told anybody.
+  static void note_ready();
 
  private:
-  Attendant(const Settings& settings, Uuid process, pid_t engine)
-      : settings_(settings), process_(process), engine_(engine) {}
+  Attendant(const Settings& settings, Uuid process, pid_t engine, int ready)
+      : settings_(settings), process_(process), engine_(engine), ready_(ready) {}
   [[noreturn]] void run();
   int wait_for_end();
   void tell(int signal);
   Result<bool> attest();
+  bool was_ready() const;
 
   const Settings& settings_;
   Uuid process_;
   pid_t engine_;
+  int ready_;  ///< end of a pipe, which holds a byte once the engine is
 };
 
 }  // namespace cenote::cli

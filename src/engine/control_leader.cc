@@ -199,6 +199,7 @@ void ControlLeader::begin_returns(Term& term, const std::vector<cluster::ListedE
 /// What engines hold of pools that they have left at an operator's wish; one at a time.
 void ControlLeader::begin_emptying(Service& service) {
   const Instant now = reactor_.now();
+  std::erase_if(service.left, [&](const auto& known) { return !service.targets->left().contains(known.first.first); });
   for (const auto& [pool, left] : service.targets->left()) {
     for (const cluster::Rank rank : left.engines) {
       if (rank.value() >= service.engines.size() || !service.engines[rank.value()].up) continue;

@@ -55,6 +55,7 @@ Result<> serve(Context& context, const Arguments& arguments) {
   const auto begun = std::chrono::steady_clock::now();
   auto engine = engine::Engine::start(std::move(options), metrics, logger);
   if (!engine) return fail(in_terms_of_settings(context.settings, engine.error()));
+  Attendant::note_ready();
   announce(context, **engine, data, std::chrono::steady_clock::now() - begun);
   signals.wait();
   signals.let_the_next_one_kill();
