@@ -17,6 +17,7 @@
 #include "cenote/etcd/etcd_coordinator.h"
 #include "cenote/runtime/uring_reactor.h"
 #include "etcd_source.h"
+#include "member_addresses.h"
 #include "server_options.h"
 
 namespace cenote::cli {
@@ -25,6 +26,9 @@ namespace {
 // By then the others have noticed by themselves.
 constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr Duration kRetryPause = std::chrono::milliseconds(100);
+
+/// From the engine to who attends it.
+constexpr int kMembersChanged = SIGUSR1;
 
 /// The engine's end of the pipe; -1: nobody attends it.
 int& ready_end() {
@@ -43,8 +47,24 @@ Result<Uuid> draw_id() {
 sigset_t watched_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, kMembersChanged}) sigaddset(&signals, signal);
   return signals;
+}
+
+/// False: none came for so long.
+bool wait_for_signal(const sigset_t& watched, std::optional<Duration> most, siginfo_t& signal) {
+  for (;;) {
+    int taken = 0;
+    if (most) {
+      const auto seconds = std::chrono::floor<std::chrono::seconds>(*most);
+      const timespec time{.tv_sec = seconds.count(), .tv_nsec = (*most - seconds).count()};
+      taken = ::sigtimedwait(&watched, &signal, &time);
+    } else {
+      taken = ::sigwaitinfo(&watched, &signal);
+    }
+    if (taken > 0) return true;
+    if (most && errno == EAGAIN) return false;
+  }
 }
 
 Task<Result<bool>> attest_at(UringReactor& reactor, etcd::EtcdOptions options, Logger logger, Uuid process) {
@@ -64,7 +84,12 @@ Task<Result<bool>> attest_at(UringReactor& reactor, etcd::EtcdOptions options, L
 
 Result<Uuid> Attendant::divide(const Settings& settings) {
   TRY(const bool wanted, settings.flag("server.attendant"));
-  TRY(const auto coordinator, coordinator_options(settings));
+  TRY(const auto coordinator, coordinator_of(settings));
+  if (coordinator && coordinator->managed) {
+    if (!wanted)
+      return fail(settings.wrong("server.attendant", "engines of this system run etcd by their attendants: allow one"));
+    CHECK_OK(etcd_process_options(settings));
+  }
   if (!wanted || !coordinator) return Uuid();
   TRY(const Uuid process, draw_id());
   int ready[2];
@@ -103,31 +128,58 @@ void Attendant::note_ready() {
   ::close(std::exchange(ready_end(), -1));
 }
 
+void Attendant::note_members_changed() { ::kill(::getppid(), kMembersChanged); }
+
 bool Attendant::was_ready() const {
   char byte = 0;
   return ::read(ready_, &byte, 1) == 1;
 }
 
 void Attendant::run() {
-  const int status = wait_for_end();
+  const auto coordinator = coordinator_of(settings_);
+  if (!coordinator || !*coordinator || !(*coordinator)->managed) ::_exit(conclude(wait_for_end(nullptr)));
+  const auto logs = log_options(settings_);
+  const auto output = logs ? LogOutput::open(*logs) : fail(logs.error());
+  const auto options = etcd_process_options(settings_);
+  if (!output || !options) ::_exit(conclude(wait_for_end(nullptr)));
+  EtcdKeeper keeper(*options, Logger(**output, "attendant"));
+  keeper.follow();
+  const int exit_code = conclude(wait_for_end(&keeper));
+  // Last: what the engine had to say was said through it.
+  keeper.stop();
+  ::_exit(exit_code);
+}
+
+/// After the engine's end: says so, if it was none that it wanted, and returns with what the attendant ends.
+int Attendant::conclude(int status) {
   if (WIFEXITED(status)) {
     // It says itself why. One that failed while it ran may be registered; if that cannot be said its lease ends.
     if (WEXITSTATUS(status) != 0 && was_ready()) static_cast<void>(attest());
-    ::_exit(WEXITSTATUS(status));
+    return WEXITSTATUS(status);
   }
   tell(WTERMSIG(status));
-  ::_exit(128 + WTERMSIG(status));
+  return 128 + WTERMSIG(status);
 }
 
-int Attendant::wait_for_end() {
+int Attendant::wait_for_end(EtcdKeeper* keeper) {
   const sigset_t watched = watched_signals();
   for (;;) {
     // In a container it may be the first process, and the parent of whoever has lost his.
     int status = 0;
-    for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;)
+    for (pid_t ended = 0; (ended = ::waitpid(-1, &status, WNOHANG)) > 0;) {
       if (ended == engine_) return status;
+      if (keeper != nullptr) keeper->note_ended(ended, status);
+    }
     siginfo_t signal{};
-    if (::sigwaitinfo(&watched, &signal) < 0 || signal.si_signo == SIGCHLD) continue;
+    if (!wait_for_signal(watched, keeper == nullptr ? std::nullopt : keeper->due(), signal)) {
+      keeper->follow();
+      continue;
+    }
+    if (signal.si_signo == SIGCHLD) continue;
+    if (signal.si_signo == kMembersChanged) {
+      if (keeper != nullptr) keeper->follow();
+      continue;
+    }
     // A terminal sends its interrupt to all processes in its foreground.
     if (signal.si_signo == SIGINT && signal.si_code == SI_KERNEL) continue;
     ::kill(engine_, signal.si_signo);
@@ -151,11 +203,12 @@ void Attendant::tell(int signal) {
 }
 
 Result<bool> Attendant::attest() {
-  TRY(auto coordinator, coordinator_options(settings_));
+  TRY(auto coordinator, coordinator_of(settings_));
   TRY(const LogOptions logs, log_options(settings_));
   TRY(const auto output, LogOutput::open(logs));
   TRY(const auto reactor, UringReactor::create({.spin = Duration(0)}));
-  return reactor->block_on(attest_at(*reactor, *std::move(coordinator), Logger(*output, "attendant"), process_));
+  return reactor->block_on(
+      attest_at(*reactor, std::move(coordinator->options), Logger(*output, "attendant"), process_));
 }
 
 }  // namespace cenote::cli

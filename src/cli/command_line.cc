@@ -98,6 +98,7 @@ int run_command_line(int argc, char** argv, Settings::Environment environment) {
   CLI::App app;
   GlobalFlags flags;
   Context context;
+  context.arguments.assign(argv, argv + argc);
   build_command_line(app, flags, context);
   try {
     app.parse(argc, argv);

@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cenote/base/exit_code.h"
 #include "cenote/cenote.hpp"
@@ -19,6 +20,8 @@ struct Context {
   Output out;
   bool quiet = false;
 
+  /// As the program was called.
+  std::vector<std::string> arguments;
   /// What the program returns when the command succeeded; a command that looks for trouble sets it when it finds some.
   ExitCode exit = ExitCode::kOk;
 

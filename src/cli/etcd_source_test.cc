@@ -33,7 +33,8 @@ TEST(CoordinatorOptions, AreThoseOfTheSettings) {
   EXPECT_EQ((*options)->tls.authorities, "/ca.pem");
   EXPECT_EQ((*options)->tls.certificate, "/cert.pem");
   EXPECT_EQ((*options)->tls.key, "/key.pem");
-  EXPECT_EQ(EtcdSource(**options).place(), "https://a:2379,https://b:2379 (root 'cenote/')");
+  EXPECT_EQ(EtcdSource({.options = **options}, [] { return false; }).place(),
+            "https://a:2379,https://b:2379 (root 'cenote/')");
 }
 
 TEST(CoordinatorOptions, RefusalsNameSettingAndOrigin) {

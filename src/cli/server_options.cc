@@ -4,10 +4,13 @@
 #include <thread>
 
 #include "cenote/base/format.h"
+#include "cenote/rpc/address.h"
 #include "encryption_key.h"
 
 namespace cenote::cli {
 namespace {
+
+constexpr std::uint16_t kControlPort = 7778;
 
 struct FieldOfSetting {
   std::string_view field;  ///< how errors of the engine begin
@@ -53,12 +56,20 @@ Error in_terms_of_settings(const Settings& settings, const Error& error) {
   return error;
 }
 
+std::string control_address(const Settings& settings) {
+  std::string named = settings.text("server.control");
+  if (!named.empty()) return named;
+  // What is no address is told to be none by whoever listens there.
+  const auto listen = rpc::Address::parse(settings.text("server.listen"));
+  return rpc::Address{listen ? listen->host : "127.0.0.1", kControlPort}.to_string();
+}
+
 Result<engine::EngineOptions> engine_options(const Settings& settings) {
   engine::EngineOptions options;
   options.data_directory = settings.text("server.data");
   options.system_name = settings.text("server.name");
   options.listen_address = settings.text("server.listen");
-  options.control_address = settings.text("server.control");
+  options.control_address = control_address(settings);
   if (options.control_address == "none") options.control_address.clear();
   options.advertise_address = settings.text("server.advertise");
   options.fault_domain = settings.text("server.fault-domain");

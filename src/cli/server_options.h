@@ -18,6 +18,10 @@ Result<engine::EngineOptions> engine_options(const Settings& settings);
 /// The parts of a setting that is a list, between commas, each of which is `what`; none of an empty one.
 Result<std::vector<std::string>> list_in(const Settings& settings, const char* key, std::string_view what);
 
+/// Where the control port listens, or "none": what `server.control` says, else the host of `server.listen`, so that
+/// whoever reaches the engine reaches it, too.
+std::string control_address(const Settings& settings);
+
 /// Where the logs of a server go.
 Result<LogOptions> log_options(const Settings& settings);
 

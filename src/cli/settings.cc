@@ -19,12 +19,15 @@ const std::vector<SettingSpec>& setting_specs() {
       {"server.data", "CENOTE_DATA", "/var/lib/cenote", "data directory of the engine"},
       {"server.name", "CENOTE_NAME", "cenote", "name of a system that is created"},
       {"server.listen", "CENOTE_LISTEN", "127.0.0.1:7777", "where clients connect"},
-      {"server.control", "CENOTE_CONTROL", "127.0.0.1:7778",
-       "where the control port (HTTP) listens; 'none' for no control port"},
+      {"server.control", "CENOTE_CONTROL", "",
+       "where the control port (HTTP) listens; 'none' for no control port; nothing: the host of --listen, port 7778"},
+      {"server.join", "CENOTE_JOIN", "",
+       "HOST[:PORT] of an engine whose system a new data directory joins, several separated by commas; none: the first "
+       "engine of a system of its own"},
       {"server.coordinator", "CENOTE_COORDINATOR", "",
-       "etcd endpoints of a system of several engines, http://HOST:PORT or https://HOST:PORT, separated by commas; "
-       "none: "
-       "a system of this engine only"},
+       "endpoints of an etcd of yours for a system of several engines, http://HOST:PORT or https://HOST:PORT, "
+       "separated "
+       "by commas; none: a system of this engine, or what it joins"},
       {"server.coordinator-root", "CENOTE_COORDINATOR_ROOT", "cenote/",
        "what all keys of the system begin with there, ending in '/'"},
       {"server.coordinator-ca", "CENOTE_COORDINATOR_CA", "",
@@ -32,6 +35,11 @@ const std::vector<SettingSpec>& setting_specs() {
       {"server.coordinator-cert", "CENOTE_COORDINATOR_CERT", "",
        "PEM file of a certificate for endpoints that ask for one"},
       {"server.coordinator-key", "CENOTE_COORDINATOR_KEY", "", "PEM file of that certificate's key"},
+      {"server.etcd", "CENOTE_ETCD", "etcd", "the etcd that engines run for a system that others join"},
+      {"server.etcd-port", "CENOTE_ETCD_PORT", "0",
+       "port of that etcd for engines; the next one is for its other members; 0: the port of --listen plus 2"},
+      {"server.etcd-patience", "CENOTE_ETCD_PATIENCE", "10m",
+       "how long an engine that runs etcd may be away before another one does in its place; of all servers alike"},
       {"server.advertise", "CENOTE_ADVERTISE", "",
        "HOST[:PORT] at which the other engines of the system find this one; none: where it listens"},
       {"server.fault-domain", "CENOTE_FAULT_DOMAIN", "",

@@ -142,6 +142,16 @@ Task<Result<SystemInfo>> Client::system(Until until) {
   co_return system_info_from_json(json);
 }
 
+Task<Result<CoordinatorInfo>> Client::coordinator(Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kGet, "/v1/system/coordinator", "", until));
+  co_return coordinator_info_from_json(json);
+}
+
+Task<Result<CoordinatorInfo>> Client::share_coordinator(Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/system/coordinator", "{}", until));
+  co_return coordinator_info_from_json(json);
+}
+
 Task<Result<SystemInfo>> Client::grow_targets(GrowTargets request, Until until) {
   CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/system/grow", to_json(request), until));
   co_return system_info_from_json(json);

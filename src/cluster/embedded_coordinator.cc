@@ -102,17 +102,26 @@ Task<Result<TreeId>> find_or_create_tree(Store& store) {
   co_return tree;
 }
 
+Task<Result<>> check_not_moved(Store& store, TreeId tree) {
+  CO_TRY(const auto moved, co_await store.run([tree](View& view) { return moved_to(view, tree); }));
+  if (!moved) co_return Result<>();
+  co_return failf(Code::kForeign, "the control state that was here is at {} now: this copy is out of date", *moved);
+}
+
 }  // namespace
 
 Task<Result<std::unique_ptr<EmbeddedCoordinator>>> EmbeddedCoordinator::open(std::unique_ptr<Store> store,
                                                                              EmbeddedOptions options) {
   auto tree = co_await find_or_create_tree(*store);
   Result<Revision> revision;
-  if (tree) revision = co_await erase_leased_keys(*store, *tree);
-  if (!tree || !revision) {
+  Result<> valid;
+  if (tree) valid = co_await check_not_moved(*store, *tree);
+  if (tree && valid) revision = co_await erase_leased_keys(*store, *tree);
+  if (!tree || !valid || !revision) {
     // The first failure is the one to report; a close that fails after it adds nothing.
     static_cast<void>(co_await store->close());
     if (!tree) co_return fail(tree.error().with_context("creating the coordinator's state"));
+    if (!valid) co_return fail(std::move(valid).error());
     co_return fail(revision.error().with_context("ending the leases of an earlier start"));
   }
   auto impl = std::make_unique<Impl>(std::move(store), *tree, *revision, options);
@@ -304,6 +313,18 @@ Task<> EmbeddedCoordinator::Impl::end_leases(Impl& self) {
     }
     static_cast<void>(co_await self.leases_changed.wait({next, &stopping}));
   }
+}
+
+Task<Result<>> EmbeddedCoordinator::retire(std::string where) {
+  const auto attempt = [&](View& view) -> Result<Lsn> {
+    TRY(const Revision last, last_revision(view, impl_->tree));
+    StateChange change(impl_->tree, last);
+    change.mark_moved(where);
+    change.batch().set_space_class(store::SpaceClass::kReclaim);
+    return view.apply(change.batch());
+  };
+  CO_TRY(const Lsn lsn, co_await impl_->store->run(attempt));
+  co_return co_await impl_->store->durable(lsn);
 }
 
 std::string EmbeddedCoordinator::trouble() const {

@@ -16,6 +16,7 @@ using store::View;
 constexpr std::string_view kRevisionKey = "r";
 constexpr std::string_view kStatePrefix = "k";
 constexpr std::string_view kLeasedPrefix = "l";
+constexpr std::string_view kMovedKey = "m";
 
 std::string stored_key(std::string_view key) { return std::string(kStatePrefix).append(key); }
 std::string leased_key(std::string_view key) { return std::string(kLeasedPrefix).append(key); }
@@ -63,6 +64,12 @@ Result<> check_comparison(View& view, TreeId tree, const Transaction::Comparison
   return {};
 }
 
+Result<std::optional<std::string>> moved_to(View& view, TreeId tree) {
+  TRY(const auto stored, view.get(tree, as_bytes(kMovedKey)));
+  if (!stored) return std::optional<std::string>();
+  return std::optional(std::string(as_text(*stored)));
+}
+
 Result<std::vector<std::string>> leased_keys(View& view, TreeId tree, std::size_t limit) {
   std::vector<std::string> keys;
   Cursor cursor(view, tree);
@@ -85,6 +92,8 @@ void StateChange::put(const std::string& key, std::string_view value) {
 void StateChange::erase(const std::string& key) { batch_.erase(tree_, as_bytes(stored_key(key))); }
 
 void StateChange::mark_leased(const std::string& key) { batch_.put(tree_, as_bytes(leased_key(key)), {}); }
+
+void StateChange::mark_moved(std::string_view where) { batch_.put(tree_, as_bytes(kMovedKey), as_bytes(where)); }
 
 void StateChange::unmark_leased(const std::string& key) { batch_.erase(tree_, as_bytes(leased_key(key))); }
 

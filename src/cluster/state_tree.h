@@ -19,6 +19,8 @@ Result<std::vector<KeyValue>> find_entries(store::View& view, store::TreeId tree
 Result<Revision> last_revision(store::View& view, store::TreeId tree);
 /// kConditionFailed, naming the key.
 Result<> check_comparison(store::View& view, store::TreeId tree, const Transaction::Comparison& comparison);
+/// Where the state was moved to, if it was: nobody may go by this copy any more.
+Result<std::optional<std::string>> moved_to(store::View& view, store::TreeId tree);
 /// Up to `limit` keys that belong to leases.
 Result<std::vector<std::string>> leased_keys(store::View& view, store::TreeId tree, std::size_t limit);
 
@@ -31,6 +33,7 @@ class StateChange {
   /// The key belongs to a lease from now on; or to none, which need not be said of a key that did not.
   void mark_leased(const std::string& key);
   void unmark_leased(const std::string& key);
+  void mark_moved(std::string_view where);
   store::Batch& batch() { return batch_; }
 
  private:

@@ -24,6 +24,14 @@ Result<SystemInfo> Client::system(CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client& client, Until until) { return client.system(until); });
 }
 
+Result<CoordinatorInfo> Client::coordinator(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.coordinator(until); });
+}
+
+Result<CoordinatorInfo> Client::share_coordinator(CallBounds bounds) {
+  return connection_->call(bounds, [&](async::Client& client, Until until) { return client.share_coordinator(until); });
+}
+
 Result<SystemInfo> Client::grow_targets(GrowTargets request, CallBounds bounds) {
   return connection_->call(bounds,
                            [&](async::Client& client, Until until) { return client.grow_targets(request, until); });

@@ -88,6 +88,9 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
     if (request.method != AdminMethod::kGet) co_return wrong_method(path, "GET");
     co_return to_json(co_await system_.describe());
   }
+  if (segments.size() == 2 && segments[0] == "system" && segments[1] == "coordinator") {
+    co_return co_await coordinator(std::move(request));
+  }
   if (segments.size() == 2 && segments[0] == "system" && segments[1] == "grow") {
     co_return co_await grow(std::move(request));
   }
@@ -116,6 +119,12 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (in_snapshots && route.depth() == 7 && segments[6] == "rollback")
     co_return co_await rollback(std::move(route), std::move(request), until);
   co_return no_such_path(path);
+}
+
+Task<Result<std::string>> AdminApi::coordinator(AdminRequest request) {
+  const bool share = request.method == AdminMethod::kPost;
+  if (!share && request.method != AdminMethod::kGet) co_return wrong_method(request.path, "GET, POST");
+  co_return answer(co_await system_.describe_coordinator(share));
 }
 
 Task<Result<std::string>> AdminApi::grow(AdminRequest request) {

@@ -37,6 +37,8 @@ bool needs_all_engines(AdminMethod method, std::string_view path);
 class SystemView {
  public:
   virtual Task<SystemInfo> describe() = 0;
+  /// Where the coordinator is; `share`: for an engine that wants to join (CoordinatorSharing).
+  virtual Task<Result<CoordinatorInfo>> describe_coordinator(bool share) = 0;
   virtual Task<SystemScrub> describe_scrub() = 0;
   /// kNotFound, kUnsupported where scrubbing is off.
   virtual Task<Result<>> control_scrub(ControlScrub request) = 0;
@@ -58,6 +60,7 @@ class AdminApi {
 
  private:
   struct Route;
+  Task<Result<std::string>> coordinator(AdminRequest request);
   Task<Result<std::string>> grow(AdminRequest request);
   Task<Result<std::string>> scrub(AdminRequest request);
   Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);

@@ -35,6 +35,11 @@ class FakeSystem final : public SystemView {
     scrubbed.push_back(request.action);
     co_return Result<>();
   }
+  Task<Result<CoordinatorInfo>> describe_coordinator(bool share) override {
+    if (share && !shared) co_return fail(Code::kNotReady, "it is being moved");
+    co_return CoordinatorInfo{.name = "test", .endpoints = {"http://a:1"}, .root = "cenote/", .managed = true};
+  }
+  bool shared = false;
   std::vector<GrowTargets> grown;
   std::vector<ScrubAction> scrubbed;
 };

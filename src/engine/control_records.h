@@ -97,6 +97,7 @@ Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view va
 Result<std::uint64_t> decode_number(std::string_view key, std::string_view value);
 
 inline constexpr const char* kSystemKey = "system";
+inline constexpr const char* kImportKey = "import";
 inline constexpr const char* kPromisedKey = "promised";
 inline constexpr const char* kPoolPrefix = "pool/";
 inline constexpr const char* kContainerPrefix = "container/";

@@ -153,6 +153,8 @@ Result<> check_unused(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
     if (name == kLockFile || name == kIdentityTemporary || name == "lost+found") continue;
+    // Where the system is that this directory is to join, and the member of etcd that runs beside the engine.
+    if (name == "joined.json" || name == "joined.json.new" || name == "etcd") continue;
     if (name == kTargetsFolder || name == kCoordinatorFile) {
       return failf(Code::kCorrupt,
                    "data directory '{}' has stores, but its identity file '{}' is missing: restore that file from a "
@@ -322,14 +324,14 @@ Result<> DataDirectory::load_or_create(const EngineOptions& options, unsigned co
     CHECK_OK(check_unused(path_));
     return create(options, cores, random, nullptr, outside);
   }
-  CHECK_OK(check_system(*found, outside));
+  CHECK_OK(check_system(options, *found, outside));
   if (found->state == Identity::State::kCreating) return create(options, cores, random, &*found, outside);
   identity_ = *std::move(found);
   return check_stores(options);
 }
 
 /// Data of one system must never be served as another's, and a system has one coordinator for ever.
-Result<> DataDirectory::check_system(const Identity& found, SystemSource* outside) const {
+Result<> DataDirectory::check_system(const EngineOptions& options, const Identity& found, SystemSource* outside) const {
   if (outside == nullptr) {
     if (found.coordinator) return {};
     return failf(Code::kForeign,
@@ -338,6 +340,7 @@ Result<> DataDirectory::check_system(const Identity& found, SystemSource* outsid
                  path_, found.name, found.system.to_string());
   }
   if (found.coordinator) {
+    if (options.move_control_state && found.state == Identity::State::kReady) return {};
     return failf(Code::kForeign,
                  "data directory '{}' belongs to system '{}' ({}), which has a coordinator of its own in there: leave "
                  "'coordinator' out, or use an empty directory to join the system at {}",
@@ -559,6 +562,20 @@ Result<> DataDirectory::commit() {
   auto written = write_identity();
   if (!written) identity_.state = Identity::State::kCreating;
   return written;
+}
+
+Result<> DataDirectory::drop_coordinator() {
+  ASSERT(identity_.coordinator && !creating());
+  const auto before = std::exchange(identity_.coordinator, std::nullopt);
+  auto written = write_identity();
+  if (!written) {
+    identity_.coordinator = before;
+    return written;
+  }
+  // What cannot be removed refuses to be opened.
+  std::error_code ignored;
+  fs::remove(path_of(before->path), ignored);
+  return {};
 }
 
 void DataDirectory::abandon() {

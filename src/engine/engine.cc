@@ -9,6 +9,7 @@
 #include "cenote/base/format.h"
 #include "cenote/engine/data_directory.h"
 #include "cenote/engine/engine_core.h"
+#include "control_move.h"
 #include "control_side.h"
 #include "http_port.h"
 #include "uring_host.h"
@@ -39,7 +40,7 @@ struct Engine::Impl final : HttpBackend {
         logger(std::move(l)) {}
 
   Result<> start();
-  Result<> start_core();
+  Result<> move_control_state(const std::optional<SecretKey>& key);
   Result<> stop();
 
   Result<std::string> admin(AdminMethod method, std::string path, std::string body) override;
@@ -64,6 +65,7 @@ Result<> Engine::Impl::start() {
   // Nobody keeps it longer than the stores take to open.
   const std::optional<SecretKey> key = std::exchange(options.encryption_key, std::nullopt);
   TRY(host, UringHost::start(options, *control, directory, logger));
+  if (options.move_control_state && directory.identity().coordinator) CHECK_OK(move_control_state(key));
   if (options.cache_bytes == 0) {
     options.cache_bytes = default_cache_bytes(usable_memory(), directory.identity().targets.size());
   }
@@ -77,6 +79,7 @@ Result<> Engine::Impl::start() {
                                  .advertise_address = options.advertise_address,
                                  .fault_domain = options.fault_domain,
                                  .process = options.process,
+                                 .sharing = options.sharing,
                                  .auto_reintegrate = options.auto_reintegrate,
                                  .encryption_key = key};
   core = std::make_unique<EngineCore>(*host, directory.identity(), wanted, metrics_registry, logger);
@@ -91,6 +94,17 @@ Result<> Engine::Impl::start() {
   running = outcome.has_value();
   is_started.store(running, std::memory_order_release);
   return outcome;
+}
+
+Result<> Engine::Impl::move_control_state(const std::optional<SecretKey>& key) {
+  const Identity& identity = directory.identity();
+  const std::string place = control->system_source()->place();
+  logger.info("moving the control state, so that other engines can share it", {{"to", place}});
+  if (key) logger.warn("it is not encrypted there: names and properties of pools and containers can be read");
+  auto moved = host->control_thread().run(
+      [&] { return engine::move_control_state(*host, identity, key, *control->coordinator(), place); });
+  if (!moved) return fail(moved.error().with_context("moving the control state to " + place));
+  return directory.drop_coordinator();
 }
 
 Result<> Engine::Impl::stop() {

@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/engine/coordinator_source.h"
 #include "engine_core_impl.h"
 #include "scrub_calls.h"
 #include "target_calls.h"
@@ -374,6 +375,22 @@ EngineInfo EngineCore::Impl::describe_alone() const {
                     .leader = true};
   for (const rpc::Address& address : addresses) engine.addresses.push_back(address.to_string());
   return engine;
+}
+
+Task<Result<CoordinatorInfo>> EngineCore::Impl::describe_coordinator(bool share) {
+  CoordinatorInfo info{.system = identity.system, .name = identity.name};
+  if (options.sharing == nullptr) {
+    if (share) co_return fail(Code::kUnsupported, "this engine takes no others into its system");
+    co_return info;
+  }
+  CoordinatorSharing::Place place = options.sharing->where();
+  if (share) {
+    CO_TRY(place, options.sharing->share());
+  }
+  info.endpoints = std::move(place.endpoints);
+  info.root = std::move(place.root);
+  info.managed = place.managed;
+  co_return info;
 }
 
 Task<SystemScrub> EngineCore::Impl::describe_scrub() {

@@ -102,6 +102,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   std::uint64_t capacity_bytes() const override { return capacity; }
   // SystemView
   Task<SystemInfo> describe() override;
+  Task<Result<CoordinatorInfo>> describe_coordinator(bool share) override;
   Task<SystemScrub> describe_scrub() override;
   Task<Result<>> control_scrub(ControlScrub request) override;
   Task<Result<>> grow(GrowTargets request) override;

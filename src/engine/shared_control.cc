@@ -140,9 +140,11 @@ Task<Error> SharedControl::why_not_registered() {
 Task<> SharedControl::stop() {
   if (link_ != nullptr) co_await link_->stop();
   if (leader_ != nullptr) co_await leader_->stop();
-  if (supervisor_ != nullptr) co_await supervisor_->stop(soon());
+  // Both together, where the coordinator is away: what is not said ends with the lease.
+  const Until until = soon();
+  if (supervisor_ != nullptr) co_await supervisor_->stop(until);
   pools_.stop();
-  if (member_ != nullptr) co_await member_->stop(soon());
+  if (member_ != nullptr) co_await member_->stop(until);
   co_await pools_.end();
   link_.reset();
   leader_.reset();

@@ -15,17 +15,29 @@ constexpr Duration kLongestPause = std::chrono::milliseconds(250);
 }  // namespace
 
 Gateway::Gateway(Reactor& home, HttpClient& http, const EtcdOptions& options, Logger logger)
-    : home_(home), http_(http), options_(options), logger_(std::move(logger)) {
-  ASSERT(!options.endpoints.empty());
+    : home_(home), http_(http), options_(options), logger_(std::move(logger)), endpoints_(options.endpoints) {
+  follow_list();
+  ASSERT(!endpoints_.empty());
   // Not everybody the first one.
-  current_ = home_.random() % options.endpoints.size();
+  current_ = home_.random() % endpoints_.size();
+}
+
+void Gateway::follow_list() {
+  const EndpointList* const list = options_.changing.get();
+  if (list == nullptr || list->version() == list_version_) return;
+  const std::string present = endpoints_.empty() ? std::string() : endpoints_[current_];
+  list_version_ = list->version();
+  endpoints_ = list->get();
+  const auto found = std::ranges::find(endpoints_, present);
+  current_ = found == endpoints_.end() ? 0 : static_cast<std::size_t>(found - endpoints_.begin());
 }
 
 Task<Gateway::Called> Gateway::call(std::string path, std::string body, Until until) {
   const Until whole = until.no_later_than(home_.now() + options_.request_timeout);
   Called called{.answer = fail(Code::kUnreachable, "not asked")};
   for (std::size_t failures = 0;; ++failures) {
-    const std::size_t endpoint = current_;
+    follow_list();
+    const std::string endpoint = endpoints_[current_];
     called.sent = home_.now();
     Attempt made = co_await attempt(endpoint, path, body, whole.no_later_than(home_.now() + options_.attempt_timeout));
     called.uncertain = called.uncertain || made.may_count;
@@ -36,7 +48,7 @@ Task<Gateway::Called> Gateway::call(std::string path, std::string body, Until un
     const bool in_a_hurry = last == Code::kDeadlineExceeded && home_.now() < called.sent + options_.attempt_timeout;
     if (!in_a_hurry) turn_from(endpoint, last);
     // Once round, then with pauses.
-    const std::size_t rounds = (failures + 1) / options_.endpoints.size();
+    const std::size_t rounds = (failures + 1) / endpoints_.size();
     if (rounds == 0 && home_.now() < whole.deadline) continue;
     if (auto waited = co_await pause(rounds, whole); !waited) {
       called.answer = fail(waited.error() == Code::kCancelled ? waited.error() : gave_up(last, whole.deadline, until));
@@ -47,19 +59,18 @@ Task<Gateway::Called> Gateway::call(std::string path, std::string body, Until un
 
 Error Gateway::gave_up(const Error& last, Instant deadline, const Until& until) const {
   const Code code = deadline == until.deadline ? Code::kDeadlineExceeded : Code::kUnreachable;
-  return Error(code, fmt::format("etcd does not answer, of {} endpoints the last one asked: {}",
-                                 options_.endpoints.size(), last.to_string()));
+  return Error(code, fmt::format("etcd does not answer, of {} endpoints the last one asked: {}", endpoints_.size(),
+                                 last.to_string()));
 }
 
-Task<Gateway::Attempt> Gateway::attempt(std::size_t endpoint, std::string path, std::string body, Until until) {
-  auto exchange = http_.send({.url = options_.endpoints[endpoint] + path, .body = std::move(body)});
+Task<Gateway::Attempt> Gateway::attempt(std::string endpoint, std::string path, std::string body, Until until) {
+  auto exchange = http_.send({.url = endpoint + path, .body = std::move(body)});
   if (!exchange) co_return Attempt{.answer = fail(std::move(exchange).error())};
   auto text = co_await read_all(*exchange, until);
   if (!text) {
     const Code code = text.error().code();
     const bool ends = code == Code::kCancelled || code == Code::kStopped;
-    if (code == Code::kDeadlineExceeded)
-      text = fail(Code::kDeadlineExceeded, options_.endpoints[endpoint] + " is silent");
+    if (code == Code::kDeadlineExceeded) text = fail(Code::kDeadlineExceeded, endpoint + " is silent");
     co_return Attempt{fail(std::move(text).error()), !ends, exchange->sends() > 0};
   }
   const bool sent_twice = exchange->sends() > 1;
@@ -96,18 +107,19 @@ Result<> Gateway::check_cluster(const Header& header) {
 }
 
 Result<Gateway::Stream> Gateway::open_stream(std::string_view path, std::string body) {
-  const std::size_t endpoint = current_;
-  TRY(auto exchange, http_.send({.url = options_.endpoints[endpoint] + std::string(path), .body = std::move(body)}));
+  follow_list();
+  const std::string endpoint = endpoints_[current_];
+  TRY(auto exchange, http_.send({.url = endpoint + std::string(path), .body = std::move(body)}));
   return Stream{std::move(exchange), endpoint};
 }
 
-void Gateway::turn_from(std::size_t endpoint, const Error& why) {
-  if (endpoint != current_) return;
-  current_ = (current_ + 1) % options_.endpoints.size();
-  logger_.warn("etcd does not answer", {{"endpoint", options_.endpoints[endpoint]}, {"error", why}});
+void Gateway::turn_from(const std::string& endpoint, const Error& why) {
+  if (endpoint != endpoints_[current_]) return;
+  current_ = (current_ + 1) % endpoints_.size();
+  logger_.warn("etcd does not answer", {{"endpoint", endpoint}, {"error", why}});
 }
 
-Task<Result<>> Gateway::probe(std::size_t endpoint, Until until) {
+Task<Result<>> Gateway::probe(std::string endpoint, Until until) {
   auto probed = co_await attempt(endpoint, "/v3/kv/range", range_request(options_.root, "", 1), until);
   if (!probed.answer) co_return fail(std::move(probed.answer).error());
   co_return Result<>();

@@ -32,16 +32,16 @@ class Gateway {
   /// nobody answered.
   Task<Called> call(std::string path, std::string body, Until until);
 
-  /// A stream from the present endpoint, and its number.
+  /// A stream from the present endpoint.
   struct Stream {
     HttpExchange exchange;
-    std::size_t endpoint;
+    std::string endpoint;
   };
   Result<Stream> open_stream(std::string_view path, std::string body);
   /// The endpoint failed: another one is next.
-  void turn_from(std::size_t endpoint, const Error& why);
+  void turn_from(const std::string& endpoint, const Error& why);
   /// One attempt at one endpoint; ok when the cluster, through it, answers.
-  Task<Result<>> probe(std::size_t endpoint, Until until);
+  Task<Result<>> probe(std::string endpoint, Until until);
   /// kForeign unless what was heard is of the cluster that answered first.
   Result<> check_cluster(const Header& header);
 
@@ -54,7 +54,9 @@ class Gateway {
     bool again = false;
     bool may_count = false;
   };
-  Task<Attempt> attempt(std::size_t endpoint, std::string path, std::string body, Until until);
+  Task<Attempt> attempt(std::string endpoint, std::string path, std::string body, Until until);
+  /// Takes over what has become of the list of endpoints; the present one stays if it is on it.
+  void follow_list();
   Task<Result<std::string>> read_all(HttpExchange& exchange, Until until);
   Error gave_up(const Error& last, Instant deadline, const Until& until) const;
 
@@ -62,6 +64,8 @@ class Gateway {
   HttpClient& http_;
   const EtcdOptions& options_;
   Logger logger_;
+  std::vector<std::string> endpoints_;
+  std::uint64_t list_version_ = 0;
   std::size_t current_ = 0;
   std::uint64_t cluster_ = 0;
 };

@@ -148,6 +148,40 @@ std::string watch_request(std::string_view prefix, Revision first) {
   return Json{{"create_request", create}}.dump();
 }
 
+std::string member_request(std::uint64_t id) { return Json{{"ID", std::to_string(id)}}.dump(); }
+
+namespace {
+
+Result<std::vector<std::string>> texts_of(const Json& object, const char* name) {
+  std::vector<std::string> texts;
+  const auto found = object.find(name);
+  if (found == object.end()) return texts;
+  if (!found->is_array()) return no_answer("list of URLs");
+  for (const Json& text : *found) {
+    if (!text.is_string()) return no_answer("list of URLs");
+    texts.push_back(text.get<std::string>());
+  }
+  return texts;
+}
+
+}  // namespace
+
+Result<std::vector<ClusterMember>> members_of(const Json& answer) {
+  const auto list = answer.find("members");
+  if (list == answer.end() || !list->is_array()) return no_answer("list of members");
+  std::vector<ClusterMember> members;
+  for (const Json& json : *list) {
+    ClusterMember member;
+    if (!json.is_object() || (member.id = number_of(json, "ID")) == 0) return no_answer("member");
+    member.name = text_of(json, "name");
+    member.learner = flag_of(json, "isLearner");
+    TRY(member.peer_urls, texts_of(json, "peerURLs"));
+    TRY(member.client_urls, texts_of(json, "clientURLs"));
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
 namespace {
 
 /// What etcd's status codes, which are gRPC's, mean here.
@@ -170,11 +204,12 @@ constexpr StatusMeaning kMeanings[] = {
     {8, "database space", Code::kNoSpace, false, false},       // until somebody compacts and disarms the alarm
     {8, "", Code::kBusy, true, false},                         // too many requests
     {9, "lease already exists", Code::kExists, false, false},  //
-    {11, "compacted", Code::kCompacted, false, false},         //
-    {11, "", Code::kOutOfRange, false, false},                 // a future revision
-    {12, "", Code::kUnsupported, false, false},                //
-    {14, "", Code::kUnreachable, true, true},                  // no leader, leader changed, timed out
-    {16, "", Code::kPermissionDenied, false, false},           //
+    {9, "", Code::kConditionFailed, false, false},      // members: not in sync, too many learners, too few started
+    {11, "compacted", Code::kCompacted, false, false},  //
+    {11, "", Code::kOutOfRange, false, false},          // a future revision
+    {12, "", Code::kUnsupported, false, false},         //
+    {14, "", Code::kUnreachable, true, true},           // no leader, leader changed, timed out
+    {16, "", Code::kPermissionDenied, false, false},    //
 };
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cenote/cluster/coordinator.h"
+#include "cenote/etcd/etcd_cluster.h"
 
 // etcd's JSON: what we send and what we read, which nobody has vouched for. Keys here are etcd's own, with the root.
 // Bytes are base64, 64-bit numbers are text, and what is zero, false or empty is left out.
@@ -37,6 +38,9 @@ Header header_of(const Json& answer);
 /// The entries of an answer to a range; kProtocolError for what is none.
 Result<std::vector<cluster::KeyValue>> entries_of(const Json& range);
 
+/// The members in an answer; kProtocolError for what is no list of them.
+Result<std::vector<ClusterMember>> members_of(const Json& answer);
+
 /// One message of a watch.
 struct WatchMessage {
   std::vector<cluster::WatchEvent> events;
@@ -53,6 +57,7 @@ Result<WatchMessage> parse_watch_message(std::string_view line);
 // Requests.
 std::string range_request(std::string_view key, std::string_view end, std::size_t limit);
 std::string watch_request(std::string_view prefix, cluster::Revision first);
+std::string member_request(std::uint64_t id);
 
 /// What to make of an answer that is no success.
 struct Refusal {

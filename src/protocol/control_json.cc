@@ -240,6 +240,14 @@ std::string to_json(const SystemInfo& info) {
                {"control_state", info.control_state}});
 }
 
+std::string to_json(const CoordinatorInfo& info) {
+  return dump({{"system", info.system.to_string()},
+               {"name", info.name},
+               {"endpoints", info.endpoints},
+               {"root", info.root},
+               {"managed", info.managed}});
+}
+
 std::string to_json(const GrowTargets& request) {
   Json json{{"size_bytes", request.size_bytes}};
   if (request.target) json["target"] = *request.target;
@@ -287,6 +295,24 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
   }
   CHECK_OK(read_list(document, "engines", members, engine_from, info.engines));
   CHECK_OK(read_list(document, "degraded_pools", members, trouble_from, info.degraded_pools));
+  CHECK_OK(members.finish());
+  return info;
+}
+
+Result<CoordinatorInfo> coordinator_info_from_json(std::string_view json) {
+  TRY(const Json document, parse("coordinator", json));
+  Members members("coordinator", document);
+  CoordinatorInfo info;
+  info.system = members.uuid("system");
+  info.name = members.text("name");
+  if (const Json* endpoints = members.array("endpoints")) {
+    for (const Json& endpoint : *endpoints) {
+      if (!endpoint.is_string()) return fail(Code::kMalformed, "coordinator: an endpoint is no string");
+      info.endpoints.push_back(endpoint.get<std::string>());
+    }
+  }
+  info.root = members.text("root");
+  info.managed = members.flag_or("managed", false);
   CHECK_OK(members.finish());
   return info;
 }

@@ -1,13 +1,22 @@
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
 #include "attendant.h"
 #include "cenote/base/format.h"
 #include "cenote/base/log.h"
 #include "cenote/base/metrics.h"
 #include "cenote/engine/engine.h"
+#include "cenote/etcd/member_manager.h"
 #include "context.h"
 #include "etcd_source.h"
+#include "member_addresses.h"
 #include "open_files.h"
 #include "server_options.h"
 #include "setting_flags.h"
+#include "shared_coordinator.h"
 #include "stop_signals.h"
 
 namespace cenote::cli {
@@ -33,17 +42,94 @@ void announce(const Context& context, const engine::Engine& engine, const std::s
                      {"start_seconds", seconds}});
 }
 
-Result<> serve(Context& context, const Arguments& arguments) {
-  arguments.flags.apply(context.settings);
-  TRY(engine::EngineOptions options, engine_options(context.settings));
-  TRY(options.process, Attendant::divide(context.settings));
-  options.overwrite_devices = arguments.overwrite;
-  TRY(auto outside, coordinator_options(context.settings));
-  std::optional<EtcdSource> etcd;
-  if (outside) options.coordinator = &etcd.emplace(*std::move(outside));
-  TRY(const LogOptions logs, log_options(context.settings));
+/// An event that any thread can bring about, and that the one that waits for signals waits for, too.
+class RestartWish {
+ public:
+  RestartWish() : event_(::eventfd(0, EFD_CLOEXEC)) {}
+  RestartWish(const RestartWish&) = delete;
+  RestartWish& operator=(const RestartWish&) = delete;
+  ~RestartWish() { ::close(event_); }
+  void raise() const { static_cast<void>(::eventfd_write(event_, 1)); }
+  int descriptor() const { return event_; }
+
+ private:
+  int event_;
+};
+
+/// Waits for the wish to stop. False: for the one to start again.
+bool wait_for_stop(StopSignals& signals, const RestartWish& restart) {
+  for (;;) {
+    const auto woken = signals.wait_for(std::chrono::hours(1), restart.descriptor());
+    if (woken != StopSignals::Woken::kTime) return woken == StopSignals::Woken::kSignal;
+  }
+}
+
+/// The program begins anew, as it was called, as the same process.
+Error start_again(const Context& context) {
+  std::vector<char*> arguments;
+  for (const std::string& argument : context.arguments) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  ::execv("/proc/self/exe", arguments.data());
+  return Error(Code::kIoError, fmt::format("cannot start again ({}): start it by hand", std::strerror(errno)));
+}
+
+Result<std::unique_ptr<etcd::MemberManager>> manage_members(const Settings& settings, const CoordinatorChoice& choice,
+                                                            Uuid engine, Logger logger) {
+  TRY(const MemberAddresses addresses, member_addresses(settings));
+  TRY(const Duration patience, settings.duration("server.etcd-patience"));
+  return etcd::MemberManager::start({.data_directory = settings.text("server.data"),
+                                     .coordinator = choice.options,
+                                     .endpoints = choice.endpoints,
+                                     .engine = engine,
+                                     .client_url = addresses.client_url,
+                                     .peer_url = addresses.peer_url,
+                                     .patience = patience,
+                                     .changed = [] { Attendant::note_members_changed(); }},
+                                    std::move(logger));
+}
+
+Result<> note_moved(const std::string& data) {
+  TRY(auto joined, etcd::load_joined(data));
+  ASSERT(joined.has_value());
+  joined->moving = false;
+  return etcd::save_joined(data, *joined);
+}
+
+/// True: it is to be started again.
+Result<bool> run_engine(Context& context, engine::EngineOptions options, const Logger& logger, StopSignals& signals) {
+  const Settings& settings = context.settings;
+  TRY(const auto choice, coordinator_of(settings));
+  std::optional<EtcdSource> source;
+  if (choice) {
+    options.coordinator = &source.emplace(*choice, [&signals] { return signals.wait_for(Duration::zero()); });
+    options.move_control_state = choice->moving;
+  }
+  const RestartWish restart;
+  SharedCoordinator sharing(settings, choice, [&restart] { restart.raise(); }, logger.named("join"));
+  options.sharing = &sharing;
   const std::string data = options.data_directory;
-  StopSignals signals;
+  MetricRegistry metrics;
+  const auto begun = std::chrono::steady_clock::now();
+  auto engine = engine::Engine::start(std::move(options), metrics, logger);
+  // Only where it was asked to while it waited for others.
+  if (!engine && engine.error() == Code::kStopped) return false;
+  if (!engine) return fail(in_terms_of_settings(settings, engine.error()));
+  if (choice && choice->moving) CHECK_OK(note_moved(data));
+  Attendant::note_ready();
+  std::unique_ptr<etcd::MemberManager> members;
+  if (choice && choice->managed) {
+    TRY(members, manage_members(settings, *choice, (*engine)->identity().engine, logger.named("members")));
+  }
+  announce(context, **engine, data, std::chrono::steady_clock::now() - begun);
+  const bool stop = wait_for_stop(signals, restart);
+  if (stop) signals.let_the_next_one_kill();
+  members.reset();
+  CHECK_OK((*engine)->stop());
+  return !stop;
+}
+
+Result<bool> serve_with_logs(Context& context, engine::EngineOptions options, const LogOptions& logs,
+                             StopSignals& signals) {
   TRY(const auto output, LogOutput::open(logs));
   const Logger logger(*output, "engine");
   if (const std::uint64_t limit = raise_open_files_limit(); limit < kOpenFilesLeast) {
@@ -51,29 +137,35 @@ Result<> serve(Context& context, const Arguments& arguments) {
         "few open files are allowed, and each client takes one: raise 'ulimit -n', or LimitNOFILE= of the service",
         {{"limit", limit}, {"least", kOpenFilesLeast}});
   }
-  MetricRegistry metrics;
-  const auto begun = std::chrono::steady_clock::now();
-  auto engine = engine::Engine::start(std::move(options), metrics, logger);
-  if (!engine) return fail(in_terms_of_settings(context.settings, engine.error()));
-  Attendant::note_ready();
-  announce(context, **engine, data, std::chrono::steady_clock::now() - begun);
-  signals.wait();
-  signals.let_the_next_one_kill();
-  return (*engine)->stop();
+  return run_engine(context, std::move(options), logger, signals);
+}
+
+Result<> serve(Context& context, const Arguments& arguments) {
+  arguments.flags.apply(context.settings);
+  TRY(engine::EngineOptions options, engine_options(context.settings));
+  CHECK_OK(join_system(context.settings));
+  TRY(options.process, Attendant::divide(context.settings));
+  options.overwrite_devices = arguments.overwrite;
+  TRY(const LogOptions logs, log_options(context.settings));
+  StopSignals signals;
+  TRY(const bool again, serve_with_logs(context, std::move(options), logs, signals));
+  if (again) return fail(start_again(context));
+  return {};
 }
 
 }  // namespace
 
 void add_server(CLI::App& app, Context& context) {
   const auto arguments = std::make_shared<Arguments>();
-  CLI::App* server =
-      add_verb(app, "server", "Run an engine; SIGTERM or Ctrl-C stops it cleanly",
-               "  cenote server --data /var/lib/cenote\n"
-               "  cenote server --data ./data --targets 2 --target-size 10GiB\n"
-               "  cenote server --data ./data --devices /dev/nvme0n1,/dev/nvme1n1\n"
-               "  cenote server --data ./data --devices /dev/sda --wal-devices /dev/nvme0n1\n"
-               "  cenote server --data ./data1 --coordinator http://127.0.0.1:2379    # one engine of several\n"
-               "Every flag has a setting in the configuration file, too: see 'cenote config show'.");
+  CLI::App* server = add_verb(
+      app, "server", "Run an engine; SIGTERM or Ctrl-C stops it cleanly",
+      "  cenote server --data /var/lib/cenote\n"
+      "  cenote server --data ./data --targets 2 --target-size 10GiB\n"
+      "  cenote server --data ./data --devices /dev/nvme0n1,/dev/nvme1n1\n"
+      "  cenote server --data ./data --devices /dev/sda --wal-devices /dev/nvme0n1\n"
+      "  cenote server --data ./data2 --listen 127.0.0.2 --join 127.0.0.1      # one engine of several\n"
+      "  cenote server --data ./data1 --coordinator http://127.0.0.1:2379    # the same with an etcd of yours\n"
+      "Every flag has a setting in the configuration file, too: see 'cenote config show'.");
   arguments->flags.add_section(*server, "server.");
   server->add_flag("--overwrite", arguments->overwrite, "use devices although they hold other data, which is lost");
   server->callback([=, &context] { context.action = [=, &context] { return serve(context, *arguments); }; });

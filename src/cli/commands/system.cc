@@ -1,3 +1,5 @@
+#include <fmt/ranges.h>
+
 #include "cenote/base/format.h"
 #include "cenote/protocol/control_requests.h"
 #include "context.h"
@@ -13,9 +15,17 @@ std::string targets_of(const EngineInfo& engine) {
 
 std::string or_dash(const std::string& text) { return text.empty() ? "-" : text; }
 
+std::string describe(const CoordinatorInfo& coordinator) {
+  if (coordinator.endpoints.empty()) return "in the engine";
+  return fmt::format("etcd at {}{}", fmt::join(coordinator.endpoints, ","),
+                     coordinator.managed ? ", run by engines" : "");
+}
+
 Result<> query(Context& context) {
   TRY(Client * client, context.client());
   TRY(const SystemInfo system, client->system(context.bounds()));
+  // Of an earlier version nobody knows.
+  const auto coordinator = client->coordinator(context.bounds());
   context.out.line(fmt::format("{} ({})", system.name, system.system.to_string()));
   std::vector<std::vector<std::string>> rows;
   for (const EngineInfo& engine : system.engines) {
@@ -24,9 +34,15 @@ Result<> query(Context& context) {
                     targets_of(engine), or_dash(engine.fault_domain), engine.id.to_string()});
   }
   context.out.table({"ENGINE", "STATE", "CONTROL", "ADDRESS", "CONTROL PORT", "TARGETS", "FAULT DOMAIN", "UUID"}, rows);
+  if (coordinator) context.out.line("coordinator: " + describe(*coordinator));
   for (const PoolTrouble& pool : system.degraded_pools)
     context.out.line(fmt::format("pool {}: {}", pool.label.empty() ? pool.id.to_string() : pool.label, pool.state));
-  context.out.document(Json::parse(to_json(system)));
+  Json document = Json::parse(to_json(system));
+  if (coordinator) {
+    document["coordinator"] = {
+        {"endpoints", coordinator->endpoints}, {"root", coordinator->root}, {"managed", coordinator->managed}};
+  }
+  context.out.document(document);
   return {};
 }
 

@@ -3,6 +3,7 @@
 #include "cenote/base/format.h"
 #include "cenote/rpc/address.h"
 #include "http_get.h"
+#include "server_options.h"
 
 namespace cenote::cli {
 namespace {
@@ -128,7 +129,7 @@ Findings check_system(const Settings& settings, Duration patience) {
                            fmt::format("check the address (from {}) and that its engine runs", server.origin)));
   }
   for (const std::string_view key : {"server.listen", "server.control"}) {
-    const std::string address = settings.text(key);
+    const std::string address = key == "server.control" ? control_address(settings) : settings.text(key);
     if (address == "none") continue;
     findings.push_back(judge_port(key, address, state_of(address, answers_at(info, address))));
   }

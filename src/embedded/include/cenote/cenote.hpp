@@ -150,6 +150,10 @@ class Client {
   static Result<Client> open(std::string directory, OpenOptions options = {});
 
   Result<SystemInfo> system(CallBounds bounds = {});
+  /// Where the coordinator of the system is; the same for an engine that wants to share it, as of
+  /// `async::Client::share_coordinator`.
+  Result<CoordinatorInfo> coordinator(CallBounds bounds = {});
+  Result<CoordinatorInfo> share_coordinator(CallBounds bounds = {});
   /// Takes into use what devices of targets have become larger by.
   Result<SystemInfo> grow_targets(GrowTargets request, CallBounds bounds = {});
   /// What the scrub of each target does, and all damage that it knows; starts a pass, pauses or resumes.

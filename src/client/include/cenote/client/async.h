@@ -151,6 +151,11 @@ class Client {
   Task<> close();
 
   Task<Result<SystemInfo>> system(Until until = {});
+  /// Where the coordinator of the system is.
+  Task<Result<CoordinatorInfo>> coordinator(Until until = {});
+  /// The same, for an engine that wants to share it: one that a single engine has in itself is moved to where others
+  /// reach it first. kNotReady while that happens: ask again. kUnsupported, kNotFound: why it cannot be.
+  Task<Result<CoordinatorInfo>> share_coordinator(Until until = {});
   /// Takes into use what devices of targets have become larger by; durable when it returns. kOutOfRange: nothing is
   /// made smaller. kNotFound: no such target.
   Task<Result<SystemInfo>> grow_targets(GrowTargets request, Until until = {});

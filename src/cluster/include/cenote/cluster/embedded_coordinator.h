@@ -23,6 +23,7 @@ struct EmbeddedOptions {
 /// device.
 class EmbeddedCoordinator final : public Coordinator {
  public:
+  /// kForeign: the state was moved elsewhere, which the error names.
   static Task<Result<std::unique_ptr<EmbeddedCoordinator>>> open(std::unique_ptr<store::Store> store,
                                                                  EmbeddedOptions options = {});
   ~EmbeddedCoordinator() override;
@@ -38,6 +39,9 @@ class EmbeddedCoordinator final : public Coordinator {
   Task<Result<>> revoke_lease(LeaseId lease, Until until = {}) override;
   Task<Result<>> close() override;
 
+  /// The state was moved to `where`, in full: no `open` takes this copy any more. Durable when it returns; then it is
+  /// only closed.
+  Task<Result<>> retire(std::string where);
   /// Why its store takes no changes any more; empty: it does.
   std::string trouble() const;
   void check_invariants() const;

@@ -65,13 +65,16 @@ class DataDirectory {
 
   /// Every store is formatted, durably: makes the identity `ready`. Durable when it returns.
   Result<> commit();
+  /// The control state is in an outside coordinator from now on, completely: the identity lists no store of it any
+  /// more, and its file goes. Durable when it returns.
+  Result<> drop_coordinator();
   /// The creation failed: removes the files it made, so that a full disk does not stay full. Best effort.
   void abandon();
 
  private:
   DataDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
   Result<> load_or_create(const EngineOptions& options, unsigned cores, const Random& random, SystemSource* outside);
-  Result<> check_system(const Identity& found, SystemSource* outside) const;
+  Result<> check_system(const EngineOptions& options, const Identity& found, SystemSource* outside) const;
   Result<SystemIdentity> join_system(SystemIdentity proposal, SystemSource* outside) const;
   Result<> create(const EngineOptions& options, unsigned cores, const Random& random, const Identity* interrupted,
                   SystemSource* outside);

@@ -20,6 +20,8 @@
 
 namespace cenote::engine {
 
+class CoordinatorSharing;
+
 struct EngineCoreOptions {
   std::uint64_t cache_bytes = 64ull << 20;    ///< page cache of each target
   std::uint64_t buffer_bytes = 64ull << 20;   ///< I/O buffers of each target
@@ -36,6 +38,7 @@ struct EngineCoreOptions {
   std::string advertise_address = {};
   std::string fault_domain = {};
   Uuid process = {};
+  CoordinatorSharing* sharing = nullptr;
   bool auto_reintegrate = true;
   /// How long the engine serves after the coordinator was last heard, and what others add to that before they take its
   /// place. Of all engines of a system alike.

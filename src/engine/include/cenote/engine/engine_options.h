@@ -16,6 +16,7 @@ class InprocNetwork;
 
 namespace cenote::engine {
 
+class CoordinatorSharing;
 class CoordinatorSource;
 
 /// Smallest target an engine accepts: below, log and reserve would leave no room for data.
@@ -40,8 +41,14 @@ struct EngineOptions {
   /// Where the control port (HTTP: admin API, metrics, health) listens; "" for none.
   std::string control_address = "127.0.0.1:7778";
   /// The coordinator of a system of several engines, which this one belongs to; nullptr: the system has this engine
-  /// only, with a coordinator of its own. Decided when the directory is created. Not owned; outlives the engine.
+  /// only, with a coordinator of its own. Decided when the directory is created, but for a move. Not owned; outlives
+  /// the engine.
   CoordinatorSource* coordinator = nullptr;
+  /// An engine that had a coordinator of its own gives what is in it to `coordinator`, before it serves, and has none
+  /// of its own from then on. Can be repeated as long as it has not succeeded.
+  bool move_control_state = false;
+  /// How others get at this engine's coordinator; nullptr: it takes nobody in. Not owned; outlives the engine.
+  CoordinatorSharing* sharing = nullptr;
   /// Where the other engines of the system find this one, "HOST" or "HOST:PORT"; "": where it listens.
   std::string advertise_address;
   /// Where it stands, from the highest level to its node, "rack1/node7": what fails together. "": nobody knows.

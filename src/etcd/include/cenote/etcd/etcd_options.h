@@ -1,10 +1,12 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "cenote/base/time.h"
+#include "cenote/etcd/endpoint_list.h"
 
 namespace cenote::etcd {
 
@@ -18,6 +20,8 @@ struct TlsFiles {
 struct EtcdOptions {
   /// Of one etcd cluster: "http://host:port" or "https://host:port". One is used until it fails, then the next.
   std::vector<std::string> endpoints;
+  /// If it is there: what counts in place of `endpoints`, as the members of the cluster change.
+  std::shared_ptr<const EndpointList> changing = nullptr;
   /// All keys of this system begin with it; ends with "/". Systems that share a cluster have different ones, none of
   /// which begins with another.
   std::string root;

@@ -78,6 +78,16 @@ struct SystemInfo {
   std::vector<PoolTrouble> degraded_pools = {};
 };
 
+/// Where the coordinator of a system is.
+struct CoordinatorInfo {
+  Uuid system;
+  std::string name;                         ///< of the system
+  std::vector<std::string> endpoints = {};  ///< of etcd; none: the one engine of the system has it in itself
+  std::string root = {};                    ///< what all keys of the system begin with there
+  bool managed = false;                     ///< engines of the system run etcd themselves
+  friend bool operator==(const CoordinatorInfo&, const CoordinatorInfo&) = default;
+};
+
 /// Takes into use what the devices of targets have become larger by.
 struct GrowTargets {
   std::optional<std::uint32_t> target;  ///< none: all
@@ -179,6 +189,7 @@ Result<> validate_label(std::string_view what, std::string_view label);
 // JSON forms. Readers ignore members they do not know (later versions add some) and refuse missing or mistyped ones
 // (kMalformed, naming the member).
 std::string to_json(const SystemInfo& info);
+std::string to_json(const CoordinatorInfo& info);
 std::string to_json(const GrowTargets& request);
 std::string to_json(const PoolInfo& info);
 std::string to_json(const std::vector<PoolInfo>& pools);
@@ -195,6 +206,7 @@ std::string snapshot_request_to_json(std::string_view name);
 /// An object of strings: the body of a PATCH on a container.
 std::string to_json(const std::map<std::string, std::string>& properties);
 Result<SystemInfo> system_info_from_json(std::string_view json);
+Result<CoordinatorInfo> coordinator_info_from_json(std::string_view json);
 Result<GrowTargets> grow_targets_from_json(std::string_view json);
 Result<PoolInfo> pool_info_from_json(std::string_view json);
 Result<std::vector<PoolInfo>> pools_from_json(std::string_view json);

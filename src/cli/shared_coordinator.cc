@@ -1,0 +1,191 @@
+#include "shared_coordinator.h"
+
+#include <sys/random.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "cenote/base/format.h"
+#include "cenote/cenote.hpp"
+#include "cenote/engine/data_directory.h"
+#include "cenote/etcd/etcd_coordinator.h"
+#include "cenote/etcd/joined_system.h"
+#include "cenote/etcd/membership_plan.h"
+#include "cenote/runtime/uring_reactor.h"
+#include "member_addresses.h"
+
+namespace cenote::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Duration kTrialPatience = 20s;
+constexpr Duration kTrialLook = 500ms;
+/// Of who joins: for an engine that does not answer at all, and for one that is making its coordinator ready.
+constexpr Duration kSilencePatience = 5s;
+constexpr Duration kMovePatience = 2min;
+constexpr Duration kJoinPause = 250ms;
+
+Result<std::string> draw_token() {
+  std::uint64_t random[2];
+  if (::getrandom(random, sizeof random, 0) != sizeof random)
+    return fail(Code::kIoError, "the kernel gives no random number");
+  return Uuid::from_random(random[0], random[1]).to_string();
+}
+
+Task<Result<>> see_that_it_answers(Reactor& reactor, etcd::EtcdOptions options, EtcdProcess& process, Logger logger) {
+  const Instant give_up = reactor.now() + kTrialPatience;
+  for (;;) {
+    auto opened = co_await etcd::EtcdCoordinator::open(reactor, options, logger, Until::at(reactor.now() + kTrialLook));
+    if (opened) {
+      co_return co_await (*opened)->close();
+    }
+    if (const auto status = process.ended(); status)
+      co_return failf(Code::kIoError, "etcd ends at once ({}): see what it says in the log of that server",
+                      how_it_ended(*status));
+    if (reactor.now() >= give_up) co_return fail(opened.error());
+  }
+}
+
+}  // namespace
+
+SharedCoordinator::SharedCoordinator(const Settings& settings, std::optional<CoordinatorChoice> choice,
+                                     std::function<void()> restart, Logger logger)
+    : settings_(settings), choice_(std::move(choice)), restart_(std::move(restart)), logger_(std::move(logger)) {}
+
+SharedCoordinator::~SharedCoordinator() {
+  if (thread_.joinable()) thread_.join();
+}
+
+engine::CoordinatorSharing::Place SharedCoordinator::where() {
+  if (!choice_) return {};
+  const auto& options = choice_->options;
+  return {.endpoints = choice_->endpoints == nullptr ? options.endpoints : choice_->endpoints->get(),
+          .root = options.root,
+          .managed = choice_->managed};
+}
+
+Result<engine::CoordinatorSharing::Place> SharedCoordinator::share() {
+  if (choice_) return where();
+  const std::scoped_lock lock(mutex_);
+  if (failure_) {
+    const Error failure = *std::exchange(failure_, std::nullopt);
+    return fail(failure.with_context("this engine cannot share its coordinator"));
+  }
+  if (state_ == State::kIdle) {
+    if (thread_.joinable()) thread_.join();
+    try {
+      thread_ = std::thread([this] { prepare(); });
+    } catch (const std::system_error&) {
+      return fail(Code::kResourceExhausted, "the system allows no more threads");
+    }
+    state_ = State::kTrying;
+  }
+  return fail(Code::kNotReady, "the coordinator is being moved to where others can share it: try again");
+}
+
+void SharedCoordinator::prepare() {
+  logger_.info("another engine joins: the control state will be moved to an etcd beside this one");
+  auto tried = try_etcd();
+  if (!tried) logger_.error("the coordinator cannot be shared", {{"error", tried.error()}});
+  {
+    const std::scoped_lock lock(mutex_);
+    state_ = tried ? State::kRestarting : State::kIdle;
+    if (!tried) failure_ = std::move(tried).error();
+  }
+  if (tried) restart_();
+}
+
+// The engine goes on meanwhile, and if anything fails.
+Result<> SharedCoordinator::try_etcd() {
+  TRY(const bool attended, settings_.flag("server.attendant"));
+  if (!attended) return fail(settings_.wrong("server.attendant", "etcd is run by the attendant: allow one"));
+  TRY(const MemberAddresses addresses, member_addresses(settings_));
+  TRY(const EtcdProcessOptions process_options, etcd_process_options(settings_));
+  TRY(const std::string token, draw_token());
+  // The first engine of a system gets rank 0.
+  etcd::OwnMember member{.name = etcd::member_name(cluster::Rank(0)),
+                         .client_url = addresses.client_url,
+                         .peer_url = addresses.peer_url,
+                         .initial_cluster = {},
+                         .token = token};
+  member.initial_cluster = member.name + "=" + member.peer_url;
+  const std::string data = process_options.data_directory;
+  std::error_code ignored;
+  std::filesystem::remove_all(data + "/etcd", ignored);
+  TRY(auto process, EtcdProcess::start(process_options, member));
+  etcd::EtcdOptions options{.endpoints = {addresses.client_url}, .root = settings_.text("server.coordinator-root")};
+  TRY(const auto reactor, UringReactor::create({.queue_entries = 16, .spin = Duration(0)}));
+  CHECK_OK(reactor->block_on(see_that_it_answers(*reactor, options, process, logger_.named("etcd"))));
+  process.stop();
+  return etcd::save_joined(data, {.endpoints = {addresses.client_url},
+                                  .root = options.root,
+                                  .managed = true,
+                                  .moving = true,
+                                  .memberships = 1,
+                                  .member = member});
+}
+
+namespace {
+
+/// Says where the coordinator of the system is, once it is where it can be shared.
+Result<CoordinatorInfo> ask_to_share(const std::string& system) {
+  const auto begun = std::chrono::steady_clock::now();
+  bool answered = false;
+  for (;;) {
+    Result<CoordinatorInfo> shared = fail(Code::kUnreachable);
+    if (auto client = connect(system, {.timeout = 3s, .call_timeout = 3s, .name = "cenote-join"}); !client) {
+      shared = fail(std::move(client).error());
+    } else {
+      shared = client->share_coordinator({.timeout = 3s});
+    }
+    if (shared) return shared;
+    const Error& why = shared.error();
+    const bool moving = why == Code::kNotReady || why == Code::kBusy || why == Code::kStopped;
+    const bool silent = why == Code::kUnreachable || why == Code::kConnectionLost || why == Code::kDeadlineExceeded;
+    answered = answered || moving;
+    const Duration waited = std::chrono::steady_clock::now() - begun;
+    if (!(moving || silent) || waited >= (answered ? kMovePatience : kSilencePatience)) return shared;
+    std::this_thread::sleep_for(kJoinPause);
+  }
+}
+
+Result<> check_new(const Settings& settings, const std::string& data) {
+  const auto identity = engine::DataDirectory::read_identity(data);
+  if (!identity) return identity.error() == Code::kNotFound ? Result<>() : fail(identity.error());
+  return fail(settings.wrong("server.join", fmt::format("data directory '{}' belongs to system '{}' ({}) already: join "
+                                                        "with a new one, or leave --join out",
+                                                        data, identity->name, identity->system.to_string())));
+}
+
+}  // namespace
+
+Result<> join_system(const Settings& settings) {
+  const std::string system = settings.text("server.join");
+  if (system.empty()) return {};
+  const std::string data = settings.text("server.data");
+  TRY(const auto joined, etcd::load_joined(data));
+  if (joined) return {};
+  CHECK_OK(check_new(settings, data));
+  if (!settings.text("server.coordinator").empty())
+    return fail(settings.wrong("server.join",
+                               "the system that is joined says where its coordinator is: leave "
+                               "--coordinator out"));
+  TRY(const bool attended, settings.flag("server.attendant"));
+  auto shared = ask_to_share(system);
+  if (!shared) return fail(shared.error().with_context(fmt::format("joining the system at {}", system)));
+  if (shared->endpoints.empty()) return failf(Code::kProtocolError, "the system at {} names no coordinator", system);
+  // It may be asked to run etcd, too.
+  if (shared->managed) CHECK_OK(member_addresses(settings));
+  if (shared->managed && !attended)
+    return fail(settings.wrong("server.attendant", "engines of this system run etcd by their attendants: allow one"));
+  std::error_code failed;
+  std::filesystem::create_directory(data, failed);
+  if (failed) {
+    return failf(Code::kPermissionDenied, "cannot create directory '{}' (its parent must exist and be writable): {}",
+                 data, failed.message());
+  }
+  return etcd::save_joined(data, {.endpoints = shared->endpoints, .root = shared->root, .managed = shared->managed});
+}
+
+}  // namespace cenote::cli
