@@ -158,7 +158,10 @@ class WithAServer(SystemTest):
         self.fails(self.engine, USAGE, "object", "put", self.container, "new", "d", "a", "xy", "--array",
                    "--offset", 2**64 - 1)
         self.fails(self.engine, USAGE, "object", "get", self.container, "no object id", "d", "a")
-        self.fails(self.engine, USAGE, "bench", self.container, "--size", "3000", says=["3000"])
+        for size in ("3000", "4", "1.5MiB", "5MiB"):
+            self.fails(self.engine, USAGE, "bench", self.container, "--size", size, says=["--size", size])
+        for size in ("4", "2MiB"):
+            self.fails(self.engine, USAGE, "bench", self.container, "--value-size", size, says=["--value-size", size])
         for seconds in ("nan", "-nan", "inf", "0", "-1", "1e9"):
             with self.subTest(seconds):
                 self.fails(self.engine, USAGE, "bench", self.container, "--seconds", seconds, says=["--seconds"])

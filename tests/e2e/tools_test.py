@@ -221,6 +221,16 @@ class Bench(SystemTest):
             self.assertGreaterEqual(row["p99_ns"], row["p50_ns"])
         self.assertEqual(self.json_of(server, "object", "list", container)["entries"], [])
 
+    def test_values_and_pieces_have_the_sizes_that_are_asked_for(self):
+        server = self.started(size="256MiB")
+        container = self.with_container(server)
+        rows = self.json_of(server, "bench", container, "--seconds", "0.1", "--working-set", "8MiB", "--depth", "2", "--size",
+                            "4MiB", "--value-size", "4KiB", "--workload", "fetch", "--workload", "get")["results"]
+        self.assertEqual([(row["workload"], row["bytes"]) for row in rows],
+                         [("update", 4 << 20), ("fetch", 4 << 20), ("put", 4096), ("get", 4096)])
+        for row in rows:
+            self.assertAlmostEqual(row["bytes_per_second"], row["operations"] * row["bytes"] / row["seconds"], delta=1)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -10,7 +10,7 @@ namespace cenote::cli {
 namespace {
 
 struct Arguments {
-  std::string container, size = "4KiB", working_set = "256MiB";
+  std::string container, size = "4KiB", value_size = "100", working_set = "256MiB";
   std::uint32_t depth = 32;
   double seconds = 3;
   bool keep = false;
@@ -24,10 +24,16 @@ struct Row {
   LoadResult result;
 };
 
+struct Sizes {
+  std::uint32_t piece = 0, value = 0;
+  std::uint64_t working_set = 0;
+};
+
+constexpr std::uint32_t kLarge = 1u << 20;
+
 /// Reads need what the write of the same kind and size left behind, so each read follows its write.
-std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t bytes, const Arguments& arguments,
-                      std::uint64_t working_set) {
-  const auto wanted = [&](std::string_view name) {
+std::vector<Row> plan(const Arguments& arguments, const Sizes& sizes) {
+  const auto wanted = [&workloads = arguments.workloads](std::string_view name) {
     return workloads.empty() || std::ranges::find(workloads, name) != workloads.end();
   };
   std::vector<Row> rows;
@@ -37,18 +43,17 @@ std::vector<Row> plan(const std::vector<std::string>& workloads, std::uint32_t b
     options.bytes = size;
     options.depth = depth;
     options.duration = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(arguments.seconds));
-    options.working_set = working_set;
+    options.working_set = sizes.working_set;
     rows.push_back({name, {}, options, {}});
   };
-  constexpr std::uint32_t kLarge = 1u << 20;
   constexpr std::uint32_t kLargeDepth = 8;
-  if (wanted("update") || wanted("fetch")) add("update", LoadKind::kUpdate, bytes, arguments.depth);
-  if (wanted("fetch")) add("fetch", LoadKind::kFetch, bytes, arguments.depth);
+  if (wanted("update") || wanted("fetch")) add("update", LoadKind::kUpdate, sizes.piece, arguments.depth);
+  if (wanted("fetch")) add("fetch", LoadKind::kFetch, sizes.piece, arguments.depth);
   if (wanted("write") || wanted("read"))
     add("write", LoadKind::kUpdate, kLarge, std::min(arguments.depth, kLargeDepth));
   if (wanted("read")) add("read", LoadKind::kFetch, kLarge, std::min(arguments.depth, kLargeDepth));
-  if (wanted("put") || wanted("get")) add("put", LoadKind::kPut, 100, arguments.depth);
-  if (wanted("get")) add("get", LoadKind::kGet, 100, arguments.depth);
+  if (wanted("put") || wanted("get")) add("put", LoadKind::kPut, sizes.value, arguments.depth);
+  if (wanted("get")) add("get", LoadKind::kGet, sizes.value, arguments.depth);
   return rows;
 }
 
@@ -120,16 +125,29 @@ void print(Context& context, const std::vector<Row>& rows) {
   context.out.document({{"results", std::move(all)}});
 }
 
+// Larger pieces would have to be held in memory as often as there are operations in flight.
+constexpr std::uint32_t kMaxPiece = 4 * kLarge;
+
+Result<Sizes> parse_sizes(const Arguments& arguments) {
+  TRY(const std::uint64_t piece, parse_bytes(arguments.size));
+  TRY(const std::uint64_t value, parse_bytes(arguments.value_size));
+  TRY(const std::uint64_t working_set, parse_bytes(arguments.working_set));
+  if (piece < 8 || piece > kMaxPiece || (kLarge % piece != 0 && piece % kLarge != 0)) {
+    return failf(Code::kInvalidArgument, "--size {} must divide 1 MiB and be at least 8 bytes, or be 2, 3 or 4 MiB",
+                 arguments.size);
+  }
+  if (value < 8 || value > kLarge) {
+    return failf(Code::kInvalidArgument, "--value-size {} must be from 8 bytes to 1 MiB", arguments.value_size);
+  }
+  return Sizes{static_cast<std::uint32_t>(piece), static_cast<std::uint32_t>(value), working_set};
+}
+
 Result<> run(Context& context, const Arguments& arguments) {
   TRY(const ContainerName name, parse_container(arguments.container));
-  TRY(const std::uint64_t bytes, parse_bytes(arguments.size));
-  TRY(const std::uint64_t working_set, parse_bytes(arguments.working_set));
-  if (bytes < 8 || bytes > (1u << 20) || ((1u << 20) % bytes) != 0) {
-    return failf(Code::kInvalidArgument, "--size {} must divide 1 MiB and be at least 8 bytes", arguments.size);
-  }
+  TRY(const Sizes sizes, parse_sizes(arguments));
   // What the parser compares with its range is no number here, and every comparison with that says no.
   if (!std::isfinite(arguments.seconds)) return fail(Code::kInvalidArgument, "--seconds is no number of seconds");
-  std::vector<Row> rows = plan(arguments.workloads, static_cast<std::uint32_t>(bytes), arguments, working_set);
+  std::vector<Row> rows = plan(arguments, sizes);
   TRY(Client * client, context.client());
   CHECK_OK(client->run([&](async::Client& inner) { return run_rows(&inner, name, &rows, arguments.keep); }));
   print(context, rows);
@@ -149,9 +167,11 @@ void add_bench(CLI::App& app, Context& context) {
       ->required();
   bench
       ->add_option("--workload", arguments->workloads,
-                   "update, fetch (of --size), write, read (1 MiB), put, get (100-byte values); all when left out")
+                   "update, fetch (of --size), write, read (1 MiB), put, get (of --value-size); all when left out")
       ->check(CLI::IsMember({"update", "fetch", "write", "read", "put", "get"}));
-  bench->add_option("--size", arguments->size, "bytes per update and fetch; must divide 1 MiB")->capture_default_str();
+  bench->add_option("--size", arguments->size, "bytes per update and fetch; must divide 1 MiB, or 2, 3 or 4 MiB")
+      ->capture_default_str();
+  bench->add_option("--value-size", arguments->value_size, "bytes per put and get")->capture_default_str();
   bench->add_option("--depth", arguments->depth, "operations in flight")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
