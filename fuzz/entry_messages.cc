@@ -50,19 +50,13 @@ void check_entry_note(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check<decode_prepare_message>,
-                                  check_answer<decode_prepare_answer>,
-                                  check<decode_decide_message>,
-                                  check_answer<decode_decide_answer>,
-                                  check<decode_settle_message>,
-                                  check<decode_settle_answer>,
-                                  check<decode_ask_message>,
-                                  check<decode_ask_answer>,
-                                  check<decode_read_history>,
-                                  check<decode_read_results>,
-                                  check<decode_page_answer>,
-                                  check<decode_await_settled>,
-                                  check_entry_note};
+  constexpr std::array kChecks = {check<decode_prepare_message>, check_answer<decode_prepare_answer>,
+                                  check<decode_decide_message>,  check_answer<decode_decide_answer>,
+                                  check<decode_settle_message>,  check<decode_settle_answer>,
+                                  check<decode_ask_message>,     check<decode_ask_answer>,
+                                  check<decode_read_history>,    check<decode_read_results>,
+                                  check<decode_page_answer>,     check<decode_await_settled>,
+                                  check<decode_read_entry>,      check_entry_note};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -414,6 +414,7 @@ void entry_message_seeds(Seeds& seeds) {
   add("read_results", ReadResultsMessage{.container = kId, .from = {}});
   add("page", PageAnswer{.next = to_bytes(as_bytes("p")), .bytes = 5, .objects = 1});
   add("await_settled", AwaitSettledMessage{kId});
+  add("read_entry", ReadEntryMessage{.container = kId, .tree = kId, .key = to_bytes(as_bytes("k"))});
   seeds.add(kTarget, "note", selector, noted);
 }
 

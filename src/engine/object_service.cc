@@ -105,6 +105,7 @@ Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
     case Opcode::kReadHistory:
     case Opcode::kReadResults:
     case Opcode::kAwaitSettled:
+    case Opcode::kReadEntry:
       return rebuild(request);
   }
   return unknown(request);
@@ -125,6 +126,7 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kReadHistory:
     case Opcode::kReadResults:
     case Opcode::kAwaitSettled:
+    case Opcode::kReadEntry:
       return true;
     default:
       return false;

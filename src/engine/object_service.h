@@ -74,7 +74,9 @@ class ObjectService final : public rpc::Service {
   Task<Result<Bytes>> run_settle(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_ask(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_rebuild(rpc::Request& request, Bytes& page);
+  Task<> suspect(Target& target, const FetchRequest& request);
   Task<Result<Bytes>> run_read_history(rpc::Request& request, Target& target, Bytes& page);
+  Task<Result<Bytes>> run_read_entry(rpc::Request& request, Target& target, Bytes& page);
   Task<Result<Bytes>> run_read_results(rpc::Request& request, Target& target, Bytes& page);
   Task<Result<Bytes>> run_await_settled(rpc::Request& request, Target& target);
   /// Carries out a change at all members of the groups that it touches, of which `target` leads the first.

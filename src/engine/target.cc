@@ -227,7 +227,10 @@ void Target::start_scrubber() {
   object::ScrubberOptions scrub;
   scrub.period = options_.scrub_period;
   scrub.bytes_per_second = options_.scrub_bytes_per_second;
-  scrub.found = [this](const object::TargetFinding& finding) { log_finding(finding); };
+  scrub.found = [this](const object::TargetFinding& finding) {
+    log_finding(finding);
+    if (on_damage_) on_damage_(finding);
+  };
   scrubber_ = std::make_unique<object::Scrubber>(*store_, *objects_, std::move(scrub));
   scrubber_->start();
 }

@@ -92,6 +92,12 @@ class Target {
   std::uint64_t capacity_bytes() const;
   TargetInfo info() const;
   TargetScrub scrub_info() const;
+  /// Told of all damage that its scrub finds, on its reactor; empty: nobody.
+  void on_damage(std::function<void(const object::TargetFinding&)> listener) { on_damage_ = std::move(listener); }
+  /// The data of an entry was repaired.
+  void note_repaired(const Uuid& container, const object::EntryDescription& entry) {
+    if (scrubber_ != nullptr) scrubber_->note_repaired(container, entry);
+  }
   /// What its scrub knows to be damaged.
   std::vector<object::KeptFinding> findings() const;
   /// kUnsupported: scrubbing is off.
@@ -121,6 +127,7 @@ class Target {
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<object::ObjectStore> objects_;
   std::unique_ptr<object::Scrubber> scrubber_;  // null: scrubbing is off
+  std::function<void(const object::TargetFinding&)> on_damage_;
   CancelSource cancel_;
   Scope watch_;
   Gate held_;

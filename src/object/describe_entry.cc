@@ -85,6 +85,12 @@ Result<EntryDescription> describe_entry(ByteView key_bytes, ByteView value) {
   return described;
 }
 
+Result<EntryPlace> dkey_of(ByteView key) {
+  const auto parsed = parse_key(key);
+  if (!parsed || parsed->level == Level::kObject) return fail(Code::kMalformed, "this is no key below a dkey");
+  return EntryPlace{parsed->object, to_bytes(parsed->dkey())};
+}
+
 std::string describe_key_prefix(ByteView key) {
   if (const auto whole = parse_key(key)) {
     std::string text = "object " + whole->object.to_string();

@@ -7,6 +7,7 @@
 #include "history.h"
 #include "history_page.h"
 #include "named_keys.h"
+#include "repair.h"
 
 namespace cenote::object {
 namespace {
@@ -63,6 +64,8 @@ class HistoryReading {
       : core_(core), id_(id), wanted_(wanted), have_(have), reader_(reader), seen_(seen) {}
 
   Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
+  /// A page of one entry, without a walk.
+  Task<Result<Bytes>> run_one(const Bytes& key, Until until);
   void give_up() { core_.walks.end(place_.walk); }
 
  private:
@@ -356,7 +359,37 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
   co_return result;
 }
 
+Task<Result<Bytes>> HistoryReading::run_one(const Bytes& key, Until until) {
+  const store::ExtentGuard guard = core_.store.guard_extents();
+  const auto attempt = [&](store::View& view) -> Result<> {
+    TRY(const Container* container, find());
+    facts_ = {.bound = container->bound,
+              .as_of = core_.clock.last(),
+              .last_rollback = container->last_rollback,
+              .rolled_back = container->rolled_back};
+    TRY(const auto value, view.get(container->tree, key));
+    seen_ = std::max(seen_, view.seen());
+    if (!value) return fail(Code::kNotFound, "there is no such entry here");
+    TRY(const Entry entry, decode_entry(*value));
+    if (!entry.holds_data()) return fail(Code::kNotFound, "the entry holds no data here");
+    items_ = {{key, to_bytes(*value), false}};
+    return {};
+  };
+  CO_CHECK_OK(co_await core_.store.run(attempt, until));
+  pass(key);
+  HistoryPageWriter page(facts_, {key, place_.position});
+  CO_CHECK_OK(co_await write(page, 0, 1, until));
+  co_return page.finish();
+}
+
 }  // namespace
+
+Task<Result<Bytes>> read_entry(Core& core, Uuid container, const Bytes& key, Until until, store::Lsn& seen) {
+  if (const auto parsed = parse_key(key); !parsed) co_return fail(Code::kMalformed, "this is no key of an entry");
+  const HistoryFilter all = [](const ObjectId&, const std::optional<ByteView>&) { return Part::kAll; };
+  HistoryReading reading(core, container, all, kEpochZero, 0, seen);
+  co_return co_await reading.run_one(key, until);
+}
 
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
                                        Until until, Bytes* behind, Epoch have, std::uint64_t reader, store::Lsn& seen) {

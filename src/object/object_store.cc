@@ -4,6 +4,7 @@
 #include "core.h"
 #include "history.h"
 #include "prepare.h"
+#include "repair.h"
 
 namespace cenote::object {
 
@@ -481,6 +482,32 @@ Task<Result<Bytes>> ObjectStore::discard_history(Uuid container, Bytes from, His
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   auto result = co_await object::discard_history(*core_, container, from, kept, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<std::vector<DamagedEntry>>> ObjectStore::find_damaged(Uuid container, ObjectId object, Bytes dkey,
+                                                                  Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  co_return co_await object::find_damaged(*core_, container, object, dkey, until, seen);
+}
+
+Task<Result<Bytes>> ObjectStore::read_entry(Uuid container, Bytes key, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::read_entry(*core_, container, key, until, seen);
+  CO_CHECK_OK(co_await core_->make_durable(seen));
+  co_return result;
+}
+
+Task<Result<bool>> ObjectStore::replace_damaged(Uuid container, Bytes copy, Until until) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  auto result = co_await object::replace_damaged(*core_, container, copy, until, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }

@@ -86,7 +86,7 @@ class Scrub {
   Task<Result<>> stored_data(store::TreeScrub& walk, Bytes key);
   Result<std::optional<Bytes>> current(store::View& view, ByteView key) const;
   Task<Result<std::optional<Bytes>>> look_up(Bytes key);
-  void note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk);
+  void note(const ValueOutcome& outcome, ByteView key, const EntryDescription& entry, const store::TreeScrub& walk);
   void next_tree();
   void take_totals(const store::TreeScrub& walk);
   Task<Result<>> end_slice();
@@ -264,7 +264,7 @@ Task<Result<>> Scrub::entry(store::TreeScrub& walk, Bytes key, Bytes value) {
   if (!described->is_inline) co_return co_await stored_data(walk, std::move(key));
   const auto decoded = decode_entry(value);
   ASSERT(decoded);
-  note(co_await check_value({.device = store_.data_device(), .buffers = buffers_}, *decoded), *described, walk);
+  note(co_await check_value({.device = store_.data_device(), .buffers = buffers_}, *decoded), key, *described, walk);
   co_return Result<>();
 }
 
@@ -285,11 +285,12 @@ Task<Result<>> Scrub::stored_data(store::TreeScrub& walk, Bytes key) {
     CO_TRY(const auto after, co_await look_up(key));
     if (after != value) co_return Result<>();
   }
-  note(outcome, *described, walk);
+  note(outcome, key, *described, walk);
   co_return Result<>();
 }
 
-void Scrub::note(const ValueOutcome& outcome, const EntryDescription& entry, const store::TreeScrub& walk) {
+void Scrub::note(const ValueOutcome& outcome, ByteView key, const EntryDescription& entry,
+                 const store::TreeScrub& walk) {
   report_.verified_bytes += outcome.verified_bytes;
   report_.unprotected_bytes += outcome.unprotected_bytes;
   if (!outcome.flaw) return;
@@ -299,6 +300,7 @@ void Scrub::note(const ValueOutcome& outcome, const EntryDescription& entry, con
   finding.finding.tree_name = tree_name_;
   finding.finding.device = store_.data_device().name();
   describe_flaw(entry, outcome, finding);
+  finding.key = to_bytes(key);
   emit(std::move(finding));
 }
 

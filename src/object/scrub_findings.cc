@@ -155,12 +155,31 @@ ScrubFindings::Noted ScrubFindings::note(const TargetFinding& finding, WallTime 
   return Noted::kKept;
 }
 
-void ScrubFindings::end_pass(WallTime pass) {
+template <typename Predicate>
+void ScrubFindings::drop_if(Predicate is) {
   std::erase_if(findings_, [&](const auto& entry) {
-    if (entry.second.seen == pass) return false;
+    if (!is(entry.second)) return false;
     unsaved_.erase(entry.first);
     dropped_.insert(entry.first);
     return true;
+  });
+}
+
+void ScrubFindings::end_pass(WallTime pass) {
+  drop_if([pass](const KeptFinding& kept) { return kept.seen != pass; });
+}
+
+void ScrubFindings::forget(const Uuid& container, const EntryDescription& entry) {
+  const auto cut = [](const std::optional<std::string>& text) {
+    return std::string_view(*text).substr(0, kKeyTextBytes);
+  };
+  drop_if([&](const KeptFinding& kept) {
+    const TargetFinding& found = kept.finding;
+    if (found.finding.kind != store::FindingKind::kData || found.container != container) return false;
+    if (found.object != entry.object || found.epoch != entry.epoch || !found.dkey || !found.akey) return false;
+    if (cut(found.dkey) != cut(entry.dkey) || cut(found.akey) != cut(entry.akey)) return false;
+    if (!entry.first) return !found.first;
+    return found.first >= *entry.first && *found.first - *entry.first < entry.records;
   });
 }
 

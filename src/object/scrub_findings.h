@@ -27,6 +27,8 @@ class ScrubFindings {
   };
   /// A pass, known by its begin, finds this now.
   Noted note(const TargetFinding& finding, WallTime now, WallTime pass);
+  /// The data of the entry with these words was repaired: what was found of it is no finding any more.
+  void forget(const Uuid& container, const EntryDescription& entry);
   /// The pass has gone through everything.
   void end_pass(WallTime pass);
 
@@ -47,6 +49,9 @@ class ScrubFindings {
   void saved(const Changes& changes);
 
  private:
+  template <typename Predicate>
+  void drop_if(Predicate is);
+
   std::map<std::uint32_t, KeptFinding> findings_;  // by number, which is never used again
   std::uint32_t next_ = 0;
   std::set<std::uint32_t> unsaved_, dropped_;

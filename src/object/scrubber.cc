@@ -92,6 +92,11 @@ ScrubberStatus Scrubber::status() const {
   return status;
 }
 
+void Scrubber::note_repaired(const Uuid& container, const EntryDescription& entry) {
+  findings_->forget(container, entry);
+  unsaved_ = true;
+}
+
 std::vector<KeptFinding> Scrubber::findings() const { return findings_->list(); }
 
 Bytes Scrubber::encode(const Place& place) {

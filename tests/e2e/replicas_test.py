@@ -6,6 +6,7 @@ import os
 import signal
 import time
 import unittest
+import urllib.request
 
 from cluster import ClusterTest
 from system import OK, cenote
@@ -40,6 +41,44 @@ class Replicas(ClusterTest):
         self.until(lambda: "signal 9" in third.text_of_log(), "it says why")
         self.assertIn("others_told=true", third.text_of_log())
         self.until(lambda: self.pool(first, "p")["map_version"] > 1, "it is excluded")
+
+    @staticmethod
+    def repaired(server):
+        with urllib.request.urlopen(f"http://{server.control}/metrics", timeout=10) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines
+                   if line.startswith("cenote_replication_repaired_values_total"))
+
+    def test_damaged_data_is_made_good_from_others(self):
+        first = self.servers[0]
+        self.succeeds(first, "pool", "create", "p", "--size", "40MiB", "--redundancy", "2")
+        self.succeeds(first, "container", "create", "p/c", "--type", "kv")
+        values = {f"key{number}": os.urandom(20_000) for number in range(8)}
+        for key, value in values.items():
+            self.succeeds(first, "kv", "put", "p/c", key, "--stdin", stdin=value)
+        # All of it at one engine, while it runs.
+        damaged = 0
+        for index in range(2):
+            path = os.path.join(first.data, "targets", str(index))
+            with open(path, "r+b") as file:
+                contents = file.read()
+                for value in values.values():
+                    at = contents.find(value[:4096])
+                    if at >= 0:
+                        file.seek(at + 100)
+                        file.write(bytes([value[100] ^ 1]))
+                        damaged += 1
+        self.assertEqual(damaged, len(values))
+        # Readers see nothing of it, and what the engine is asked for itself it repairs.
+        for key, value in values.items():
+            self.assertEqual(self.succeeds(first, "kv", "get", "p/c", key), value)
+        self.until(lambda: self.repaired(first) > 0, "what was read is repaired")
+        self.cenote(first, "engine", "scrub", "--start")
+        self.until(lambda: self.repaired(first) == len(values), "the rest is, too")
+        self.assertIn("repaired from another engine", first.text_of_log())
+        # What was found is no finding any more: the exit code says so, too.
+        self.until(lambda: self.cenote(first, "engine", "scrub").returncode == OK, "no damage is known any more")
+        self.assertEqual(sum(self.repaired(server) for server in self.servers[1:]), 0)
 
     def test_an_engine_is_lost_and_comes_back(self):
         first, second, third = self.servers

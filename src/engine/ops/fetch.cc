@@ -17,7 +17,15 @@ Task<Result<HeldFetch*>> fetch_and_hold(Target& target, const FetchRequest& requ
   co_return held;
 }
 
+bool is_damage(const Error& error) { return error == Code::kCorrupt || error == Code::kIoError; }
+
 }  // namespace
+
+/// The reader turns to another member; here it is made good.
+Task<> ObjectService::suspect(Target& target, const FetchRequest& request) {
+  groups_of(target).repairer.suspect(request.container, request.object, to_bytes(request.dkey.view()));
+  co_return;
+}
 
 Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
   OpTimer timer(metrics_, OpKind::kFetch, reactor_);
@@ -42,6 +50,9 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   const Instant deadline = this->deadline(request);
   for (;;) {
     auto held = co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
+    if (!held && has_replicas(fetch.object) && is_damage(held.error())) {
+      co_await call_on(reactor_, target->reactor(), [&] { return suspect(*target, fetch); });
+    }
     if (held || !(held.error() == Code::kUndecided)) co_return held;
     CO_CHECK_OK(co_await settle_before(*target, fetch, deadline));
   }

@@ -50,6 +50,8 @@ Task<Result<Bytes>> ObjectService::run_rebuild(rpc::Request& request, Bytes& pag
   switch (static_cast<Opcode>(request.opcode())) {
     case Opcode::kReadHistory:
       co_return co_await run_read_history(request, *target, page);
+    case Opcode::kReadEntry:
+      co_return co_await run_read_entry(request, *target, page);
     case Opcode::kReadResults:
       co_return co_await run_read_results(request, *target, page);
     default:
@@ -77,6 +79,18 @@ Task<Result<Bytes>> ObjectService::run_read_history(rpc::Request& request, Targe
                                .bytes = history.bytes,
                                .objects = history.objects,
                                .stubs = history.stubs});
+}
+
+Task<Result<Bytes>> ObjectService::run_read_entry(rpc::Request& request, Target& target, Bytes& page) {
+  CO_TRY(const ReadEntryMessage message, decode_read_entry(request.body()));
+  CO_TRY(const RoutedContainer container, co_await route(request, message.container));
+  CO_TRY(const object::EntryPlace place, object::dkey_of(message.key));
+  CO_CHECK_OK(check_reader(target, container, place.object, place.dkey));
+  const Instant deadline = this->deadline(request);
+  CO_TRY(page, co_await call_on(reactor_, target.reactor(), [&] {
+           return target.objects().read_entry(message.tree, message.key, Until{deadline, &target.cancel_source()});
+         }));
+  co_return Bytes();
 }
 
 Task<Result<Bytes>> ObjectService::run_read_results(rpc::Request& request, Target& target, Bytes& page) {

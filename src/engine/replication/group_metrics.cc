@@ -32,7 +32,12 @@ GroupMetrics::GroupMetrics(MetricRegistry& metrics, std::uint32_t target)
       copied_bytes_(metrics.counter("cenote_replication_copied_bytes_total", "Data that was copied to the target",
                                     labels_of(target))),
       copied_objects_(
-          metrics.counter("cenote_replication_copied_objects_total", "Objects of which that was", labels_of(target))) {}
+          metrics.counter("cenote_replication_copied_objects_total", "Objects of which that was", labels_of(target))),
+      repaired_(metrics.counter("cenote_replication_repaired_values_total",
+                                "Damaged values and extents that were replaced by what another engine has",
+                                labels_of(target))),
+      unrepaired_(metrics.counter("cenote_replication_unrepaired_values_total",
+                                  "Attempts at that in which no other engine could help", labels_of(target))) {}
 
 void GroupMetrics::refresh(const TargetGroups& groups) {
   const object::EntryCounts entries = groups.member.objects().entry_counts();
@@ -48,6 +53,8 @@ void GroupMetrics::refresh(const TargetGroups& groups) {
   waiting_.set(std::ranges::count_if(moves, [](const MoveStatus& move) { return !move.obstacle.empty(); }));
   copied_bytes_.raise_to(groups.rebuilder.copied().bytes);
   copied_objects_.raise_to(groups.rebuilder.copied().objects);
+  repaired_.raise_to(groups.repairer.counters().repaired);
+  unrepaired_.raise_to(groups.repairer.counters().unrepaired);
 }
 
 }  // namespace cenote::engine

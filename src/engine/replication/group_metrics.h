@@ -23,6 +23,8 @@ class GroupMetrics {
   Gauge& waiting_;
   Counter& copied_bytes_;
   Counter& copied_objects_;
+  Counter& repaired_;
+  Counter& unrepaired_;
 };
 
 }  // namespace cenote::engine

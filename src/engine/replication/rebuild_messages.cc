@@ -39,6 +39,22 @@ Result<ReadHistoryMessage> decode_read_history(ByteView from) {
   return message;
 }
 
+void encode(const ReadEntryMessage& message, Bytes& out) {
+  Encoder to(out);
+  to.raw(message.container.bytes());
+  to.raw(message.tree.bytes());
+  put_place(to, message.key);
+}
+Result<ReadEntryMessage> decode_read_entry(ByteView from) {
+  Decoder in(from);
+  ReadEntryMessage message;
+  message.container = take_uuid(in);
+  message.tree = take_uuid(in);
+  message.key = take_place(in);
+  CHECK_OK(in.finish("request for an entry"));
+  return message;
+}
+
 void encode(const ReadResultsMessage& message, Bytes& out) {
   Encoder to(out);
   to.raw(message.container.bytes());

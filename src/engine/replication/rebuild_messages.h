@@ -36,6 +36,13 @@ struct PageAnswer {
   Bytes again, resume;
   std::uint64_t bytes = 0, objects = 0, stubs = 0;
 };
+/// kReadEntry: an entry that the asked one, a complete member of its group, may have whole. The page is the payload of
+/// the reply, whose body is empty.
+struct ReadEntryMessage {
+  Uuid container;  ///< that clients know: as of ReadHistoryMessage
+  Uuid tree;
+  Bytes key;  ///< in the container's tree
+};
 /// kAwaitSettled: answered when the asked one works on the version of the message, and holds nothing undecided of the
 /// pool that was begun in an earlier one.
 struct AwaitSettledMessage {
@@ -63,11 +70,13 @@ struct MoveStatus {
 void encode(const ReadHistoryMessage& message, Bytes& out);
 void encode(const ReadResultsMessage& message, Bytes& out);
 void encode(const PageAnswer& answer, Bytes& out);
+void encode(const ReadEntryMessage& message, Bytes& out);
 void encode(const AwaitSettledMessage& message, Bytes& out);
 void encode(const CopyProgress& progress, Bytes& out);
 Result<ReadHistoryMessage> decode_read_history(ByteView from);
 Result<ReadResultsMessage> decode_read_results(ByteView from);
 Result<PageAnswer> decode_page_answer(ByteView from);
+Result<ReadEntryMessage> decode_read_entry(ByteView from);
 Result<AwaitSettledMessage> decode_await_settled(ByteView from);
 Result<CopyProgress> decode_copy_progress(ByteView from);
 

@@ -20,6 +20,11 @@ TEST(RebuildMessages, ComeThroughWhole) {
   EXPECT_EQ(
       check(ReadResultsMessage{.container = Uuid::from_random(1, 2), .from = history.from}, decode_read_results).from,
       history.from);
+  const ReadEntryMessage entry = check(
+      ReadEntryMessage{.container = history.container, .tree = history.tree, .key = history.from}, decode_read_entry);
+  EXPECT_EQ(entry.container, history.container);
+  EXPECT_EQ(entry.tree, history.tree);
+  EXPECT_EQ(entry.key, history.from);
   const PageAnswer page = check(PageAnswer{.next = history.from, .bytes = 5, .objects = 6}, decode_page_answer);
   EXPECT_EQ(page.next, history.from);
   EXPECT_EQ(page.bytes, 5u);

@@ -5,20 +5,25 @@
 #include "group_metrics.h"
 #include "pool_serving.h"
 #include "rebuilder.h"
+#include "repairer.h"
 
 namespace cenote::engine {
 
 /// What a target is in redundancy groups: a member of all that have data here, and the leader of some; and what brings
-/// to it what it lacks of them. On its reactor.
+/// to it what it lacks of them, or has damaged. On its reactor.
 struct TargetGroups {
   TargetGroups(Target& target, ContainerCache& containers, EngineLinks& links, EngineServices& services,
                GroupMember::Options options, MetricRegistry& metrics, const Logger& logger)
       : member(target, containers, links, options, logger.named("groups")),
         leader(member, links, target.reactor(), logger.named("groups")),
         rebuilder(member, containers, links, services, target.reactor(), logger.named("rebuild")),
+        repairer(target, member, containers, links, logger.named("repair")),
         metrics(metrics, target.index()) {}
 
-  void start() { member.start(leader); }
+  void start() {
+    member.start(leader);
+    repairer.start();
+  }
   /// The engine works on another version of a pool's map: when this returns, nothing of the one before goes on.
   Task<Result<>> follow(LayoutSwitch change) {
     co_await rebuilder.end(change.pool);
@@ -27,6 +32,7 @@ struct TargetGroups {
     co_return Result<>();
   }
   Task<> stop() {
+    co_await repairer.stop();
     co_await rebuilder.stop();
     co_await leader.stop();
     co_await member.stop();
@@ -35,6 +41,7 @@ struct TargetGroups {
   GroupMember member;
   GroupLeader leader;
   Rebuilder rebuilder;
+  Repairer repairer;
   GroupMetrics metrics;
 };
 

@@ -33,6 +33,18 @@ struct EntryDescription {
 };
 /// kCorrupt or kNewerFormat: these bytes are no entry of a container, or the value does not fit its key.
 Result<EntryDescription> describe_entry(ByteView key, ByteView value);
+/// Where an entry of a container's tree stands.
+struct EntryPlace {
+  ObjectId object;
+  Bytes dkey;
+};
+/// Of a key in the tree. kMalformed: it is none below a dkey.
+Result<EntryPlace> dkey_of(ByteView key);
+/// An entry of a container's tree whose data is damaged.
+struct DamagedEntry {
+  Bytes key;
+  EntryDescription entry;
+};
 /// "object 0002..., dkey 'x', akey 'y', record 12": as much as the beginning of a key tells, also a cut one.
 std::string describe_key_prefix(ByteView key);
 /// Whether a tree of this name holds a container's entries.
@@ -48,6 +60,8 @@ struct TargetFinding {
   std::optional<std::string> dkey, akey;
   std::optional<Epoch> epoch;
   std::optional<std::uint64_t> first, records;  ///< of an array, those that cannot be read
+  /// Of damaged data: its entry's key in the container's tree. Not kept; empty: not known.
+  Bytes key = {};
 };
 
 struct TargetCheckOptions {

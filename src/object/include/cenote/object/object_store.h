@@ -7,6 +7,7 @@
 
 #include "cenote/media/buffer_pool.h"
 #include "cenote/object/compression.h"
+#include "cenote/object/examine.h"
 #include "cenote/object/history.h"
 #include "cenote/object/replica_entry.h"
 #include "cenote/object/space_account.h"
@@ -286,6 +287,19 @@ class ObjectStore {
   /// and is sent again finds its result there. They are about all containers.
   Task<Result<ResultsPage>> read_results(Bytes from, Until until);
   Task<Result<>> put_results(Bytes results, Until until);
+
+  // Repair of damaged data from a target that holds the same. An entry of a key has the same content wherever it is
+  // held, so a copy needs no order with anything else; its checksums prove that it is one.
+  /// The entries below a dkey, of all retained versions, whose data cannot be read or differs from its
+  /// checksums; some of them, if there are many. Reads all data of the dkey.
+  Task<Result<std::vector<DamagedEntry>>> find_damaged(Uuid container, ObjectId object, Bytes dkey, Until until);
+  /// The entry of a key, with its data, as a page of history. kNotFound: there is none that holds data; kMalformed;
+  /// kCorrupt, kIoError: it cannot be read here.
+  Task<Result<Bytes>> read_entry(Uuid container, Bytes key, Until until);
+  /// Puts such a page in the place of the entry here, if that is damaged; durably when it returns. False: it is not, or
+  /// not there any more. kConditionFailed: it is another content; kUnsupported: it has no checksums; kMalformed,
+  /// kChecksumMismatch: the page is no copy; kNoSpace.
+  Task<Result<bool>> replace_damaged(Uuid container, Bytes copy, Until until);
 
   /// Highest epoch used or seen; `observe` takes in one from elsewhere.
   Epoch now();

@@ -71,6 +71,9 @@ class Scrubber {
   void pause();
   void resume();
 
+  /// The data of an entry was repaired: it is no finding any more.
+  void note_repaired(const Uuid& container, const EntryDescription& entry);
+
   ScrubberStatus status() const;
   /// All that is known to be damaged, by age.
   std::vector<KeptFinding> findings() const;

@@ -27,6 +27,7 @@ enum class Opcode : std::uint16_t {
   kReadHistory = 54,    ///< of a container, what the asker should hold and does not
   kReadResults = 55,    ///< results of requests that are kept
   kAwaitSettled = 56,   ///< that nothing is undecided of earlier versions of the map
+  kReadEntry = 57,      ///< one entry with its data, which is damaged at the asker
 };
 
 }  // namespace cenote
