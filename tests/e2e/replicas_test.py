@@ -3,11 +3,13 @@
 
 import filecmp
 import os
+import shutil
 import signal
 import time
 import unittest
 import urllib.request
 
+import stored
 from cluster import ClusterTest
 from system import OK, cenote
 
@@ -49,6 +51,26 @@ class Replicas(ClusterTest):
         return sum(float(line.split()[-1]) for line in lines
                    if line.startswith("cenote_replication_repaired_values_total"))
 
+    @staticmethod
+    def find(server, value):
+        """Where the last copy of a value lies on an engine: file and place."""
+        found = None
+        for index in range(2):
+            path = os.path.join(server.data, "targets", str(index))
+            with open(path, "rb") as file:
+                at = file.read().rfind(value[:4096])
+            if at >= 0:
+                found = (path, at + 100)
+        return found
+
+    @staticmethod
+    def flip(path, at):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            byte = file.read(1)[0]
+            file.seek(at)
+            file.write(bytes([byte ^ 1]))
+
     def test_damaged_data_is_made_good_from_others(self):
         first = self.servers[0]
         self.succeeds(first, "pool", "create", "p", "--size", "40MiB", "--redundancy", "2")
@@ -57,18 +79,8 @@ class Replicas(ClusterTest):
         for key, value in values.items():
             self.succeeds(first, "kv", "put", "p/c", key, "--stdin", stdin=value)
         # All of it at one engine, while it runs.
-        damaged = 0
-        for index in range(2):
-            path = os.path.join(first.data, "targets", str(index))
-            with open(path, "r+b") as file:
-                contents = file.read()
-                for value in values.values():
-                    at = contents.find(value[:4096])
-                    if at >= 0:
-                        file.seek(at + 100)
-                        file.write(bytes([value[100] ^ 1]))
-                        damaged += 1
-        self.assertEqual(damaged, len(values))
+        for value in values.values():
+            self.flip(*self.find(first, value))
         # Readers see nothing of it, and what the engine is asked for itself it repairs.
         for key, value in values.items():
             self.assertEqual(self.succeeds(first, "kv", "get", "p/c", key), value)
@@ -79,6 +91,44 @@ class Replicas(ClusterTest):
         # What was found is no finding any more: the exit code says so, too.
         self.until(lambda: self.cenote(first, "engine", "scrub").returncode == OK, "no damage is known any more")
         self.assertEqual(sum(self.repaired(server) for server in self.servers[1:]), 0)
+        fresh = os.urandom(20_000)
+        self.succeeds(first, "kv", "put", "p/c", "fresh", "--stdin", stdin=fresh)
+        self.the_comparison_of_replicas_notices(fresh)
+
+    def differences(self, container):
+        for server in self.servers:
+            if server.running():
+                self.assertEqual(server.stop(), OK)
+        return stored.differences([stored.replicas(server.data) for server in self.servers], {container: 3})
+
+    def start_all(self):
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            server.await_ready()
+        self.until(lambda: self.pool(self.servers[0], "p")["state"] == "up", "all are back")
+
+    def the_comparison_of_replicas_notices(self, value):
+        """What e2e_chaos relies on: a bit that differs, and a replica that has missed a change."""
+        first = self.servers[0]
+        container = self.json_of(first, "container", "query", "p/c")["id"]
+        self.assertEqual(self.differences(container), [])
+        place = self.find(first, value)
+        self.flip(*place)
+        different = self.differences(container)
+        self.assertEqual(len(different), 1, different)
+        self.flip(*place)
+
+        before = self.path("before")
+        shutil.copytree(os.path.join(first.data, "targets"), before)
+        self.start_all()
+        self.goes_on(first, "kv", "put", "p/c", "key1", "later")
+        self.assertEqual(self.differences(container), [])
+        shutil.rmtree(os.path.join(first.data, "targets"))
+        shutil.copytree(before, os.path.join(first.data, "targets"))
+        different = self.differences(container)
+        self.assertEqual(len(different), 1, different)
+        self.assertIn("differs", different[0])
 
     def test_an_engine_is_lost_and_comes_back(self):
         first, second, third = self.servers
