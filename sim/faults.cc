@@ -24,7 +24,8 @@ enum class Fault : std::uint8_t {
   kApart,
   kAlone,
   kMap,
-  kAway
+  kAway,
+  kRot
 };
 
 std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
@@ -38,14 +39,17 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.apart && several) faults.insert(faults.end(), {Fault::kApart, Fault::kAlone});
   if (plan.maps && several) faults.insert(faults.end(), plan.away ? 4 : 1, Fault::kMap);
   if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
+  if (plan.rots) faults.insert(faults.end(), 6, Fault::kRot);
   return faults;
 }
 
 /// One run's faults; lives in the frame of `inject_faults`.
 class Injector {
  public:
-  Injector(Run& run, std::vector<std::string> clients, CancelSource* stop)
-      : run_(run), clients_(std::move(clients)), stop_(stop) {}
+  Injector(Run& run, const FaultPlan& plan, std::vector<std::string> clients, CancelSource* stop)
+      : run_(run), rots_(plan.rots), clients_(std::move(clients)), stop_(stop) {
+    if (rots_) rotten_ = run_.some_engine();
+  }
 
   Task<> inject(Fault fault);
 
@@ -57,12 +61,15 @@ class Injector {
   Task<> crash_at_write();
   Task<> slow_down();
   void skew();
+  void rot();
   Task<> set_apart();
   Task<> leave_alone();
   /// False when the run is to end.
   Task<bool> wait(Duration duration) { co_return (co_await sleep_for(run_.director(), duration, *stop_)).has_value(); }
 
   Run& run_;
+  const std::function<bool(ByteView)> rots_;
+  std::uint32_t rotten_ = 0;
   std::vector<std::string> clients_;
   CancelSource* stop_;
 };
@@ -110,6 +117,9 @@ Task<> Injector::inject(Fault fault) {
       co_await crash_and_restart(run_, 8s + run_.random_duration(20s), index);
       co_return;
     }
+    case Fault::kRot:
+      rot();
+      co_return;
     case Fault::kMap:
       if (co_await change_map(run_, run_.some_engine())) run_.count("map_changes");
       co_return;
@@ -122,6 +132,26 @@ Task<> Injector::restart_cleanly(std::uint32_t index) {
   co_await run_.director().sleep_for(run_.random_duration(2s));
   if (!run_.failed()) static_cast<void>(co_await start_engine(run_, index));
   run_.note("the engine is back");
+}
+
+/// A bit of a value, or of what is left of one.
+void Injector::rot() {
+  engine::SimEngine& engine = run_.engine(rotten_);
+  const auto target = static_cast<std::uint32_t>(run_.below(engine.identity().targets.size()));
+  media::SimMedium& medium = engine.medium(target);
+  const std::uint64_t looked_at = medium.block_count();
+  Bytes block(media::kBlockBytes);
+  const std::uint64_t from = run_.below(medium.block_count());
+  for (std::uint64_t i = 0; i < looked_at; ++i) {
+    const media::BlockNo at((from + i) % medium.block_count());
+    medium.read_block(at, block);
+    if (!rots_(block)) continue;
+    block[run_.below(block.size())] ^= std::byte{1};
+    medium.write_block(at, block);
+    run_.count("rotten_blocks");
+    run_.note(fmt::format("fault: block {} of target {} of engine {} rots", at.value(), target, rotten_));
+    return;
+  }
 }
 
 Task<> Injector::set_apart() {
@@ -288,7 +318,7 @@ Task<> restart(Run& run, Duration downtime, std::uint32_t index) {
 
 Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop) {
   const std::vector<Fault> faults = faults_of(plan, run.engine_count() > 1);
-  Injector injector(run, std::move(clients), stop);
+  Injector injector(run, plan, std::move(clients), stop);
   while (!faults.empty() && !run.failed()) {
     if (!co_await sleep_for(run.director(), run.random_duration(plan.pause_max), *stop)) break;
     co_await injector.inject(faults[run.below(faults.size())]);

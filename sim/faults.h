@@ -20,6 +20,9 @@ struct FaultPlan {
   bool apart = true;    ///< of several engines: one does not reach another, or not the coordinator
   bool maps = true;     ///< of several engines: an operator changes a pool's map
   bool away = false;    ///< of several engines: one stays away for so long that it is excluded
+  /// Of several engines with replicas of everything: stored data of one of them, always the same one, rots. Whether a
+  /// block is of a value.
+  std::function<bool(ByteView block)> rots = nullptr;
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "cenote/base/codec.h"
 #include "cenote/cluster/pool_losses.h"
 #include "cenote/protocol/object_class.h"
 #include "cenote/runtime/cross_core.h"
@@ -58,13 +59,20 @@ std::size_t single_bytes(std::uint64_t number) {
   return kSizes[number % kSizes.size()] + number % 3;
 }
 constexpr std::size_t kSingleRoom = 70010;
+/// Whether a block begins a single value that is stored as it is.
+bool is_of_a_single(ByteView block) {
+  constexpr std::uint64_t kMostNumbers = 1u << 24;
+  const auto number = load_le<std::uint64_t>(block.data());
+  return number > 0 && number < kMostNumbers && number_in(block, kSingleSalt) == number;
+}
 
 class Registers {
  public:
   /// `classes` are those of the objects. `afterlife`: how long a request may still take effect after its deadline.
   /// `redundancy` is that of the pool.
-  Registers(Run& run, std::span<const std::string_view> classes, Duration afterlife, std::uint32_t redundancy = 0)
-      : run_(run), classes_(classes), afterlife_(afterlife), redundancy_(redundancy) {}
+  Registers(Run& run, std::span<const std::string_view> classes, Duration afterlife, std::uint32_t redundancy = 0,
+            bool rots = false)
+      : run_(run), classes_(classes), afterlife_(afterlife), redundancy_(redundancy), rots_(rots) {}
   Task<> body();
 
  private:
@@ -92,6 +100,7 @@ class Registers {
   std::span<const std::string_view> classes_;
   Duration afterlife_;
   std::uint32_t redundancy_;
+  const bool rots_;
   std::vector<Key> keys_;
   std::uint64_t numbers_ = 0;
   ContainerInfo container_;
@@ -406,6 +415,8 @@ Task<> Registers::body() {
   CancelSource stop;
   FaultPlan plan = random_plan(run_);
   plan.away = redundancy_ > 0;
+  // Where nobody is excluded, so that there is always another copy.
+  if (rots_) plan.rots = [](ByteView block) { return is_of_a_single(block); };
   Scope faults(run_.director());
   faults.spawn(inject_faults(run_, plan, names, &stop));
   co_await workers.drain();
@@ -449,7 +460,9 @@ Outcome run_replicas(std::uint64_t seed, const Options& options) {
   Run run(seed, options, std::move(engine), 3 + seed % 5 / 3);
   const std::uint32_t redundancy = seed % 3 == 0 ? 0 : 1;
   const std::span<const std::string_view> classes(kReplicatedClasses);
-  Registers registers(run, redundancy == 0 ? classes : classes.first(4), kReplicatedAfterlife, redundancy);
+  const bool rots = redundancy == 0 && seed % 2 == 1;
+  Registers registers(run, redundancy == 0 && !rots ? classes : classes.first(4), kReplicatedAfterlife, redundancy,
+                      rots);
   return run.drive(registers.body(), std::chrono::hours(4));
 }
 

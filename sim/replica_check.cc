@@ -9,6 +9,7 @@ namespace cenote::sim {
 namespace {
 
 constexpr Duration kPause = std::chrono::milliseconds(200);
+constexpr int kRepairTries = 50;
 /// Until what nobody sees any more is merged away everywhere: the newest epoch of a dkey, which answers tell, may be of
 /// something that is gone at another replica.
 constexpr Duration kMergePatience = std::chrono::seconds(10);
@@ -99,6 +100,12 @@ Task<Result<>> ReplicaCheck::compare(FetchRequest request, std::size_t room, Unt
   for (const cluster::TargetId reader : readers) {
     const cluster::TargetPlace place = layout_->place_of(reader);
     auto answer = co_await read(place, body, room, until);
+    // What rots is repaired by who was read.
+    for (int tries = 0; !answer && answer.error() == Code::kCorrupt && tries < kRepairTries; ++tries) {
+      run_.count("repairs_waited_for");
+      co_await node_.sleep_for(kPause);
+      answer = co_await read(place, body, room, until);
+    }
     if (!answer)
       co_return cenote::fail(answer.error().with_context(fmt::format("replica at engine {}", place.engine.value())));
     run_.count("replicas_read");

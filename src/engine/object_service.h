@@ -74,7 +74,7 @@ class ObjectService final : public rpc::Service {
   Task<Result<Bytes>> run_settle(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_ask(rpc::Request& request, Target& target);
   Task<Result<Bytes>> run_rebuild(rpc::Request& request, Bytes& page);
-  Task<> suspect(Target& target, const FetchRequest& request);
+  Task<> suspect(Target& target, Uuid container, object::EntryPlace place);
   Task<Result<Bytes>> run_read_history(rpc::Request& request, Target& target, Bytes& page);
   Task<Result<Bytes>> run_read_entry(rpc::Request& request, Target& target, Bytes& page);
   Task<Result<Bytes>> run_read_results(rpc::Request& request, Target& target, Bytes& page);

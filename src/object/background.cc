@@ -159,6 +159,13 @@ Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite
   co_return Result<>();
 }
 
+Task<Result<>> aggregate_now(Core& core, Uuid id) {
+  const auto found = core.containers.find(id);
+  if (found == core.containers.end()) co_return Result<>();
+  const Epoch bound = background_bound(core, retention_of(core, found->second));
+  co_return co_await aggregate_container(core, id, bound, true);
+}
+
 Task<Result<>> aggregate_all(Core& core, Epoch bound) {
   CO_CHECK_OK(co_await reclaim_requests(core));
   CO_CHECK_OK(co_await reclaim_kept(core, false));

@@ -353,6 +353,8 @@ inline void keep_first(Result<>& outcome, Result<> next) {
 
 /// Merges what no reader at or above `bound` can tell apart. A container that is gone meanwhile is no error.
 Task<Result<>> aggregate_container(Core& core, Uuid id, Epoch bound, bool polite);
+/// The same up to where the background would go now, whether it would be worth it or not.
+Task<Result<>> aggregate_now(Core& core, Uuid id);
 /// Removes what rollbacks took back; returns when nothing of that is left.
 Task<Result<>> purge_rolled_back(Core& core, Uuid container, bool polite);
 /// Of what is kept for clones, ends what no clone needs any more.

@@ -7,7 +7,8 @@ namespace cenote::object {
 
 /// As of ObjectStore::read_history and so on.
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, Epoch have, std::uint64_t reader, store::Lsn& seen);
+                                       Until until, HistoryDamage* damage, Epoch have, std::uint64_t reader,
+                                       store::Lsn& seen);
 Task<Result<std::uint64_t>> put_history(Core& core, Uuid container, const Bytes& page,
                                         const std::optional<HistoryCover>& cover, Until until, store::Lsn& seen);
 Task<Result<Bytes>> discard_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& kept,

@@ -63,7 +63,7 @@ class HistoryReading {
                  store::Lsn& seen)
       : core_(core), id_(id), wanted_(wanted), have_(have), reader_(reader), seen_(seen) {}
 
-  Task<Result<HistoryPage>> run(const Bytes& from, Until until, Bytes* behind);
+  Task<Result<HistoryPage>> run(const Bytes& from, Until until, HistoryDamage* damage);
   /// A page of one entry, without a walk.
   Task<Result<Bytes>> run_one(const Bytes& key, Until until);
   void give_up() { core_.walks.end(place_.walk); }
@@ -108,7 +108,8 @@ class HistoryReading {
   std::uint32_t left_ = 0;        // to look at in this run ...
   std::uint64_t left_bytes_ = 0;  // ... and their bytes
   HistoryFacts facts_;
-  std::optional<Error> damage_;  // of the entry before the place, which is none of the items
+  std::optional<Error> damage_;  // of the entry before the place, which is none of the items ...
+  Bytes damaged_key_;            // ... and its key
 };
 
 /// Also one that is only kept for its clones.
@@ -171,6 +172,7 @@ Result<bool> HistoryReading::look_at(ByteView key, Epoch epoch, ByteView value) 
       return true;
     }
     damage_ = entry.error().with_context("an entry with the key " + to_hex(key));
+    damaged_key_ = to_bytes(key);
     pass(key);
     return true;
   }
@@ -315,13 +317,14 @@ Task<Result<std::size_t>> HistoryReading::find_damage(IsDamage is_damage, Until 
     place_.position = stopped_at_ = items_[item].key;
     if (!equal(began_at_, items_[item].key)) co_return item;
     damage_ = one.error();
+    damaged_key_ = items_[item].key;
     pass(items_[item].key);
     co_return item;
   }
   co_return items_.size();
 }
 
-Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, Bytes* behind) {
+Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, HistoryDamage* damage) {
   CO_CHECK_OK(enter(from));
   began_at_ = place_.position;
   // Before anything is found: it must still be there when it is read.
@@ -341,7 +344,7 @@ Task<Result<HistoryPage>> HistoryReading::run(const Bytes& from, Until until, By
     if (!damage_) CO_CHECK_OK(co_await write(*page, 0, taken, until));
   }
   if (damage_) {
-    if (behind != nullptr) *behind = encode_place(place_.walk, place_.position);
+    if (damage != nullptr) *damage = {encode_place(place_.walk, place_.position), damaged_key_};
     co_return fail(*damage_);
   }
   HistoryPage result;
@@ -392,12 +395,13 @@ Task<Result<Bytes>> read_entry(Core& core, Uuid container, const Bytes& key, Unt
 }
 
 Task<Result<HistoryPage>> read_history(Core& core, Uuid container, const Bytes& from, const HistoryFilter& wanted,
-                                       Until until, Bytes* behind, Epoch have, std::uint64_t reader, store::Lsn& seen) {
-  if (behind != nullptr) behind->clear();
+                                       Until until, HistoryDamage* damage, Epoch have, std::uint64_t reader,
+                                       store::Lsn& seen) {
+  if (damage != nullptr) *damage = {};
   HistoryReading reading(core, container, wanted, have, reader, seen);
-  auto page = co_await reading.run(from, until, behind);
+  auto page = co_await reading.run(from, until, damage);
   // Nobody knows how to go on with it.
-  if (!page && from.empty() && (behind == nullptr || behind->empty())) reading.give_up();
+  if (!page && from.empty() && (damage == nullptr || damage->behind.empty())) reading.give_up();
   co_return page;
 }
 

@@ -224,13 +224,13 @@ TEST_F(HistoryTest, DamageIsNamedAndTheRestGoesOn) {
   ASSERT_TRUE(first) << "what comes before it is a page";
   EXPECT_EQ(first->bytes, 100'000u);
   ASSERT_TRUE(put_page(copy_, first->entries));
-  Bytes behind;
-  const auto bad = read_page(source_, first->next, {}, &behind);
+  HistoryDamage damage;
+  const auto bad = read_page(source_, first->next, {}, &damage);
   ASSERT_EQ(code_of(bad), Code::kCorrupt);
   EXPECT_NE(bad.error().to_string().find(object(3).to_string()), std::string::npos) << bad.error().to_string();
   EXPECT_NE(bad.error().to_string().find("akey 'a'"), std::string::npos) << bad.error().to_string();
   EXPECT_EQ(code_of(read_page(source_, first->next)), Code::kCorrupt);
-  const auto rest = read_page(source_, behind);
+  const auto rest = read_page(source_, damage.behind);
   ASSERT_TRUE(rest);
   EXPECT_TRUE(rest->next.empty());
   ASSERT_TRUE(put_page(copy_, rest->entries));

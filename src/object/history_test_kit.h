@@ -14,8 +14,8 @@ struct AkeyPlace {
 };
 
 inline Result<HistoryPage> read_page(TestTarget& from, const Bytes& at, const HistoryFilter& wanted = {},
-                                     Bytes* behind = nullptr, Epoch have = kEpochZero) {
-  return from.block_on(from.objects->read_history(from.container, at, wanted, Until::forever(), behind, have));
+                                     HistoryDamage* damage = nullptr, Epoch have = kEpochZero) {
+  return from.block_on(from.objects->read_history(from.container, at, wanted, Until::forever(), damage, have));
 }
 inline Result<std::uint64_t> put_page(TestTarget& into, const Bytes& entries) {
   return into.block_on(into.objects->put_history(into.container, entries, Until::forever()));

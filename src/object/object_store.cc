@@ -458,11 +458,11 @@ Task<Result<std::optional<UpdateReply>>> ObjectStore::kept_result(RequestId requ
 }
 
 Task<Result<HistoryPage>> ObjectStore::read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                                    Bytes* behind, Epoch have, std::uint64_t reader) {
+                                                    HistoryDamage* damage, Epoch have, std::uint64_t reader) {
   const ForegroundGuard guard(*core_);
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
-  auto result = co_await object::read_history(*core_, container, from, wanted, until, behind, have, reader, seen);
+  auto result = co_await object::read_history(*core_, container, from, wanted, until, damage, have, reader, seen);
   CO_CHECK_OK(co_await core_->make_durable(seen));
   co_return result;
 }
@@ -601,6 +601,12 @@ Task<Result<>> ObjectStore::put_results(Bytes results, Until until) {
 
 Epoch ObjectStore::now() { return core_->clock.last(); }
 void ObjectStore::observe(Epoch epoch) { core_->clock.observe(epoch); }
+
+Task<Result<>> ObjectStore::aggregate_now(Uuid container) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  co_return co_await object::aggregate_now(*core_, container);
+}
 
 Task<Result<>> ObjectStore::aggregate(Epoch bound) {
   if (!core_->gate.enter()) co_return fail(Code::kStopped, "the target is closing");

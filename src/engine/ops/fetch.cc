@@ -22,8 +22,8 @@ bool is_damage(const Error& error) { return error == Code::kCorrupt || error == 
 }  // namespace
 
 /// The reader turns to another member; here it is made good.
-Task<> ObjectService::suspect(Target& target, const FetchRequest& request) {
-  groups_of(target).repairer.suspect(request.container, request.object, to_bytes(request.dkey.view()));
+Task<> ObjectService::suspect(Target& target, Uuid container, object::EntryPlace place) {
+  groups_of(target).repairer.suspect(container, place.object, std::move(place.dkey));
   co_return;
 }
 
@@ -51,7 +51,8 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   for (;;) {
     auto held = co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
     if (!held && has_replicas(fetch.object) && is_damage(held.error())) {
-      co_await call_on(reactor_, target->reactor(), [&] { return suspect(*target, fetch); });
+      const object::EntryPlace place{fetch.object, to_bytes(fetch.dkey.view())};
+      co_await call_on(reactor_, target->reactor(), [&] { return suspect(*target, fetch.container, place); });
     }
     if (held || !(held.error() == Code::kUndecided)) co_return held;
     CO_CHECK_OK(co_await settle_before(*target, fetch, deadline));

@@ -67,11 +67,15 @@ Task<Result<Bytes>> ObjectService::run_read_history(rpc::Request& request, Targe
     co_return fail(Code::kInvalidArgument, "a target that is none of the pool");
   const object::HistoryFilter wanted = lacked_by(container.layout, container.seed, message.asker, *self);
   const Instant deadline = this->deadline(request);
-  CO_TRY(object::HistoryPage history, co_await call_on(reactor_, target.reactor(), [&] {
-           return target.objects().read_history(message.tree, message.from, wanted,
-                                                Until{deadline, &target.cancel_source()}, nullptr, message.have,
-                                                message.asker.value() + std::uint64_t{1});
-         }));
+  object::HistoryDamage damage;
+  auto read = co_await call_on(reactor_, target.reactor(), [&] {
+    return target.objects().read_history(message.tree, message.from, wanted, Until{deadline, &target.cancel_source()},
+                                         &damage, message.have, message.asker.value() + std::uint64_t{1});
+  });
+  // The asker tries again, and another member may have made it good until then.
+  if (const auto place = object::dkey_of(damage.key); !read && place)
+    co_await call_on(reactor_, target.reactor(), [&] { return suspect(target, message.container, *place); });
+  CO_TRY(object::HistoryPage history, std::move(read));
   page = std::move(history.entries);
   co_return encoded(PageAnswer{.next = std::move(history.next),
                                .again = std::move(history.again),

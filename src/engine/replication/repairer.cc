@@ -111,8 +111,20 @@ Task<Result<>> Repairer::repair(const Place& place) {
 
 Task<Result<>> Repairer::repair_tree(const Place& place, const Sources& sources, Uuid tree) {
   CO_TRY(const auto damage, co_await member_.objects().find_damaged(tree, place.object, place.dkey, soon()));
-  for (const object::DamagedEntry& damaged : damage) CO_CHECK_OK(co_await repair_entry(sources, tree, damaged));
-  co_return Result<>();
+  bool gone_elsewhere = false;
+  for (const object::DamagedEntry& damaged : damage) {
+    const auto repaired = co_await repair_entry(sources, tree, damaged);
+    gone_elsewhere = gone_elsewhere || (!repaired && repaired.error() == Code::kNotFound);
+    if (!repaired && !gone_elsewhere) co_return repaired;
+  }
+  if (!gone_elsewhere) co_return Result<>();
+  // What nobody sees any more others may have merged away already. Then it goes here, too; else it is not what is
+  // wanted yet.
+  CO_CHECK_OK(co_await member_.objects().aggregate_now(tree));
+  CO_TRY(const auto left, co_await member_.objects().find_damaged(tree, place.object, place.dkey, soon()));
+  if (left.empty()) co_return Result<>();
+  ++counters_.unrepaired;
+  co_return fail(Code::kNotFound, "no other member has the same entry, and it cannot go yet");
 }
 
 Task<Result<>> Repairer::repair_entry(const Sources& sources, Uuid tree, const object::DamagedEntry& damaged) {
@@ -137,7 +149,7 @@ Task<Result<>> Repairer::repair_entry(const Sources& sources, Uuid tree, const o
                   {"from_engine", sources.layout->place_of(source).engine.value()}});
     co_return Result<>();
   }
-  ++counters_.unrepaired;
+  if (!(last.error() == Code::kNotFound)) ++counters_.unrepaired;
   co_return last;
 }
 

@@ -35,6 +35,12 @@ struct HistoryPage {
   std::uint64_t objects = 0;  ///< that begin in this page
 };
 
+/// What of a container's history cannot be read.
+struct HistoryDamage {
+  Bytes behind;  ///< where to go on; empty: unknown
+  Bytes key;     ///< of the entry, in the container's tree; empty: unknown
+};
+
 /// Some of the results of requests.
 struct ResultsPage {
   Bytes results;

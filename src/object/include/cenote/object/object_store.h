@@ -245,13 +245,14 @@ class ObjectStore {
   /// read, nothing in the container is merged but hidden data; another walk may begin at the `resume` of a page of an
   /// earlier one; kLeaseExpired: it was longer, the target was restarted or the container destroyed: begin anew.
   /// kResourceExhausted: too many are being read. kCorrupt, kIoError: what comes next cannot be read, the message names
-  /// it; `*behind`, if there is one, is then where to go on, or empty if that is unknown. Of data that is not newer
+  /// it, and so does `*damage`, if there is one, and where to go on. Of data that is not newer
   /// than `have`, which the other target may hold already, the page has checksums instead: a stub, for which nothing is
   /// read from the device (where there are checksums). While there are stubs in a page it is not the last one, so that
   /// it can be read again, from its `again` on. A walk of a `reader` (not 0) ends the one before that this reader has
   /// begun through the container and perhaps given up.
   Task<Result<HistoryPage>> read_history(Uuid container, Bytes from, HistoryFilter wanted, Until until,
-                                         Bytes* behind = nullptr, Epoch have = kEpochZero, std::uint64_t reader = 0);
+                                         HistoryDamage* damage = nullptr, Epoch have = kEpochZero,
+                                         std::uint64_t reader = 0);
   /// Puts the entries of a page, durably when it returns; those that are there stay as they are, so again is no error.
   /// Marks the container as incomplete. May fail when some of it is done. kMalformed; kConditionFailed: a snapshot or
   /// clone would lose what it shows by a rollback of the source; kNoSpace, kQuotaExceeded.
@@ -308,6 +309,8 @@ class ObjectStore {
   /// Runs aggregation and reclamation over everything once, up to `bound`; returns when nothing more can be merged.
   /// Leaves out what is incomplete and whose history is being read.
   Task<Result<>> aggregate(Epoch bound);
+  /// What the background does in a container now and then, at once.
+  Task<Result<>> aggregate_now(Uuid container);
 
   /// Moves data together until no group of blocks can be made whole any more, whether pages want one or not. Nobody
   /// sees a difference.
