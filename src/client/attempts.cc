@@ -198,7 +198,8 @@ Task<Result<rpc::Reply>> Client::Impl::read(Opcode opcode, ByteView body, rpc::B
         damage = reply.error();
       }
       if (!stale && tried.size() < places->size()) continue;  // the next one may answer at once
-      if (damaged >= places->size()) co_return reply;
+      // One that does not run may have it whole, as long as it is not excluded.
+      if (damaged >= std::max(places->size(), destination.copies())) co_return reply;
     } else {
       reply = fail(places.error());
       if (!is_passing(reply.error(), {})) co_return reply;

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "cenote/client/kv.h"
 #include "fake_system.h"
@@ -144,6 +145,26 @@ TEST_F(Replicas, DamageOfOneIsReadAround) {
   system.knowledge.asked.clear();
   EXPECT_EQ(fetch(object, "d").error(), Code::kCorrupt);
   EXPECT_EQ(system.asked_ranks(), readers) << "each once";
+}
+
+TEST_F(Replicas, OneThatIsAwayMayHaveWholeWhatIsDamagedElsewhere) {
+  const ObjectId object = object_of("RP_2G1");
+  const auto readers = readers_of(object, "d");
+  system.knowledge.away.insert(readers[1]);
+  // A new version, for which the view is asked anew.
+  const auto other = std::ranges::find_if(
+      std::views::iota(0U, 5U), [&](std::uint32_t rank) { return std::ranges::find(readers, rank) == readers.end(); });
+  system.change_map(MapOperation::kDrain, *other);
+  ASSERT_EQ(readers_of(object, "d"), readers);
+  system.engines[readers[0]]->failure = Code::kCorrupt;
+  // It is waited for, to the end; then what is known is said.
+  const Instant begun = system.world.now();
+  EXPECT_EQ(fetch(object, "d", 5s).error(), Code::kCorrupt);
+  EXPECT_GT(system.world.now() - begun, 4s);
+  system.world.after(2s, [&] { system.knowledge.away.clear(); });
+  const auto reply = fetch(object, "d");
+  ASSERT_TRUE(reply) << reply.error().to_string();
+  EXPECT_EQ(system.knowledge.asked.back().rank, readers[1]);
 }
 
 TEST_F(Replicas, OtherFailuresOfAReadAreAnswers) {

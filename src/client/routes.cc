@@ -125,6 +125,13 @@ PoolRoutes::Places PoolRoutes::engines_to_ask() const {
   return found;
 }
 
+std::size_t Destination::copies() const {
+  if (!read || (kind != Kind::kDkey && kind != Kind::kGroup)) return 1;
+  const auto readers = kind == Kind::kDkey ? pool->layout().readers(*object, seed, dkey)
+                                           : pool->layout().readers({.object = *object, .seed = seed, .group = group});
+  return readers ? readers->size() : 1;
+}
+
 Result<PoolRoutes::Places> Destination::resolve() const {
   switch (kind) {
     case Kind::kAnyEngine:

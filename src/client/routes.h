@@ -124,6 +124,8 @@ struct Destination {
   bool is_outdated() const { return plan != nullptr && plan != pool->share_layout(); }
   /// Of a pool: where the request may be sent, the best first; one place unless it is a read. kNotReady: nowhere now.
   Result<PoolRoutes::Places> resolve() const;
+  /// How many have what is read, those that do not run at the moment included.
+  std::size_t copies() const;
 };
 
 }  // namespace cenote::async

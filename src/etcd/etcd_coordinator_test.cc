@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "cenote/etcd/etcd_cluster.h"
 #include "cenote/runtime/scope.h"
 #include "conformance_world.h"
 
@@ -86,6 +87,61 @@ class EtcdTest : public testing::Test {
 };
 
 std::unique_ptr<EtcdWorld> EtcdTest::shared;
+
+TEST_F(EtcdTest, MembersComeAndGo) {
+  start(2);  // a cluster of its own
+  auto made = EtcdCluster::open(world_->reactor(), options(), Logger(*log_, "cluster"));
+  ASSERT_TRUE(made) << made.error().to_string();
+  EtcdCluster& cluster = **made;
+  const auto members = [&] { return wait(cluster.members(soon())); };
+  const auto before = members();
+  ASSERT_TRUE(before) << before.error().to_string();
+  ASSERT_EQ(before->size(), 2u);
+  for (const ClusterMember& member : *before) {
+    EXPECT_TRUE(member.name.starts_with('m'));
+    EXPECT_EQ(member.client_urls.size(), 1u);
+    EXPECT_FALSE(member.learner);
+  }
+  // Repeated, since etcd takes changes only when its members have been well for some seconds.
+  const std::string url = fmt::format("http://127.0.0.1:{}", free_port());
+  Result<> added;
+  do added = wait(cluster.add_learner(url, soon()));
+  while (!added && added.error() == Code::kUnreachable);
+  ASSERT_TRUE(added) << added.error().to_string();
+  const auto with = members();
+  ASSERT_TRUE(with && with->size() == 3);
+  const auto learner = std::ranges::find_if(*with, &ClusterMember::learner);
+  ASSERT_TRUE(learner != with->end());
+  EXPECT_EQ(learner->peer_urls, std::vector<std::string>{url});
+  EXPECT_TRUE(learner->name.empty() && learner->client_urls.empty());
+  // One at a time, and with a vote only when it has caught up.
+  const auto second = wait(cluster.add_learner(fmt::format("http://127.0.0.1:{}", free_port()), soon()));
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kConditionFailed) << second.error().to_string();
+  const auto promoted = wait(cluster.promote(learner->id, soon()));
+  ASSERT_FALSE(promoted);
+  EXPECT_EQ(promoted.error().code(), Code::kConditionFailed) << promoted.error().to_string();
+  EXPECT_TRUE(wait(cluster.remove(learner->id, soon())));
+  const auto again = wait(cluster.remove(learner->id, soon()));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code(), Code::kNotFound);
+  EXPECT_EQ(*members(), *before);
+  wait(cluster.close());
+}
+
+TEST_F(EtcdTest, ClientsFollowWhereMembersAre) {
+  start(2);
+  EtcdOptions followed = impatient();
+  const auto list = std::make_shared<EndpointList>(std::vector<std::string>{"http://127.0.0.1:1"});
+  followed.changing = list;
+  // It knows of nothing that answers, until somebody has found out.
+  EXPECT_FALSE(wait(EtcdCoordinator::open(world_->reactor(), followed, Logger(*log_, "etcd"), within(300ms))));
+  list->set(world_->cluster.endpoints);
+  EtcdCoordinator& client = connect(followed);
+  EXPECT_TRUE(wait(client.commit(Transaction().put("a", "1"), soon())));
+  list->set({world_->cluster.endpoints.back()});
+  EXPECT_TRUE(wait(client.get("a", soon())));
+}
 
 /// Counts with comparisons: one that took effect twice, or for which somebody was told wrongly, breaks the chain.
 Task<> count(Coordinator& coordinator, int times, std::vector<Result<Revision>>& outcomes, Until until) {
