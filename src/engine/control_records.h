@@ -17,6 +17,7 @@ namespace cenote::engine {
 // What the engine keeps in the coordinator (docs/formats/control-state.md):
 //
 //   system                    SystemIdentity, where several engines share the coordinator
+//   import                    SystemIdentity, until everything of a system is there that is brought from elsewhere
 //   pool/<pool>               PoolRecord
 //   pool-label/<label>        the pool's UUID
 //   promised                  sum of the sizes of all pools; its revision orders creations and destructions of pools
@@ -97,6 +98,7 @@ Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view va
 Result<std::uint64_t> decode_number(std::string_view key, std::string_view value);
 
 inline constexpr const char* kSystemKey = "system";
+inline constexpr const char* kImportKey = "import";
 inline constexpr const char* kPromisedKey = "promised";
 inline constexpr const char* kPoolPrefix = "pool/";
 inline constexpr const char* kContainerPrefix = "container/";
