@@ -153,6 +153,7 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
                  {{"error", resumed.error()}});
   if (term.over.cancelled()) co_return Result<>();
   term.serving = true;
+  term.service->returns.spawn(report_unknown(*this, *term.service));
   const bool whole = term.service->targets->reached_all();
   co_await wait_for_change(term, leader, std::move(engines), whole);
   co_return Result<>();
@@ -209,6 +210,20 @@ void ControlLeader::begin_emptying(Service& service) {
       known.empty_at = kNoDeadline;
       service.returns.spawn(empty_left(*this, service, pool, rank));
       return;
+    }
+  }
+}
+
+/// After a recovery of the coordinator: what only the targets know of.
+Task<> ControlLeader::report_unknown(ControlLeader& self, Service& service) {
+  for (const cluster::ListedEngine& engine : service.engines) {
+    if (service.returns.stopping()) co_return;
+    if (!engine.up) continue;
+    const auto unknown = co_await service.control.kept_unknown(engine.place.rank);
+    if (!unknown) continue;
+    for (const Uuid& container : *unknown) {
+      self.logger_.warn("an engine holds a container that no record knows, and keeps it: see 'cenote system recover'",
+                        {{"rank", engine.place.rank}, {"container", container}});
     }
   }
 }
