@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "cenote/base/assert.h"
+#include "cenote/base/checksum.h"
+#include "cenote/base/codec.h"
 #include "cenote/engine/control_recovery.h"
 #include "cenote/engine/identity.h"
 #include "control_records.h"
@@ -65,14 +67,21 @@ void check_key(std::string_view text) {
   ASSERT(id_of_key(member_key(kId, *id)) == *id);
 }
 
-void check_recovery(std::string_view text) {
+void check_recovered(std::string_view text) {
   const auto record = decode_recovery(text);
   if (record) ASSERT(decode_recovery(encode(*record)) == *record);
 }
 
-/// A plan of it is made, too, as whoever recovers a system does.
+/// With the right checksums; a plan of it is made, too, as whoever recovers a system does.
 void check_control_copy(std::string_view text) {
-  const auto file = decode_control_copy(as_bytes(text));
+  Bytes bytes = to_bytes(as_bytes(text));
+  static const std::size_t head = control_copy_bytes_at_least();
+  if (bytes.size() >= head) {
+    store_le(bytes.data() + 64, std::uint64_t{bytes.size() - head});
+    store_le(bytes.data() + 76, crc32c(ByteView(bytes).subspan(head)));
+    store_le(bytes.data() + 80, crc32c(ByteView(bytes).first(80)));
+  }
+  const auto file = decode_control_copy(bytes);
   if (!file) return;
   ControlCopyEncoder encoder(file->head);
   for (const cluster::KeyValue& entry : file->entries) encoder.add(entry);
@@ -84,9 +93,9 @@ void check_control_copy(std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_identity, check_pool,        check_container,    check_number,
-                                  check_key,      check_snapshot,    check_snapshot_key, check_rollback,
-                                  check_recovery, check_control_copy};
+  constexpr std::array kChecks = {check_identity,  check_pool,        check_container,    check_number,
+                                  check_key,       check_snapshot,    check_snapshot_key, check_rollback,
+                                  check_recovered, check_control_copy};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -1,6 +1,6 @@
 #include "cenote/cluster/membership_recovery.h"
 
-#include <algorithm>
+#include <limits>
 #include <map>
 
 #include "cenote/base/format.h"
@@ -22,8 +22,14 @@ Result<std::map<Uuid, std::vector<KeyValue>>> entries_of_pools(const std::vector
   return pools;
 }
 
+Result<> check_room(std::uint64_t number) {
+  if (number <= std::numeric_limits<std::uint64_t>::max() - kRecoveryStep) return {};
+  return fail(Code::kMalformed, "a number is beyond what anybody counts to");
+}
+
 Result<> raise_engine(KeyValue& entry) {
   TRY(EngineRecord record, decode_engine(entry.value));
+  CHECK_OK(check_room(record.incarnation.value()));
   record.incarnation = Incarnation(record.incarnation.value() + kRecoveryStep);
   entry.value = encode(record);
   return {};
@@ -56,6 +62,7 @@ Result<> raise_membership(std::vector<KeyValue>& entries) {
   std::map<std::string, std::string> changed;
   for (const auto& [pool, of_pool] : pools) {
     TRY(StoredMap stored, stored_map_of(pool, of_pool));
+    CHECK_OK(check_room(stored.map.version().value()));
     stored.map.skip_versions(kRecoveryStep);
     TRY(auto values, values_of_map(stored.map, stored.redundancy));
     changed.merge(std::move(values));
