@@ -1,10 +1,13 @@
-// What an engine reads back at its start: the identity file, and the records of the control state. The first byte of an
-// input says which.
+// What an engine reads back at its start: the identity file, the records of the control state, and copies of it. The
+// first byte of an input says which.
 
 #include <array>
 #include <cstdint>
 
 #include "cenote/base/assert.h"
+#include "cenote/base/checksum.h"
+#include "cenote/base/codec.h"
+#include "cenote/engine/control_recovery.h"
 #include "cenote/engine/identity.h"
 #include "control_records.h"
 #include "fuzz_input.h"
@@ -64,11 +67,35 @@ void check_key(std::string_view text) {
   ASSERT(id_of_key(member_key(kId, *id)) == *id);
 }
 
+void check_recovered(std::string_view text) {
+  const auto record = decode_recovery(text);
+  if (record) ASSERT(decode_recovery(encode(*record)) == *record);
+}
+
+/// With the right checksums; a plan of it is made, too, as whoever recovers a system does.
+void check_control_copy(std::string_view text) {
+  Bytes bytes = to_bytes(as_bytes(text));
+  static const std::size_t head = control_copy_bytes_at_least();
+  if (bytes.size() >= head) {
+    store_le(bytes.data() + 64, std::uint64_t{bytes.size() - head});
+    store_le(bytes.data() + 76, crc32c(ByteView(bytes).subspan(head)));
+    store_le(bytes.data() + 80, crc32c(ByteView(bytes).first(80)));
+  }
+  const auto file = decode_control_copy(bytes);
+  if (!file) return;
+  ControlCopyEncoder encoder(file->head);
+  for (const cluster::KeyValue& entry : file->entries) encoder.add(entry);
+  ASSERT(decode_control_copy(std::move(encoder).finish())->entries.size() == file->entries.size());
+  const std::array copies{GivenCopy{"copy", *file}};
+  static_cast<void>(plan_recovery(copies));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_identity, check_pool,     check_container,    check_number,
-                                  check_key,      check_snapshot, check_snapshot_key, check_rollback};
+  constexpr std::array kChecks = {check_identity,  check_pool,        check_container,    check_number,
+                                  check_key,       check_snapshot,    check_snapshot_key, check_rollback,
+                                  check_recovered, check_control_copy};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -12,6 +12,7 @@
 #include "cenote/base/assert.h"
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
+#include "cenote/engine/control_copy_file.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/object_requests.h"
@@ -354,6 +355,11 @@ void engine_seeds(Seeds& seeds) {
   seeds.add_text(kTarget, "snapshot_key", 6, engine::snapshot_key(kId, "s"));
   seeds.add_text(kTarget, "number", 3, "18446744073709551615");
   seeds.add_text(kTarget, "key", 4, member_key(kId, kId));
+  seeds.add_text(kTarget, "recovered", 8, encode(RecoveryRecord{.count = 2, .keeps_unknown = true}));
+  engine::ControlCopyEncoder copy({.system = kId, .engine = kId, .revision = cluster::Revision(258), .written = {}});
+  copy.add({engine::container_key(kId), encode(container), cluster::Revision(7)});
+  copy.add({engine::kSystemKey, encode(SystemIdentity{kId, "lab"}), cluster::Revision(1)});
+  seeds.add(kTarget, "control_copy", 9, std::move(copy).finish());
 }
 
 void target_message_seeds(Seeds& seeds) {

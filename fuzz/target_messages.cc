@@ -38,7 +38,7 @@ void check_reply(TargetsOp op, ByteView input) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input(data, size);
   const auto op = static_cast<TargetsOp>(input.byte());
-  if (op >= TargetsOp::kDescribe && op <= TargetsOp::kMoves) {
+  if (op >= TargetsOp::kDescribe && op <= TargetsOp::kKeepCopy) {
     check_reply(op, input.rest());
   } else {
     check_request(input.rest());

@@ -60,6 +60,8 @@ void add_pool(CLI::App& app, Context& context);
 /// Below the nouns `pool` and `system`.
 void add_pool_engines(CLI::App& pool, Context& context);
 void add_system_engines(CLI::App& system, Context& context);
+/// Below the noun `system`.
+void add_system_recover(CLI::App& system, Context& context);
 void add_container(CLI::App& app, Context& context);
 /// Below the noun `container`.
 void add_snapshot(CLI::App& container, Context& context);

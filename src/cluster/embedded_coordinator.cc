@@ -179,7 +179,7 @@ Result<Seen<Revision>> EmbeddedCoordinator::Impl::apply(View& view, const std::v
     } else if (leases.holder(key) != kNoLease) {
       change.unmark_leased(key);
     }
-    events.push_back({key, value, next});
+    events.push_back({key, value, next, value ? lease : kNoLease});
   }
   TRY(const Lsn lsn, view.apply(change.batch()));
   for (const WatchEvent& event : events) leases.attach(event.key, kNoLease);

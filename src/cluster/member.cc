@@ -243,6 +243,7 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
                     .suspended = stored->suspended};
     CO_TRY(const Epoch used,
            co_await user_.switch_to(map, stored->redundancy, {kNoDeadline, &session.cancel_source()}));
+    co_await user_.remember(stored->head_revision);
     CO_CHECK_OK(co_await acknowledge(pool, version, used, session));
     // A stop forgets the pools before it ends the session.
     const auto switched = pools_.find(pool);

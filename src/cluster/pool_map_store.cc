@@ -132,6 +132,16 @@ Task<Result<std::optional<StoredMap>>> load_stored_map(Coordinator& coordinator,
   co_return std::optional(std::move(stored));
 }
 
+Result<StoredMap> stored_map_of(Uuid pool, const std::vector<KeyValue>& entries) { return assemble(pool, entries); }
+
+Result<std::map<std::string, std::string>> values_of_map(const PoolMap& map, std::uint32_t redundancy) {
+  TRY(const Bytes bytes, encode_bounded(map));
+  std::map<std::string, std::string> values{{head_key(map.pool()), encode(head_of(map, bytes, redundancy))}};
+  for (std::size_t i = 0; i < pieces_of(bytes); ++i)
+    values.emplace(piece_key(map.pool(), i), to_text(piece_of(bytes, i)));
+  return values;
+}
+
 Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until until) {
   std::vector<Uuid> pools;
   std::string after;

@@ -8,11 +8,11 @@ namespace cenote::engine {
 
 /// What a leader runs.
 struct ControlLeader::Service {
-  Service(Reactor& reactor, cluster::Coordinator& outside, cluster::Revision since,
+  Service(Reactor& reactor, cluster::Coordinator& outside, cluster::Revision since, LeaderTerm& rights,
           std::vector<cluster::ListedEngine> listed, std::unique_ptr<LeaderTargets> reached, SystemView& system)
       : engines(std::move(listed)),
         targets(std::move(reached)),
-        coordinator(outside, kLeaderKey, since),
+        coordinator(outside, kLeaderKey, since, rights),
         control(reactor, coordinator, targets->all()),
         api(control, system),
         callers(reactor),
@@ -143,8 +143,8 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
     co_await targets->stop();
     co_return opened;
   }
-  term.service =
-      std::make_unique<Service>(reactor_, coordinator_, leader.revision, engines, std::move(targets), system_);
+  term.service = std::make_unique<Service>(reactor_, coordinator_, leader.revision, *term.rights, engines,
+                                           std::move(targets), system_);
   auto resumed = co_await term.service->control.resume();
   if (!resumed && !is_of_the_way(resumed.error()))
     co_return fail(resumed.error().with_context("recovering the control state"));
@@ -153,6 +153,7 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
                  {{"error", resumed.error()}});
   if (term.over.cancelled()) co_return Result<>();
   term.serving = true;
+  term.service->returns.spawn(report_unknown(*this, *term.service));
   const bool whole = term.service->targets->reached_all();
   co_await wait_for_change(term, leader, std::move(engines), whole);
   co_return Result<>();
@@ -209,6 +210,20 @@ void ControlLeader::begin_emptying(Service& service) {
       known.empty_at = kNoDeadline;
       service.returns.spawn(empty_left(*this, service, pool, rank));
       return;
+    }
+  }
+}
+
+/// After a recovery of the coordinator: what only the targets know of.
+Task<> ControlLeader::report_unknown(ControlLeader& self, Service& service) {
+  for (const cluster::ListedEngine& engine : service.engines) {
+    if (service.returns.stopping()) co_return;
+    if (!engine.up) continue;
+    const auto unknown = co_await service.control.kept_unknown(engine.place.rank);
+    if (!unknown) continue;
+    for (const Uuid& container : *unknown) {
+      self.logger_.warn("an engine holds a container that no record knows, and keeps it: see 'cenote system recover'",
+                        {{"rank", engine.place.rank}, {"container", container}});
     }
   }
 }
@@ -289,7 +304,10 @@ Task<Result<std::string>> ControlLeader::handle(AdminRequest request, Until unti
   if (needs_all_engines(request.method, request.path)) current = co_await check_engines(*term);
   Result<std::string> answer = fail(Code::kInternal);
   if (current) {
+    const bool changes = request.method != AdminMethod::kGet;
     answer = co_await service.api.handle(std::move(request), until);
+    // What is answered for outlives the coordinator.
+    if (answer && changes) co_await service.targets->keep_copies();
   } else {
     answer = fail(std::move(current).error());
   }

@@ -73,6 +73,7 @@ class ControlLeader {
   void begin_returns(Term& term, const std::vector<cluster::ListedEngine>& engines);
   static Task<> run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due);
   void begin_emptying(Service& service);
+  static Task<> report_unknown(ControlLeader& self, Service& service);
   static Task<> empty_left(ControlLeader& self, Service& service, Uuid pool, cluster::Rank engine);
   Task<> take_back(Term& term, Uuid pool, std::vector<cluster::Rank> engines);
   Task<> end(Term& term);

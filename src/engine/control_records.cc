@@ -111,6 +111,16 @@ Result<RollbackRecord> parse_rollback(const Uuid& container, std::string_view va
   return record;
 }
 
+Result<RecoveryRecord> parse_recovery(std::string_view value) {
+  TRY(const Json json, parse_object(value));
+  RecoveryRecord record;
+  TRY(record.count, number_field(json, "count"));
+  TRY(const std::uint64_t keeps, number_field(json, "keeps_unknown"));
+  if (keeps > 1) return fail(Code::kMalformed, "a number is out of its range");
+  record.keeps_unknown = keeps != 0;
+  return record;
+}
+
 }  // namespace
 
 std::string encode(const SystemIdentity& system) {
@@ -154,11 +164,21 @@ std::string encode(const RollbackRecord& record) {
   return json_text(Json{{"id", record.id.to_string()}, {"epoch", record.to.value()}, {"done", record.done ? 1U : 0U}});
 }
 
+std::string encode(const RecoveryRecord& record) {
+  return json_text(Json{{"count", record.count}, {"keeps_unknown", record.keeps_unknown ? 1U : 0U}});
+}
+
 Result<SystemIdentity> decode_system(std::string_view value) {
   auto system = parse_system(value);
   if (!system && !(system.error() == Code::kNewerFormat))
     return failf(Code::kCorrupt, "the record of the system is damaged: {}", system.error().message());
   return system;
+}
+
+Result<RecoveryRecord> decode_recovery(std::string_view value) {
+  auto record = parse_recovery(value);
+  if (!record) return failf(Code::kCorrupt, "the record of a recovery is damaged: {}", record.error().message());
+  return record;
 }
 
 Result<RollbackRecord> decode_rollback(const Uuid& container, std::string_view value) {

@@ -17,6 +17,8 @@ namespace cenote::engine {
 // What the engine keeps in the coordinator (docs/formats/control-state.md):
 //
 //   system                    SystemIdentity, where several engines share the coordinator
+//   recovered                 RecoveryRecord, where the coordinator was lost once
+//   import                    SystemIdentity, until everything of a system is there that is brought from elsewhere
 //   pool/<pool>               PoolRecord
 //   pool-label/<label>        the pool's UUID
 //   promised                  sum of the sizes of all pools; its revision orders creations and destructions of pools
@@ -80,17 +82,26 @@ struct RollbackRecord {
   friend bool operator==(const RollbackRecord&, const RollbackRecord&) = default;
 };
 
+/// That the coordinator was lost and made anew of copies (control_recovery.h).
+struct RecoveryRecord {
+  std::uint64_t count = 0;    ///< how often
+  bool keeps_unknown = true;  ///< what targets hold and no record knows is kept, as the copy may have been too old
+  friend bool operator==(const RecoveryRecord&, const RecoveryRecord&) = default;
+};
+
 std::string encode(const SystemIdentity& system);
 std::string encode(const PoolRecord& record);
 std::string encode(const ContainerRecord& record);
 std::string encode(const SnapshotRecord& record);
 std::string encode(const RollbackRecord& record);
+std::string encode(const RecoveryRecord& record);
 /// kCorrupt; kNewerFormat where only a newer version can read it.
 Result<SystemIdentity> decode_system(std::string_view value);
 /// kCorrupt naming the record; `id` is the one its key names.
 Result<PoolRecord> decode_pool(const Uuid& id, std::string_view value);
 Result<ContainerRecord> decode_container(const Uuid& id, std::string_view value);
 Result<RollbackRecord> decode_rollback(const Uuid& container, std::string_view value);
+Result<RecoveryRecord> decode_recovery(std::string_view value);
 /// Container and name come from the key.
 Result<SnapshotRecord> decode_snapshot(std::string_view key, std::string_view value);
 /// A decimal number kept under `key`.
@@ -98,6 +109,7 @@ Result<std::uint64_t> decode_number(std::string_view key, std::string_view value
 
 inline constexpr const char* kSystemKey = "system";
 inline constexpr const char* kImportKey = "import";
+inline constexpr const char* kRecoveredKey = "recovered";
 inline constexpr const char* kPromisedKey = "promised";
 inline constexpr const char* kPoolPrefix = "pool/";
 inline constexpr const char* kContainerPrefix = "container/";

@@ -5,6 +5,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "engine_briefing.h"
 #include "turn.h"
 
 namespace cenote::engine {
@@ -152,6 +153,13 @@ Task<Result<ContainerCheck>> ControlService::query_check(std::string pool, std::
 Task<Result<ContainerCheck>> ControlService::cancel_check(std::string pool, std::string container, Until until) {
   CO_TRY(ContainerInfo found, co_await query_container(std::move(pool), std::move(container)));
   co_return co_await checks_.cancel(std::move(found), until);
+}
+
+Task<Result<std::vector<Uuid>>> ControlService::kept_unknown(cluster::Rank engine) {
+  CO_TRY(const bool kept, co_await store_.keeps_unknown());
+  ContainerTargets* const targets = targets_.engine(engine);
+  if (!kept || targets == nullptr) co_return std::vector<Uuid>();
+  co_return co_await unknown_containers(store_, *targets);
 }
 
 Task<Result<>> ControlService::check() {

@@ -26,6 +26,7 @@ class ControlService {
         snapshots_(store_, targets),
         pools_(store_, containers_, targets, accounts_),
         operations_(store_, containers_, targets),
+        targets_(targets),
         checks_(reactor, targets),
         turn_(reactor, 1),
         flattenings_(reactor, store_, containers_, targets, turn_) {}
@@ -90,6 +91,9 @@ class ControlService {
   Task<Result<std::vector<Uuid>>> containers_of(Uuid pool) { return containers_.ids(pool); }
   Task<Result<OpenContainer>> open_container(Uuid container) { return containers_.open(container); }
 
+  /// What the targets of an engine hold and no record knows, if that is kept: after a recovery of the coordinator.
+  Task<Result<std::vector<Uuid>>> kept_unknown(cluster::Rank engine);
+
   /// Asserts, and reports as kCorrupt, the invariants of the control state at rest: for tests and `debug check`.
   Task<Result<>> check();
 
@@ -100,6 +104,7 @@ class ControlService {
   Snapshots snapshots_;
   Pools pools_;
   PoolOperations operations_;
+  ContainerTargets& targets_;
   ContainerChecks checks_;
   Semaphore turn_;
   Flattenings flattenings_;

@@ -132,6 +132,13 @@ Task<Result<>> ControlStore::erase_all(std::string prefix) {
   co_return Result<>();
 }
 
+Task<Result<bool>> ControlStore::keeps_unknown() {
+  CO_TRY(const auto entry, co_await coordinator_.get(kRecoveredKey));
+  if (!entry) co_return false;
+  CO_TRY(const RecoveryRecord record, decode_recovery(entry->value));
+  co_return record.keeps_unknown;
+}
+
 Task<Result<Versioned<std::uint64_t>>> ControlStore::number(std::string key) {
   CO_TRY(const auto entry, co_await coordinator_.get(key));
   if (!entry) co_return Versioned<std::uint64_t>{0, Revision(0)};

@@ -44,6 +44,9 @@ class ControlStore {
   Task<Result<std::vector<RollbackRecord>>> rollbacks();
   /// Removes everything below a prefix, in as many transactions as it takes.
   Task<Result<>> erase_all(std::string prefix);
+  /// Whether the coordinator was made anew of a copy that may have been too old, so that what targets hold and no
+  /// record knows may be data (`end_recovery`).
+  Task<Result<bool>> keeps_unknown();
   /// A number that is 0 while nobody has written it.
   Task<Result<Versioned<std::uint64_t>>> number(std::string key);
 

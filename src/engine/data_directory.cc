@@ -17,6 +17,7 @@
 
 #include "cenote/base/assert.h"
 #include "cenote/base/format.h"
+#include "cenote/engine/control_copy_file.h"
 #include "cenote/media/block_device.h"
 #include "cenote/store/types.h"
 
@@ -26,8 +27,10 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kIdentityFile = "engine.json";
-constexpr const char* kIdentityTemporary = "engine.json.new";
+constexpr const char* kIdentityTemporary = "engine.json.new";  // as replace_file names it
 constexpr const char* kLockFile = "lock";
+constexpr const char* kControlCopyFile = "control-copy";
+constexpr const char* kControlCopyAside = "control-copy.newer";
 constexpr const char* kTargetsFolder = "targets";
 constexpr const char* kCoordinatorFile = "coordinator";
 constexpr std::uint64_t kCoordinatorBytes = 64ull << 20;
@@ -517,16 +520,51 @@ Result<> DataDirectory::check_stores(const EngineOptions& options) const {
   return {};
 }
 
-Result<> DataDirectory::write_identity() const {
-  const std::string temporary = path_ + "/" + kIdentityTemporary;
-  const std::string path = path_ + "/" + kIdentityFile;
+Result<> DataDirectory::write_identity() const { return replace_file(kIdentityFile, encode_identity(identity_)); }
+
+Result<> DataDirectory::replace_file(const char* name, std::string_view content) const {
+  const std::string path = path_ + "/" + name;
+  const std::string temporary = path + ".new";
   const Fd file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kFileMode));
   if (!file.valid())
     return system_failure(fmt::format("data directory '{}' is not writable: cannot create '{}'", path_, temporary));
-  CHECK_OK(write_all(file.get(), encode_identity(identity_), temporary));
-  if (::fsync(file.get()) != 0) return system_failure(fmt::format("cannot sync '{}'", temporary));
+  auto written = write_all(file.get(), content, temporary);
+  if (written && ::fsync(file.get()) != 0) written = system_failure(fmt::format("cannot sync '{}'", temporary));
+  if (!written) {
+    // On a full disk half of a file is in the way of everybody.
+    static_cast<void>(::unlink(temporary.c_str()));
+    return written;
+  }
   if (::rename(temporary.c_str(), path.c_str()) != 0) return system_failure(fmt::format("cannot replace '{}'", path));
   return sync_folder(path_);
+}
+
+Result<> DataDirectory::replace_control_copy(ByteView copy, bool keep_last) const {
+  const std::string path = path_ + "/" + kControlCopyFile;
+  const std::string aside = path_ + "/" + kControlCopyAside;
+  // One that was put aside earlier is what was lost first: it stays.
+  if (keep_last && ::link(path.c_str(), aside.c_str()) != 0 && errno != EEXIST && errno != ENOENT)
+    return system_failure(fmt::format("cannot put '{}' aside as '{}'", path, aside));
+  return replace_file(kControlCopyFile, as_text(copy));
+}
+
+Result<std::optional<Bytes>> DataDirectory::read_control_copy() const {
+  TRY(const auto text, read_file(path_ + "/" + kControlCopyFile, kMaxControlCopyBytes + 1));
+  if (!text) return std::nullopt;
+  return to_bytes(as_bytes(*text));
+}
+
+Result<Bytes> DataDirectory::read_control_copy_at(const std::string& path) {
+  struct stat info{};
+  const bool is_folder = ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+  const std::string file = is_folder ? path + "/" + kControlCopyFile : path;
+  TRY(const auto text, read_file(file, kMaxControlCopyBytes + 1));
+  if (!text)
+    return failf(Code::kNotFound, "'{}' does not exist{}", file,
+                 is_folder ? ": the engine had no coordinator with others, or never reached it" : "");
+  if (text->size() > kMaxControlCopyBytes)
+    return failf(Code::kOutOfRange, "'{}' is larger than a control copy can be", file);
+  return to_bytes(as_bytes(*text));
 }
 
 Result<> DataDirectory::enlarge(const std::string& path, std::uint64_t bytes, bool preallocate) const {

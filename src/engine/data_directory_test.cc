@@ -62,6 +62,36 @@ class DataDirectoryTest : public testing::Test {
   SystemSource* outside_ = nullptr;
 };
 
+TEST_F(DataDirectoryTest, TheControlCopyIsReplacedAndOneThatWasPutAsideStays) {
+  create();
+  const auto directory = open();
+  ASSERT_TRUE(directory.has_value());
+  const auto replace = [&](std::string_view text, bool keep_last) {
+    const auto replaced = directory->replace_control_copy(as_bytes(text), keep_last);
+    EXPECT_TRUE(replaced.has_value()) << replaced.error().to_string();
+  };
+  EXPECT_EQ(directory->read_control_copy().value(), std::nullopt);
+  EXPECT_EQ(DataDirectory::read_control_copy_at(directory->path()).error().code(), Code::kNotFound);
+  replace("one", true);
+  EXPECT_FALSE(fs::exists(data("control-copy.newer"))) << "there was none";
+  replace("two", false);
+  EXPECT_EQ(directory->read_control_copy().value(), to_bytes(as_bytes("two")));
+  EXPECT_FALSE(fs::exists(data("control-copy.newer")));
+  replace("three", true);
+  replace("four", true);
+  EXPECT_EQ(read(data("control-copy.newer")), "two") << "what was lost first";
+  EXPECT_FALSE(fs::exists(data("control-copy.new")));
+  // By who recovers a system, while the directory is in use.
+  for (const fs::path& path : {fs::path(directory->path()), data("control-copy")})
+    EXPECT_EQ(DataDirectory::read_control_copy_at(path.string()).value(), to_bytes(as_bytes("four")));
+  EXPECT_EQ(DataDirectory::read_control_copy_at((root_ / "nothing").string()).error().code(), Code::kNotFound);
+  // A crash in the middle leaves half a file of no meaning.
+  write(data("control-copy.new"), "fi");
+  EXPECT_EQ(directory->read_control_copy().value(), to_bytes(as_bytes("four")));
+  replace("five", false);
+  EXPECT_EQ(read(data("control-copy")), "five");
+}
+
 /// A coordinator that several engines share, as far as a directory asks it.
 class SharedSystem final : public SystemSource {
  public:

@@ -1,5 +1,6 @@
 // Invariant: when `run` has succeeded every target of the engine has every ready container of the pool, as its record
-// says, with the snapshots of its records and no others; none has a container without a record.
+// says, with the snapshots of its records and no others; none has a container without a record. (After a recovery of
+// the coordinator whatever else there is stays, until an operator ends that.)
 
 #include "engine_briefing.h"
 
@@ -47,7 +48,20 @@ Task<Result<std::map<Uuid, std::vector<HeldContainer>>>> held_containers(Contain
   }
 }
 
+Task<Result<std::vector<Uuid>>> unknown_containers(ControlStore& store, ContainerTargets& engine) {
+  // In this order: what is made meanwhile has a record first.
+  CO_TRY(const auto held, co_await held_containers(engine));
+  CO_TRY(const auto records, co_await store.containers());
+  std::vector<Uuid> unknown;
+  for (const auto& [id, ways] : held) {
+    if (std::ranges::find(records, id, &ContainerRecord::id) != records.end()) continue;
+    if (!std::ranges::all_of(ways, &HeldContainer::kept)) unknown.push_back(id);
+  }
+  co_return unknown;
+}
+
 Task<Result<>> EngineBriefing::run() {
+  CO_TRY(keeps_unknown_, co_await store_.keeps_unknown());
   CO_TRY(all_records_, co_await store_.containers());
   Records mine;
   // What is being made or destroyed is told when that is completed, to all.
@@ -101,6 +115,7 @@ bool EngineBriefing::differs(const ContainerRecord& record) const {
 }
 
 Task<Result<>> EngineBriefing::forget_strangers() {
+  if (keeps_unknown_) co_return Result<>();
   const auto is_wanted = [this](const Uuid& id) {
     const auto record = std::ranges::find(all_records_, id, &ContainerRecord::id);
     return record != all_records_.end() && (record->pool != map_.pool() || record->state != State::kDestroying);
@@ -188,7 +203,7 @@ Task<Result<>> EngineBriefing::tell_snapshots(const ContainerRecord& record) {
   for (const SnapshotRecord& snapshot : records)
     if (snapshot.state == SnapshotRecord::State::kReady) wanted.insert(snapshot.epoch);
   for (const Epoch epoch : kept)
-    if (!wanted.contains(epoch)) CO_CHECK_OK(co_await engine_.remove_snapshot(record.id, epoch));
+    if (!wanted.contains(epoch) && !keeps_unknown_) CO_CHECK_OK(co_await engine_.remove_snapshot(record.id, epoch));
   // Also those that some target keeps: others may not.
   for (const Epoch epoch : wanted) CO_CHECK_OK(co_await engine_.add_snapshot(record.id, epoch));
   co_return Result<>();

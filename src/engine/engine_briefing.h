@@ -13,8 +13,12 @@ std::vector<ContainerRecord> in_clone_order(std::vector<ContainerRecord> records
 /// What one engine has, and in which ways: each of its targets may have a container in another one.
 Task<Result<std::map<Uuid, std::vector<HeldContainer>>>> held_containers(ContainerTargets& engine);
 
+/// Containers that an engine has and no record knows; those that are only kept for clones excepted.
+Task<Result<std::vector<Uuid>>> unknown_containers(ControlStore& store, ContainerTargets& engine);
+
 /// Tells one engine what it has missed of a pool, before it has a part in it (again): its containers, in the order of
-/// clones, with their limits and snapshots. What the engine has and no record of any pool knows is destroyed there.
+/// clones, with their limits and snapshots. What the engine has and no record of any pool knows is destroyed there,
+/// unless the records may be too old (ControlStore::keeps_unknown).
 /// Everything can be told twice. Nothing of the pool may change meanwhile, so it is done in the control service's turn.
 ///
 /// A container that cannot be made to be like its record, as when its versions of the time of a new snapshot were
@@ -55,6 +59,7 @@ class EngineBriefing {
   const cluster::Rank rank_;
   const cluster::PoolMap& map_;
   Records all_records_;
+  bool keeps_unknown_ = false;
   std::map<Uuid, Uuid> rollbacks_;                   // the last one of each container that was rolled back
   std::map<Uuid, std::vector<HeldContainer>> held_;  // what the engine had and keeps, and in which ways
 };

@@ -148,7 +148,13 @@ Task<Result<>> EngineCore::Impl::open_own_coordinator() {
 
 Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
-  targets_service = std::make_unique<TargetsService>(host.control(), *this);
+  if (is_shared) {
+    control_copy = std::make_unique<ControlCopy>(
+        host, *coordinator, ControlCopy::Options{.system = identity.system, .engine = identity.engine}, metrics,
+        logger);
+    control_copy->start();
+  }
+  targets_service = std::make_unique<TargetsService>(host.control(), *this, control_copy.get());
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
   if (is_shared) CO_CHECK_OK(co_await find_place());
   // What was interrupted may have to wait for entries to be settled.
@@ -162,7 +168,7 @@ Task<Result<>> EngineCore::Impl::recover() {
 }
 
 Task<Result<>> EngineCore::Impl::find_place() {
-  shared = std::make_unique<SharedControl>(host, *coordinator, lease, *this, *targets_service, *this,
+  shared = std::make_unique<SharedControl>(host, *coordinator, *control_copy, lease, *this, *targets_service, *this,
                                            SharedControl::Options{.identity = identity,
                                                                   .advertise_address = options.advertise_address,
                                                                   .fault_domain = options.fault_domain,
@@ -317,6 +323,8 @@ Task<Result<>> EngineCore::Impl::close_all() {
   shared.reset();
   layouts.reset();
   targets_service.reset();
+  if (control_copy != nullptr) co_await control_copy->stop();
+  control_copy.reset();
   auto outcomes = co_await on_target_reactors([this](std::size_t index) { return close_target(index); });
   target_list.clear();
   targets.clear();
@@ -561,6 +569,7 @@ Task<> EngineCore::Impl::refresh_metrics() {
   static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return refresh_metrics_at(*reactors[index]); }));
   static_cast<void>(co_await on_all_targets([](Target& target) { return refresh_metrics_at(target); }));
   static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return refresh_groups_at(index); }));
+  if (control_copy != nullptr) control_copy->refresh_metrics();
 }
 
 EngineCore::EngineCore(EngineHost& host, Identity identity, EngineCoreOptions options, MetricRegistry& metrics,

@@ -177,6 +177,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   std::unique_ptr<cluster::EmbeddedCoordinator> own_coordinator;
   cluster::Coordinator* coordinator = nullptr;
   // Where the coordinator is shared: answers what the data path asks, and changes nothing but object numbers.
+  std::unique_ptr<ControlCopy> control_copy;  // of the shared one
   std::unique_ptr<PoolLayouts> layouts;
   std::unique_ptr<ControlService> control;
   std::unique_ptr<TargetsService> targets_service;

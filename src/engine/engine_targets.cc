@@ -71,6 +71,20 @@ Task<Result<>> EngineTargets::tell(TargetsRequest request, Duration patience) {
   co_return Result<>();
 }
 
+// One without a copy is asked for it again, and asks itself how long that is worth it.
+Task<> EngineTargets::keep_copy() {
+  const cluster::Revision wanted = term_.decided_at();
+  if (wanted <= copied_ || !knows_copies_) co_return;
+  const auto kept = co_await call({.op = TargetsOp::kKeepCopy, .revision = wanted}, kCopyPatience);
+  if (kept) copied_ = std::max(copied_, wanted);
+  if (!kept && kept.error() == Code::kUnsupported) knows_copies_ = false;
+}
+
+Task<Result<>> EngineTargets::tell_for_good(TargetsRequest request) {
+  co_await keep_copy();
+  co_return co_await tell(std::move(request));
+}
+
 Task<Result<>> EngineTargets::describe() {
   CO_TRY(const TargetsReply reply, co_await call({.op = TargetsOp::kDescribe}));
   spec_.target_bytes = reply.about.target_bytes;
@@ -86,7 +100,7 @@ Task<Result<>> EngineTargets::create(Uuid container, object::ContainerProperties
   request.container = container;
   request.properties = properties;
   request.source = source;
-  co_return co_await tell(std::move(request));
+  co_return co_await tell_for_good(std::move(request));
 }
 
 Task<Result<>> EngineTargets::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
@@ -100,7 +114,7 @@ Task<Result<>> EngineTargets::limits_changed(std::shared_ptr<object::SpaceAccoun
 }
 
 Task<Result<>> EngineTargets::destroy(Uuid container) {
-  return tell({.op = TargetsOp::kDestroy, .container = container});
+  return tell_for_good({.op = TargetsOp::kDestroy, .container = container});
 }
 
 Task<Result<Epoch>> EngineTargets::newest_epoch(Uuid /*container*/) {
@@ -123,11 +137,11 @@ Task<Result<>> EngineTargets::add_snapshot(Uuid container, Epoch epoch) {
 }
 
 Task<Result<>> EngineTargets::remove_snapshot(Uuid container, Epoch epoch) {
-  return tell({.op = TargetsOp::kRemoveSnapshot, .container = container, .epoch = epoch});
+  return tell_for_good({.op = TargetsOp::kRemoveSnapshot, .container = container, .epoch = epoch});
 }
 
 Task<Result<>> EngineTargets::roll_back(Uuid container, Epoch to, Uuid request) {
-  return tell({.op = TargetsOp::kRollBack, .container = container, .id = request, .epoch = to});
+  return tell_for_good({.op = TargetsOp::kRollBack, .container = container, .id = request, .epoch = to});
 }
 
 Task<Result<>> EngineTargets::check_rollback(Uuid container, Epoch to) {
@@ -141,7 +155,7 @@ Task<Result<object::Usage>> EngineTargets::measure_flattening(Uuid container) {
 }
 
 Task<Result<>> EngineTargets::start_flattening(Uuid container) {
-  return tell({.op = TargetsOp::kStartFlattening, .container = container});
+  return tell_for_good({.op = TargetsOp::kStartFlattening, .container = container});
 }
 
 Task<Result<std::optional<FlattenInfo>>> EngineTargets::flattening(Uuid container) {

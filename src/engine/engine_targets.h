@@ -13,12 +13,14 @@ namespace cenote::engine {
 ///
 /// Every call is bounded: it ends with what the engine answers, or within its patience, or with the leader's term.
 /// Errors name the engine. A call that failed may have taken effect, and can be made again (docs/protocols/targets.md);
-/// kLeaseExpired: somebody else leads. Accounts are not held, but told: what the engine is to keep, its share already.
+/// kLeaseExpired: somebody else leads. What cannot be undone is asked when the engine's copy of the control state knows
+/// of it. Accounts are not held, but told: what the engine is to keep, its share already.
 class EngineTargets final : public ContainerTargets {
  public:
-  /// For most calls; for what others wait for while they hold their answers; for a scrub to go on.
+  /// For most calls; for what others wait for while they hold their answers; for a scrub to go on; for a copy.
   static constexpr Duration kPatience = std::chrono::seconds(10);
   static constexpr Duration kHoldPatience = std::chrono::seconds(1);
+  static constexpr Duration kCopyPatience = std::chrono::seconds(3);
 
   /// `spec` as far as it is known: how many targets there are, and what they hold, if the engine cannot be asked yet.
   /// Term and link outlive it.
@@ -27,6 +29,9 @@ class EngineTargets final : public ContainerTargets {
   /// Asks what the engine's targets are; then it has heard of this leader, too.
   Task<Result<>> describe();
   const std::string& name() const { return name_; }
+  /// Returns when the engine's copy of the control state has all that the leader has made or seen, or the engine cannot
+  /// be asked, or knows no copies.
+  Task<> keep_copy();
 
   Task<Result<>> create(Uuid container, object::ContainerProperties properties,
                         std::optional<object::CloneSource> source,
@@ -65,6 +70,7 @@ class EngineTargets final : public ContainerTargets {
  private:
   Task<Result<TargetsReply>> call(TargetsRequest request, Duration patience = kPatience);
   Task<Result<>> tell(TargetsRequest request, Duration patience = kPatience);
+  Task<Result<>> tell_for_good(TargetsRequest request);
   Task<Result<>> follow(ContainerScrub& scrub, Uuid id, std::vector<Result<>>& outcomes);
 
   Reactor& reactor_;
@@ -75,6 +81,8 @@ class EngineTargets final : public ContainerTargets {
   bool encrypted_ = false;
   std::uint64_t capacity_bytes_ = 0;
   std::uint64_t hold_number_ = 0;  // of the last hold
+  cluster::Revision copied_;       // the engine's copy has everything up to this
+  bool knows_copies_ = true;
 };
 
 }  // namespace cenote::engine

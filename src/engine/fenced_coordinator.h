@@ -1,28 +1,35 @@
 #pragma once
 
 #include "cenote/cluster/election.h"
+#include "leader_term.h"
 
 namespace cenote::engine {
 
 /// The coordinator as one leader uses it: its transactions take effect only while it leads, whatever it believes
-/// itself. Reads are as they are.
+/// itself. Reads are as they are. What was read and written the leader's term is told.
 class FencedCoordinator final : public cluster::Coordinator {
  public:
-  /// Outlived by `coordinator`. `post` is the key of the election that `leader` won.
-  FencedCoordinator(cluster::Coordinator& coordinator, std::string post, cluster::Revision leader)
-      : coordinator_(coordinator), post_(std::move(post)), leader_(leader) {}
+  /// Outlived by coordinator and term. `post` is the key of the election that `leader` won.
+  FencedCoordinator(cluster::Coordinator& coordinator, std::string post, cluster::Revision leader, LeaderTerm& term)
+      : coordinator_(coordinator), post_(std::move(post)), leader_(leader), term_(term) {}
 
   Task<Result<std::optional<cluster::KeyValue>>> get(std::string key, Until until = {}) override {
-    return coordinator_.get(std::move(key), until);
+    auto found = co_await coordinator_.get(std::move(key), until);
+    if (found && *found) term_.note_decided((*found)->modified);
+    co_return found;
   }
   Task<Result<std::vector<cluster::KeyValue>>> range(std::string prefix, std::string after, std::size_t limit,
                                                      Until until = {}) override {
-    return coordinator_.range(std::move(prefix), std::move(after), limit, until);
+    auto found = co_await coordinator_.range(std::move(prefix), std::move(after), limit, until);
+    if (!found) co_return found;
+    for (const cluster::KeyValue& entry : *found) term_.note_decided(entry.modified);
+    co_return found;
   }
   /// kNotReady, besides what others say: it leads no longer.
   Task<Result<cluster::Revision>> commit(cluster::Transaction transaction, Until until = {}) override {
     transaction.require(post_, leader_);
     auto done = co_await coordinator_.commit(std::move(transaction), until);
+    if (done) term_.note_decided(*done);
     if (done || !(done.error() == Code::kConditionFailed)) co_return done;
     CO_TRY(const auto post, co_await coordinator_.get(post_, until));
     if (post && post->modified == leader_) co_return done;
@@ -48,6 +55,7 @@ class FencedCoordinator final : public cluster::Coordinator {
   cluster::Coordinator& coordinator_;
   std::string post_;
   cluster::Revision leader_;
+  LeaderTerm& term_;
 };
 
 }  // namespace cenote::engine

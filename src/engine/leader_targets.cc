@@ -155,6 +155,16 @@ Task<Result<>> LeaderTargets::follow_from(cluster::Coordinator& coordinator, clu
   }
 }
 
+Task<> LeaderTargets::keep_copies() {
+  static_cast<void>(
+      co_await gather(reactor_, engines_.size(), [this](std::size_t index) { return keep_copy(engines_[index]); }));
+}
+
+Task<Result<>> LeaderTargets::keep_copy(Engine& engine) {
+  if (engine.listed.up) co_await engine.targets->keep_copy();
+  co_return Result<>();
+}
+
 Task<> LeaderTargets::stop() {
   co_await background_.stop();
   for (const Engine& engine : engines_)

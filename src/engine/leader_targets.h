@@ -41,6 +41,8 @@ class LeaderTargets {
   Task<Result<>> open(cluster::Coordinator& coordinator, Until until);
   /// Once it is open.
   ContainerTargets& all() { return *all_; }
+  /// Returns when all engines that can be asked have copies of everything that the leader has made or seen.
+  Task<> keep_copies();
   /// Whether all engines that are up have said what their targets are.
   bool reached_all() const { return reached_all_; }
   /// Grows when engines were excluded: what waited for them need not any more.
@@ -64,6 +66,7 @@ class LeaderTargets {
     std::unique_ptr<EngineTargets> targets;
   };
   Task<Result<>> describe(Engine& engine);
+  static Task<Result<>> keep_copy(Engine& engine);
   static Task<> follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from);
   Task<Result<>> follow_from(cluster::Coordinator& coordinator, cluster::Revision from);
   void take_map(const cluster::StoredMap& stored);

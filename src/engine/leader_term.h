@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "cenote/base/time.h"
+#include "cenote/cluster/watch.h"
 
 namespace cenote::engine {
 
@@ -23,11 +25,15 @@ class LeaderTerm {
   /// Of the next call, to whichever engine.
   std::uint64_t next_number() { return ++last_number_; }
   std::uint64_t last_number() const { return last_number_; }
+  /// The latest change of the control state that this leader has made or seen: what it asks is decided on that.
+  cluster::Revision decided_at() const { return decided_at_; }
+  void note_decided(cluster::Revision revision) { decided_at_ = std::max(decided_at_, revision); }
 
  private:
   std::uint64_t token_;
   Instant valid_until_;
   std::uint64_t last_number_ = 0;
+  cluster::Revision decided_at_;
 };
 
 }  // namespace cenote::engine

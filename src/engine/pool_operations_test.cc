@@ -12,6 +12,7 @@
 #include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
 #include "cenote/cluster/supervisor.h"
+#include "cenote/engine/control_recovery.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "control_service.h"
 #include "engine_targets.h"
@@ -243,6 +244,36 @@ TEST_F(PoolOperationsTest, WhoWasAwayIsToldWhatItMissed) {
   create("newest", 9);
   snapshot("newest", "s");
   destroy("of_clone");
+  expect_alike(away);
+}
+
+TEST_F(PoolOperationsTest, AfterARecoveryWhatNoRecordKnowsIsKeptAndTold) {
+  Side& away = *sides_[2];
+  const Uuid known = create("known", 2);
+  const Uuid stranger = id(99);
+  const Epoch unknown_snapshot(77);
+  for (auto& target : away.memory.containers) target[stranger] = {};
+  for (auto& target : away.memory.snapshots) target[known].insert(unknown_snapshot);
+  const auto put = [&](bool keeps_unknown) {
+    const RecoveryRecord record{.count = 1, .keeps_unknown = keeps_unknown};
+    ASSERT_TRUE(
+        wait(coordinator_.coordinator().commit(cluster::Transaction().put(kRecoveredKey, encode(record)))).has_value());
+  };
+  put(true);
+  EXPECT_EQ(outcome(PoolOperation::kExclude, 2), "begun, down");
+  EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "begun, up");
+  for (std::size_t target = 0; target < 2; ++target) {
+    EXPECT_TRUE(away.memory.containers[target].contains(stranger));
+    EXPECT_TRUE(away.memory.snapshots[target][known].contains(unknown_snapshot));
+  }
+  EXPECT_EQ(wait(control_->kept_unknown(cluster::Rank(2))).value(), std::vector{stranger});
+  EXPECT_TRUE(wait(control_->kept_unknown(cluster::Rank(1))).value().empty());
+  // Until somebody has looked at it.
+  ASSERT_TRUE(wait(end_recovery(coordinator_.coordinator(), forever())).has_value());
+  EXPECT_TRUE(wait(control_->kept_unknown(cluster::Rank(2))).value().empty());
+  settle_moves();
+  EXPECT_EQ(outcome(PoolOperation::kExclude, 2), "begun, down");
+  EXPECT_EQ(outcome(PoolOperation::kReintegrate, 2), "begun, up");
   expect_alike(away);
 }
 

@@ -54,6 +54,10 @@ Task<Result<Epoch>> ServedPools::switch_to(std::shared_ptr<const PoolMap> map, s
   co_return used;
 }
 
+// What an engine serves must not be newer than all that is left of the coordinator when that is lost. A copy that
+// cannot be written has said so.
+Task<> ServedPools::remember(cluster::Revision revision) { static_cast<void>(co_await copy_.keep(revision)); }
+
 void ServedPools::serve(Uuid pool, Epoch closed) {
   const auto found = pools_.find(pool);
   if (found == pools_.end() || !found->second.current || !found->second.has_part) return;

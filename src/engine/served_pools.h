@@ -10,6 +10,7 @@
 #include "cenote/runtime/reactor.h"
 #include "cenote/runtime/scope.h"
 #include "cenote/runtime/sync.h"
+#include "control_copy.h"
 #include "pool_serving.h"
 
 namespace cenote::engine {
@@ -38,8 +39,10 @@ class ServedPools final : public cluster::MapUser {
   static constexpr Duration kLookPatience = std::chrono::seconds(2);
 
   /// All of them outlive it.
-  ServedPools(Reactor& reactor, cluster::Coordinator& coordinator, LayoutFollower& follower, Logger logger)
+  ServedPools(Reactor& reactor, cluster::Coordinator& coordinator, LayoutFollower& follower, ControlCopy& copy,
+              Logger logger)
       : coordinator_(coordinator),
+        copy_(copy),
         reactor_(reactor),
         follower_(follower),
         logger_(std::move(logger)),
@@ -52,6 +55,7 @@ class ServedPools final : public cluster::MapUser {
   // MapUser
   Task<Result<Epoch>> switch_to(std::shared_ptr<const cluster::PoolMap> map, std::uint32_t redundancy,
                                 Until until) override;
+  Task<> remember(cluster::Revision revision) override;
   void serve(Uuid pool, Epoch closed) override;
   void pause_moves(Uuid pool, bool paused) override;
   void serve_nothing() override;
@@ -80,6 +84,7 @@ class ServedPools final : public cluster::MapUser {
   static void end(Pool& pool);
 
   cluster::Coordinator& coordinator_;
+  ControlCopy& copy_;
   Reactor& reactor_;
   LayoutFollower& follower_;
   Logger logger_;

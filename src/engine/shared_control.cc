@@ -19,9 +19,9 @@ std::string address_for_others(const rpc::Address& address, const std::string& a
 
 }  // namespace
 
-SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ServingLease& lease,
-                             SystemView& system, EngineLink& targets, LayoutFollower& follower, Options options,
-                             Logger logger)
+SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ControlCopy& copy,
+                             ServingLease& lease, SystemView& system, EngineLink& targets, LayoutFollower& follower,
+                             Options options, Logger logger)
     : host_(host),
       coordinator_(coordinator),
       lease_(lease),
@@ -29,7 +29,7 @@ SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator
       targets_(targets),
       options_(std::move(options)),
       logger_(std::move(logger)),
-      pools_(host.control(), coordinator, follower, logger_),
+      pools_(host.control(), coordinator, follower, copy, logger_),
       lease_changed_(host.control()) {}
 
 SharedControl::~SharedControl() {

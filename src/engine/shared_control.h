@@ -41,10 +41,10 @@ class SharedControl {
     EngineReturns::Options returns = {};  ///< of engines that were lost, where this one leads
   };
 
-  /// All of them outlive it. `lease` is kept up to date; `targets` leads to this engine's targets, for when it leads
-  /// the control service; `follower` to its data reactors.
-  SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ServingLease& lease, SystemView& system,
-                EngineLink& targets, LayoutFollower& follower, Options options, Logger logger);
+  /// All of them outlive it. `lease` is kept up to date; `copy` is what it does and promises depend on; `targets` leads
+  /// to this engine's targets, for when it leads the control service; `follower` to its data reactors.
+  SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ControlCopy& copy, ServingLease& lease,
+                SystemView& system, EngineLink& targets, LayoutFollower& follower, Options options, Logger logger);
   ~SharedControl();
 
   Task<Result<>> claim_place();

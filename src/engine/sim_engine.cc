@@ -76,6 +76,15 @@ class SimEngine::Host final : public EngineHost {
     if (index == 0) endpoints.push_back({network_.transport(*nodes_[0], &counters), {options_.name, options_.port}});
     return endpoints;
   }
+  Task<Result<>> replace_control_copy(Bytes copy, bool keep_last) override {
+    co_await control().sleep_for(options_.control_copy_time);
+    if (crashed_) co_return fail(Code::kDeviceDead, "the node has crashed");
+    if (!control_copy_writable) co_return fail(Code::kDeviceFull, "no room for the control copy");
+    if (keep_last && !control_copy_aside) control_copy_aside = std::move(control_copy);
+    control_copy = std::move(copy);
+    co_return Result<>();
+  }
+  Task<Result<std::optional<Bytes>>> read_control_copy() override { co_return control_copy; }
   Result<> commit_creation() override {
     // The process may have died without having noticed yet.
     if (crashed_) return fail(Code::kDeviceDead, "the node has crashed");
@@ -102,6 +111,7 @@ class SimEngine::Host final : public EngineHost {
     co_return Result<>();
   }
   void leave() { link_.reset(); }
+  void use_coordinator(SimSharedCoordinator shared) { options_.shared = shared; }
   void set_coordinator_reachable(bool reachable) { link_->reachable = reachable && !crashed_; }
 
   void crash(media::CrashOptions options) {
@@ -115,6 +125,9 @@ class SimEngine::Host final : public EngineHost {
     for (SimReactor* node : nodes_) network_.revive(node->name());
   }
   bool crashed() const { return crashed_; }
+
+  std::optional<Bytes> control_copy, control_copy_aside;
+  bool control_copy_writable = true;
 
  private:
   class Device;
@@ -211,6 +224,10 @@ Task<> SimEngine::clear() {
 
 bool SimEngine::running() const { return core_ != nullptr && core_->ready(); }
 rpc::Address SimEngine::address() const { return {options_.name, options_.port}; }
+const std::optional<Bytes>& SimEngine::control_copy() const { return host_->control_copy; }
+const std::optional<Bytes>& SimEngine::control_copy_aside() const { return host_->control_copy_aside; }
+void SimEngine::set_control_copy_writable(bool writable) { host_->control_copy_writable = writable; }
+void SimEngine::use_coordinator(SimSharedCoordinator shared) { host_->use_coordinator(shared); }
 SimReactor& SimEngine::control() { return host_->control_node(); }
 EngineCore& SimEngine::core() { return *core_; }
 const Identity& SimEngine::identity() const { return host_->identity(); }

@@ -13,8 +13,16 @@ Task<Result<std::optional<SystemIdentity>>> find_system(cluster::Coordinator& co
       co_return std::optional(std::move(system));
     }
     if (!proposal) co_return std::optional<SystemIdentity>();
+    CO_TRY(const auto import, co_await coordinator.get(kImportKey, until));
+    if (import) {
+      co_return fail(Code::kNotReady,
+                     "the state of a system is being brought to the coordinator, or that was broken "
+                     "off: give the command again that did it, then try again");
+    }
     cluster::Transaction change;
-    change.require(kSystemKey, cluster::Revision(0)).put(kSystemKey, encode(*proposal));
+    change.require(kSystemKey, cluster::Revision(0))
+        .require(kImportKey, cluster::Revision(0))
+        .put(kSystemKey, encode(*proposal));
     const auto made = co_await coordinator.commit(std::move(change), until);
     // Another one was faster, or nobody knows: the record tells.
     if (!made && !(made.error() == Code::kConditionFailed) && !(made.error() == Code::kOutcomeUnknown))

@@ -15,7 +15,7 @@ inline AccountTerms terms(const Uuid& id, std::string name) {
 /// One of every kind of call.
 inline std::vector<TargetsRequest> requests() {
   std::vector<TargetsRequest> all;
-  for (auto op = static_cast<std::uint8_t>(TargetsOp::kDescribe); op <= static_cast<std::uint8_t>(TargetsOp::kMoves);
+  for (auto op = static_cast<std::uint8_t>(TargetsOp::kDescribe); op <= static_cast<std::uint8_t>(TargetsOp::kKeepCopy);
        ++op) {
     TargetsRequest& request = all.emplace_back();
     request.token = 77;
@@ -31,6 +31,7 @@ inline std::vector<TargetsRequest> requests() {
     request.hold_number = 99;
     request.bytes_per_second = 1 << 20;
     request.findings_known = {0, 7};
+    request.revision = cluster::Revision(258);
   }
   return all;
 }

@@ -400,6 +400,8 @@ void put_arguments(Encoder& to, const TargetsRequest& request) {
     case TargetsOp::kListContainers:
     case TargetsOp::kMoves:
       return put(to, request.id);
+    case TargetsOp::kKeepCopy:
+      return to.integer(request.revision.value());
   }
 }
 
@@ -461,6 +463,9 @@ Result<> take_arguments(Decoder& in, TargetsRequest& request) {
     case TargetsOp::kMoves:
       request.id = take_uuid(in);
       break;
+    case TargetsOp::kKeepCopy:
+      request.revision = cluster::Revision(in.integer<std::uint64_t>());
+      break;
   }
   return {};
 }
@@ -511,7 +516,7 @@ Result<TargetsRequest> decode_targets_request(ByteView from) {
   in.zeros(7);
   CHECK_OK(in.check("targets request"));
   request.op = static_cast<TargetsOp>(op);
-  if (request.op < TargetsOp::kDescribe || request.op > TargetsOp::kMoves)
+  if (request.op < TargetsOp::kDescribe || request.op > TargetsOp::kKeepCopy)
     return failf(Code::kUnsupported, "this engine knows no call {} to its targets: is it older than the leader?", op);
   CHECK_OK(take_arguments(in, request));
   CHECK_OK(in.finish("targets request"));

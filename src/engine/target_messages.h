@@ -9,6 +9,7 @@
 #include "cenote/base/epoch.h"
 #include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
+#include "cenote/cluster/watch.h"
 #include "cenote/engine/engine_options.h"
 #include "cenote/object/object_store.h"
 #include "cenote/object/scrub.h"
@@ -45,6 +46,7 @@ enum class TargetsOp : std::uint8_t {
   kListContainers = 21,
   kListSnapshots = 22,
   kMoves = 23,
+  kKeepCopy = 24,
 };
 
 /// Whether it changes something, so that the order of such calls matters.
@@ -78,6 +80,7 @@ struct TargetsRequest {
   AccountTerms pool_account{};    ///< a null id: the container's account has no parent
   std::uint64_t hold_number = 0;  ///< of the kHoldAnswers that is to end
   std::uint64_t bytes_per_second = 0;
+  cluster::Revision revision{};  ///< up to which the engine's copy of the control state is to have everything
   std::vector<std::uint32_t> findings_known{};  ///< of each target, how many findings of the scrub were told already
 };
 

@@ -152,7 +152,7 @@ TEST(TargetMessages, CountsAndTextsAreBounded) {
 }
 
 TEST(TargetMessages, ACallOfANewerBuildIsUnsupported) {
-  TargetsRequest request{.op = static_cast<TargetsOp>(static_cast<unsigned>(TargetsOp::kMoves) + 1)};
+  TargetsRequest request{.op = static_cast<TargetsOp>(static_cast<unsigned>(TargetsOp::kKeepCopy) + 1)};
   Bytes encoded;
   encode(request, encoded);
   EXPECT_EQ(decode_targets_request(encoded).error(), Code::kUnsupported);

@@ -141,6 +141,10 @@ Task<Result<TargetsReply>> TargetsService::answer(TargetsRequest request) {
       CO_TRY(reply.moves, co_await targets_.moves(request.id));
       break;
     }
+    case TargetsOp::kKeepCopy:
+      // Whether it could be kept is the engine's own trouble: it serves without.
+      if (copy_ != nullptr) static_cast<void>(co_await copy_->keep(request.revision));
+      break;
     case TargetsOp::kBeginScrub:
       CO_CHECK_OK(begin_scrub(request));
       break;

@@ -6,6 +6,7 @@
 #include "cenote/runtime/scope.h"
 #include "cenote/runtime/sync.h"
 #include "container_targets.h"
+#include "control_copy.h"
 #include "engine_link.h"
 #include "share_accounts.h"
 
@@ -23,9 +24,9 @@ class TargetsService final : public EngineLink {
   static constexpr std::size_t kMaxScrubs = 8;
   static constexpr Duration kScrubPatience = std::chrono::minutes(1);
 
-  /// `targets` are the engine's own, and outlive it.
-  TargetsService(Reactor& reactor, ContainerTargets& targets)
-      : reactor_(reactor), targets_(targets), turn_(reactor, 1), scope_(reactor) {}
+  /// `targets` are the engine's own; `copy` is its copy of the control state, nullptr for none. Both outlive it.
+  TargetsService(Reactor& reactor, ContainerTargets& targets, ControlCopy* copy = nullptr)
+      : reactor_(reactor), targets_(targets), copy_(copy), turn_(reactor, 1), scope_(reactor) {}
   /// Ends scrubs. Awaited before destruction, after the last call has returned.
   Task<> stop();
 
@@ -56,6 +57,7 @@ class TargetsService final : public EngineLink {
 
   Reactor& reactor_;
   ContainerTargets& targets_;
+  ControlCopy* copy_;
   ShareAccounts accounts_;
   Semaphore turn_;
   Scope scope_;

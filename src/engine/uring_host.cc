@@ -43,6 +43,16 @@ Task<Result<>> UringHost::enlarge(std::string path, std::uint64_t bytes) {
                                    [&]() -> Result<> { return directory_.enlarge(path, bytes, options_.preallocate); });
 }
 
+Task<Result<>> UringHost::replace_control_copy(Bytes copy, bool keep_last) {
+  co_return co_await on_own_thread(control(),
+                                   [&]() -> Result<> { return directory_.replace_control_copy(copy, keep_last); });
+}
+
+Task<Result<std::optional<Bytes>>> UringHost::read_control_copy() {
+  co_return co_await on_own_thread(control(),
+                                   [&]() -> Result<std::optional<Bytes>> { return directory_.read_control_copy(); });
+}
+
 void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::BufferPool& pool) {
   // Devices of this host are UringDevices. What the kernel refuses only costs speed.
   auto registered = static_cast<media::UringDevice&>(device).register_buffers(pool);

@@ -31,6 +31,8 @@ class UringHost final : public EngineHost {
   cluster::Coordinator* coordinator() override { return control_.coordinator(); }
   std::unique_ptr<rpc::Transport> outgoing() override;
   std::unique_ptr<rpc::Transport> outgoing_at(std::size_t index) override;
+  Task<Result<>> replace_control_copy(Bytes copy, bool keep_last) override;
+  Task<Result<std::optional<Bytes>>> read_control_copy() override;
   Result<> commit_creation() override { return directory_.commit(); }
 
  private:

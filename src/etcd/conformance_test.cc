@@ -429,6 +429,21 @@ TEST_P(Conformance, ALeaseTakesItsKeysAndItsLeadershipWithItNoEarlierThanPromise
   EXPECT_EQ(wait(election.campaign("the last", lease.id, soon())).error().code(), Code::kLeaseExpired);
 }
 
+TEST_P(Conformance, AWatchSaysWhichKeysBelongToALease) {
+  const Lease lease = grant(60s);
+  const auto watching = watch("", revision());
+  const Revision made = must_commit(Transaction().put(key("a"), "1", lease.id).put(key("b"), "2"));
+  const Revision later = must_commit(Transaction().put(key("a"), "3").put(key("b"), "4", lease.id));
+  EXPECT_EQ(read(*watching, 4), (Events{{key("a"), "1", made, lease.id},
+                                        {key("b"), "2", made},
+                                        {key("a"), "3", later},
+                                        {key("b"), "4", later, lease.id}}));
+  ASSERT_TRUE(wait(first().revoke_lease(lease.id, soon())));
+  const auto gone = read(*watching, 1);
+  EXPECT_EQ(gone.front().key, key("b"));
+  EXPECT_EQ(gone.front().lease, cluster::kNoLease);
+}
+
 TEST_P(Conformance, WhatWasCommittedIsThereAfterARestart) {
   const Lease lease = grant(60s);
   const Revision made = must_commit(Transaction().put(key("a"), "1").put(key("leased"), "2", lease.id));

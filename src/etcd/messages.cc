@@ -43,7 +43,7 @@ Result<WatchEvent> event_of(const Json& json) {
   const std::string type = text_of(json, "type");
   if (type == "DELETE") return WatchEvent{std::move(entry.key), std::nullopt, entry.modified};
   if (!type.empty() && type != "PUT") return no_answer("event that is known");
-  return WatchEvent{std::move(entry.key), std::move(entry.value), entry.modified};
+  return WatchEvent{std::move(entry.key), std::move(entry.value), entry.modified, entry.lease};
 }
 
 }  // namespace

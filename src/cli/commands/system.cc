@@ -55,6 +55,7 @@ void add_system(CLI::App& app, Context& context) {
                             "  cenote system query\n  cenote system query --json");
   verb->callback([&context] { context.action = [&context] { return query(context); }; });
   add_system_engines(*system, context);
+  add_system_recover(*system, context);
 }
 
 }  // namespace cenote::cli

@@ -25,10 +25,6 @@ inline constexpr std::size_t kMaxRangeEntries = 1024;
 inline constexpr Duration kMinLeaseTtl = std::chrono::seconds(1);
 inline constexpr Duration kMaxLeaseTtl = std::chrono::hours(1);
 
-/// Number of a lease; never used again for another one.
-using LeaseId = Strong<struct LeaseIdTag>;
-inline constexpr LeaseId kNoLease{0};
-
 struct KeyValue {
   std::string key;
   std::string value;

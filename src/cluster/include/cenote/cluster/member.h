@@ -33,6 +33,12 @@ class MapUser {
   /// that no change of an older version is later than. May be asked the same again. A failure is reported and asked
   /// again.
   virtual Task<Result<Epoch>> switch_to(std::shared_ptr<const PoolMap> map, std::uint32_t redundancy, Until until) = 0;
+  /// Before a version that was published at `revision` is acknowledged, after the switch to it: whoever wants to
+  /// remember it without the coordinator has done so when this returns.
+  virtual Task<> remember(Revision revision) {
+    static_cast<void>(revision);
+    co_return;
+  }
   /// The version that it was switched to last is active, and this engine has a part in it. Changes of older versions
   /// have epochs up to `closed`, here and elsewhere; those of this one are to get later ones. May be told again.
   virtual void serve(Uuid pool, Epoch closed) {

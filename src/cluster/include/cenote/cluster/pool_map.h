@@ -108,6 +108,9 @@ class PoolMap {
   /// should hold data has changed since, so the move is longer. kInvalidArgument: nothing moves.
   Result<> settle(MapVersion moved);
 
+  /// The same map, so many versions later: where versions may have been published that nobody knows of any more.
+  void skip_versions(std::uint64_t count) { version_ = MapVersion(version_.value() + count); }
+
   Uuid pool() const { return pool_; }
   MapVersion version() const { return version_; }
   MapVersion settled() const { return settled_; }

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "cenote/base/epoch.h"
@@ -56,6 +58,11 @@ Task<Result<>> create_stored_map(Coordinator& coordinator, PoolMap map, std::uin
 Task<Result<>> erase_stored_map(Coordinator& coordinator, Uuid pool, Transaction& change, Until until = {});
 /// nullopt: no such pool.
 Task<Result<std::optional<StoredMap>>> load_stored_map(Coordinator& coordinator, Uuid pool, Until until = {});
+/// The same of what is below the pool's prefix in a copy of the coordinator's state, in the order of keys. kMalformed,
+/// kNewerFormat.
+Result<StoredMap> stored_map_of(Uuid pool, const std::vector<KeyValue>& entries);
+/// Head and pieces of a map, by key. kOutOfRange: it is too large.
+Result<std::map<std::string, std::string>> values_of_map(const PoolMap& map, std::uint32_t redundancy);
 /// The pools that have a map.
 Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until until = {});
 /// Makes `next` the wanted version if `from` still is, and what `also` requires holds. It is not active before every

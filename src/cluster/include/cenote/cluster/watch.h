@@ -15,6 +15,10 @@ namespace cenote::cluster {
 /// so has the end of a lease that had keys.
 using Revision = Strong<struct RevisionTag>;
 
+/// Number of a lease; never used again for another one.
+using LeaseId = Strong<struct LeaseIdTag>;
+inline constexpr LeaseId kNoLease{0};
+
 /// Watches that one coordinator allows at a time.
 inline constexpr std::size_t kMaxWatches = 256;
 /// How many events one call of `Watch::next` gives, unless a single transaction has more.
@@ -25,6 +29,7 @@ struct WatchEvent {
   std::string key;
   std::optional<std::string> value;  ///< nullopt: it was erased
   Revision revision;
+  LeaseId lease = kNoLease;  ///< to which a key that was written belongs
 
   friend bool operator==(const WatchEvent&, const WatchEvent&) = default;
 };

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
 #include "cenote/engine/engine_options.h"
 #include "cenote/engine/identity.h"
@@ -47,6 +48,10 @@ class DataDirectory {
   /// The identity of a directory that may be in use, for inspection: no lock, no change.
   static Result<Identity> read_identity(const std::string& directory);
 
+  /// The control copy at `path`: a file, or a data directory that has one and may be in use. No lock, no change.
+  /// kNotFound: there is none. kOutOfRange: it is larger than any.
+  static Result<Bytes> read_control_copy_at(const std::string& path);
+
   DataDirectory(DataDirectory&& other) noexcept;
   DataDirectory& operator=(DataDirectory&& other) = delete;
   /// Releases the lock. The files of a creation that was neither committed nor abandoned stay, for the next open.
@@ -62,6 +67,10 @@ class DataDirectory {
   /// Makes a file of the identity `bytes` large, durably, and reserves the space if `preallocate`. kInvalidArgument for
   /// a block device, kOutOfRange when it is larger, kDeviceFull; then the file is as it was.
   Result<> enlarge(const std::string& path, std::uint64_t bytes, bool preallocate) const;
+
+  /// As of EngineHost.
+  Result<> replace_control_copy(ByteView copy, bool keep_last) const;
+  Result<std::optional<Bytes>> read_control_copy() const;
 
   /// Every store is formatted, durably: makes the identity `ready`. Durable when it returns.
   Result<> commit();
@@ -87,6 +96,7 @@ class DataDirectory {
   Result<> check_device(const DeviceIdentity& device, const std::string& name) const;
   Result<> check_stores(const EngineOptions& options) const;
   Result<> write_identity() const;
+  Result<> replace_file(const char* name, std::string_view content) const;
 
   std::string path_;
   int lock_ = -1;

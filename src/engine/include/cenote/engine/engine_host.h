@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
 #include "cenote/cluster/coordinator.h"
 #include "cenote/engine/identity.h"
@@ -62,6 +64,12 @@ class EngineHost {
     (void)index;
     return nullptr;
   }
+  /// Replaces the copy of what the outside coordinator holds (docs/formats/control-copy.md), as a whole and durably:
+  /// after a crash there is the old or the new one. With `keep_last` the old one is put aside. On the control reactor,
+  /// which goes on meanwhile; one call at a time.
+  virtual Task<Result<>> replace_control_copy(Bytes copy, bool keep_last) = 0;
+  /// What is there; nullopt: nothing. As above.
+  virtual Task<Result<std::optional<Bytes>>> read_control_copy() = 0;
   /// Called once, when a system that was being created has all its stores formatted, durably. On the control reactor.
   virtual Result<> commit_creation() = 0;
 };

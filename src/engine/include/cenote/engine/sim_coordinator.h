@@ -12,7 +12,8 @@ namespace cenote::engine {
 /// A coordinator on a node of its own, which never fails; for tests of engines that share one.
 class SimCoordinator {
  public:
-  explicit SimCoordinator(SimWorld& world) : world_(world), node_(world.add_node("coordinator")) {
+  explicit SimCoordinator(SimWorld& world, const char* name = "coordinator")
+      : world_(world), node_(world.add_node(name)) {
     const store::Devices devices = store::Devices::one(device_);
     auto formatted = world_.block_on(node_, store::Store::format(node_, devices, {.log_bytes = 4u << 20}));
     ASSERT(formatted.has_value());

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cenote/base/bytes.h"
 #include "cenote/base/error.h"
 #include "cenote/base/metrics.h"
 #include "cenote/cluster/coordinator.h"
@@ -33,7 +34,8 @@ struct SimEngineOptions {
   std::uint64_t log_bytes = 4ull << 20;
   bool own_devices = false;  ///< Each target has devices of their own for its log and its data.
   media::SimDeviceOptions device;
-  std::optional<SimSharedCoordinator> shared;  ///< none: the engine has a coordinator of its own
+  std::optional<SimSharedCoordinator> shared;                 ///< none: the engine has a coordinator of its own
+  Duration control_copy_time = std::chrono::milliseconds(5);  ///< What a write of the control copy takes.
   EngineCoreOptions core;
   Logger logger;
 };
@@ -62,6 +64,12 @@ class SimEngine {
   bool running() const;
   /// Whether the shared coordinator can be reached, until the next start.
   void set_coordinator_reachable(bool reachable);
+  /// From the next start on: the one before was lost.
+  void use_coordinator(SimSharedCoordinator shared);
+  /// The file with the copy of the control state, and the one that was put aside.
+  const std::optional<Bytes>& control_copy() const;
+  const std::optional<Bytes>& control_copy_aside() const;
+  void set_control_copy_writable(bool writable);
 
   rpc::Address address() const;
   SimReactor& control();
