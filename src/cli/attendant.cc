@@ -89,6 +89,7 @@ Result<Uuid> Attendant::divide(const Settings& settings) {
     if (!wanted)
       return fail(settings.wrong("server.attendant", "engines of this system run etcd by their attendants: allow one"));
     CHECK_OK(etcd_process_options(settings));
+    CHECK_OK(adopt_address(settings));
   }
   if (!wanted || !coordinator) return Uuid();
   TRY(const Uuid process, draw_id());

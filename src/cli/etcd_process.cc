@@ -1,10 +1,16 @@
 #include "etcd_process.h"
 
 #include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -15,6 +21,7 @@
 #include <utility>
 
 #include "cenote/base/format.h"
+#include "cenote/rpc/address.h"
 
 extern char** environ;
 
@@ -25,6 +32,7 @@ namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr Duration kStopPatience = 10s;
+constexpr int kConnectPatienceMs = 1000;
 constexpr Duration kStopLook = 10ms;
 constexpr Duration kFirstPause = 1s;
 constexpr Duration kLongestPause = 30s;
@@ -69,11 +77,22 @@ std::vector<std::string> arguments_of(const std::string& program, const EtcdProc
   return arguments;
 }
 
-/// Ours, without what would change etcd's settings.
+bool starts_with_in_any_case(std::string_view text, std::string_view lower) {
+  return text.size() >= lower.size() && std::ranges::equal(text.substr(0, lower.size()), lower, {}, [](char letter) {
+           return static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+         });
+}
+
+/// Ours, without what would change etcd's settings, or send it to its peers by way of others.
 std::vector<std::string> environment() {
+  constexpr std::array<std::string_view, 4> kProxies = {"http_proxy=", "https_proxy=", "all_proxy=", "no_proxy="};
   std::vector<std::string> variables;
-  for (char** variable = environ; *variable != nullptr; ++variable)
-    if (!std::string_view(*variable).starts_with("ETCD_")) variables.emplace_back(*variable);
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const bool is_proxy =
+        std::ranges::any_of(kProxies, [text](std::string_view name) { return starts_with_in_any_case(text, name); });
+    if (!text.starts_with("ETCD_") && !is_proxy) variables.emplace_back(text);
+  }
 #if defined(__aarch64__)
   // What etcd 3.4 asks for where it was not tested by its makers.
   variables.emplace_back("ETCD_UNSUPPORTED_ARCH=arm64");
@@ -108,6 +127,27 @@ std::vector<char*> pointers_to(std::vector<std::string>& texts) {
   const int flaw = errno;
   [[maybe_unused]] const auto told = ::write(report, &flaw, sizeof flaw);
   ::_exit(127);
+}
+
+/// Whether a connection is taken within a second.
+bool listens(const rpc::Address& at) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(at.host.c_str(), std::to_string(at.port).c_str(), &hints, &found) != 0) return false;
+  const int socket = ::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  bool connected = socket >= 0 && ::connect(socket, found->ai_addr, found->ai_addrlen) == 0;
+  if (socket >= 0 && !connected && errno == EINPROGRESS) {
+    pollfd ready{.fd = socket, .events = POLLOUT, .revents = 0};
+    int flaw = 0;
+    socklen_t size = sizeof flaw;
+    connected = ::poll(&ready, 1, kConnectPatienceMs) == 1 &&
+                ::getsockopt(socket, SOL_SOCKET, SO_ERROR, &flaw, &size) == 0 && flaw == 0;
+  }
+  if (socket >= 0) ::close(socket);
+  ::freeaddrinfo(found);
+  return connected;
 }
 
 }  // namespace
@@ -152,6 +192,8 @@ Result<EtcdProcess> EtcdProcess::start(const EtcdProcessOptions& options, const 
   const pid_t child = ::fork();
   if (child == 0) become(program.c_str(), argv.data(), envp.data(), parent, output, report[1]);
   const int refusal = errno;
+  // By whoever of the two comes first.
+  if (child > 0) ::setpgid(child, child);
   ::close(output);
   ::close(report[1]);
   int flaw = 0;
@@ -183,14 +225,17 @@ std::optional<int> EtcdProcess::ended() {
   return status;
 }
 
+// All of its group: the program may be a script that runs etcd.
 void EtcdProcess::stop() {
   if (pid_ < 0) return;
-  ::kill(pid_, SIGTERM);
+  const pid_t group = pid_;
+  ::kill(-group, SIGTERM);
   const Duration give_up = monotonic_now() + kStopPatience;
   while (pid_ >= 0 && !ended()) {
-    if (monotonic_now() >= give_up) ::kill(pid_, SIGKILL);
+    if (monotonic_now() >= give_up) ::kill(-group, SIGKILL);
     sleep_for(kStopLook);
   }
+  ::kill(-group, SIGTERM);
 }
 
 std::string how_it_ended(int status) {
@@ -210,10 +255,14 @@ void EtcdKeeper::follow() {
   if (process_ && (!runs || member->number != member_.number)) {
     logger_.info("the member of etcd that runs here has left the cluster");
     process_.reset();
+  }
+  if (*joined) remove_data_of((*joined)->over);
+  if (runs && member->number != member_.number) {
+    // What kept an earlier one from running is of no interest.
     next_start_.reset();
     pause_ = {};
   }
-  if (*joined) remove_others(member);
+  if (!runs) next_start_.reset();
   if (!runs || process_) return;
   if (next_start_ && monotonic_now() < *next_start_) return;
   run(*member);
@@ -226,6 +275,21 @@ void EtcdKeeper::run(const etcd::OwnMember& member) {
                   {{"folder", etcd::member_folder(options_.data_directory, member)}});
     return;
   }
+  if (member.client_url != options_.client_url) {
+    logger_.error(
+        "this member of etcd is of another address: it is not started, since its data may be a copy of what runs there",
+        {{"member_at", member.client_url}, {"engine_at", options_.client_url}});
+    return;
+  }
+  if (somebody_listens_at(member.client_url)) {
+    next_start_ = monotonic_now() + kFirstPause;
+    if (!told_)
+      logger_.error("something listens where the member of etcd is to run: it is not started, as it may run already",
+                    {{"at", member.client_url}});
+    told_ = true;
+    return;
+  }
+  told_ = false;
   auto started = EtcdProcess::start(options_, member);
   if (!started) {
     pause_ = std::clamp(2 * pause_, kFirstPause, kLongestPause);
@@ -255,14 +319,19 @@ std::optional<Duration> EtcdKeeper::due() const {
   return std::max(*next_start_ - monotonic_now(), Duration(0));
 }
 
-/// The folders of earlier memberships: what they promised was taken from them by the cluster.
-void EtcdKeeper::remove_others(const std::optional<etcd::OwnMember>& member) {
+/// Of memberships that are over as the cluster said: of others nobody knows whether it is missed.
+void EtcdKeeper::remove_data_of(const std::vector<std::uint32_t>& over) {
   std::error_code ignored;
-  const std::string kept = member ? std::to_string(member->number) : "";
-  std::vector<fs::path> others;
-  for (const auto& entry : fs::directory_iterator(options_.data_directory + "/etcd", ignored))
-    if (entry.path().filename().string() != kept) others.push_back(entry.path());
-  for (const fs::path& other : others) fs::remove_all(other, ignored);
+  for (const std::uint32_t number : over)
+    fs::remove_all(fmt::format("{}/etcd/{}", options_.data_directory, number), ignored);
+}
+
+bool somebody_listens_at(const std::string& url) {
+  const std::size_t host = url.find("//");
+  const auto address = rpc::Address::parse(host == std::string::npos ? url : url.substr(host + 2));
+  const auto addresses = address ? rpc::resolve_blocking(*address) : fail(address.error());
+  if (!addresses) return false;
+  return std::ranges::any_of(*addresses, [](const rpc::Address& one) { return listens(one); });
 }
 
 }  // namespace cenote::cli

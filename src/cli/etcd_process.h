@@ -15,6 +15,7 @@ namespace cenote::cli {
 struct EtcdProcessOptions {
   std::string program = "etcd";  ///< a path, or a name to look for in $PATH
   std::string data_directory;    ///< the engine's
+  std::string client_url;        ///< where a member beside the engine is to be
   std::string listen_host;       ///< IPv4 or IPv6 literal: where it listens; the ports are those of the member's URLs
   std::string log_file;          ///< what it says goes there; empty: to standard error
 };
@@ -46,8 +47,14 @@ std::string how_it_ended(int status);
 /// The path of a program; kNotFound says how to get etcd.
 Result<std::string> find_program(const std::string& program);
 
+/// Whether a connection is taken there. Waits a second at most for each address.
+bool somebody_listens_at(const std::string& url);
+
 /// Runs the member that an engine's `joined.json` names, and no other: starts it again when it has ended, more slowly
 /// if it keeps doing so, and removes the data of memberships that are over. For a process of one thread.
+///
+/// A member must never run twice: it is not started where it is not, nor while something is there already. So a copy of
+/// a data directory does nothing beside the original.
 class EtcdKeeper {
  public:
   EtcdKeeper(EtcdProcessOptions options, Logger logger) : options_(std::move(options)), logger_(std::move(logger)) {}
@@ -62,12 +69,13 @@ class EtcdKeeper {
 
  private:
   void run(const etcd::OwnMember& member);
-  void remove_others(const std::optional<etcd::OwnMember>& member);
+  void remove_data_of(const std::vector<std::uint32_t>& over);
 
   EtcdProcessOptions options_;
   Logger logger_;
   std::optional<EtcdProcess> process_;
   etcd::OwnMember member_;  // that it runs
+  bool told_ = false;       // that something is there already
   Duration started_at_ = {};
   Duration pause_ = {};
   std::optional<Duration> next_start_;  // on the monotonic clock

@@ -2,6 +2,8 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "cenote/base/format.h"
 #include "cenote/etcd/etcd_coordinator.h"
 #include "cenote/etcd/joined_system.h"
@@ -37,7 +39,10 @@ Task<Result<std::unique_ptr<cluster::Coordinator>>> EtcdSource::open(Reactor& co
     if (!managed_ || !away) co_return fail(std::move(opened).error());
     if (stop_asked_()) co_return fail(Code::kStopped, "it was stopped while it waited for its system");
     if (control.now() >= give_up) {
-      co_return failf(Code::kUnreachable, "most of the engines that run etcd for this system are away: start them ({})",
+      co_return failf(Code::kUnreachable,
+                      "most of the engines that ran etcd for this system when this one was last there are away: start "
+                      "them, or name "
+                      "one that runs with --join HOST ({})",
                       opened.error().message());
     }
     if (!told) logger.info("waiting for the etcd of the system, which some of its engines run", {{"at", place()}});
@@ -75,6 +80,11 @@ Result<std::optional<etcd::EtcdOptions>> coordinator_options(const Settings& set
   etcd::EtcdOptions options;
   TRY(options.endpoints, list_in(settings, "server.coordinator", "a URL"));
   options.root = settings.text("server.coordinator-root");
+  // Also where nothing is named: others may join.
+  if (options.root.size() < 2 || !options.root.ends_with('/') ||
+      std::ranges::any_of(options.root, [](char letter) { return letter <= ' ' || letter > '~'; }))
+    return fail(
+        settings.wrong("server.coordinator-root", "it is a prefix of keys like 'cenote/', which ends with '/'"));
   if (options.endpoints.empty()) return std::nullopt;
   for (const std::string& endpoint : options.endpoints) {
     if ((endpoint.starts_with("http://") || endpoint.starts_with("https://")) && !endpoint.ends_with('/')) continue;
@@ -83,9 +93,6 @@ Result<std::optional<etcd::EtcdOptions>> coordinator_options(const Settings& set
                                                          "https://HOST:PORT, several separated by commas",
                                                          endpoint)));
   }
-  if (options.root.size() < 2 || !options.root.ends_with('/'))
-    return fail(
-        settings.wrong("server.coordinator-root", "it is a prefix of keys like 'cenote/', which ends with '/'"));
   TRY(options.tls, tls_files(settings));
   return options;
 }

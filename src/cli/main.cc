@@ -1,3 +1,5 @@
+#include <sys/prctl.h>
+
 #include <csignal>
 #include <cstdlib>
 
@@ -14,6 +16,8 @@ std::optional<std::string> environment(std::string_view name) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // One that begins anew was started by another name.
+  ::prctl(PR_SET_NAME, "cenote");
   cenote::cli::end_when_out_of_memory();
   // A reader that has gone away ends in a failed write, which is reported like any other error.
   std::signal(SIGPIPE, SIG_IGN);

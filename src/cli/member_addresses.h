@@ -17,6 +17,9 @@ struct MemberAddresses {
 /// kInvalidArgument names the setting that leaves one open.
 Result<MemberAddresses> member_addresses(const Settings& settings);
 
+/// The only member of a system's etcd goes where its engine goes. kLocked: it runs where it was.
+Result<> adopt_address(const Settings& settings);
+
 /// How such a member is run.
 Result<EtcdProcessOptions> etcd_process_options(const Settings& settings);
 

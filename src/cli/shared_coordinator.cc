@@ -20,10 +20,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Duration kTrialPatience = 20s;
-constexpr Duration kTrialLook = 500ms;
+constexpr Duration kTrialLook = 500ms, kTrialPause = 20ms;
 /// Of who joins: for an engine that does not answer at all, and for one that is making its coordinator ready.
 constexpr Duration kSilencePatience = 5s;
-constexpr Duration kMovePatience = 2min;
+constexpr Duration kMovePatience = 2min, kJoinPatience = 5min;
 constexpr Duration kJoinPause = 250ms;
 
 Result<std::string> draw_token() {
@@ -33,17 +33,26 @@ Result<std::string> draw_token() {
   return Uuid::from_random(random[0], random[1]).to_string();
 }
 
-Task<Result<>> see_that_it_answers(Reactor& reactor, etcd::EtcdOptions options, EtcdProcess& process, Logger logger) {
+Task<Result<>> see_that_it_answers(Reactor& reactor, etcd::EtcdOptions options, EtcdProcess& process, Logger logger,
+                                   const std::atomic<bool>& stopping) {
   const Instant give_up = reactor.now() + kTrialPatience;
   for (;;) {
     auto opened = co_await etcd::EtcdCoordinator::open(reactor, options, logger, Until::at(reactor.now() + kTrialLook));
     if (opened) {
       co_return co_await (*opened)->close();
     }
+    if (stopping) co_return fail(Code::kStopped, "the engine is stopping");
+    const Error& why = opened.error();
+    if (!(why == Code::kUnreachable || why == Code::kDeadlineExceeded || why == Code::kConnectionLost))
+      co_return fail(why);
     if (const auto status = process.ended(); status)
       co_return failf(Code::kIoError, "etcd ends at once ({}): see what it says in the log of that server",
                       how_it_ended(*status));
-    if (reactor.now() >= give_up) co_return fail(opened.error());
+    // Not as if the engine could not be reached.
+    if (reactor.now() >= give_up)
+      co_return failf(Code::kIoError, "etcd does not answer within {} s: {}",
+                      std::chrono::duration_cast<std::chrono::seconds>(kTrialPatience).count(), why.message());
+    co_await reactor.sleep_for(kTrialPause);
   }
 }
 
@@ -54,6 +63,7 @@ SharedCoordinator::SharedCoordinator(const Settings& settings, std::optional<Coo
     : settings_(settings), choice_(std::move(choice)), restart_(std::move(restart)), logger_(std::move(logger)) {}
 
 SharedCoordinator::~SharedCoordinator() {
+  stopping_ = true;
   if (thread_.joinable()) thread_.join();
 }
 
@@ -87,6 +97,10 @@ Result<engine::CoordinatorSharing::Place> SharedCoordinator::share() {
 void SharedCoordinator::prepare() {
   logger_.info("another engine joins: the control state will be moved to an etcd beside this one");
   auto tried = try_etcd();
+  if (!tried) {
+    std::error_code ignored;
+    std::filesystem::remove_all(settings_.text("server.data") + "/etcd", ignored);
+  }
   if (!tried) logger_.error("the coordinator cannot be shared", {{"error", tried.error()}});
   {
     const std::scoped_lock lock(mutex_);
@@ -116,7 +130,7 @@ Result<> SharedCoordinator::try_etcd() {
   TRY(auto process, EtcdProcess::start(process_options, member));
   etcd::EtcdOptions options{.endpoints = {addresses.client_url}, .root = settings_.text("server.coordinator-root")};
   TRY(const auto reactor, UringReactor::create({.queue_entries = 16, .spin = Duration(0)}));
-  CHECK_OK(reactor->block_on(see_that_it_answers(*reactor, options, process, logger_.named("etcd"))));
+  CHECK_OK(reactor->block_on(see_that_it_answers(*reactor, options, process, logger_.named("etcd"), stopping_)));
   process.stop();
   return etcd::save_joined(data, {.endpoints = {addresses.client_url},
                                   .root = options.root,
@@ -128,34 +142,64 @@ Result<> SharedCoordinator::try_etcd() {
 
 namespace {
 
+/// Where the coordinator of a system is now, as far as an engine says so at once.
+Result<CoordinatorInfo> look_again(const std::string& system) {
+  TRY(Client client, connect(system, {.timeout = 2s, .call_timeout = 2s, .name = "cenote-join"}));
+  return client.coordinator({.timeout = 2s});
+}
+
+Error belongs_to_another(const Settings& settings, const std::string& data, const engine::Identity& identity) {
+  return settings.wrong("server.join", fmt::format("data directory '{}' belongs to system '{}' ({}) already: join with "
+                                                   "a new one, or leave --join out",
+                                                   data, identity.name, identity.system.to_string()));
+}
+
+/// Whether the system of an engine can be joined by this one, before anything is begun there.
+Result<> check_joinable(const Settings& settings, const std::string& data, const CoordinatorInfo& info) {
+  const auto identity = engine::DataDirectory::read_identity(data);
+  if (!identity && !(identity.error() == Code::kNotFound)) return fail(identity.error());
+  // What has lost its way to its own system finds it again.
+  const bool returns = identity && !identity->coordinator && identity->system == info.system;
+  if (identity && !returns) return fail(belongs_to_another(settings, data, *identity));
+  if (!identity) CHECK_OK(engine::DataDirectory::check_usable(data));
+  // An etcd of its owner's is all there is to it.
+  if (!info.endpoints.empty() && !info.managed) return {};
+  CHECK_OK(member_addresses(settings));
+  TRY(const bool attended, settings.flag("server.attendant"));
+  if (attended) return {};
+  return fail(settings.wrong("server.attendant", "engines of this system run etcd by their attendants: allow one"));
+}
+
 /// Says where the coordinator of the system is, once it is where it can be shared.
-Result<CoordinatorInfo> ask_to_share(const std::string& system) {
+Result<CoordinatorInfo> ask_to_share(const Settings& settings, const std::string& system, const std::string& data) {
   const auto begun = std::chrono::steady_clock::now();
+  auto last_heard = begun;
   bool answered = false;
   for (;;) {
     Result<CoordinatorInfo> shared = fail(Code::kUnreachable);
     if (auto client = connect(system, {.timeout = 3s, .call_timeout = 3s, .name = "cenote-join"}); !client) {
       shared = fail(std::move(client).error());
     } else {
-      shared = client->share_coordinator({.timeout = 3s});
+      answered = true;
+      shared = client->coordinator({.timeout = 3s});
+      if (shared) {
+        CHECK_OK(check_joinable(settings, data, *shared));
+        shared = client->share_coordinator({.timeout = 3s});
+      }
     }
     if (shared) return shared;
     const Error& why = shared.error();
     const bool moving = why == Code::kNotReady || why == Code::kBusy || why == Code::kStopped;
     const bool silent = why == Code::kUnreachable || why == Code::kConnectionLost || why == Code::kDeadlineExceeded;
-    answered = answered || moving;
-    const Duration waited = std::chrono::steady_clock::now() - begun;
-    if (!(moving || silent) || waited >= (answered ? kMovePatience : kSilencePatience)) return shared;
+    const auto now = std::chrono::steady_clock::now();
+    if (moving) last_heard = now;
+    if (!(moving || silent) || now - begun >= kJoinPatience ||
+        now - last_heard >= (answered ? kMovePatience : kSilencePatience)) {
+      if (!answered && why == Code::kDeadlineExceeded) return fail(Code::kUnreachable, why.message());
+      return shared;
+    }
     std::this_thread::sleep_for(kJoinPause);
   }
-}
-
-Result<> check_new(const Settings& settings, const std::string& data) {
-  const auto identity = engine::DataDirectory::read_identity(data);
-  if (!identity) return identity.error() == Code::kNotFound ? Result<>() : fail(identity.error());
-  return fail(settings.wrong("server.join", fmt::format("data directory '{}' belongs to system '{}' ({}) already: join "
-                                                        "with a new one, or leave --join out",
-                                                        data, identity->name, identity->system.to_string())));
 }
 
 }  // namespace
@@ -164,28 +208,32 @@ Result<> join_system(const Settings& settings) {
   const std::string system = settings.text("server.join");
   if (system.empty()) return {};
   const std::string data = settings.text("server.data");
-  TRY(const auto joined, etcd::load_joined(data));
-  if (joined) return {};
-  CHECK_OK(check_new(settings, data));
+  TRY(auto joined, etcd::load_joined(data));
+  // It knows where its system is, unless all of that has moved since.
+  if (joined && (joined->moving || std::ranges::any_of(joined->endpoints, somebody_listens_at))) return {};
   if (!settings.text("server.coordinator").empty())
     return fail(settings.wrong("server.join",
                                "the system that is joined says where its coordinator is: leave "
                                "--coordinator out"));
-  TRY(const bool attended, settings.flag("server.attendant"));
-  auto shared = ask_to_share(system);
+  const auto own = engine::DataDirectory::read_identity(data);
+  if (!joined && own && own->coordinator) return fail(belongs_to_another(settings, data, *own));
+  auto shared = joined ? look_again(system) : ask_to_share(settings, system, data);
+  // As when all engines start anew: what it knows is right.
+  if (joined && !shared) return {};
   if (!shared) return fail(shared.error().with_context(fmt::format("joining the system at {}", system)));
   if (shared->endpoints.empty()) return failf(Code::kProtocolError, "the system at {} names no coordinator", system);
-  // It may be asked to run etcd, too.
-  if (shared->managed) CHECK_OK(member_addresses(settings));
-  if (shared->managed && !attended)
-    return fail(settings.wrong("server.attendant", "engines of this system run etcd by their attendants: allow one"));
+  if (joined && (!own || own->system != shared->system)) return {};
   std::error_code failed;
   std::filesystem::create_directory(data, failed);
   if (failed) {
     return failf(Code::kPermissionDenied, "cannot create directory '{}' (its parent must exist and be writable): {}",
                  data, failed.message());
   }
-  return etcd::save_joined(data, {.endpoints = shared->endpoints, .root = shared->root, .managed = shared->managed});
+  if (!joined) joined.emplace();
+  joined->endpoints = shared->endpoints;
+  joined->root = shared->root;
+  joined->managed = shared->managed;
+  return etcd::save_joined(data, *joined);
 }
 
 }  // namespace cenote::cli

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <mutex>
 #include <optional>
@@ -37,6 +38,7 @@ class SharedCoordinator final : public engine::CoordinatorSharing {
   const std::optional<CoordinatorChoice> choice_;
   const std::function<void()> restart_;
   Logger logger_;
+  std::atomic<bool> stopping_ = false;
   std::mutex mutex_;  // of what follows
   State state_ = State::kIdle;
   std::optional<Error> failure_;  // of the last try, until somebody was told
@@ -44,8 +46,8 @@ class SharedCoordinator final : public engine::CoordinatorSharing {
 };
 
 /// A data directory that `server.join` is given for joins that system: where its coordinator is gets noted there, if it
-/// is not yet. kUnreachable, kForeign for a directory that belongs to another system; what the system says. Blocks
-/// until the system can be joined, for so long as it needs to be made ready.
+/// is not yet, or is not there any more. kUnreachable, kInvalidArgument for a directory that belongs to another system;
+/// what the system says. Blocks until the system can be joined, for so long as it needs to be made ready.
 Result<> join_system(const Settings& settings);
 
 }  // namespace cenote::cli

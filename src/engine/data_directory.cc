@@ -301,6 +301,19 @@ Result<DataDirectory> DataDirectory::open(const EngineOptions& options, unsigned
   return directory;
 }
 
+Result<> DataDirectory::check_usable(const std::string& directory) {
+  const fs::path full = fs::absolute(directory).lexically_normal();
+  std::error_code ignored;
+  if (fs::is_directory(full, ignored)) return check_unused(full.string());
+  if (fs::exists(full, ignored)) {
+    return failf(Code::kInvalidArgument, "'{}' is a file, not a directory: name a directory for the engine's data",
+                 full.string());
+  }
+  const fs::path parent = full.has_filename() ? full.parent_path() : full.parent_path().parent_path();
+  if (fs::is_directory(parent, ignored)) return {};
+  return failf(Code::kNotFound, "cannot create directory '{}': its parent does not exist", full.string());
+}
+
 Result<Identity> DataDirectory::read_identity(const std::string& directory) {
   TRY(auto identity, load_identity(directory));
   if (!identity) {

@@ -31,6 +31,16 @@ Task<Result<std::vector<ClusterMember>>> EtcdCluster::members(Until until) {
   co_return members_of(answer);
 }
 
+Task<bool> EtcdCluster::answers(std::string endpoint, Until until) {
+  auto exchange = impl_->http->send({.url = endpoint + "/v3/maintenance/status", .body = "{}"});
+  if (!exchange) co_return false;
+  for (;;) {
+    const auto piece = co_await exchange->read(until);
+    if (!piece) co_return false;
+    if (piece->empty()) co_return exchange->status() == 200;
+  }
+}
+
 Task<Result<>> EtcdCluster::add_learner(std::string peer_url, Until until) {
   const Json request{{"peerURLs", {peer_url}}, {"isLearner", true}};
   co_return co_await change("/v3/cluster/member/add", request.dump(), until);

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -42,6 +44,15 @@ class Reader {
     if (found == object_.end() || !found->is_number_unsigned() || found->get<std::uint64_t>() > UINT32_MAX)
       return note(name), 0;
     return found->get<std::uint32_t>();
+  }
+  std::vector<std::uint32_t> numbers(const char* name) {
+    std::vector<std::uint32_t> all;
+    const auto found = object_.find(name);
+    if (found == object_.end() || !found->is_array()) return note(name), all;
+    for (const Json& one : *found)
+      one.is_number_unsigned() && one.get<std::uint64_t>() <= UINT32_MAX ? all.push_back(one.get<std::uint32_t>())
+                                                                         : note(name);
+    return all;
   }
   std::vector<std::string> texts(const char* name) {
     std::vector<std::string> all;
@@ -114,7 +125,8 @@ Result<> sync_directory(const std::string& path) {
 
 std::string encode_joined(const JoinedSystem& joined) {
   Json json{{"format", kFormat},         {"endpoints", joined.endpoints},     {"root", joined.root},
-            {"managed", joined.managed}, {"memberships", joined.memberships}, {"moving", joined.moving}};
+            {"managed", joined.managed}, {"memberships", joined.memberships}, {"moving", joined.moving},
+            {"over", joined.over}};
   if (const auto& member = joined.member) {
     json["member"] = {{"name", member->name},
                       {"client_url", member->client_url},
@@ -139,6 +151,7 @@ Result<JoinedSystem> decode_joined(std::string_view text) {
   joined.managed = reader.flag("managed");
   joined.moving = reader.flag("moving");
   joined.memberships = reader.number("memberships");
+  joined.over = reader.numbers("over");
   CHECK_OK(reader.finish());
   if (joined.endpoints.empty()) return fail(Code::kCorrupt, "it names no endpoint");
   if (joined.root.size() < 2 || !joined.root.ends_with('/')) return fail(Code::kCorrupt, "it names no root");
@@ -161,8 +174,11 @@ Result<std::optional<JoinedSystem>> load_joined(const std::string& data_director
   auto joined = decode_joined(text);
   if (!joined && joined.error() == Code::kNewerFormat) return fail(joined.error().with_context(path));
   if (!joined) {
-    return failf(Code::kCorrupt, "'{}' is damaged ({}): restore it, or join again after removing it; no data is in it",
-                 path, joined.error().message());
+    return failf(
+        Code::kCorrupt,
+        "'{}' is damaged ({}): restore it, or move it away and start once with --join HOST of another engine of "
+        "the system, which writes it anew",
+        path, joined.error().message());
   }
   return std::optional(*std::move(joined));
 }
@@ -173,7 +189,19 @@ std::string member_folder(const std::string& data_directory, const OwnMember& me
 
 bool has_lost_data(const std::string& data_directory, const OwnMember& member) {
   std::error_code ignored;
-  return member.started && !std::filesystem::exists(member_folder(data_directory, member) + "/member", ignored);
+  return member.started && !std::filesystem::exists(member_folder(data_directory, member) + "/member/wal", ignored);
+}
+
+std::uint32_t next_membership(const std::string& data_directory, const JoinedSystem& joined) {
+  std::uint32_t last = joined.memberships;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(data_directory + "/etcd", ignored)) {
+    const std::string name = entry.path().filename().string();
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && end == name.data() + name.size()) last = std::max(last, number);
+  }
+  return last + 1;
 }
 
 Result<> save_joined(const std::string& data_directory, const JoinedSystem& joined) {

@@ -22,6 +22,9 @@ using namespace std::chrono_literals;
 constexpr Duration kCallPatience = 3s;
 /// A list of members from a member that lags behind may lack the newest one.
 constexpr Duration kForgetPatience = 30s;
+constexpr Duration kProbePatience = 1s;
+/// Whose membership ended against its will lets others have the next one, so many times the patience.
+constexpr int kBackOff = 6;
 
 }  // namespace
 
@@ -58,9 +61,14 @@ struct MemberManager::Impl {
   Stop stop;
   std::unique_ptr<EtcdCluster> cluster;
   std::unique_ptr<EtcdCoordinator> coordinator;
-  std::map<std::uint32_t, Instant> gone;       // engines
-  std::map<std::uint64_t, Instant> unstarted;  // members
-  std::map<bool, Instant> not_listed;          // our own
+  Task<bool> is_silent(ClusterMember member);
+  bool may_add() const { return reactor->now() >= not_before && options.can_run(); }
+
+  std::map<std::uint32_t, Instant> gone;    // engines
+  std::map<std::uint64_t, Instant> silent;  // members
+  std::map<bool, Instant> not_listed;       // our own
+  std::map<bool, Instant> vacant;
+  Instant not_before{};
   std::string last_trouble;
   std::thread thread;
 };
@@ -113,9 +121,13 @@ Task<Result<MembershipView>> MemberManager::Impl::view(const JoinedSystem& joine
   view.own_data_lost = joined.member && has_lost_data(options.data_directory, *joined.member);
   CO_TRY(auto members, co_await cluster->members(soon()));
   for (ClusterMember& member : members) {
-    const Duration since = lasting(unstarted, member.id, member.name.empty());
-    view.members.push_back({.member = std::move(member), .unstarted = since});
+    const bool is_quiet = co_await is_silent(member);
+    const Duration since = lasting(silent, member.id, is_quiet);
+    view.members.push_back({.member = std::move(member), .silent = since});
   }
+  // Its data belongs to where it was: one that runs elsewhere may be a copy, and there may be another one.
+  if (joined.member && joined.member->runs() && joined.member->client_url != options.client_url)
+    view.own_data_lost = true;
   CO_TRY(const auto engines, co_await cluster::list_engines(*coordinator, soon()));
   bool found = false;
   for (const cluster::ListedEngine& engine : engines) {
@@ -126,7 +138,14 @@ Task<Result<MembershipView>> MemberManager::Impl::view(const JoinedSystem& joine
     found = true;
   }
   if (!found) co_return failf(Code::kNotReady, "engine {} has no place yet", options.engine.to_string());
+  view.vacant = lasting(vacant, true, view.members.size() < wanted_members(view));
+  view.may_add = may_add();
   co_return view;
+}
+
+Task<bool> MemberManager::Impl::is_silent(ClusterMember member) {
+  if (member.name.empty() || member.client_urls.empty()) co_return true;
+  co_return !co_await cluster->answers(member.client_urls.front(), {reactor->now() + kProbePatience, &stopping});
 }
 
 /// What the cluster says is kept, for the next start.
@@ -185,7 +204,8 @@ Task<Result<>> MemberManager::Impl::add(JoinedSystem joined) {
     joined.member = OwnMember{.name = member_name(self->place.rank),
                               .client_url = options.client_url,
                               .peer_url = options.peer_url,
-                              .number = ++joined.memberships};
+                              .number = next_membership(options.data_directory, joined)};
+    joined.memberships = joined.member->number;
     CO_CHECK_OK(save(joined));
   }
   auto added = co_await cluster->add_learner(joined.member->peer_url, soon());
@@ -205,7 +225,10 @@ Result<> MemberManager::Impl::begin(JoinedSystem joined, const MembershipView& v
 }
 
 Result<> MemberManager::Impl::forget(JoinedSystem joined) {
+  // What it knew is the cluster's, which goes on without it.
+  joined.over.push_back(joined.member->number);
   joined.member.reset();
+  not_before = reactor->now() + kBackOff * options.patience;
   CHECK_OK(save(joined));
   logger.warn("the member of etcd that ran here was put out of the cluster");
   options.changed();

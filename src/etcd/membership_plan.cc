@@ -12,6 +12,8 @@ using cluster::Rank;
 
 constexpr std::string_view kNamePrefix = "engine-";
 constexpr std::size_t kMembersOfMany = 3;
+/// How long those that come later wait for each that comes first and does not.
+constexpr Duration kTurn = std::chrono::seconds(15);
 
 std::optional<Rank> rank_of(const ClusterMember& member) {
   const std::string_view name = member.name;
@@ -32,11 +34,16 @@ const MembershipView::Engine* engine_of(const MembershipView& view, const Cluste
   return found == view.engines.end() ? nullptr : &*found;
 }
 
+/// Of this engine: by its name, or, as long as it has none, by where it is to be.
+bool is_own(const MembershipView& view, const ClusterMember& member) {
+  if (!member.name.empty()) return rank_of(member) == view.self;
+  return is_at(member, view.own ? view.own->peer_url : view.peer_url);
+}
+
 bool is_member(const MembershipView& view, Rank rank) {
-  if (rank == view.self &&
-      std::ranges::any_of(view.members, [&](const auto& m) { return is_at(m.member, view.peer_url); }))
-    return true;
-  return std::ranges::any_of(view.members, [&](const auto& m) { return rank_of(m.member) == rank; });
+  return std::ranges::any_of(view.members, [&](const auto& m) {
+    return rank == view.self ? is_own(view, m.member) : rank_of(m.member) == rank;
+  });
 }
 
 /// The up engine with the lowest rank for which `is` holds.
@@ -49,14 +56,22 @@ std::optional<Rank> first_up(const MembershipView& view, Predicate is) {
 }
 
 bool is_lost(const MembershipView& view, const MembershipView::Member& m) {
-  if (m.member.name.empty()) return m.unstarted >= view.patience;
+  if (m.silent >= view.patience) return true;
   const auto* const engine = engine_of(view, m.member);
   return engine != nullptr && !engine->up && engine->gone >= view.patience;
 }
 
 bool runs(const MembershipView& view, const MembershipView::Member& m) {
   const auto* const engine = engine_of(view, m.member);
-  return engine != nullptr && engine->up;
+  return engine != nullptr && engine->up && m.silent == Duration(0);
+}
+
+/// Whether it is this engine's turn to become a member: the first one's at once, each further one's later.
+bool is_next(const MembershipView& view) {
+  std::int64_t before = 0;
+  for (const auto& engine : view.engines)
+    if (engine.up && engine.rank < view.self && !is_member(view, engine.rank)) ++before;
+  return view.vacant >= before * kTurn;
 }
 
 MembershipPlan plan_removal(const MembershipView& view) {
@@ -77,11 +92,16 @@ MembershipPlan plan_removal(const MembershipView& view) {
 
 std::string member_name(Rank rank) { return fmt::format("{}{}", kNamePrefix, rank.value()); }
 
+std::size_t wanted_members(const MembershipView& view) {
+  const auto up = static_cast<std::size_t>(std::ranges::count_if(view.engines, &MembershipView::Engine::up));
+  return up >= kMembersOfMany ? kMembersOfMany : 1;
+}
+
 MembershipPlan plan_membership(const MembershipView& view) {
-  const auto mine = std::ranges::find_if(
-      view.members, [&](const auto& m) { return is_at(m.member, view.own ? view.own->peer_url : view.peer_url); });
+  const auto mine = std::ranges::find_if(view.members, [&](const auto& m) { return is_own(view, m.member); });
   if (mine != view.members.end()) {
-    const bool stranger = !view.own || view.own_data_lost || (!view.own->runs() && !mine->member.name.empty());
+    const bool stranger = !view.own || view.own_data_lost || !is_at(mine->member, view.own->peer_url) ||
+                          (!view.own->runs() && !mine->member.name.empty());
     if (stranger) {
       if (view.members.size() == 1) return {};
       return {MembershipStep::kRemove, mine->member.id};
@@ -91,11 +111,10 @@ MembershipPlan plan_membership(const MembershipView& view) {
     return plan_removal(view);
   }
   if (view.own && view.own->runs()) return {MembershipStep::kForget};
-  const auto up = static_cast<std::size_t>(std::ranges::count_if(view.engines, &MembershipView::Engine::up));
-  const std::size_t wanted = up >= kMembersOfMany ? kMembersOfMany : 1;
   const bool learning = std::ranges::any_of(view.members, [](const auto& m) { return m.member.learner; });
-  const bool next = first_up(view, [&](Rank rank) { return !is_member(view, rank); }) == view.self;
-  if (view.members.size() < wanted && !learning && next) return {MembershipStep::kAdd};
+  const bool taken = std::ranges::any_of(view.members, [&](const auto& m) { return is_at(m.member, view.peer_url); });
+  const bool vacant = view.members.size() < wanted_members(view) && !learning;
+  if (vacant && view.may_add && !taken && is_next(view)) return {MembershipStep::kAdd};
   return plan_removal(view);
 }
 

@@ -30,7 +30,7 @@ class View {
   View& learner(std::uint32_t rank) { return member(rank, true, true); }
   View& unstarted(std::uint32_t rank, Duration since = {}) {
     member(rank, true, false);
-    view_.members.back().unstarted = since;
+    view_.members.back().silent = since;
     return *this;
   }
   View& own(bool runs) {
@@ -40,6 +40,28 @@ class View {
   }
   View& lost_data() {
     view_.own_data_lost = true;
+    return *this;
+  }
+  View& vacant(Duration since) {
+    view_.vacant = since;
+    return *this;
+  }
+  View& cannot_run_etcd() {
+    view_.may_add = false;
+    return *this;
+  }
+  View& silent(std::uint32_t rank, Duration since) {
+    for (auto& m : view_.members)
+      if (m.member.name == member_name(Rank(rank))) m.silent = since;
+    return *this;
+  }
+  View& elsewhere(std::uint32_t rank) {
+    for (auto& m : view_.members)
+      if (m.member.name == member_name(Rank(rank))) m.member.peer_urls = {"http://10.9.9.9:7780"};
+    return *this;
+  }
+  View& at_the_address_of(std::uint32_t rank) {
+    view_.peer_url = peer_of(rank);
     return *this;
   }
   MembershipPlan plan() const { return plan_membership(view_); }
@@ -114,6 +136,36 @@ TEST(MembershipPlan, AMemberWithoutItsDataIsPutOutAndNeverStarted) {
   EXPECT_EQ(View(0).engines(1).voter(0).own(true).lost_data().step(), MembershipStep::kNone);
 }
 
+TEST(MembershipPlan, WhoDoesNotTakeItsTurnIsPassedOver) {
+  EXPECT_EQ(View(1).engines(4).voter(0).cannot_run_etcd().step(), MembershipStep::kNone);
+  EXPECT_EQ(View(2).engines(4).voter(0).vacant(14s).step(), MembershipStep::kNone);
+  EXPECT_EQ(View(2).engines(4).voter(0).vacant(15s).step(), MembershipStep::kAdd);
+  EXPECT_EQ(View(3).engines(4).voter(0).vacant(29s).step(), MembershipStep::kNone);
+  EXPECT_EQ(View(3).engines(4).voter(0).vacant(30s).step(), MembershipStep::kAdd);
+}
+
+TEST(MembershipPlan, AMemberThatDoesNotAnswerIsReplacedAlthoughItsEngineRuns) {
+  const auto view = [](Duration since) {
+    return View(0).engines(4).voter(0).voter(1).voter(2).silent(1, since).own(true);
+  };
+  EXPECT_EQ(view(9min).step(), MembershipStep::kNone);
+  EXPECT_EQ(view(10min).plan(), (MembershipPlan{MembershipStep::kRemove, 101}));
+  // Not while another one is silent, too.
+  EXPECT_EQ(view(10min).silent(2, 1s).step(), MembershipStep::kNone);
+}
+
+TEST(MembershipPlan, WhatIsAnotherEnginesIsNotTouched) {
+  // Two engines were given one address: the later one gets no member.
+  EXPECT_EQ(View(3).engines(4).voter(0).voter(1).at_the_address_of(0).step(), MembershipStep::kNone);
+  EXPECT_EQ(View(3).engines(4).voter(0).voter(1).at_the_address_of(0).own(false).step(), MembershipStep::kNone);
+}
+
+TEST(MembershipPlan, OneOfAnotherAddressIsPutOut) {
+  const MembershipPlan out{MembershipStep::kRemove, 101};
+  EXPECT_EQ(View(1).engines(3).voter(0).voter(1).voter(2).elsewhere(1).own(true).plan(), out);
+  EXPECT_EQ(View(0).engines(1).voter(0).elsewhere(0).own(true).step(), MembershipStep::kNone);
+}
+
 TEST(MembershipPlan, WhatAnEntrantIsToldNamesAllMembers) {
   const std::vector<ClusterMember> members = {
       {.id = 1, .name = "engine-0", .peer_urls = {peer_of(0)}, .client_urls = {client_of(0)}},
@@ -139,7 +191,7 @@ TEST(JoinedSystem, SurvivesItsText) {
     EXPECT_FALSE(decode_joined(text.substr(0, length))) << length;
   for (const char* wrong :
        {"[]", "{}", R"({"format":2})", R"({"format":1,"endpoints":[],"root":"a/"})",
-        R"({"format":1,"endpoints":[1],"root":"a/","managed":true,"moving":false,"memberships":0})"})
+        R"({"format":1,"endpoints":[1],"root":"a/","managed":true,"moving":false,"memberships":0,"over":[]})"})
     EXPECT_FALSE(decode_joined(wrong)) << wrong;
 }
 

@@ -11,6 +11,7 @@
 #include "cenote/engine/engine.h"
 #include "cenote/etcd/member_manager.h"
 #include "context.h"
+#include "etcd_process.h"
 #include "etcd_source.h"
 #include "member_addresses.h"
 #include "open_files.h"
@@ -77,15 +78,17 @@ Result<std::unique_ptr<etcd::MemberManager>> manage_members(const Settings& sett
                                                             Uuid engine, Logger logger) {
   TRY(const MemberAddresses addresses, member_addresses(settings));
   TRY(const Duration patience, settings.duration("server.etcd-patience"));
-  return etcd::MemberManager::start({.data_directory = settings.text("server.data"),
-                                     .coordinator = choice.options,
-                                     .endpoints = choice.endpoints,
-                                     .engine = engine,
-                                     .client_url = addresses.client_url,
-                                     .peer_url = addresses.peer_url,
-                                     .patience = patience,
-                                     .changed = [] { Attendant::note_members_changed(); }},
-                                    std::move(logger));
+  return etcd::MemberManager::start(
+      {.data_directory = settings.text("server.data"),
+       .coordinator = choice.options,
+       .endpoints = choice.endpoints,
+       .engine = engine,
+       .client_url = addresses.client_url,
+       .peer_url = addresses.peer_url,
+       .patience = patience,
+       .can_run = [program = settings.text("server.etcd")] { return find_program(program).has_value(); },
+       .changed = [] { Attendant::note_members_changed(); }},
+      std::move(logger));
 }
 
 Result<> note_moved(const std::string& data) {
@@ -93,6 +96,14 @@ Result<> note_moved(const std::string& data) {
   ASSERT(joined.has_value());
   joined->moving = false;
   return etcd::save_joined(data, *joined);
+}
+
+constexpr Duration kMovePatience = std::chrono::minutes(5), kMovePause = std::chrono::seconds(1);
+
+/// What an etcd that is slow for a while says.
+bool is_passing(const Error& error) {
+  return error == Code::kUnreachable || error == Code::kDeadlineExceeded || error == Code::kOutcomeUnknown ||
+         error == Code::kConnectionLost || error == Code::kNotReady;
 }
 
 /// True: it is to be started again.
@@ -110,7 +121,15 @@ Result<bool> run_engine(Context& context, engine::EngineOptions options, const L
   const std::string data = options.data_directory;
   MetricRegistry metrics;
   const auto begun = std::chrono::steady_clock::now();
-  auto engine = engine::Engine::start(std::move(options), metrics, logger);
+  auto engine = engine::Engine::start(options, metrics, logger);
+  // Its own coordinator is not used any more, so it can only go on.
+  for (auto give_up = begun + kMovePatience; choice && choice->moving && !engine && is_passing(engine.error());) {
+    if (std::chrono::steady_clock::now() >= give_up) break;
+    logger.warn("the control state is not moved yet", {{"error", engine.error()}});
+    if (signals.wait_for(kMovePause)) return false;
+    engine = engine::Engine::start(options, metrics, logger);
+  }
+  options.encryption_key.reset();
   // Only where it was asked to while it waited for others.
   if (!engine && engine.error() == Code::kStopped) return false;
   if (!engine) return fail(in_terms_of_settings(settings, engine.error()));

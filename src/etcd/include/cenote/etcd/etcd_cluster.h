@@ -36,6 +36,8 @@ class EtcdCluster {
   ~EtcdCluster();
 
   Task<Result<std::vector<ClusterMember>>> members(Until until);
+  /// Whether the member at this endpoint answers, whatever the cluster is like.
+  Task<bool> answers(std::string endpoint, Until until);
   /// A new member without a vote; kConditionFailed while there is another one, or one with this URL.
   Task<Result<>> add_learner(std::string peer_url, Until until);
   /// Gives a learner its vote; kConditionFailed while it has not caught up.

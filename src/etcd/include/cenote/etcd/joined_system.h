@@ -32,6 +32,8 @@ struct JoinedSystem {
   bool moving = false;            ///< the engine's own control state is to be moved there first
   std::uint32_t memberships = 0;  ///< that the engine has had so far
   std::optional<OwnMember> member = std::nullopt;
+  /// Memberships that ended as the cluster said, whose data is of no use any more.
+  std::vector<std::uint32_t> over = {};
   friend bool operator==(const JoinedSystem&, const JoinedSystem&) = default;
 };
 
@@ -46,6 +48,8 @@ Result<> save_joined(const std::string& data_directory, const JoinedSystem& join
 
 /// Where a member keeps its data.
 std::string member_folder(const std::string& data_directory, const OwnMember& member);
+/// A number of which there is no data yet.
+std::uint32_t next_membership(const std::string& data_directory, const JoinedSystem& joined);
 /// A member that was in a cluster, and whose data is not there.
 bool has_lost_data(const std::string& data_directory, const OwnMember& member);
 

@@ -13,13 +13,14 @@ namespace cenote::etcd {
 
 struct MemberManagerOptions {
   std::string data_directory;
-  EtcdOptions coordinator;                    ///< `changing` is the list that `endpoints` is kept up to date
-  std::shared_ptr<EndpointList> endpoints;    ///< of the members that answer
-  Uuid engine;                                ///< whose membership this is
-  std::string client_url, peer_url;           ///< of the member that it would run
-  Duration patience;                          ///< as of MembershipView
-  std::function<void()> changed = [] {};      ///< `joined.json` has: which member is to run here
-  Duration period = std::chrono::seconds(1);  ///< how often it looks
+  EtcdOptions coordinator;                              ///< `changing` is the list that `endpoints` is kept up to date
+  std::shared_ptr<EndpointList> endpoints;              ///< of the members that answer
+  Uuid engine;                                          ///< whose membership this is
+  std::string client_url, peer_url;                     ///< of the member that it would run
+  Duration patience;                                    ///< as of MembershipView
+  std::function<bool()> can_run = [] { return true; };  ///< whether etcd can be started here, as far as is known
+  std::function<void()> changed = [] {};                ///< `joined.json` has: which member is to run here
+  Duration period = std::chrono::seconds(1);            ///< how often it looks
 };
 
 /// Beside an engine of a system whose engines run etcd themselves: sees to it that the right ones do

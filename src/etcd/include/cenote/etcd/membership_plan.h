@@ -22,14 +22,16 @@ struct MembershipView {
   };
   struct Member {
     ClusterMember member;
-    Duration unstarted = {};  ///< for how long it has been seen without a name
+    Duration silent = {};  ///< for how long it has been seen without a name, or without an answer
   };
   std::vector<Engine> engines;
   std::vector<Member> members;
   cluster::Rank self;
   std::optional<OwnMember> own;  ///< the member that this engine runs, or is to run
-  bool own_data_lost = false;    ///< of one that has run
+  bool own_data_lost = false;    ///< of one that has run; or it is of another address
+  bool may_add = true;           ///< this engine can run etcd, as far as it knows
   std::string peer_url;          ///< of the member that it would run
+  Duration vacant = {};          ///< for how long a member has been missing
   /// After so long without it an engine's membership goes to another one.
   Duration patience = std::chrono::minutes(10);
 };
@@ -53,10 +55,13 @@ struct MembershipPlan {
 /// time etcd decides, which takes one learner at a time and refuses what costs it its majority.
 ///
 /// Rules: one member with one or two engines that are up, three with more. The engine with the lowest rank that has
-/// none becomes one. A member whose engine is gone for longer than the patience is put out by the up engine with the
-/// lowest rank, if another engine can take its place and all other members run. What a member promised is in its data,
-/// so one at this engine's address that is not the one it runs is put out, never started.
+/// none becomes one; the others after it as long as it does not, one after the other. A member whose engine is gone, or
+/// that does not answer, for longer than the patience is put out by the up engine with the lowest rank, if another
+/// engine can take its place and all other members run. What a member promised is in its data, so one of this engine's
+/// that is not the one it runs is put out, never started. What is another engine's is not touched, wherever it is.
 MembershipPlan plan_membership(const MembershipView& view);
+/// How many members there should be.
+std::size_t wanted_members(const MembershipView& view);
 
 /// "engine-7".
 std::string member_name(cluster::Rank rank);
