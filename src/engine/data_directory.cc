@@ -567,6 +567,14 @@ Result<std::optional<Bytes>> DataDirectory::read_control_copy() const {
   return to_bytes(as_bytes(*text));
 }
 
+// A shared lock, for a moment: nothing of the directory is changed.
+Result<> DataDirectory::check_stopped(const std::string& path) {
+  const std::string lock = path + "/" + kLockFile;
+  const Fd file(::open(lock.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid() || ::flock(file.get(), LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK) return {};
+  return failf(Code::kLocked, "the engine of data directory '{}' runs: stop it first", path);
+}
+
 Result<Bytes> DataDirectory::read_control_copy_at(const std::string& path) {
   struct stat info{};
   const bool is_folder = ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);

@@ -64,7 +64,7 @@ class DataDirectoryTest : public testing::Test {
 
 TEST_F(DataDirectoryTest, TheControlCopyIsReplacedAndOneThatWasPutAsideStays) {
   create();
-  const auto directory = open();
+  auto directory = open();
   ASSERT_TRUE(directory.has_value());
   const auto replace = [&](std::string_view text, bool keep_last) {
     const auto replaced = directory->replace_control_copy(as_bytes(text), keep_last);
@@ -82,6 +82,9 @@ TEST_F(DataDirectoryTest, TheControlCopyIsReplacedAndOneThatWasPutAsideStays) {
   EXPECT_EQ(read(data("control-copy.newer")), "two") << "what was lost first";
   EXPECT_FALSE(fs::exists(data("control-copy.new")));
   // By who recovers a system, while the directory is in use.
+  EXPECT_EQ(DataDirectory::check_stopped(directory->path()).error().code(), Code::kLocked);
+  for (const fs::path& path : {root_, data("control-copy"), root_ / "nothing"})
+    EXPECT_TRUE(DataDirectory::check_stopped(path.string()).has_value()) << path;
   for (const fs::path& path : {fs::path(directory->path()), data("control-copy")})
     EXPECT_EQ(DataDirectory::read_control_copy_at(path.string()).value(), to_bytes(as_bytes("four")));
   EXPECT_EQ(DataDirectory::read_control_copy_at((root_ / "nothing").string()).error().code(), Code::kNotFound);
@@ -90,6 +93,10 @@ TEST_F(DataDirectoryTest, TheControlCopyIsReplacedAndOneThatWasPutAsideStays) {
   EXPECT_EQ(directory->read_control_copy().value(), to_bytes(as_bytes("four")));
   replace("five", false);
   EXPECT_EQ(read(data("control-copy")), "five");
+  {
+    const auto closed = *std::move(directory);
+  }
+  EXPECT_TRUE(DataDirectory::check_stopped(options_.data_directory).has_value());
 }
 
 /// A coordinator that several engines share, as far as a directory asks it.

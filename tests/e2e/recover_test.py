@@ -6,7 +6,7 @@ import shutil
 import unittest
 
 from cluster import ClusterTest, Etcd
-from system import CONFLICT, NOT_FOUND, OK, USAGE, cenote
+from system import BUSY, CONFLICT, NOT_FOUND, OK, USAGE, cenote
 
 
 class Recover(ClusterTest):
@@ -82,6 +82,7 @@ class Recover(ClusterTest):
         self.succeeds(first, "container", "create", "p/more", "--type", "kv")
         self.succeeds(servers[1], "kv", "put", "p/more", "key", "value")
         self.succeeds(servers[2], "fs", "mkdir", "p/files:/folder")
+        self.assert_fails(self.recover("--dry-run", servers=servers), BUSY, "runs", first.data)
         ended = cenote("system", "recover", "--forget-unknown", "--coordinator", self.etcd.url)
         self.assertEqual(ended.returncode, OK, ended.stderr)
         for server in servers:

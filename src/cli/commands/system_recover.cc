@@ -144,6 +144,8 @@ Result<> recover(Context& context, const Arguments& arguments) {
   TRY(const RecoveryPlan plan, engine::plan_recovery(copies));
   show_copies(context, copies, plan);
   CHECK_OK(check_complete(plan, arguments.incomplete));
+  // One that is left to the old coordinator, which may only be out of reach, would be of two systems at once.
+  for (const std::string& path : arguments.from) CHECK_OK(engine::DataDirectory::check_stopped(path));
   CHECK_OK(at_coordinator(context, [&](cluster::Coordinator& coordinator, Until until) {
     return arguments.dry_run ? engine::check_recovery(plan, coordinator, until)
                              : engine::carry_out(plan, coordinator, until);

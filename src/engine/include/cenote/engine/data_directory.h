@@ -54,6 +54,9 @@ class DataDirectory {
   /// kNotFound: there is none. kOutOfRange: it is larger than any.
   static Result<Bytes> read_control_copy_at(const std::string& path);
 
+  /// kLocked: an engine runs in the directory. What is no directory of an engine is not complained about.
+  static Result<> check_stopped(const std::string& path);
+
   DataDirectory(DataDirectory&& other) noexcept;
   DataDirectory& operator=(DataDirectory&& other) = delete;
   /// Releases the lock. The files of a creation that was neither committed nor abandoned stay, for the next open.
