@@ -85,7 +85,7 @@ class GroupMember {
  private:
   struct Resolution;
   Task<Result<>> leave(Uuid pool);
-  Task<Result<>> decide_one(EntryDecision decision, DecideAnswer::Done& done);
+  Task<Result<store::Lsn>> apply(const std::vector<EntryDecision>& decisions, DecideAnswer& answer);
   Task<Result<>> prepare_now(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
                              Until until, PrepareAnswer& answer);
   Task<Result<>> decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer);
