@@ -326,8 +326,8 @@ Task<Result<Epoch>> ObjectStore::draw_epoch(Until until) {
     core_->clock.observe(core_->closed);
     epoch = core_->clock.next(core_->wall_now());
   }
-  CO_CHECK_OK(co_await reach_epoch(*core_, epoch, until, seen));
-  CO_CHECK_OK(co_await core_->make_durable(seen));
+  if (epoch > core_->clock.ceiling()) CO_CHECK_OK(co_await reach_epoch(*core_, epoch, until, seen));
+  CO_CHECK_OK(co_await core_->make_durable(std::max(seen, core_->ceiling_lsn)));
   co_return epoch;
 }
 

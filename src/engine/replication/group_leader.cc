@@ -258,13 +258,10 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
   MutableBytes payload = change.payload;
   std::uint64_t bytes = change.payload_bytes;
   media::Buffer gathered;
-  if (member.whole) {
-    message.request = change.request;
-  } else {
+  if (!member.whole) {
     // Its part of the payload, in one piece.
-    message.request = member.part;
     bytes = 0;
-    for (const UpdateRequest& update : message.request.updates) bytes += bytes_of(update);
+    for (const UpdateRequest& update : member.part.updates) bytes += bytes_of(update);
     payload = {};
     if (bytes > 0) {
       auto room = co_await member_.allocate(static_cast<std::uint32_t>(bytes), until);
@@ -285,7 +282,8 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
       payload = gathered.span();
     }
   }
-  auto answer = co_await member_.prepare(message, payload, bytes, until);
+  const CommitRequest& request = member.whole ? change.request : member.part;
+  auto answer = co_await member_.prepare({message, request, attempt.plan.note, payload, bytes}, until);
   attempt.answers[index].arrived = answer.has_value();
   if (answer) {
     attempt.answers[index].prepared = *std::move(answer);

@@ -4,7 +4,6 @@
 #include <set>
 
 #include "cenote/base/format.h"
-#include "entry_note.h"
 #include "group_leader.h"
 
 namespace cenote::engine {
@@ -147,15 +146,15 @@ Task<DecideAnswer> GroupMember::decide(const std::vector<EntryDecision>& decisio
 }
 
 // What was decided comes first; all of it becomes durable together.
-Task<Result<PrepareAnswer>> GroupMember::prepare(const PrepareMessage& message, MutableBytes payload,
-                                                 std::uint64_t payload_bytes, Until until) {
+Task<Result<PrepareAnswer>> GroupMember::prepare(Prepared what, Until until) {
+  const PrepareMessage& message = what.message;
   PrepareAnswer answer;
   DecideAnswer decided;
   store::Lsn applied;
   if (!message.decided.empty()) {
     CO_TRY(applied, co_await apply(message.decided, decided));
   }
-  CO_CHECK_OK(co_await prepare_now(message, payload, payload_bytes, until, answer));
+  CO_CHECK_OK(co_await prepare_now(what, until, answer));
   if (!message.decided.empty()) CO_CHECK_OK(co_await objects().durable(applied));
   for (const DecideAnswer::Done& one : decided.done)
     if (one.code != Code::kOk)
@@ -164,25 +163,24 @@ Task<Result<PrepareAnswer>> GroupMember::prepare(const PrepareMessage& message, 
   co_return answer;
 }
 
-Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBytes payload,
-                                        std::uint64_t payload_bytes, Until until, PrepareAnswer& answer) {
+Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, PrepareAnswer& answer) {
+  const PrepareMessage& message = what.message;
   if (objects().held_state(message.name) == EntryState::kNone) {
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
-  CO_TRY(const EntryNote note, decode_entry_note(message.note));
   const object::Member member = message.leading      ? object::Member::kLeading
                                 : message.incomplete ? object::Member::kIncomplete
                                                      : object::Member::kComplete;
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
-    media::Buffer data = payload.empty() ? media::Buffer() : media::Buffer::borrow(payload);
+    media::Buffer data = what.payload.empty() ? media::Buffer() : media::Buffer::borrow(what.payload);
     std::optional<VersionFence::Pass> pass;
     {
-      CO_TRY(VersionFence::Pass entered, fence_.enter(note.pool, note.begun));
+      CO_TRY(VersionFence::Pass entered, fence_.enter(what.note.pool, what.note.begun));
       pass.emplace(std::move(entered));
     }
-    const auto held = co_await objects().prepare(message.request, message.name, message.note, std::move(data),
-                                                 payload_bytes, bounded(until), member);
+    const auto held = co_await objects().prepare(what.request, message.name, message.note, std::move(data),
+                                                 what.payload_bytes, bounded(until), member);
     if (held) {
       answer.state = *held;
       if (*held == EntryState::kRefused) {
@@ -195,7 +193,7 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
     }
     if (is_no_answer(held.error().code())) co_return fail(held.error());
     if (held.error() == Code::kUndecided) {
-      answer.other = objects().undecided_before(message.request);
+      answer.other = objects().undecided_before(what.request);
       if (!answer.other) continue;  // it has been decided meanwhile
       pass.reset();
       const bool wait = waits_for(message.name, answer.other->name) && target_.reactor().now() < patience;
