@@ -14,6 +14,7 @@
 #include "harness/runner.h"
 #include "object/rows.h"
 #include "process/rows.h"
+#include "replicas/rows.h"
 #include "stack/rows.h"
 #include "store/rows.h"
 
@@ -38,6 +39,7 @@ Suite all_comparisons(const Options& options) {
   add_object_rows(suite);
   add_stack_rows(suite);
   add_process_rows(suite, options.cenote.string());
+  add_replica_rows(suite, options.cenote.string());
   return suite;
 }
 

@@ -152,7 +152,7 @@ void check_entry_changes(ByteView input) {
   const auto changes = decode_entry_changes(input);
   if (!changes) return;
   ASSERT(equal(encode_entry_changes(changes->touched, changes->batch), input));
-  for (const store::Extent& extent : claims_of(*changes)) ASSERT(extent.blocks > 0);
+  for (const store::Extent& extent : changes->claims) ASSERT(extent.blocks > 0);
 }
 
 // Texts are cut and ids spelled one way when they are written, so what is read need not be what would be written.

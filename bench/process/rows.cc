@@ -1,73 +1,22 @@
 #include "process/rows.h"
 
-#include <fmt/ranges.h>
-#include <sys/wait.h>
-
-#include <algorithm>
-#include <iterator>
-#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
+#include <vector>
 
-#include "cenote/base/format.h"
 #include "harness/machine.h"
-#include "process/child_process.h"
+#include "process/engine_process.h"
 
 namespace cenote::bench {
 namespace {
 
-constexpr auto kStartLimit = std::chrono::seconds(30);
 constexpr double kMebibyte = 1 << 20;
+const std::vector<std::string> kControl{"--control", "127.0.0.1:0", "--target-size", "256MiB"};
 
-/// A running engine, `cenote server` or `cenote dev`, that has said where it is.
-class EngineProcess {
- public:
-  static Result<std::unique_ptr<EngineProcess>> start(const std::string& binary, std::vector<std::string> verb) {
-    std::vector<std::string> arguments{binary, "--json"};
-    std::ranges::move(verb, std::back_inserter(arguments));
-    for (const char* word : {"--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--target-size", "256MiB"}) {
-      arguments.emplace_back(word);
-    }
-    std::unique_ptr<EngineProcess> engine(new EngineProcess);
-    const Instant begin = now();
-    TRY(engine->process_, ChildProcess::start(arguments));
-    auto document = engine->read_document();
-    if (!document) return fail(document.error().with_context(binary + " " + arguments[2]));
-    engine->ready_after_ = now() - begin;
-    engine->address_ = document->value("address", "");
-    return engine;
-  }
-  ChildProcess& process() { return *process_; }
-  const std::string& address() const { return address_; }
-  Duration ready_after() const { return ready_after_; }
-
- private:
-  EngineProcess() = default;
-
-  // One JSON document, on one line or on several.
-  Result<nlohmann::json> read_document() {
-    std::string text;
-    while (true) {
-      TRY(const std::string line, process_->read_line(kStartLimit));
-      text += line;
-      auto document = nlohmann::json::parse(text, nullptr, false);
-      if (document.is_object()) return document;
-    }
-  }
-
-  std::unique_ptr<ChildProcess> process_;
-  std::string address_;
-  Duration ready_after_{};
-};
-
-/// Runs a command of `cenote` to its end.
-Result<ChildProcess::Ended> run_command(const std::vector<std::string>& arguments) {
-  TRY(const auto process, ChildProcess::start(arguments));
-  while (process->read_line(kStartLimit)) {
-  }
-  const ChildProcess::Ended ended = process->wait();
-  if (WIFEXITED(ended.status) && WEXITSTATUS(ended.status) == 0) return ended;
-  return failf(Code::kInternal, "'{}' ended with status {:#x}", fmt::join(arguments, " "), ended.status);
+/// An empty one, with a control port.
+Result<std::unique_ptr<EngineProcess>> start_engine(const std::string& binary, std::vector<std::string> verb) {
+  verb.insert(verb.end(), kControl.begin(), kControl.end());
+  return EngineProcess::start(binary, std::move(verb));
 }
 
 class IdleCpu final : public Side {
@@ -125,7 +74,7 @@ class DevReady final : public Side {
  public:
   explicit DevReady(std::string binary) : binary_(std::move(binary)) {}
   Result<Measured> measure(Duration /*window*/) override {
-    TRY(const auto engine, EngineProcess::start(binary_, {"dev"}));
+    TRY(const auto engine, start_engine(binary_, {"dev"}));
     Measured measured{.value = double(engine->ready_after().count()) / 1e6, .details = {}};
     engine->process().stop();
     return measured;
@@ -148,7 +97,7 @@ void add_row(Suite& suite, std::string name, std::string unit, Goal goal, SideSp
 void add_process_rows(Suite& suite, const std::string& binary) {
   using namespace std::chrono_literals;
   const auto start = [binary](const Setting& setting) {
-    return EngineProcess::start(binary, {"server", "--data", (setting.directory / "data").string()});
+    return start_engine(binary, {"server", "--data", (setting.directory / "data").string()});
   };
   const auto idle = [start](const Setting& setting) -> Result<std::unique_ptr<Side>> {
     TRY(auto engine, start(setting));

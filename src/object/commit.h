@@ -1,6 +1,6 @@
 #pragma once
 
-#include <deque>
+#include <list>
 #include <span>
 
 #include "punch.h"
@@ -51,8 +51,9 @@ class Commit {
   const CommitRequest& request_;
   const Member member_;
   Watch watch_;
-  std::deque<Update> updates_;
-  std::deque<Punch> punches_;
+  // Lists: their items stay where they are, and most often there is one.
+  std::list<Update> updates_;
+  std::list<Punch> punches_;
 };
 
 }  // namespace cenote::object

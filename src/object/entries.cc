@@ -14,6 +14,9 @@ namespace {
 constexpr std::uint8_t kVersion = 2, kOldestVersion = 1;
 constexpr std::size_t kKeyBytes = 4 + 8 + 2;
 constexpr std::size_t kTouchedBytes = 16 + 1;
+constexpr std::size_t kUsualTouchedBytes = kTouchedBytes + 2 * (2 + 32) + 16;
+/// Of the header without its note.
+constexpr std::size_t kHeaderBytes = 1 + 1 + 2 + 16 + 4 * 8 + 2 * 8 + 2;
 // As they are stored.
 static_assert(static_cast<int>(EntryState::kPrepared) == 1 && static_cast<int>(EntryState::kCommitted) == 2 &&
               static_cast<int>(EntryState::kRefused) == 3);
@@ -32,6 +35,8 @@ void put_key(Encoder& to, ByteView key) {
   to.raw(key);
 }
 
+std::unexpected<Error> damaged() { return fail(Code::kCorrupt, "the changes of an entry are damaged"); }
+
 std::uint64_t hash_of(const Uuid& container, const ObjectId& object) {
   std::byte bytes[16];
   store_be(bytes, object.high());
@@ -40,6 +45,10 @@ std::uint64_t hash_of(const Uuid& container, const ObjectId& object) {
 }
 
 }  // namespace
+
+std::string name_of(const EntryName& name) {
+  return fmt::format("entry {} of target {}", name.epoch.value(), name.leader);
+}
 
 RecordBytes entry_key(const EntryName& name, std::uint16_t piece) {
   RecordBytes key;
@@ -59,6 +68,7 @@ Result<EntryKey> parse_entry_key(ByteView key) {
 Bytes encode_entry_header(const EntryHeader& header) {
   ASSERT(header.note.size() <= kMaxEntryNoteBytes);
   Bytes bytes;
+  bytes.reserve(kHeaderBytes + header.note.size());
   Encoder to(bytes);
   to.integer(kVersion);
   to.integer(static_cast<std::uint8_t>(header.state));
@@ -104,6 +114,7 @@ Result<EntryHeader> decode_entry_header(ByteView value) {
 
 Bytes encode_entry_changes(std::span<const Touched> touched, ByteView batch) {
   Bytes bytes;
+  bytes.reserve(4 + touched.size() * kUsualTouchedBytes + batch.size());
   Encoder to(bytes);
   to.integer(static_cast<std::uint32_t>(touched.size()));
   for (const Touched& place : touched) {
@@ -122,7 +133,6 @@ Bytes encode_entry_changes(std::span<const Touched> touched, ByteView batch) {
 }
 
 Result<EntryChanges> decode_entry_changes(ByteView bytes) {
-  const auto damaged = [] { return fail(Code::kCorrupt, "the changes of an entry are damaged"); };
   Decoder from(bytes);
   EntryChanges changes;
   const auto count = from.integer<std::uint32_t>();
@@ -143,23 +153,22 @@ Result<EntryChanges> decode_entry_changes(ByteView bytes) {
   }
   if (from.bad()) return damaged();
   changes.batch = bytes.last(from.remaining());
-  store::OperationReader reader(changes.batch);
-  store::Operation operation;
-  while (reader.next(operation)) {
-    if (operation.kind != store::OperationKind::kPut && operation.kind != store::OperationKind::kClaim)
-      return damaged();
-  }
-  if (reader.bad()) return damaged();
+  TRY(changes.claims, claims_of(changes.batch));
   return changes;
 }
 
-std::vector<store::Extent> claims_of(const EntryChanges& changes) {
+Result<std::vector<store::Extent>> claims_of(ByteView batch) {
   std::vector<store::Extent> claims;
-  store::OperationReader reader(changes.batch);
+  store::OperationReader reader(batch);
   store::Operation operation;
   while (reader.next(operation)) {
-    if (operation.kind == store::OperationKind::kClaim) claims.push_back(operation.extent);
+    if (operation.kind == store::OperationKind::kClaim) {
+      claims.push_back(operation.extent);
+    } else if (operation.kind != store::OperationKind::kPut) {
+      return damaged();
+    }
   }
+  if (reader.bad()) return damaged();
   return claims;
 }
 
@@ -173,23 +182,25 @@ template <typename Visit>
 const HeldEntry* Entries::find_overlap(const Uuid& container, const Place& place, Visit fits) const {
   if (undecided_ == 0) return nullptr;
   if (place.object == ObjectId()) {
-    for (const auto& [key, item] : by_object_)
-      if (item.entry->header.container == container && fits(*item.entry)) return item.entry;
+    for (const auto& [key, items] : by_object_)
+      for (const Item& item : items)
+        if (item.entry->header.container == container && fits(*item.entry)) return item.entry;
     return nullptr;
   }
-  const auto find = [&](const Index& index, std::uint64_t key) -> const HeldEntry* {
-    const auto [begin, end] = index.equal_range(key);
-    for (auto at = begin; at != end; ++at) {
-      const Item& item = at->second;
-      if (fits(*item.entry) && item.entry->header.container == container && overlap(item.touched->place(), place))
-        return item.entry;
-    }
-    return nullptr;
+  const auto in_the_way = [&](const Item& item) {
+    return fits(*item.entry) && item.entry->header.container == container && overlap(item.touched->place(), place);
   };
   const std::uint64_t object = hash_of(container, place.object);
   // Where only dkeys are touched, those of the same hash are enough.
-  if (!place.dkey || whole_objects_ > 0) return find(by_object_, object);
-  return find(by_dkey_, hash64(*place.dkey, object));
+  if (place.dkey && whole_objects_ == 0) {
+    const auto [begin, end] = by_dkey_.equal_range(hash64(*place.dkey, object));
+    const auto found = std::find_if(begin, end, [&](const auto& item) { return in_the_way(item.second); });
+    return found == end ? nullptr : found->second.entry;
+  }
+  const auto items = by_object_.find(object);
+  if (items == by_object_.end()) return nullptr;
+  const auto found = std::ranges::find_if(items->second, in_the_way);
+  return found == items->second.end() ? nullptr : found->entry;
 }
 
 const HeldEntry* Entries::touching(const Uuid& container, const Place& place, Epoch upto) const {
@@ -206,11 +217,21 @@ const HeldEntry* Entries::of_request(const RequestId& request) const {
   return found == requests_.end() ? nullptr : found->second;
 }
 
-void Entries::take_out(Index& index, std::uint64_t key, const Touched& touched) {
-  const auto [begin, end] = index.equal_range(key);
+void Entries::take_out_dkey(std::uint64_t key, const Touched& touched) {
+  const auto [begin, end] = by_dkey_.equal_range(key);
   const auto own = std::find_if(begin, end, [&](const auto& item) { return item.second.touched == &touched; });
   ASSERT(own != end);
-  index.erase(own);
+  by_dkey_.erase(own);
+}
+
+void Entries::take_out_object(std::uint64_t key, const Touched& touched) {
+  const auto items = by_object_.find(key);
+  ASSERT(items != by_object_.end());
+  const auto own = std::ranges::find(items->second, &touched, &Item::touched);
+  ASSERT(own != items->second.end());
+  *own = items->second.back();
+  items->second.pop_back();
+  if (items->second.empty()) by_object_.erase(items);
 }
 
 void Entries::index(HeldEntry& entry) {
@@ -218,7 +239,7 @@ void Entries::index(HeldEntry& entry) {
   ++undecided_;
   for (const Touched& touched : entry.touched) {
     const std::uint64_t object = hash_of(entry.header.container, touched.object);
-    by_object_.emplace(object, Item{&entry, &touched});
+    by_object_[object].push_back({&entry, &touched});
     if (touched.dkey) {
       by_dkey_.emplace(hash64(*touched.dkey, object), Item{&entry, &touched});
     } else {
@@ -235,9 +256,9 @@ void Entries::unindex(HeldEntry& entry) {
   requests_.erase({entry.header.request.session, entry.header.request.sequence});
   for (const Touched& touched : entry.touched) {
     const std::uint64_t object = hash_of(entry.header.container, touched.object);
-    take_out(by_object_, object, touched);
+    take_out_object(object, touched);
     if (touched.dkey) {
-      take_out(by_dkey_, hash64(*touched.dkey, object), touched);
+      take_out_dkey(hash64(*touched.dkey, object), touched);
     } else {
       --whole_objects_;
     }
@@ -255,8 +276,8 @@ HeldEntry& Entries::put(HeldEntry entry) {
 void Entries::set_state(HeldEntry& entry, EntryState state) {
   unindex(entry);
   entry.header.state = state;
-  entry.touched.clear();
-  entry.touched.shrink_to_fit();
+  entry.touched = {};
+  entry.batch = {};
   entry.account.reset();
 }
 
@@ -272,21 +293,25 @@ void Entries::check_invariants() const {
   for (const auto& [name, entry] : held_) {
     ASSERT(entry.name == name && entry.header.state != EntryState::kNone);
     if (entry.header.state != EntryState::kPrepared) {
-      ASSERT(entry.touched.empty() && entry.account == nullptr);
+      ASSERT(entry.touched.empty() && entry.batch.empty() && entry.account == nullptr);
       continue;
     }
     ++prepared;
     touched += entry.touched.size();
     for (const Touched& place : entry.touched) {
-      const auto [begin, end] = by_object_.equal_range(hash_of(entry.header.container, place.object));
-      for (auto at = begin; at != end; ++at) {
-        const HeldEntry& other = *at->second.entry;
+      for (const Item& item : by_object_.at(hash_of(entry.header.container, place.object))) {
+        const HeldEntry& other = *item.entry;
         ASSERT(&other == &entry || other.header.container != entry.header.container ||
-               !overlap(at->second.touched->place(), place.place()));
+               !overlap(item.touched->place(), place.place()));
       }
     }
   }
-  ASSERT(prepared == undecided_ && touched == by_object_.size() && touched == by_dkey_.size() + whole_objects_);
+  std::size_t indexed = 0;
+  for (const auto& [key, items] : by_object_) {
+    ASSERT(!items.empty());
+    indexed += items.size();
+  }
+  ASSERT(prepared == undecided_ && touched == indexed && touched == by_dkey_.size() + whole_objects_);
 }
 
 }  // namespace cenote::object

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -47,6 +48,7 @@ struct EntryHeader {
   Bytes note;
 };
 
+std::string name_of(const EntryName& name);
 /// The key of a piece of an entry: leader, epoch, number of the piece, big-endian; 0 is the header.
 RecordBytes entry_key(const EntryName& name, std::uint16_t piece);
 struct EntryKey {
@@ -61,19 +63,25 @@ Result<EntryHeader> decode_entry_header(ByteView value);
 /// What its pieces are together: what it touches, and the encoded batch.
 struct EntryChanges {
   std::vector<Touched> touched;
-  ByteView batch;  ///< points into what was decoded
+  ByteView batch;                     ///< points into what was decoded
+  std::vector<store::Extent> claims;  ///< of the batch
 };
 Bytes encode_entry_changes(std::span<const Touched> touched, ByteView batch);
 /// kCorrupt: not that, or a batch with anything but puts and claims.
 Result<EntryChanges> decode_entry_changes(ByteView bytes);
-/// The extents that the batch claims.
-std::vector<store::Extent> claims_of(const EntryChanges& changes);
+/// The extents that such a batch claims. kCorrupt: it holds anything else.
+Result<std::vector<store::Extent>> claims_of(ByteView batch);
+
+/// Changes of so many bytes at most are kept in memory from when they are prepared until they are decided.
+inline constexpr std::size_t kKeptBatchBytes = 1024;
 
 /// An entry in memory.
 struct HeldEntry {
   EntryName name;
   EntryHeader header;
   std::vector<Touched> touched;  ///< while it is prepared
+  /// The batch of a prepared entry, if it is short and was prepared since the store opened; empty: the tree has it.
+  Bytes batch;
   /// What `header.added` is charged to while it is prepared; null: nobody counts it.
   std::shared_ptr<SpaceAccount> account;
   store::Lsn lsn;  ///< of its last change: an answer about it waits until this is durable
@@ -115,16 +123,20 @@ class Entries {
     HeldEntry* entry = nullptr;
     const Touched* touched = nullptr;
   };
-  using Index = std::unordered_multimap<std::uint64_t, Item>;
+  using Dkeys = std::unordered_multimap<std::uint64_t, Item>;
+  using Objects = std::unordered_map<std::uint64_t, std::vector<Item>>;
   template <typename Visit>
   const HeldEntry* find_overlap(const Uuid& container, const Place& place, Visit fits) const;
-  static void take_out(Index& index, std::uint64_t key, const Touched& touched);
+  void take_out_object(std::uint64_t key, const Touched& touched);
+  void take_out_dkey(std::uint64_t key, const Touched& touched);
   void index(HeldEntry& entry);
   void unindex(HeldEntry& entry);
 
-  std::map<EntryName, HeldEntry> held_;
-  // What prepared entries touch, each place once, by the hash of its object; and of its dkey, where it has one.
-  Index by_object_, by_dkey_;
+  std::unordered_map<EntryName, HeldEntry, EntryNameHash> held_;  // they stay where they are
+  // What prepared entries touch, each place once, by the hash of its object; and of its dkey, where it has one. Of one
+  // object there may be many.
+  Objects by_object_;
+  Dkeys by_dkey_;
   std::size_t whole_objects_ = 0;                                           // touched without a dkey
   std::map<std::pair<std::uint64_t, std::uint64_t>, HeldEntry*> requests_;  // of prepared ones, by session and sequence
   std::size_t undecided_ = 0;

@@ -109,6 +109,53 @@ TEST_F(EntriesTest, TheTableOfTheProtocolIsKept) {
   target_.check();
 }
 
+TEST_F(EntriesTest, ManyAreDecidedTogether) {
+  constexpr std::size_t kMany = 200;  // more than go in one turn, or in one batch
+  const Bytes small = pattern(1, 50), large = pattern(2, 3000);
+  std::vector<EntryChange> changes;
+  for (std::size_t i = 0; i < kMany; ++i) {
+    const EntryName entry = name();
+    const Bytes& value = i % 2 == 0 ? small : large;
+    ASSERT_EQ(prepare(put_of("d" + std::to_string(i), value), entry, value), EntryState::kPrepared);
+    changes.push_back({.name = entry, .event = i % 8 == 0 ? EntryEvent::kAbort : EntryEvent::kCommit});
+  }
+  const EntryName late = name();
+  changes.push_back({.name = late, .event = EntryEvent::kAsk});
+  changes.push_back({.name = changes[1].name, .event = EntryEvent::kForget});  // what is forgotten comes last
+  changes.push_back({.name = changes[1].name, .event = EntryEvent::kForget});
+  const auto applied = target_.block_on(target_.objects->apply_changes(changes));
+  ASSERT_TRUE(applied);
+  EXPECT_TRUE(target_.block_on(target_.objects->durable(*applied)));
+  for (std::size_t i = 0; i < kMany; ++i) {
+    EXPECT_EQ(changes[i].outcome, i % 8 == 0 ? EntryState::kRefused : EntryState::kCommitted);
+    const auto value = get("d" + std::to_string(i));
+    if (i % 8 == 0) {
+      EXPECT_EQ(value.error(), Code::kNotFound);
+    } else {
+      EXPECT_EQ(value, i % 2 == 0 ? small : large);
+    }
+  }
+  EXPECT_EQ(changes[kMany].outcome, EntryState::kRefused);
+  EXPECT_EQ(changes[kMany + 1].outcome, EntryState::kNone);
+  EXPECT_EQ(target_.objects->held_state(changes[1].name), EntryState::kNone);
+  target_.check();
+  // What cannot be forgotten says so on its own.
+  changes.resize(kMany);
+  for (EntryChange& change : changes) change.event = EntryEvent::kForget;
+  const EntryName prepared = name();
+  ASSERT_EQ(prepare(put_of("p", small), prepared, small), EntryState::kPrepared);
+  changes.push_back({.name = prepared, .event = EntryEvent::kForget});
+  ASSERT_TRUE(target_.block_on(target_.objects->apply_changes(changes)));
+  for (std::size_t i = 0; i < kMany; ++i) EXPECT_EQ(changes[i].outcome, EntryState::kNone);
+  EXPECT_EQ(changes[kMany].outcome.error(), Code::kInternal);
+  EXPECT_EQ(target_.objects->entry_counts().held, 2u) << "what was asked for and refused, and what is prepared";
+  target_.reopen();
+  EXPECT_EQ(target_.objects->entry_counts().held, 2u);
+  EXPECT_EQ(change(prepared, EntryEvent::kCommit), EntryState::kCommitted) << "with what the tree has of it";
+  EXPECT_EQ(get("p"), small);
+  target_.check();
+}
+
 TEST_F(EntriesTest, NothingElseTouchesWhatIsUndecided) {
   const Bytes value = pattern(1, 3000);
   const EntryName first = name(), second = name();

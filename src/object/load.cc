@@ -198,7 +198,7 @@ Task<Result<std::vector<store::Extent>>> owned_extents(Core& core) {
     CO_CHECK_OK(co_await core.store.run(
         [&](store::View& view) { return read_entry_changes(view, *core.entry_tree, name, pieces, changes); }));
     CO_TRY(const EntryChanges parts, decode_entry_changes(changes));
-    std::ranges::copy(claims_of(parts), std::back_inserter(extents));
+    std::ranges::copy(parts.claims, std::back_inserter(extents));
   }
   co_return extents;
 }

@@ -327,8 +327,8 @@ Task<Result<Epoch>> ObjectStore::draw_epoch(Until until) {
     core_->clock.observe(core_->closed);
     epoch = core_->clock.next(core_->wall_now());
   }
-  CO_CHECK_OK(co_await reach_epoch(*core_, epoch, until, seen));
-  CO_CHECK_OK(co_await core_->make_durable(seen));
+  if (epoch > core_->clock.ceiling()) CO_CHECK_OK(co_await reach_epoch(*core_, epoch, until, seen));
+  CO_CHECK_OK(co_await core_->make_durable(std::max(seen, core_->ceiling_lsn)));
   co_return epoch;
 }
 
@@ -359,6 +359,25 @@ Task<Result<EntryState>> ObjectStore::apply_commit(EntryName name) {
   CO_CHECK_OK(guard.check());
   store::Lsn seen;
   co_return co_await object::change_entry(*core_, name, EntryEvent::kCommit, seen);
+}
+
+Task<Result<store::Lsn>> ObjectStore::apply_changes(std::span<EntryChange> changes) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  store::Lsn seen;
+  co_await object::change_entries(*core_, changes, seen);
+  co_return seen;
+}
+
+Task<Result<>> ObjectStore::durable(store::Lsn changes) {
+  const ForegroundGuard guard(*core_);
+  CO_CHECK_OK(guard.check());
+  co_return co_await core_->make_durable(changes);
+}
+
+EntryState ObjectStore::held_state(EntryName name) const {
+  const HeldEntry* const held = core_->entries.find(name);
+  return held == nullptr ? EntryState::kNone : held->header.state;
 }
 
 Task<Result<EntryState>> ObjectStore::entry_state(EntryName name) {

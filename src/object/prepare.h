@@ -3,7 +3,7 @@
 #include "core.h"
 #include "entries.h"
 
-// Entries of redundancy groups (prepare.cc).
+// Entries of redundancy groups (prepare.cc, decide.cc).
 namespace cenote::object {
 
 /// As of ObjectStore::prepare and ObjectStore::change_entry.
@@ -11,6 +11,7 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
                                        ByteView note, media::Buffer& payload, std::uint64_t payload_bytes, Until until,
                                        store::Lsn& seen);
 Task<Result<EntryState>> change_entry(Core& core, EntryName name, EntryEvent event, store::Lsn& seen);
+Task<> change_entries(Core& core, std::span<EntryChange> changes, store::Lsn& seen);
 
 /// A prepared entry that would be in the way of the request; nullptr: there is none.
 const HeldEntry* undecided_in_the_way(const Entries& entries, const CommitRequest& request);

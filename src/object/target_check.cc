@@ -266,7 +266,7 @@ void TargetCheck::check_prepared(store::TreeId tree, std::uint64_t page, const E
         fmt::format("entry {} of target {}: {}", key.name.epoch.value(), key.name.leader, parts.error().message());
     return emit(finding);
   }
-  for (const store::Extent& extent : claims_of(*parts)) {
+  for (const store::Extent& extent : parts->claims) {
     std::string why;
     if (examination_->refer(extent, &why)) continue;
     finding.finding.kind = store::FindingKind::kBlock;

@@ -17,8 +17,9 @@ class TransactionPunches {
   /// Punched ranges of an array, and the flags it needs for them.
   void add_ranges(ByteView akey_prefix, ArrayFlags flags) { flags_.insert_or_assign(to_bytes(akey_prefix), flags); }
 
-  bool hides(ByteView prefix) const { return levels_.contains(to_bytes(prefix)); }
+  bool hides(ByteView prefix) const { return !levels_.empty() && levels_.contains(to_bytes(prefix)); }
   std::optional<ArrayFlags> flags(ByteView akey_prefix) const {
+    if (flags_.empty()) return std::nullopt;
     const auto found = flags_.find(to_bytes(akey_prefix));
     return found == flags_.end() ? std::nullopt : std::optional(found->second);
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "cenote/base/assert.h"
@@ -15,23 +16,31 @@ class Watches;
 /// hold.
 class Watch {
  public:
-  Watch(Watches& watches, const Uuid& container);
+  Watch(Watches& watches, const Uuid& container) : watches_(watches), container_(container) {}
   Watch(const Watch&) = delete;
   Watch& operator=(const Watch&) = delete;
   ~Watch();
 
-  void add(const ObjectId& object) { objects_.insert(object); }
+  void add(const ObjectId& object) {
+    begin();
+    objects_.insert(object);
+  }
   /// Every object, those that do not exist yet included.
-  void add_all() { all_ = true; }
+  void add_all() {
+    begin();
+    all_ = true;
+  }
   bool changed() const { return changed_; }
 
  private:
   friend class Watches;
+  void begin();
   bool covers(const ObjectId& object) const { return all_ || objects_.contains(object); }
 
   Watches& watches_;
   Uuid container_;
   std::set<ObjectId> objects_;
+  bool active_ = false;  ///< it has something to look at
   bool all_ = false;
   bool changed_ = false;
 };
@@ -55,12 +64,13 @@ class Watches {
   std::vector<Watch*> active_;
 };
 
-inline Watch::Watch(Watches& watches, const Uuid& container) : watches_(watches), container_(container) {
-  watches_.active_.push_back(this);
-}
 inline Watch::~Watch() {
+  if (!active_) return;
   const auto removed = std::erase(watches_.active_, this);
   ASSERT(removed == 1);
+}
+inline void Watch::begin() {
+  if (!std::exchange(active_, true)) watches_.active_.push_back(this);
 }
 
 }  // namespace cenote::object

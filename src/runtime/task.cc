@@ -1,5 +1,6 @@
 #include "cenote/runtime/task.h"
 
+#include <algorithm>
 #include <array>
 #include <new>
 #include <utility>
@@ -9,10 +10,15 @@ namespace {
 
 #if !defined(CENOTE_ASAN) && !defined(CENOTE_TSAN)
 
-// Frames of 64-byte size classes up to 4 KiB; at most kKeptPerClass of each wait for reuse on a thread.
+// Frames of 64-byte size classes up to 16 KiB (requests are decoded in frames, and their keys lie there, too). So many
+// of each wait for reuse on a thread, and no more than that are of 4 MiB.
 constexpr std::size_t kClassBytes = 64;
-constexpr std::size_t kClasses = 64;
+constexpr std::size_t kClasses = 256;
 constexpr std::size_t kKeptPerClass = 1024;
+constexpr std::size_t kKeptBytesPerClass = 4u << 20;
+constexpr std::size_t kept_of(std::size_t size_class) {
+  return std::min(kKeptPerClass, kKeptBytesPerClass / ((size_class + 1) * kClassBytes));
+}
 
 struct FreeFrame {
   FreeFrame* next;
@@ -64,7 +70,7 @@ void* allocate_frame(std::size_t bytes, std::align_val_t alignment) {
 void free_frame(void* frame, std::size_t bytes, std::align_val_t alignment) noexcept {
   if (!pooled(bytes, alignment)) return ::operator delete(frame, bytes, alignment);
   const std::size_t size_class = class_of(bytes);
-  if (pool.count[size_class] >= kKeptPerClass) return ::operator delete(frame);
+  if (pool.count[size_class] >= kept_of(size_class)) return ::operator delete(frame);
   auto* freed = static_cast<FreeFrame*>(frame);
   freed->next = pool.free[size_class];
   pool.free[size_class] = freed;

@@ -72,7 +72,8 @@ Task<Result<Bytes>> ObjectService::run_prepare(rpc::Request& request, Target& ta
   }
   const MutableBytes memory = payload ? payload.span() : MutableBytes();
   CO_TRY(const PrepareAnswer answer, co_await call_on(reactor_, target.reactor(), [&] {
-           return groups_of(target).member.prepare(message, memory, bytes, Until::at(deadline));
+           return groups_of(target).member.prepare({message, message.request, note, memory, bytes},
+                                                   Until::at(deadline));
          }));
   co_return encoded(answer);
 }

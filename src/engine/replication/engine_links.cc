@@ -68,7 +68,12 @@ Task<Result<std::shared_ptr<EngineLinks::Link>>> EngineLinks::find(cluster::Rank
 
 Task<Result<rpc::Reply>> EngineLinks::call(cluster::Rank engine, Message message, Until until) {
   if (transport_ == nullptr) co_return fail(Code::kUnsupported, "this engine has no others beside it");
-  CO_TRY(const auto link, co_await find(engine));
+  std::shared_ptr<Link> link;
+  if (const auto known = links_.find(engine); known != links_.end() && !known->second->doubtful && !scope_.stopping()) {
+    link = known->second;
+  } else {
+    CO_TRY(link, co_await find(engine));
+  }
   rpc::CallOptions options;
   options.until = until.no_later_than(reactor_.now() + message.patience);
   options.target = message.target;

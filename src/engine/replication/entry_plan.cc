@@ -190,6 +190,30 @@ Result<cluster::GroupKey> leading_group(const CommitRequest& request, cluster::P
   return *first;
 }
 
+namespace {
+
+bool is_of_one_dkey(const CommitRequest& request) {
+  if (request.has_reads()) return false;
+  if (request.updates.size() == 1 && request.punches.empty()) return true;
+  return request.updates.empty() && request.punches.size() == 1 && !place_of(request.punches.front()).whole;
+}
+
+/// What most changes are: of the dkey that leads them, and nothing else. All of its group get all of it.
+Result<> plan_one_group(const cluster::PoolLayout& layout, EntryPlan& plan) {
+  TRY(const cluster::GroupLayout group, layout.group(plan.note.leader));
+  CHECK_OK(layout.leader(plan.note.leader, group));  // one that has lost all its data cannot be changed
+  for (const cluster::Holder& holder : group.writers()) {
+    plan.members.push_back(
+        {.target = holder.target, .incomplete = !group.is_complete(holder.target), .part = {}, .updates = {}});
+  }
+  std::ranges::sort(plan.members, {}, &EntryPlan::Member::target);
+  Members& members = plan.note.groups.emplace_back();
+  for (const EntryPlan::Member& member : plan.members) members.push_back(member.target);
+  return {};
+}
+
+}  // namespace
+
 Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLayout& layout,
                              cluster::PlacementSeed seed) {
   EntryPlan plan;
@@ -198,6 +222,10 @@ Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLa
   plan.note.pool = layout.map()->pool();
   plan.note.begun = layout.version();
   TRY(plan.note.leader, leading_group(request, seed));
+  if (is_of_one_dkey(request)) {
+    CHECK_OK(plan_one_group(layout, plan));
+    return plan;
+  }
   Groups groups(layout, seed);
   TRY(const Parts parts, find_parts(request, groups));
   plan.note.groups = groups.take();

@@ -4,15 +4,13 @@
 
 #include "cenote/base/format.h"
 #include "gather.h"
+#include "group_leader_impl.h"
 
 namespace cenote::engine {
 namespace {
 
-// Decisions wait a moment for company, and for an entry that they can travel with; that something may be forgotten can
-// wait longer than that it was committed.
-constexpr Duration kCommitDelay = std::chrono::milliseconds(1);
-constexpr Duration kForgetDelay = std::chrono::milliseconds(20);
-constexpr Duration kRetryPause = std::chrono::milliseconds(100);
+/// Of an encoded change with a key or two, and of what else is in a message with it.
+constexpr std::size_t kUsualBytes = 512;
 constexpr Duration kAskPause = std::chrono::milliseconds(50);
 constexpr Duration kAgainPause = std::chrono::microseconds(200);
 constexpr Duration kAgainPauseMax = std::chrono::milliseconds(20);
@@ -40,27 +38,6 @@ bool is_held(const Result<EntryState>& state) {
 }
 
 }  // namespace
-
-/// An entry that is not decided yet, and somebody here decides on it.
-struct GroupLeader::Running {
-  explicit Running(Reactor& reactor) : ended(reactor) {}
-  Event ended;
-  std::optional<EntryState> outcome;  ///< none: whoever was at it has given up
-};
-
-/// An entry whose outcome has to reach its members, and then be forgotten by them, by this one last.
-struct GroupLeader::Decided {
-  Uuid container;
-  std::vector<TargetAddress> members;  ///< the others
-  EntryEvent event = EntryEvent::kCommit;
-  std::size_t left = 0;  ///< that have not confirmed the event
-};
-
-/// What one member is to be told with the next message.
-struct GroupLeader::Outbox {
-  std::vector<EntryDecision> waiting;
-  bool flushing = false;
-};
 
 struct GroupLeader::Answer {
   bool arrived = false;
@@ -95,9 +72,9 @@ Task<> GroupLeader::stop() { co_await scope_.stop(); }
 Task<Result<UpdateReply>> GroupLeader::execute(Change change, Until until) {
   // What may bring an array into being has all of it to itself.
   const bool exist = member_.objects().knows_arrays(change.request);
-  KeyLocks::Held locks(
+  change.locks = std::make_shared<KeyLocks::Held>(
       locks_, KeyLocks::wanted_by(change.request, exist ? KeyLocks::Arrays::kExist : KeyLocks::Arrays::kMayBeBorn));
-  CO_CHECK_OK(co_await locks.acquire(member_.bounded(until)));
+  CO_CHECK_OK(co_await change.locks->acquire(member_.bounded(until)));
   co_return co_await run(change, member_.bounded(until));
 }
 
@@ -180,6 +157,7 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
     attempt.places.push_back({place.engine, place.index});
   }
   attempt.answers.resize(attempt.places.size());
+  attempt.encoded.reserve(kUsualBytes);
   encode(change.request, attempt.encoded);
   if (above != kEpochZero) member_.objects().observe(above);
   CO_TRY(const Epoch epoch, co_await member_.objects().draw_epoch(until));
@@ -189,7 +167,7 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
   const auto running = std::make_shared<Running>(reactor_);
   running_.emplace(attempt.name, running);
   auto outcome = co_await decide(attempt, *running, above, again, until);
-  running_.erase(attempt.name);
+  if (!running->is_committed) running_.erase(attempt.name);
   running->ended.set();
   // Whoever asks again with the same id learns what became of it.
   if (!outcome && !running->outcome && !(outcome.error() == Code::kDeadlineExceeded))
@@ -206,7 +184,8 @@ Task<Result<UpdateReply>> GroupLeader::decide(Attempt& attempt, Running& running
   bool all = true;
   for (std::size_t index = 0; index < attempt.answers.size(); ++index) all = all && attempt.holds(index);
   if (all) {
-    CO_CHECK_OK(co_await commit(attempt.name, container, attempt.places));
+    running.is_committed = commit_soon(attempt);
+    if (!running.is_committed) CO_CHECK_OK(co_await commit(attempt.name, container, attempt.places));
     running.outcome = EntryState::kCommitted;
     co_return reply;
   }
@@ -247,6 +226,7 @@ Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
     std::vector<std::size_t> asked;
     for (std::size_t index = 0; index < attempt.places.size(); ++index)
       if (attempt.plan.members[index].incomplete == incomplete) asked.push_back(index);
+    if (asked.empty()) continue;
     static_cast<void>(co_await gather(reactor_, asked.size(),
                                       [&](std::size_t index) { return prepare_at(attempt, asked[index], until); }));
     const bool all = std::ranges::all_of(asked, [&](std::size_t index) { return attempt.holds(index); });
@@ -257,7 +237,11 @@ Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
 
 Task<Result<>> GroupLeader::prepare_at(Attempt& attempt, std::size_t index, Until until) {
   if (attempt.answers[index].arrived) co_return Result<>();
-  if (is_own(attempt, index)) co_return co_await prepare_here(attempt, index, until);
+  if (is_own(attempt, index)) {
+    // When the messages to the others are on their way.
+    if (attempt.places.size() > 1) co_await reactor_.yield();
+    co_return co_await prepare_here(attempt, index, until);
+  }
   co_return co_await prepare_there(attempt, index, until);
 }
 
@@ -274,13 +258,10 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
   MutableBytes payload = change.payload;
   std::uint64_t bytes = change.payload_bytes;
   media::Buffer gathered;
-  if (member.whole) {
-    message.request = change.request;
-  } else {
+  if (!member.whole) {
     // Its part of the payload, in one piece.
-    message.request = member.part;
     bytes = 0;
-    for (const UpdateRequest& update : message.request.updates) bytes += bytes_of(update);
+    for (const UpdateRequest& update : member.part.updates) bytes += bytes_of(update);
     payload = {};
     if (bytes > 0) {
       auto room = co_await member_.allocate(static_cast<std::uint32_t>(bytes), until);
@@ -301,7 +282,8 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
       payload = gathered.span();
     }
   }
-  auto answer = co_await member_.prepare(message, payload, bytes, until);
+  const CommitRequest& request = member.whole ? change.request : member.part;
+  auto answer = co_await member_.prepare({message, request, attempt.plan.note, payload, bytes}, until);
   attempt.answers[index].arrived = answer.has_value();
   if (answer) {
     attempt.answers[index].prepared = *std::move(answer);
@@ -330,6 +312,7 @@ Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, U
   for (;;) {
     const std::vector<EntryDecision> decided = take_waiting(where);
     Bytes body;
+    body.reserve(attempt.encoded.size() + attempt.note.size() + kUsualBytes);
     encode_prepare(attempt.name, attempt.note, member.incomplete, decided, body);
     if (member.whole) {
       body.insert(body.end(), attempt.encoded.begin(), attempt.encoded.end());
@@ -494,13 +477,37 @@ Task<Result<>> GroupLeader::ask_one(cluster::TargetPlace place, EntryDecision de
 }
 
 /// Applied here when it returns; the others are told with what comes next.
-Task<Result<>> GroupLeader::commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members) {
+Task<Result<>> GroupLeader::commit(object::EntryName name, Uuid container, std::vector<TargetAddress> members) {
   CO_CHECK_OK(co_await member_.objects().apply_commit(name));
-  std::vector<TargetAddress> others;
-  for (const TargetAddress& member : members)
-    if (member != member_.self()) others.push_back(member);
-  enqueue(name, EntryEvent::kCommit, container, std::move(others));
+  enqueue(name, EntryEvent::kCommit, container, std::move(members));
   co_return Result<>();
+}
+
+/// The same after the answer, which need not wait for it: nothing can come of the entry but a commit, and whoever meets
+/// it here learns that. False: nothing is begun any more.
+bool GroupLeader::commit_soon(Attempt& attempt) {
+  if (!committing_) committing_ = scope_.spawn(commit_own(*this));
+  if (!committing_) return false;
+  committed_.push_back(
+      {attempt.name, attempt.change.request.container, std::move(attempt.places), attempt.change.locks});
+  return true;
+}
+
+/// What was committed in a turn, together.
+Task<> GroupLeader::commit_own(GroupLeader& self) {
+  do {
+    co_await self.reactor_.yield();
+    const auto committed = std::exchange(self.committed_, {});
+    std::vector<object::EntryChange> changes;
+    for (const Committed& entry : committed) changes.push_back({.name = entry.name, .event = EntryEvent::kCommit});
+    // Where that fails, it is tried again with what the others are told.
+    static_cast<void>(co_await self.member_.objects().apply_changes(changes));
+    for (const Committed& entry : committed) {
+      self.running_.erase(entry.name);
+      self.enqueue(entry.name, EntryEvent::kCommit, entry.container, entry.members);
+    }
+  } while (!self.committed_.empty());
+  self.committing_ = false;
 }
 
 /// When it returns all members that are up have it refused, durably. An abort counts only in the version in which it
@@ -556,134 +563,6 @@ Task<Result<DecideAnswer>> GroupLeader::tell(TargetAddress where, DecideMessage 
   if (answer.done.size() != message.decisions.size())
     co_return fail(Code::kProtocolError, "an answer to other decisions than were told");
   co_return answer;
-}
-
-// --- Telling the others
-
-void GroupLeader::enqueue(object::EntryName name, EntryEvent event, Uuid container,
-                          std::vector<TargetAddress> members) {
-  if (scope_.stopping()) return;
-  for (const TargetAddress& member : members) {
-    Outbox& outbox = outboxes_[member];
-    outbox.waiting.push_back({name, event});
-    if (!outbox.flushing) outbox.flushing = scope_.spawn(flush(*this, member));
-  }
-  const std::size_t left = members.size();
-  auto& decided = decided_[name];
-  decided = {.container = container, .members = std::move(members), .event = event, .left = left};
-  if (event == EntryEvent::kCommit) {
-    // Its own commit has to be durable, too, before anybody forgets.
-    ++decided.left;
-    scope_.spawn(confirm_own(*this, name));
-  } else if (left == 0) {
-    scope_.spawn(forget_own(*this, name));
-  }
-}
-
-void GroupLeader::confirm(const object::EntryName& name, EntryEvent event) {
-  const auto found = decided_.find(name);
-  if (found == decided_.end() || found->second.event != event) return;
-  ASSERT(found->second.left > 0);
-  if (--found->second.left > 0) return;
-  if (event == EntryEvent::kCommit) {
-    auto members = std::move(found->second.members);
-    enqueue(name, EntryEvent::kForget, found->second.container, std::move(members));
-  } else {
-    scope_.spawn(forget_own(*this, name));
-  }
-}
-
-Task<> GroupLeader::confirm_own(GroupLeader& self, object::EntryName name) {
-  // A target that cannot make it durable is fenced, and this engine restarts.
-  const auto state = co_await self.member_.objects().entry_state(name);
-  if (state) self.confirm(name, EntryEvent::kCommit);
-}
-
-Task<> GroupLeader::forget_own(GroupLeader& self, object::EntryName name) {
-  DecideAnswer answer = co_await self.member_.decide({{name, EntryEvent::kForget}}, nullptr);
-  self.decided_.erase(name);
-}
-
-std::vector<EntryDecision> GroupLeader::take_waiting(TargetAddress where) {
-  const auto found = outboxes_.find(where);
-  if (found == outboxes_.end()) return {};
-  std::vector<EntryDecision>& waiting = found->second.waiting;
-  if (waiting.size() <= kMaxDecisions) return std::exchange(waiting, {});
-  std::vector<EntryDecision> taken(waiting.begin(), waiting.begin() + kMaxDecisions);
-  waiting.erase(waiting.begin(), waiting.begin() + kMaxDecisions);
-  return taken;
-}
-
-void GroupLeader::put_back(TargetAddress where, std::vector<EntryDecision> decisions) {
-  if (decisions.empty() || scope_.stopping()) return;
-  Outbox& outbox = outboxes_[where];
-  outbox.waiting.insert(outbox.waiting.begin(), decisions.begin(), decisions.end());
-  if (!outbox.flushing) outbox.flushing = scope_.spawn(flush(*this, where));
-}
-
-Task<> GroupLeader::flush(GroupLeader& self, TargetAddress where) {
-  Duration pause = kCommitDelay;
-  for (;;) {
-    const auto slept = co_await sleep_for(self.reactor_, pause, self.scope_.cancel_source());
-    if (!slept || self.outboxes_[where].waiting.empty()) break;
-    const bool told = co_await self.flush_once(where);
-    const auto& waiting = self.outboxes_[where].waiting;
-    if (waiting.empty()) break;
-    const bool commits = std::ranges::any_of(
-        waiting, [](const EntryDecision& decision) { return decision.event == EntryEvent::kCommit; });
-    pause = !told ? kRetryPause : commits ? kCommitDelay : kForgetDelay;
-  }
-  self.outboxes_[where].flushing = false;
-}
-
-Task<bool> GroupLeader::flush_once(TargetAddress where) {
-  std::vector<EntryDecision> decisions = take_waiting(where);
-  auto answer =
-      co_await tell(where, {.container = {}, .decisions = decisions}, nullptr, {kNoDeadline, &scope_.cancel_source()});
-  std::vector<EntryDecision> failed;
-  for (std::size_t index = 0; index < decisions.size(); ++index) {
-    const EntryDecision& decision = decisions[index];
-    if (answer && answer->done[index].code == Code::kOk) {
-      confirm(decision.name, decision.event);
-      continue;
-    }
-    // Who is not up any more need not hear of it: it drops what it holds when it comes back.
-    const auto decided = decided_.find(decision.name);
-    if (decided == decided_.end()) continue;
-    if (co_await is_up(decided->second.container, where)) {
-      failed.push_back(decision);
-    } else {
-      confirm(decision.name, decision.event);
-    }
-  }
-  const bool all = failed.empty();
-  std::vector<EntryDecision>& waiting = outboxes_[where].waiting;
-  waiting.insert(waiting.begin(), failed.begin(), failed.end());
-  co_return all;
-}
-
-Task<bool> GroupLeader::is_up(Uuid container, TargetAddress where) {
-  const auto layout = co_await member_.layout_of(container);
-  if (!layout) co_return !(layout.error() == Code::kContainerNotFound);
-  for (const cluster::MapTarget& target : (*layout)->map()->targets()) {
-    if ((*layout)->map()->engines()[target.engine].rank != where.engine || target.index != where.index) continue;
-    co_return target.state == cluster::ComponentState::kUp || cluster::PoolMap::is_complete(target);
-  }
-  co_return false;
-}
-
-void GroupLeader::take_up(const object::HeldEntryInfo& entry, const EntryNote& note,
-                          const cluster::PoolLayout& layout) {
-  if (decided_.contains(entry.name) || running_.contains(entry.name)) return;
-  std::vector<TargetAddress> others;
-  for (const cluster::TargetId member : note.members()) {
-    if (member.value() >= layout.target_count()) continue;
-    const cluster::TargetPlace place = layout.place_of(member);
-    if (TargetAddress{place.engine, place.index} != member_.self()) others.push_back({place.engine, place.index});
-  }
-  const bool committed = entry.state == EntryState::kCommitted;
-  // Of a refused one nobody says here whether all have heard of it; that it is refused stays, until it has expired.
-  if (committed) enqueue(entry.name, EntryEvent::kCommit, entry.container, std::move(others));
 }
 
 }  // namespace cenote::engine

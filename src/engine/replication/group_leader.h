@@ -3,6 +3,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <unordered_map>
 #include <vector>
 
 #include "entry_plan.h"
@@ -15,7 +16,8 @@ namespace cenote::engine {
 /// undecided (docs/protocols/replication.md). On the target's reactor.
 ///
 /// Invariant: of one entry there is one decision: it is committed when every voter has it prepared, and refused only
-/// when one has refused; `running_` holds those that are not decided yet, so that nobody settles them a second time.
+/// when one has refused; `running_` holds those that are not decided yet, or not done here, so that nobody settles them
+/// a second time.
 class GroupLeader {
  public:
   /// Both outlive it.
@@ -29,7 +31,8 @@ class GroupLeader {
     std::uint64_t payload_bytes = 0;
     cluster::MapVersion version;  ///< under which it was sent here
     cluster::PlacementSeed seed;
-    bool resent = false;  ///< it may have been sent before
+    bool resent = false;                              ///< it may have been sent before
+    std::shared_ptr<KeyLocks::Held> locks = nullptr;  ///< of all that it is about; the leader's own
   };
   /// Carries out a change whose leader this target is. All that it names stays the caller's until it returns. A failure
   /// means that it does not take effect, but for kDeadlineExceeded and kUndecided: it may, now or later.
@@ -52,6 +55,7 @@ class GroupLeader {
   struct Outbox;
   struct Attempt;
   struct Answer;
+  struct Committed;
   Task<Result<UpdateReply>> run(Change& change, Until until);
   Task<Result<std::optional<UpdateReply>>> known_result(const Change& change, Until until);
   Task<Result<UpdateReply>> attempt(Change& change, Epoch& above, bool& again, Until until);
@@ -69,7 +73,9 @@ class GroupLeader {
                                                      Until until);
   Task<Result<>> ask_one(cluster::TargetPlace place, EntryDecision decision, Uuid container,
                          const cluster::PoolLayout& layout, Until until, Result<EntryState>& state);
-  Task<Result<>> commit(object::EntryName name, Uuid container, const std::vector<TargetAddress>& members);
+  Task<Result<>> commit(object::EntryName name, Uuid container, std::vector<TargetAddress> members);
+  bool commit_soon(Attempt& attempt);
+  static Task<> commit_own(GroupLeader& self);
   Task<Result<>> abort(object::EntryName name, Uuid container, const std::vector<cluster::TargetId>& members,
                        cluster::MapVersion version, Until until);
   /// `under`: as of GroupMember::decide.
@@ -77,13 +83,12 @@ class GroupLeader {
                                   Until until);
 
   void enqueue(object::EntryName name, EntryEvent event, Uuid container, std::vector<TargetAddress> members);
+  void tell_soon(TargetAddress where, EntryDecision decision);
   void confirm(const object::EntryName& name, EntryEvent event);
   void put_back(TargetAddress where, std::vector<EntryDecision> decisions);
   std::vector<EntryDecision> take_waiting(TargetAddress where);
   static Task<> flush(GroupLeader& self, TargetAddress where);
   Task<bool> flush_once(TargetAddress where);
-  static Task<> confirm_own(GroupLeader& self, object::EntryName name);
-  static Task<> forget_own(GroupLeader& self, object::EntryName name);
   Task<bool> is_up(Uuid container, TargetAddress where);
 
   GroupMember& member_;
@@ -93,8 +98,10 @@ class GroupLeader {
   Counters counters_;
   KeyLocks locks_;
   Scope scope_;
-  std::map<object::EntryName, std::shared_ptr<Running>> running_;
-  std::map<object::EntryName, Decided> decided_;
+  std::unordered_map<object::EntryName, std::shared_ptr<Running>, object::EntryNameHash> running_;
+  std::vector<Committed> committed_;
+  bool committing_ = false;  // `commit_own` runs
+  std::unordered_map<object::EntryName, Decided, object::EntryNameHash> decided_;
   std::map<TargetAddress, Outbox> outboxes_;
 };
 

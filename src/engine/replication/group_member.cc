@@ -4,8 +4,6 @@
 #include <set>
 
 #include "cenote/base/format.h"
-#include "entry_note.h"
-#include "gather.h"
 #include "group_leader.h"
 
 namespace cenote::engine {
@@ -103,79 +101,86 @@ Result<> GroupMember::check_age(const PrepareMessage& message) const {
   return failf(Code::kEpochTooOld, "entry {} came too late", message.name.epoch.value());
 }
 
-Task<Result<>> GroupMember::decide_one(EntryDecision decision, DecideAnswer::Done& done) {
-  const bool forgets = decision.event == EntryEvent::kForget;
-  if (forgets) {
-    const auto held = co_await objects().entry_state(decision.name);
-    if (held && *held == EntryState::kRefused) {
-      Epoch& latest = forgotten_[decision.name.leader];
-      latest = std::max(latest, decision.name.epoch);
+/// Does all that was decided, in few batches of the store. They are durable when what it returns is.
+Task<Result<store::Lsn>> GroupMember::apply(const std::vector<EntryDecision>& decisions, DecideAnswer& answer) {
+  std::vector<object::EntryChange> changes;
+  changes.reserve(decisions.size());
+  for (const EntryDecision& decision : decisions) {
+    changes.push_back({.name = decision.name, .event = decision.event});
+    if (decision.event != EntryEvent::kForget || objects().held_state(decision.name) != EntryState::kRefused) continue;
+    Epoch& latest = forgotten_[decision.name.leader];
+    latest = std::max(latest, decision.name.epoch);
+  }
+  auto applied = co_await objects().apply_changes(changes);
+  answer.done.resize(decisions.size());
+  for (std::size_t index = 0; index < changes.size(); ++index) {
+    const auto& outcome = applied ? changes[index].outcome : Result<EntryState>(fail(applied.error()));
+    DecideAnswer::Done& done = answer.done[index];
+    if (outcome) {
+      done.state = *outcome;
+      continue;
     }
+    done.code = outcome.error().code();
+    if (done.code == Code::kInternal) logger_.error("entry", {{"error", outcome.error()}});
   }
-  const auto changed = co_await objects().change_entry(decision.name, decision.event);
-  if (changed) {
-    done.state = *changed;
-  } else {
-    done.code = changed.error().code();
-    if (done.code == Code::kInternal) logger_.error("entry", {{"error", changed.error()}});
-  }
-  co_return Result<>();
+  co_return applied;
 }
 
 Task<DecideAnswer> GroupMember::decide(const std::vector<EntryDecision>& decisions, const cluster::PoolLayout* under) {
   DecideAnswer answer;
-  answer.done.resize(decisions.size());
   std::optional<VersionFence::Pass> pass;
   if (under != nullptr) {
     if (auto entered = fence_.enter(under->map()->pool(), under->version()); entered) {
       pass.emplace(*std::move(entered));
     } else {
-      for (DecideAnswer::Done& done : answer.done) done.code = entered.error().code();
+      answer.done.assign(decisions.size(), {.code = entered.error().code()});
       co_return answer;
     }
   }
-  static_cast<void>(co_await gather(target_.reactor(), decisions.size(), [&](std::size_t index) {
-    return decide_one(decisions[index], answer.done[index]);
-  }));
+  Result<> durable;
+  if (const auto applied = co_await apply(decisions, answer)) durable = co_await objects().durable(*applied);
+  if (!durable)
+    for (DecideAnswer::Done& done : answer.done)
+      if (done.code == Code::kOk) done.code = durable.error().code();
   co_return answer;
 }
 
-// What was decided comes first, and in its first turn; all of it becomes durable together.
-Task<Result<PrepareAnswer>> GroupMember::prepare(const PrepareMessage& message, MutableBytes payload,
-                                                 std::uint64_t payload_bytes, Until until) {
+// What was decided comes first; all of it becomes durable together.
+Task<Result<PrepareAnswer>> GroupMember::prepare(Prepared what, Until until) {
+  const PrepareMessage& message = what.message;
   PrepareAnswer answer;
-  std::vector<DecideAnswer::Done> done(message.decided.size());
-  auto outcomes = co_await gather(target_.reactor(), done.size() + 1, [&](std::size_t index) {
-    return index < done.size() ? decide_one(message.decided[index], done[index])
-                               : prepare_now(message, payload, payload_bytes, until, answer);
-  });
-  if (!outcomes.back()) co_return fail(std::move(outcomes.back()).error());
-  for (const DecideAnswer::Done& one : done)
+  DecideAnswer decided;
+  store::Lsn applied;
+  if (!message.decided.empty()) {
+    CO_TRY(applied, co_await apply(message.decided, decided));
+  }
+  CO_CHECK_OK(co_await prepare_now(what, until, answer));
+  if (!message.decided.empty()) CO_CHECK_OK(co_await objects().durable(applied));
+  for (const DecideAnswer::Done& one : decided.done)
     if (one.code != Code::kOk)
       co_return failf(Code::kBusy, "a decision that came with an entry could not be carried out");
   answer.clock = objects().now();
   co_return answer;
 }
 
-Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBytes payload,
-                                        std::uint64_t payload_bytes, Until until, PrepareAnswer& answer) {
-  if (const auto held = co_await objects().entry_state(message.name); held && *held == EntryState::kNone) {
+Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, PrepareAnswer& answer) {
+  const PrepareMessage& message = what.message;
+  if (objects().held_state(message.name) == EntryState::kNone) {
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
-  CO_TRY(const EntryNote note, decode_entry_note(message.note));
   const object::Member member = message.leading      ? object::Member::kLeading
                                 : message.incomplete ? object::Member::kIncomplete
                                                      : object::Member::kComplete;
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
-    media::Buffer data = payload.empty() ? media::Buffer() : media::Buffer::borrow(payload);
+    media::Buffer data = what.payload.empty() ? media::Buffer() : media::Buffer::borrow(what.payload);
     std::optional<VersionFence::Pass> pass;
     {
-      CO_TRY(VersionFence::Pass entered, fence_.enter(note.pool, note.begun));
+      CO_TRY(VersionFence::Pass entered, fence_.enter(what.note.pool, what.note.begun));
       pass.emplace(std::move(entered));
     }
-    const auto held = co_await objects().prepare(message.request, message.name, message.note, std::move(data),
-                                                 payload_bytes, bounded(until), member);
+    const auto held = co_await objects().prepare(what.request, message.name, message.note, std::move(data),
+                                                 what.payload_bytes, bounded(until), member);
     if (held) {
       answer.state = *held;
       if (*held == EntryState::kRefused) {
@@ -188,7 +193,7 @@ Task<Result<>> GroupMember::prepare_now(const PrepareMessage& message, MutableBy
     }
     if (is_no_answer(held.error().code())) co_return fail(held.error());
     if (held.error() == Code::kUndecided) {
-      answer.other = objects().undecided_before(message.request);
+      answer.other = objects().undecided_before(what.request);
       if (!answer.other) continue;  // it has been decided meanwhile
       pass.reset();
       const bool wait = waits_for(message.name, answer.other->name) && target_.reactor().now() < patience;

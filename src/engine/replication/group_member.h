@@ -7,6 +7,7 @@
 #include "cenote/runtime/scope.h"
 #include "container_cache.h"
 #include "engine_links.h"
+#include "entry_note.h"
 #include "messages.h"
 #include "target.h"
 #include "version_fence.h"
@@ -41,9 +42,16 @@ class GroupMember {
   void start(GroupLeader& leader);
   Task<> stop();
 
-  /// The payload of the updates is borrowed for the call. A failure is no answer: it may be prepared or not.
-  Task<Result<PrepareAnswer>> prepare(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
-                                      Until until);
+  /// What is to be prepared; all of it is borrowed for the call.
+  struct Prepared {
+    const PrepareMessage& message;  ///< but for its request
+    const CommitRequest& request;
+    const EntryNote& note;  ///< the message's
+    MutableBytes payload;   ///< of the updates
+    std::uint64_t payload_bytes = 0;
+  };
+  /// A failure is no answer: it may be prepared or not.
+  Task<Result<PrepareAnswer>> prepare(Prepared what, Until until);
   /// `under`: what they were asked or decided under, which they are refused under another version of (kStaleMap); null
   /// for commits and what may be forgotten, which are right in any.
   Task<DecideAnswer> decide(const std::vector<EntryDecision>& decisions, const cluster::PoolLayout* under);
@@ -85,9 +93,8 @@ class GroupMember {
  private:
   struct Resolution;
   Task<Result<>> leave(Uuid pool);
-  Task<Result<>> decide_one(EntryDecision decision, DecideAnswer::Done& done);
-  Task<Result<>> prepare_now(const PrepareMessage& message, MutableBytes payload, std::uint64_t payload_bytes,
-                             Until until, PrepareAnswer& answer);
+  Task<Result<store::Lsn>> apply(const std::vector<EntryDecision>& decisions, DecideAnswer& answer);
+  Task<Result<>> prepare_now(const Prepared& what, Until until, PrepareAnswer& answer);
   Task<Result<>> decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer);
   Result<> check_age(const PrepareMessage& message) const;
   bool waits_for(const object::EntryName& name, const object::EntryName& other) const;

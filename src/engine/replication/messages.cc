@@ -9,6 +9,8 @@ namespace {
 constexpr std::size_t kMaxMessageText = 1024;
 constexpr std::size_t kDecisionBytes = 4 + 8 + 1;
 constexpr std::size_t kDoneBytes = 2 + 1;
+/// Of what a prepare has before its request, beside the note and the decisions.
+constexpr std::size_t kPrepareBytes = 4 + 8 + 2 + 1 + 4;
 
 void put(Encoder& to, const Uuid& id) { to.raw(id.bytes()); }
 Uuid take_uuid(Decoder& in) {
@@ -92,6 +94,7 @@ std::vector<EntryDecision> take_decisions(Decoder& in) {
   const auto count = in.integer<std::uint32_t>();
   in.require(count <= kMaxDecisions && count <= in.remaining() / kDecisionBytes);
   std::vector<EntryDecision> decisions;
+  if (!in.bad()) decisions.reserve(count);
   for (std::uint32_t i = 0; i < count && !in.bad(); ++i) {
     const object::EntryName name = take_name(in);
     const auto event = static_cast<EntryEvent>(in.integer<std::uint8_t>());
@@ -106,6 +109,7 @@ std::vector<EntryDecision> take_decisions(Decoder& in) {
 
 void encode_prepare(object::EntryName name, ByteView note, bool incomplete, const std::vector<EntryDecision>& decided,
                     Bytes& out) {
+  out.reserve(out.size() + kPrepareBytes + note.size() + decided.size() * kDecisionBytes);
   Encoder to(out);
   put(to, name);
   put_note(to, note);

@@ -213,7 +213,13 @@ class ObjectStore {
   /// A commit that is applied when it returns, and durable at some time: for who knows that all others have it prepared
   /// durably, so that it cannot end otherwise. `entry_state` waits until it is durable.
   Task<Result<EntryState>> apply_commit(EntryName name);
+  /// The same of many entries, each with an outcome of its own; what is to be forgotten comes last, and goes in few
+  /// batches. Returns what has to be durable before anybody is told of an outcome.
+  Task<Result<store::Lsn>> apply_changes(std::span<EntryChange> changes);
+  Task<Result<>> durable(store::Lsn changes);
+  /// What is held of an entry. The first waits until that is durable.
   Task<Result<EntryState>> entry_state(EntryName name);
+  EntryState held_state(EntryName name) const;
   /// All that are prepared.
   Task<Result<std::vector<UndecidedEntry>>> undecided_entries();
   /// All that are held, as they are at this moment, durable or not.

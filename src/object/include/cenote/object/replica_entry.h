@@ -5,6 +5,7 @@
 
 #include "cenote/base/bytes.h"
 #include "cenote/base/epoch.h"
+#include "cenote/base/error.h"
 #include "cenote/base/uuid.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/replica_entry.h"
@@ -19,6 +20,13 @@ struct EntryName {
   friend auto operator<=>(const EntryName&, const EntryName&) = default;
 };
 
+struct EntryNameHash {
+  std::size_t operator()(const EntryName& name) const {
+    // Epochs are times in nanoseconds: their low bits differ most.
+    return (name.epoch.value() ^ name.leader) * 0x9e3779b97f4a7c15u;
+  }
+};
+
 /// Bytes that whoever prepares an entry may keep with it: who takes part in it, and since when.
 inline constexpr std::size_t kMaxEntryNoteBytes = 1024;
 /// Entries that one target holds at a time, and of those undecided ones.
@@ -31,6 +39,13 @@ struct UndecidedEntry {
   Uuid container;
   RequestId request;
   Bytes note;
+};
+
+/// One of several decisions.
+struct EntryChange {
+  EntryName name;
+  EntryEvent event = EntryEvent::kCommit;
+  Result<EntryState> outcome = EntryState::kNone;  ///< what is held of the entry then, or why nothing was changed
 };
 
 /// An entry that is held, in whatever state.
