@@ -20,6 +20,7 @@ Task<Result<HeldFetch*>> fetch_and_hold(Target& target, const FetchRequest& requ
 }  // namespace
 
 Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kFetch, reactor_);
   auto outcome = co_await run_fetch(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
