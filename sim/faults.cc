@@ -24,7 +24,8 @@ enum class Fault : std::uint8_t {
   kApart,
   kAlone,
   kMap,
-  kAway
+  kAway,
+  kStop
 };
 
 std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
@@ -38,6 +39,7 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.apart && several) faults.insert(faults.end(), {Fault::kApart, Fault::kAlone});
   if (plan.maps && several) faults.insert(faults.end(), plan.away ? 4 : 1, Fault::kMap);
   if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
+  if (plan.stops && several) faults.insert(faults.end(), 2, Fault::kStop);
   return faults;
 }
 
@@ -110,6 +112,9 @@ Task<> Injector::inject(Fault fault) {
       co_await crash_and_restart(run_, 8s + run_.random_duration(20s), index);
       co_return;
     }
+    case Fault::kStop:
+      co_await stop_and_start(run_);
+      co_return;
     case Fault::kMap:
       if (co_await change_map(run_, run_.some_engine())) run_.count("map_changes");
       co_return;

@@ -20,6 +20,7 @@ struct FaultPlan {
   bool apart = true;    ///< of several engines: one does not reach another, or not the coordinator
   bool maps = true;     ///< of several engines: an operator changes a pool's map
   bool away = false;    ///< of several engines: one stays away for so long that it is excluded
+  bool stops = false;   ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.
@@ -41,6 +42,9 @@ Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result
 /// An operator begins to empty one of several engines, or brings one back that is being emptied, was emptied or was
 /// excluded: the next version of a pool's map. False: that is not legal at the moment, or something else came first.
 Task<bool> change_map(Run& run, std::uint32_t index);
+
+/// The system is stopped as a whole and goes on; engines are switched off meanwhile, or die. On the director.
+Task<> stop_and_start(Run& run);
 
 /// Cuts an engine's power, at once; from anywhere.
 void crash(Run& run, std::uint32_t index = 0);

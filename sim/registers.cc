@@ -406,6 +406,7 @@ Task<> Registers::body() {
   CancelSource stop;
   FaultPlan plan = random_plan(run_);
   plan.away = redundancy_ > 0;
+  plan.stops = run_.engine_count() > 1 && run_.world().seed() % 3 == 0;
   Scope faults(run_.director());
   faults.spawn(inject_faults(run_, plan, names, &stop));
   co_await workers.drain();
