@@ -25,7 +25,8 @@ enum class Fault : std::uint8_t {
   kAlone,
   kMap,
   kAway,
-  kRot
+  kRot,
+  kStop
 };
 
 std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
@@ -40,6 +41,7 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.maps && several) faults.insert(faults.end(), plan.away ? 4 : 1, Fault::kMap);
   if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
   if (plan.rots) faults.insert(faults.end(), 6, Fault::kRot);
+  if (plan.stops && several) faults.insert(faults.end(), 2, Fault::kStop);
   return faults;
 }
 
@@ -119,6 +121,9 @@ Task<> Injector::inject(Fault fault) {
     }
     case Fault::kRot:
       rot();
+      co_return;
+    case Fault::kStop:
+      co_await stop_and_start(run_);
       co_return;
     case Fault::kMap:
       if (co_await change_map(run_, run_.some_engine())) run_.count("map_changes");

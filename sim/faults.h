@@ -23,6 +23,7 @@ struct FaultPlan {
   /// Of several engines with replicas of everything: stored data of one of them, always the same one, rots. Whether a
   /// block is of a value.
   std::function<bool(ByteView block)> rots = nullptr;
+  bool stops = false;   ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.
@@ -44,6 +45,9 @@ Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result
 /// An operator begins to empty one of several engines, or brings one back that is being emptied, was emptied or was
 /// excluded: the next version of a pool's map. False: that is not legal at the moment, or something else came first.
 Task<bool> change_map(Run& run, std::uint32_t index);
+
+/// The system is stopped as a whole and goes on; engines are switched off meanwhile, or die. On the director.
+Task<> stop_and_start(Run& run);
 
 /// Cuts an engine's power, at once; from anywhere.
 void crash(Run& run, std::uint32_t index = 0);

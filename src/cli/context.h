@@ -44,6 +44,9 @@ CLI::App* add_noun(CLI::App& app, const std::string& name, const std::string& de
 CLI::App* add_verb(CLI::App& noun, const std::string& name, const std::string& description,
                    const std::string& examples);
 
+/// Of a system that is stopped, what everybody should know who looks at it.
+std::string stopped_text(const SystemInfo& system);
+
 /// With a name of a snapshot: the container as it was.
 Result<Container> open_container(Context& context, std::string_view name, const std::string& snapshot = {});
 /// The option of verbs that read. A name that is empty, say of a variable that is not set, does not mean the present.
@@ -62,6 +65,7 @@ void add_pool_engines(CLI::App& pool, Context& context);
 void add_system_engines(CLI::App& system, Context& context);
 /// Below the noun `system`.
 void add_system_recover(CLI::App& system, Context& context);
+void add_system_stop(CLI::App& system, Context& context);
 void add_container(CLI::App& app, Context& context);
 /// Below the noun `container`.
 void add_snapshot(CLI::App& container, Context& context);

@@ -149,6 +149,7 @@ void SystemWatch::see_system(TopView& view, Clock::time_point deadline) {
   }
   view.moving = moving_;
   view.degraded = degraded_;
+  view.stopped_since_s = info_.stopped_since_s;
 }
 
 void SystemWatch::see_pools(const SystemAnswer& answer) {

@@ -242,6 +242,11 @@ void append_moves(std::vector<TopLine>& lines, const TopPool& pool, std::size_t 
 }
 
 void append_pools(std::vector<TopLine>& lines, const TopView& view, std::size_t width) {
+  if (view.stopped_since_s != 0)
+    append_text(lines,
+                fmt::format("the system is stopped since {}: 'cenote system start' lets it go on",
+                            local_time_text(view.stopped_since_s)),
+                Look::kTrouble, width);
   for (const TopPool& pool : view.moving) append_moves(lines, pool, width);
   const auto is_moving = [&](const PoolTrouble& pool) {
     return std::ranges::any_of(view.moving, [&](const TopPool& each) { return each.moves.pool == pool.id; });
@@ -360,7 +365,8 @@ Json top_json(const TopView& view) {
                 {"engines", std::move(engines)},
                 {"total", figures_json(view.total())},
                 {"moving_pools", std::move(moving)},
-                {"degraded_pools", std::move(degraded)}};
+                {"degraded_pools", std::move(degraded)},
+                {"stopped_since_s", view.stopped_since_s}};
   if (!view.trouble.empty()) document["trouble"] = view.trouble;
   return document;
 }

@@ -40,6 +40,7 @@ struct TopView {
   std::string trouble;             ///< what is shown as it was before, and why; empty: nothing is
   std::vector<TopEngine> engines;  ///< by rank
   std::vector<TopPool> moving;
+  std::uint64_t stopped_since_s = 0;  ///< 0: the system is not stopped
   std::vector<PoolTrouble> degraded;  ///< some of which may be moving, too
 
   /// Of all engines that answer.

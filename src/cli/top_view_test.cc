@@ -113,6 +113,9 @@ TEST(TopView, SaysWhatIsWrong) {
   EXPECT_THAT(all, HasSubstr("engine 1: a disk has not answered for 12 s"));
   EXPECT_THAT(all, HasSubstr("no?[2Jlease"));
   EXPECT_THAT(all, HasSubstr("pool 'p': degraded: engine 4 is gone"));
+  EXPECT_THAT(all, Not(HasSubstr("is stopped")));
+  with.stopped_since_s = 1'790'000'000;
+  EXPECT_THAT(testing::PrintToString(texts(with, 200)), HasSubstr("the system is stopped since 2026"));
   EXPECT_THAT(texts(with, 80), Each(SizeIs(testing::Le(80u))));
   // A word that is longer than any line, and a terminal as narrow as none.
   with.trouble = std::string(500, 'x');

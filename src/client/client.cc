@@ -157,6 +157,22 @@ Task<Result<SystemInfo>> Client::grow_targets(GrowTargets request, Until until) 
   co_return system_info_from_json(json);
 }
 
+Task<Result<SystemStopInfo>> Client::stop_system(Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/system/stop", "{}", until));
+  co_return system_stop_from_json(json);
+}
+
+Task<Result<SystemStopInfo>> Client::query_stop(Until until) {
+  CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kGet, "/v1/system/stop", "", until));
+  co_return system_stop_from_json(json);
+}
+
+Task<Result<SystemStopInfo>> Client::start_system(StartSystem request, Until until) {
+  CO_TRY(const std::string json,
+         co_await impl_->admin(AdminMethod::kPost, "/v1/system/start", to_json(request), until));
+  co_return system_stop_from_json(json);
+}
+
 Task<Result<PoolInfo>> Client::create_pool(CreatePool request, Until until) {
   CO_CHECK_OK(validate_label("pool", request.label));
   CO_TRY(const std::string json, co_await impl_->admin(AdminMethod::kPost, "/v1/pools", to_json(request), until));

@@ -214,13 +214,58 @@ Task<> Member::follow(Member& self, Scope& session) {
 // What happens after `from` wakes the watch, also what happens while everything is read.
 Task<Result<>> Member::follow_from_now(Scope& session) {
   CO_TRY(const Revision from, co_await coordinator_.revision(soon(&session.cancel_source())));
+  // First: nothing is served by who does not know whether the system is stopped.
+  CO_CHECK_OK(co_await refresh_stop(session));
   CO_TRY(const auto pools, co_await list_stored_maps(coordinator_, soon(&session.cancel_source())));
   for (const Uuid& pool : pools) CO_CHECK_OK(co_await refresh(pool, session));
   CO_TRY(StoredMapWatch watch, StoredMapWatch::open(coordinator_, from));
   for (;;) {
-    CO_TRY(const auto changed, co_await watch.next({kNoDeadline, &session.cancel_source()}));
+    CO_TRY(auto changed, co_await watch.next({kNoDeadline, &session.cancel_source()}));
+    if (watch.stop_changed()) {
+      CO_CHECK_OK(co_await refresh_stop(session));
+      // Whether their data moves depends on it.
+      for (const auto& [pool, known] : pools_) changed.insert(pool);
+    }
     for (const Uuid& pool : changed) CO_CHECK_OK(co_await refresh(pool, session));
   }
+}
+
+Task<Result<>> Member::refresh_stop(Scope& session) {
+  const std::optional<SystemStop> before = stopped_;
+  CO_TRY(stopped_, co_await load_stop(coordinator_, soon(&session.cancel_source())));
+  CO_CHECK_OK(co_await user_.hold_clients(stopped_.has_value()));
+  if (stopped_ != before) options_.on_stop();
+  // What had been asked for may have to wait for others, and the system may go on meanwhile.
+  if (!stopped_ || quiet_awaited_ == std::pair(lease_, stopped_->revision)) co_return Result<>();
+  if (!session.spawn(await_quiet(*this, *stopped_, session))) co_return fail(Code::kCancelled);
+  quiet_awaited_ = {lease_, stopped_->revision};
+  co_return Result<>();
+}
+
+Task<> Member::await_quiet(Member& self, SystemStop stop, Scope& session) {
+  while (self.stopped_ == stop && !session.stopping()) {
+    const auto quiet = co_await self.user_.await_quiet({kNoDeadline, &session.cancel_source()});
+    if (!quiet || self.stopped_ != stop) co_return;
+    const auto said = co_await self.say_quiet(stop, session);
+    if (said || session.stopping()) co_return;
+    self.options_.report(said.error());
+    static_cast<void>(co_await sleep_for(self.reactor_, self.options_.retry_pause, session.cancel_source()));
+  }
+}
+
+// One whose answer was lost may take effect late: it must not undo what is said of a later stop.
+Task<Result<>> Member::say_quiet(SystemStop stop, Scope& session) {
+  const std::string key = quiet_key(options_.rank);
+  const QuietRecord wanted{.incarnation = incarnation_, .stop = stop.revision};
+  CO_TRY(const auto entry, co_await coordinator_.get(key, soon(&session.cancel_source())));
+  if (entry && entry->lease == lease_) {
+    CO_TRY(const QuietRecord found, decode_quiet(entry->value));
+    if (found == wanted) co_return Result<>();
+  }
+  Transaction change;
+  change.require(key, entry ? entry->modified : Revision(0)).put(key, encode(wanted), lease_);
+  CO_CHECK_OK(co_await coordinator_.commit(std::move(change), soon(&session.cancel_source())));
+  co_return Result<>();
 }
 
 Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
@@ -254,7 +299,7 @@ Task<Result<>> Member::refresh(Uuid pool, Scope& session) {
   MemberPool& current = pools_.at(pool);
   current.active = stored->active;
   current.suspended = std::move(stored->suspended);
-  user_.pause_moves(pool, stored->paused);
+  user_.pause_moves(pool, stored->paused || stopped_.has_value());
   if (current.has_part && current.active == version) user_.serve(pool, stored->closed);
   co_return Result<>();
 }

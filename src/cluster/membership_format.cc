@@ -1,6 +1,7 @@
 #include "membership_format.h"
 
 #include <charconv>
+#include <limits>
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -65,6 +66,7 @@ std::string place_key(Rank rank) { return with_rank(kPlacePrefix, rank); }
 std::string engine_key(Rank rank) { return with_rank(kEnginePrefix, rank); }
 std::string member_key(Rank rank) { return with_rank(kMemberPrefix, rank); }
 std::string exit_key(Rank rank) { return with_rank(kExitPrefix, rank); }
+std::string quiet_key(Rank rank) { return with_rank(kQuietPrefix, rank); }
 std::string pool_prefix(Uuid pool) { return fmt::format("{}{}/", kPoolPrefix, pool.to_string()); }
 std::string head_key(Uuid pool) { return pool_prefix(pool) + "head"; }
 std::string active_key(Uuid pool) { return pool_prefix(pool) + "active"; }
@@ -179,6 +181,19 @@ std::string encode(const LossesRecord& record) {
   return value.take();
 }
 
+std::string encode(const StoppedRecord& record) {
+  ValueWriter value;
+  value.fields.integer(static_cast<std::uint64_t>(record.since.time_since_epoch().count()));
+  return value.take();
+}
+
+std::string encode(const QuietRecord& record) {
+  ValueWriter value;
+  value.fields.integer(record.incarnation.value());
+  value.fields.integer(record.stop.value());
+  return value.take();
+}
+
 std::string encode_exit(Uuid process) {
   ValueWriter value;
   put_uuid(value.fields, process);
@@ -286,6 +301,24 @@ Result<LossesRecord> decode_losses(std::string_view value) {
 
 Result<Uuid> decode_exit(std::string_view value) {
   return decode_value_of("attested exit of an engine", value, [](Decoder& fields) { return take_uuid(fields); });
+}
+
+Result<StoppedRecord> decode_stopped(std::string_view value) {
+  return decode_value_of("record of a stopped system", value, [](Decoder& fields) {
+    const auto since = fields.integer<std::uint64_t>();
+    fields.require(since <= static_cast<std::uint64_t>(std::numeric_limits<Duration::rep>::max()));
+    return StoppedRecord{.since = WallTime(Duration(static_cast<Duration::rep>(since)))};
+  });
+}
+
+Result<QuietRecord> decode_quiet(std::string_view value) {
+  return decode_value_of("record of an engine at rest", value, [](Decoder& fields) {
+    QuietRecord record;
+    record.incarnation = Incarnation(fields.integer<std::uint64_t>());
+    record.stop = Revision(fields.integer<std::uint64_t>());
+    fields.require(record.incarnation != Incarnation(0) && record.stop != Revision(0));
+    return record;
+  });
 }
 
 Result<ActiveRecord> decode_active(std::string_view value) {

@@ -20,12 +20,17 @@ inline constexpr std::string_view kExitPrefix = "membership/exit/";
 inline constexpr std::string_view kPoolPrefix = "membership/pool/";
 inline constexpr std::string_view kAckPrefix = "membership/ack/";
 inline constexpr std::string_view kMovedPrefix = "membership/moved/";
+/// Begins as the keys of pools' maps do, so that whoever watches these sees it, too.
+inline constexpr std::string_view kStoppedKey = "membership/pools-stopped";
+inline constexpr std::string_view kMapsPrefix = "membership/pool";  ///< of both
+inline constexpr std::string_view kQuietPrefix = "membership/quiet/";
 inline constexpr std::string_view kSupervisorKey = "membership/supervisor";
 
 std::string place_key(Rank rank);
 std::string engine_key(Rank rank);
 std::string member_key(Rank rank);
 std::string exit_key(Rank rank);
+std::string quiet_key(Rank rank);
 std::string pool_prefix(Uuid pool);
 std::string head_key(Uuid pool);
 std::string active_key(Uuid pool);
@@ -113,6 +118,21 @@ struct MovedRecord {
   friend bool operator==(const MovedRecord&, const MovedRecord&) = default;
 };
 
+/// That the system is stopped, while it is there.
+struct StoppedRecord {
+  WallTime since;
+  friend bool operator==(const StoppedRecord&, const StoppedRecord&) = default;
+};
+
+/// Nothing runs at an engine that clients had asked for before the system was stopped: belongs to its lease.
+struct QuietRecord {
+  Incarnation incarnation;
+  Revision stop;  ///< of the record that says that the system is stopped
+  friend bool operator==(const QuietRecord&, const QuietRecord&) = default;
+};
+
+std::string encode(const StoppedRecord& record);
+std::string encode(const QuietRecord& record);
 std::string encode(const MovedRecord& record);
 Result<MovedRecord> decode_moved(std::string_view value);
 std::string encode(const PlaceRecord& record);
@@ -134,6 +154,8 @@ Result<HeadRecord> decode_head(std::string_view value);
 Result<SuspendedRecord> decode_suspended(std::string_view value);
 Result<LossesRecord> decode_losses(std::string_view value);
 Result<Uuid> decode_exit(std::string_view value);
+Result<StoppedRecord> decode_stopped(std::string_view value);
+Result<QuietRecord> decode_quiet(std::string_view value);
 Result<ActiveRecord> decode_active(std::string_view value);
 
 }  // namespace cenote::cluster

@@ -35,6 +35,10 @@ TEST(MembershipFormat, WhatIsWrittenReadsTheSame) {
   EXPECT_EQ(*decode_exit(encode_exit(kProcess)), kProcess);
   const ActiveRecord active{.version = MapVersion(9), .closed = Epoch(7)};
   EXPECT_EQ(*decode_active(encode(active)), active);
+  const StoppedRecord stopped{.since = WallTime(std::chrono::seconds(1'790'000'000))};
+  EXPECT_EQ(*decode_stopped(encode(stopped)), stopped);
+  const QuietRecord quiet{.incarnation = Incarnation(3), .stop = Revision(70)};
+  EXPECT_EQ(*decode_quiet(encode(quiet)), quiet);
 }
 
 TEST(MembershipFormat, TheBytesAreThoseOfThePage) {
@@ -43,6 +47,8 @@ TEST(MembershipFormat, TheBytesAreThoseOfThePage) {
             "02000100030000000000000002010000000000000000010203040506");
   EXPECT_EQ(to_hex(as_bytes(encode(LossesRecord{{{.rank = Rank(2), .times = 3}}}))),
             "01000100010000000200000003000000");
+  EXPECT_EQ(to_hex(as_bytes(encode(QuietRecord{.incarnation = Incarnation(3), .stop = Revision(258)}))),
+            "0100010003000000000000000201000000000000");
 }
 
 TEST(MembershipFormat, EveryCutAndEveryTailIsRefused) {
@@ -62,6 +68,8 @@ TEST(MembershipFormat, BoundsAndRulesAreChecked) {
   EXPECT_EQ(decode_losses(encode(LossesRecord{{{.rank = Rank(2), .times = 0}}})).error(), Code::kMalformed);
   EXPECT_EQ(decode_losses(encode(LossesRecord{std::vector<Loss>(1)}).substr(0, 8)).error(), Code::kMalformed);
   EXPECT_EQ(decode_active(encode(ActiveRecord{})).error().code(), Code::kMalformed);
+  EXPECT_EQ(decode_quiet(encode(QuietRecord{})).error().code(), Code::kMalformed);
+  EXPECT_EQ(decode_stopped(encode(StoppedRecord{}).substr(0, 8)).error().code(), Code::kMalformed);
   std::string newer = encode(ActiveRecord{.version = MapVersion(4), .closed = Epoch(1)});
   newer[0] = 3;
   EXPECT_EQ(decode_active(newer + "more")->version, MapVersion(4));
@@ -80,6 +88,8 @@ TEST(MembershipFormat, KeysNameTheirRankAndPool) {
   EXPECT_EQ(*rank_of_key(member_key(Rank(12))), Rank(12));
   EXPECT_FALSE(rank_of_key("membership/member/12"));
   EXPECT_FALSE(rank_of_key("membership/member/9999999999"));
+  EXPECT_TRUE(kStoppedKey.starts_with(kMapsPrefix) && kPoolPrefix.starts_with(kMapsPrefix));
+  EXPECT_FALSE(kStoppedKey.starts_with(kPoolPrefix));
   EXPECT_EQ(*pool_of_key(piece_key(kProcess, 3)), kProcess);
   EXPECT_FALSE(pool_of_key("membership/pool/x/head"));
   EXPECT_FALSE(pool_of_key("membership/pool/"));

@@ -4,6 +4,7 @@
 #include "cenote/cluster/pool_map_store.h"
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/system_stop.h"
 #include "membership_format.h"
 
 namespace cenote::cluster {
@@ -155,14 +156,19 @@ Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until
 }
 
 Result<StoredMapWatch> StoredMapWatch::open(Coordinator& coordinator, Revision after) {
-  TRY(auto watch, coordinator.watch(std::string(kPoolPrefix), after));
+  TRY(auto watch, coordinator.watch(std::string(kMapsPrefix), after));
   return StoredMapWatch(std::move(watch));
 }
 
 Task<Result<std::set<Uuid>>> StoredMapWatch::next(Until until) {
   CO_TRY(const auto events, co_await watch_->next(until));
   std::set<Uuid> changed;
+  stop_changed_ = false;
   for (const WatchEvent& event : events) {
+    if (event.key == kStoppedKey) {
+      stop_changed_ = true;
+      continue;
+    }
     CO_TRY(const Uuid pool, pool_of_key(event.key));
     changed.insert(pool);
   }
@@ -175,6 +181,7 @@ Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap nex
   const std::string head = head_key(next.pool());
   also.require(head, from.head_revision).put(head, encode(head_of(next, bytes, from.redundancy)));
   put_pieces(also, next.pool(), encode_pool_map(from.map), bytes);
+  require_running(also);
   CO_CHECK_OK(co_await coordinator.commit(std::move(also), until));
   co_return Result<>();
 }

@@ -1,7 +1,8 @@
 // Invariants: an engine is gone only if its record's incarnation said so itself, its process's exit was attested, or no
 // key of it has been seen for the margin; a version is activated only if every other engine of the map acknowledged it
 // under its present incarnation. The map is read before the engines, and those before the acknowledgements: an engine
-// that registers later reads the wanted version, or a later one, before it serves.
+// that registers later reads the wanted version, or a later one, before it serves. While the system is stopped nothing
+// of that is done: every change requires that it is not.
 
 #include "cenote/cluster/supervisor.h"
 
@@ -11,6 +12,7 @@
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_losses.h"
 #include "cenote/cluster/pool_redundancy.h"
+#include "cenote/cluster/system_stop.h"
 #include "membership_format.h"
 
 namespace cenote::cluster {
@@ -116,6 +118,13 @@ Task<Result<>> Supervisor::lead(Leader leader) {
 Task<Result<>> Supervisor::pass(Leader leader) {
   CO_TRY(const auto current, co_await election_.current(soon()));
   if (!current || current->revision != leader.revision) co_return fail(Code::kFenced, "another supervisor was elected");
+  CO_TRY(const auto stopped, co_await load_stop(coordinator_, soon()));
+  if (stopped) {
+    // Who is away now is not gone, and has all its time to come back when the system goes on.
+    absences_.clear();
+    next_judgement_ = kNoDeadline;
+    co_return Result<>();
+  }
   std::vector<StoredMap> maps;
   CO_TRY(const auto pools, co_await list_stored_maps(coordinator_, soon()));
   for (const Uuid& pool : pools) {
@@ -228,6 +237,7 @@ Task<Result<>> Supervisor::exclude(StoredMap stored, PoolMap next, Engine engine
 Task<Result<>> Supervisor::mark_suspended(StoredMap stored, std::vector<Rank> ranks, Leader leader) {
   const Uuid pool = stored.map.pool();
   Transaction change = as_leader(leader);
+  require_running(change);
   change.require(head_key(pool), stored.head_revision).require(suspended_key(pool), stored.suspended_revision);
   if (ranks.empty()) {
     change.erase(suspended_key(pool));
@@ -274,6 +284,7 @@ Task<Result<>> Supervisor::activate(StoredMap stored, const Engines& engines, Le
   }
   if (silent) closed = latest_possible(closed);
   Transaction change = as_leader(leader);
+  require_running(change);
   change.require(head_key(map.pool()), stored.head_revision)
       .require(active_key(map.pool()), stored.active_revision)
       .put(active_key(map.pool()), encode(ActiveRecord{.version = map.version(), .closed = closed}));

@@ -88,6 +88,19 @@ Result<> Client::destroy_pool(std::string pool, bool force, CallBounds bounds) {
                            [&](async::Client& client, Until until) { return client.destroy_pool(pool, force, until); });
 }
 
+Result<SystemStopInfo> Client::stop_system(CallBounds bounds) {
+  return connection_->call(bounds, [](async::Client& client, Until until) { return client.stop_system(until); });
+}
+
+Result<SystemStopInfo> Client::query_stop(CallBounds bounds) {
+  return connection_->call(bounds, [](async::Client& client, Until until) { return client.query_stop(until); });
+}
+
+Result<SystemStopInfo> Client::start_system(StartSystem request, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [=](async::Client& client, Until until) { return client.start_system(request, until); });
+}
+
 Result<PoolChanged> Client::change_engines(std::string pool, ChangeEngines request, CallBounds bounds) {
   return connection_->call(
       bounds, [&](async::Client& client, Until until) { return client.change_engines(pool, request, until); });

@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::string_view kRoot = "/v1/";
 constexpr std::string_view kForce = "force=";
+constexpr std::string_view kStopPath = "/v1/system/stop";
+constexpr std::string_view kStartPath = "/v1/system/start";
 
 std::unexpected<Error> no_such_path(std::string_view path) {
   return failf(Code::kNotFound, "there is no '{}' in the control API: it has /v1/system and /v1/pools",
@@ -62,6 +64,8 @@ Result<std::string> answer(Result<T> outcome) {
 
 bool is_about_engine(std::string_view path) {
   constexpr std::string_view kSystem = "/v1/system";
+  const std::string_view named = path.substr(0, path.find('?'));
+  if (named == kStopPath || named == kStartPath) return false;
   return path.starts_with(kSystem) &&
          (path.size() == kSystem.size() || path[kSystem.size()] == '/' || path[kSystem.size()] == '?');
 }
@@ -97,7 +101,10 @@ Task<Result<std::string>> AdminApi::handle(AdminRequest request, Until until) {
   if (segments.size() == 2 && segments[0] == "system" && segments[1] == "scrub") {
     co_return co_await scrub(std::move(request));
   }
+  if (path == kStopPath) co_return co_await stop(std::move(request), until);
+  if (path == kStartPath) co_return co_await start(std::move(request), until);
   const bool in_pools = !segments.empty() && segments[0] == "pools";
+  if (in_pools && request.method != AdminMethod::kGet) CO_CHECK_OK(co_await control_.check_running());
   const bool in_containers = in_pools && route.depth() > 2 && segments[2] == "containers";
   if (in_pools && route.depth() == 1) co_return co_await pools(std::move(route), std::move(request), until);
   if (in_pools && route.depth() == 2) co_return co_await pool(std::move(route), std::move(request), until);
@@ -142,6 +149,32 @@ Task<Result<std::string>> AdminApi::scrub(AdminRequest request) {
     co_return wrong_method(request.path, "GET and POST");
   }
   co_return to_json(co_await system_.describe_scrub());
+}
+
+Task<Result<std::string>> AdminApi::stop(AdminRequest request, Until until) {
+  if (request.method == AdminMethod::kGet) co_return co_await stop_answer(co_await control_.query_stop());
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "GET and POST");
+  auto stopped = co_await control_.stop_system(until);
+  CO_CHECK_OK(co_await system_.follow_stop());
+  co_return co_await stop_answer(std::move(stopped));
+}
+
+Task<Result<std::string>> AdminApi::start(AdminRequest request, Until until) {
+  if (request.method != AdminMethod::kPost) co_return wrong_method(request.path, "POST");
+  CO_TRY(const StartSystem wanted, start_system_from_json(request.body.empty() ? "{}" : request.body));
+  auto started = co_await control_.start_system(wanted, until);
+  CO_CHECK_OK(co_await system_.follow_stop());
+  co_return co_await stop_answer(std::move(started));
+}
+
+/// An engine that is alone has no place in a list.
+Task<Result<std::string>> AdminApi::stop_answer(Result<SystemStopInfo> info) {
+  if (!info) co_return fail(std::move(info).error());
+  if (info->engines.empty()) {
+    const bool quiet = co_await system_.is_quiet();
+    info->engines.push_back({.rank = 0, .state = kEngineUp, .needed = true, .quiet = quiet});
+  }
+  co_return to_json(*info);
 }
 
 Task<Result<std::string>> AdminApi::pools(Route, AdminRequest request, Until until) {

@@ -7,6 +7,7 @@
 #include "cenote/base/uuid.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/scrub_info.h"
+#include "cenote/protocol/system_stop.h"
 #include "cenote/runtime/cancel.h"
 #include "cenote/runtime/task.h"
 
@@ -27,7 +28,7 @@ struct AdminRequest {
   bool forwarded = false;  ///< another engine has passed it on to this one, which it takes for the control leader
 };
 
-/// Whether a path is about the engine that is asked, not about pools and containers.
+/// Whether a path is about the engine that is asked, not about what the control leader answers for.
 bool is_about_engine(std::string_view path);
 
 /// Whether a request needs all engines that are up, as those that are there make up a pool or get a part in one.
@@ -44,6 +45,10 @@ class SystemView {
   virtual Task<Result<>> control_scrub(ControlScrub request) = 0;
   /// Durable when it returns. The first target that cannot ends it; those before have grown.
   virtual Task<Result<>> grow(GrowTargets request) = 0;
+  /// Of an engine that is alone: the system was stopped, or goes on.
+  virtual Task<Result<>> follow_stop() = 0;
+  /// Of the same: it is stopped, and nothing runs that clients had asked for.
+  virtual Task<bool> is_quiet() = 0;
 
  protected:
   ~SystemView() = default;
@@ -63,6 +68,9 @@ class AdminApi {
   Task<Result<std::string>> coordinator(AdminRequest request);
   Task<Result<std::string>> grow(AdminRequest request);
   Task<Result<std::string>> scrub(AdminRequest request);
+  Task<Result<std::string>> stop(AdminRequest request, Until until);
+  Task<Result<std::string>> start(AdminRequest request, Until until);
+  Task<Result<std::string>> stop_answer(Result<SystemStopInfo> info);
   Task<Result<std::string>> pools(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> pool(Route route, AdminRequest request, Until until);
   Task<Result<std::string>> moves(Route route, AdminRequest request, Until until);

@@ -39,7 +39,14 @@ class FakeSystem final : public SystemView {
     if (share && !shared) co_return fail(Code::kNotReady, "it is being moved");
     co_return CoordinatorInfo{.name = "test", .endpoints = {"http://a:1"}, .root = "cenote/", .managed = true};
   }
+  Task<Result<>> follow_stop() override {
+    ++stops_followed;
+    co_return Result<>();
+  }
+  Task<bool> is_quiet() override { co_return quiet; }
   bool shared = false;
+  bool quiet = false;
+  int stops_followed = 0;
   std::vector<GrowTargets> grown;
   std::vector<ScrubAction> scrubbed;
 };
@@ -74,8 +81,42 @@ constexpr AdminMethod kDelete = AdminMethod::kDelete;
 TEST(AdminPaths, TheEngineAnswersForItselfAndTheLeaderForTheRest) {
   for (const char* path : {"/v1/system", "/v1/system?x", "/v1/system/grow", "/v1/system/"})
     EXPECT_TRUE(is_about_engine(path)) << path;
-  for (const char* path : {"", "/v1", "/v1/systems", "/v1/pools", "/v1/pools/system"})
+  for (const char* path : {"", "/v1", "/v1/systems", "/v1/pools", "/v1/pools/system", "/v1/system/stop",
+                           "/v1/system/stop?x", "/v1/system/start"})
     EXPECT_FALSE(is_about_engine(path)) << path;
+}
+
+TEST_F(AdminApiTest, NothingIsChangedInAStoppedSystem) {
+  ASSERT_TRUE(call(kPost, "/v1/pools", R"({"label":"p","size_bytes":500})").has_value());
+  EXPECT_EQ(system_stop_from_json(*call(kGet, "/v1/system/stop"))->stopped_since_s, 0U);
+  const auto idle = system_stop_from_json(*call(kPost, "/v1/system/start"));
+  EXPECT_FALSE(idle->changed) << "it is not stopped";
+  const auto stopped = call(kPost, "/v1/system/stop");
+  ASSERT_TRUE(stopped.has_value()) << stopped.error().to_string();
+  const auto info = system_stop_from_json(*stopped);
+  EXPECT_TRUE(info->changed);
+  EXPECT_GT(info->stopped_since_s, 0U);
+  EXPECT_EQ(info->busy(), std::vector<std::uint32_t>{0});
+  EXPECT_EQ(system_.stops_followed, 2);
+  system_.quiet = true;
+  const auto again = system_stop_from_json(*call(kPost, "/v1/system/stop"));
+  EXPECT_FALSE(again->changed);
+  EXPECT_EQ(again->stopped_since_s, info->stopped_since_s) << "since the first time";
+  EXPECT_TRUE(again->busy().empty());
+
+  EXPECT_TRUE(call(kGet, "/v1/pools/p").has_value());
+  const auto refused = call(kPost, "/v1/pools/p/containers", R"({"label":"c","type":"kv"})");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), Code::kNotReady);
+  EXPECT_NE(refused.error().message().find("cenote system start"), std::string::npos) << refused.error().message();
+  EXPECT_EQ(refusal(kDelete, "/v1/pools/p"), Code::kNotReady);
+  EXPECT_EQ(refusal(kPatch, "/v1/pools/p", R"({"properties":{"quota-objects":"5"}})"), Code::kNotReady);
+
+  EXPECT_TRUE(system_stop_from_json(*call(kPost, "/v1/system/start", "{}"))->changed);
+  EXPECT_TRUE(call(kPost, "/v1/pools/p/containers", R"({"label":"c","type":"kv"})").has_value());
+  EXPECT_EQ(refusal(kDelete, "/v1/system/stop"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kGet, "/v1/system/start"), Code::kUnsupported);
+  EXPECT_EQ(refusal(kPost, "/v1/system/start", R"({"now":7})"), Code::kMalformed);
 }
 
 TEST_F(AdminApiTest, LifeOfAPoolAndAContainer) {

@@ -180,7 +180,7 @@ Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::v
       co_return;
     }
     const auto now = co_await cluster::list_engines(coordinator_, soon());
-    if (now) begin_returns(term, *now);
+    if (now && !member_.stopped()) begin_returns(term, *now);
     // What is being done for an engine is not broken off because another one cannot be reached.
     if (now && (*now != engines || (!whole && term.service->returns.running() == 0))) co_return;
     if (!(next.error() == Code::kDeadlineExceeded) && !(next.error() == Code::kCancelled))

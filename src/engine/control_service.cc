@@ -49,6 +49,18 @@ Task<Result<>> ControlService::destroy_pool(std::string name, bool force, Until 
   co_return co_await pools_.destroy(std::move(name), force);
 }
 
+Task<Result<SystemStopInfo>> ControlService::stop_system(Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await stops_.stop();
+}
+
+Task<Result<SystemStopInfo>> ControlService::start_system(StartSystem request, Until until) {
+  CO_CHECK_OK(co_await turn_.acquire(1, until));
+  const Turn turn(turn_);
+  co_return co_await stops_.start(request);
+}
+
 Task<Result<PoolChanged>> ControlService::change_engines(std::string pool, ChangeEngines request, Until until) {
   CO_CHECK_OK(co_await turn_.acquire(1, until));
   const Turn turn(turn_);

@@ -12,6 +12,7 @@
 #include "pool_operations.h"
 #include "pools.h"
 #include "snapshots.h"
+#include "system_stops.h"
 
 namespace cenote::engine {
 
@@ -28,6 +29,7 @@ class ControlService {
         operations_(store_, containers_, targets),
         targets_(targets),
         checks_(reactor, targets),
+        stops_(reactor, coordinator),
         turn_(reactor, 1),
         flattenings_(reactor, store_, containers_, targets, turn_) {}
 
@@ -82,6 +84,11 @@ class ControlService {
   Task<Result<SnapshotInfo>> query_snapshot(std::string pool, std::string container, std::string name) {
     return snapshots_.query(std::move(pool), std::move(container), std::move(name));
   }
+  // See SystemStops. What changes something ends before the stop, but for what goes on in the background.
+  Task<Result<SystemStopInfo>> stop_system(Until until);
+  Task<Result<SystemStopInfo>> start_system(StartSystem request, Until until);
+  Task<Result<SystemStopInfo>> query_stop() { return stops_.query(); }
+  Task<Result<>> check_running() { return stops_.check_running(); }
   // See ContainerChecks.
   Task<Result<ContainerCheck>> begin_check(std::string pool, std::string container, BeginCheck request, Uuid id);
   Task<Result<ContainerCheck>> query_check(std::string pool, std::string container);
@@ -106,6 +113,7 @@ class ControlService {
   PoolOperations operations_;
   ContainerTargets& targets_;
   ContainerChecks checks_;
+  SystemStops stops_;
   Semaphore turn_;
   Flattenings flattenings_;
 };

@@ -30,6 +30,7 @@ DataReactor::DataReactor(Reactor& reactor, DataReactorOptions options, MetricReg
       pool_(reactor, {.budget_bytes = options.pool_bytes}),
       metrics_(metrics),
       op_metrics_(metrics, std::to_string(options.index)),
+      clients_(reactor),
       gauges_(std::make_unique<Gauges>(metrics, Labels{{"reactor", std::to_string(options.index)}})) {}
 
 DataReactor::~DataReactor() { ASSERT(server_ == nullptr); }
@@ -57,8 +58,8 @@ Result<std::vector<rpc::Address>> DataReactor::serve(std::vector<Endpoint> endpo
   options.bytes_max = options_.request_bytes;
   options.observer = this;
   options.counters = &counters_;
-  service_ =
-      std::make_unique<ObjectService>(reactor_, services, targets, *containers_, op_metrics_, logger_.named("engine"));
+  service_ = std::make_unique<ObjectService>(reactor_, services, targets, *containers_, clients_, op_metrics_,
+                                             logger_.named("engine"));
   server_ = std::make_unique<rpc::Server>(reactor_, pool_, *service_, options);
   std::vector<rpc::Address> addresses;
   for (Endpoint& endpoint : endpoints) {

@@ -13,6 +13,7 @@
 #include "cenote/rpc/counters.h"
 #include "cenote/rpc/observer.h"
 #include "cenote/rpc/server.h"
+#include "client_gate.h"
 #include "object_service.h"
 #include "op_metrics.h"
 #include "pool_serving.h"
@@ -55,6 +56,8 @@ class DataReactor final : private rpc::Observer {
   void forget_container(const Uuid& container);
   /// Nothing here goes by what was served of a pool before.
   void forget_pool(const Uuid& pool);
+  /// What clients ask for: also before `serve`, and after it has ended.
+  ClientGate& clients() { return clients_; }
   void refresh_metrics();
 
  private:
@@ -70,6 +73,7 @@ class DataReactor final : private rpc::Observer {
   media::BufferPool pool_;
   MetricRegistry& metrics_;
   OpMetrics op_metrics_;
+  ClientGate clients_;
   std::unique_ptr<Gauges> gauges_;
   rpc::Counters counters_;
   EngineServices* services_ = nullptr;

@@ -45,7 +45,8 @@ struct Engine::Impl final : HttpBackend {
 
   Result<std::string> admin(AdminMethod method, std::string path, std::string body) override;
   std::string metrics() override;
-  bool ready() override { return started() && monotonic_now() < core->serves_until(); }
+  bool ready() override { return started() && monotonic_now() < core->serves_until() && !core->system_stopped(); }
+  bool system_stopped() override { return started() && core->system_stopped(); }
   bool started() const { return is_started.load(std::memory_order_acquire); }
 
   EngineOptions options;

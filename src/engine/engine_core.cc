@@ -157,6 +157,9 @@ Task<Result<>> EngineCore::Impl::recover() {
   targets_service = std::make_unique<TargetsService>(host.control(), *this, control_copy.get());
   control = std::make_unique<ControlService>(host.control(), *coordinator, *this);
   if (is_shared) CO_CHECK_OK(co_await find_place());
+  stopped_gauge =
+      &metrics.gauge("cenote_engine_system_stopped", "1 while the system is stopped ('cenote system stop')");
+  CO_CHECK_OK(co_await follow_stop());
   // What was interrupted may have to wait for entries to be settled.
   CO_CHECK_OK(co_await make_groups());
   if (!is_shared) {
@@ -363,6 +366,10 @@ Task<SystemInfo> EngineCore::Impl::describe() {
   info.targets.resize(targets.size());
   static_cast<void>(
       co_await on_all_targets([&](Target& target) { return describe_at(target, info.targets[target.index()]); }));
+  if (const auto stop = known_stop()) {
+    const auto since = std::chrono::floor<std::chrono::seconds>(stop->since.time_since_epoch());
+    info.stopped_since_s = static_cast<std::uint64_t>(since.count());
+  }
   if (shared == nullptr) {
     info.engines = {describe_alone()};
   } else {
@@ -480,6 +487,36 @@ Task<Result<>> EngineCore::Impl::close(Epoch epoch) {
   co_return co_await on_all_reactors([&](std::size_t index) { return close_at(index, epoch); });
 }
 
+Task<Result<>> EngineCore::Impl::hold_clients(bool hold) {
+  clients_held.store(hold, std::memory_order_release);
+  co_return co_await on_all_reactors([&](std::size_t index) { return hold_clients_at(index, hold); });
+}
+
+// On the reactor.
+Task<Result<>> EngineCore::Impl::hold_clients_at(std::size_t index, bool hold) {
+  reactors[index]->clients().hold(hold);
+  co_return Result<>();
+}
+
+Task<Result<>> EngineCore::Impl::await_quiet(Until until) {
+  co_return first_failure(co_await gather(host.control(), reactors.size(), [&](std::size_t index) {
+    return call_on(host.control(), *host.data()[index], until,
+                   [this, index](Until there) { return reactors[index]->clients().await_quiet(there); });
+  }));
+}
+
+/// With others it hears of it from the coordinator, as they do.
+Task<Result<>> EngineCore::Impl::follow_stop() {
+  if (is_shared) co_return Result<>();
+  CO_TRY(own_stop, co_await cluster::load_stop(*coordinator));
+  co_return co_await hold_clients(own_stop.has_value());
+}
+
+Task<bool> EngineCore::Impl::is_quiet() {
+  const auto quiet = co_await await_quiet(Until::at(host.control().now()));
+  co_return clients_held.load(std::memory_order_acquire) && quiet.has_value();
+}
+
 // While engines switch, what nobody serves any more helps a client as little as what nobody serves yet.
 Task<Result<std::optional<cluster::PoolMap>>> EngineCore::Impl::active_map(Uuid pool, Until until) {
   const Instant patience = std::min(until.deadline, host.control().now() + kActivationPatience);
@@ -566,6 +603,7 @@ Task<Result<std::string>> EngineCore::Impl::admin(AdminRequest request, Until un
 Task<> EngineCore::Impl::refresh_metrics() {
   const Caller caller(callers);
   if (!caller.check(ready.load(std::memory_order_acquire))) co_return;
+  stopped_gauge->set(clients_held.load(std::memory_order_acquire) ? 1 : 0);
   static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return refresh_metrics_at(*reactors[index]); }));
   static_cast<void>(co_await on_all_targets([](Target& target) { return refresh_metrics_at(target); }));
   static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return refresh_groups_at(index); }));
@@ -582,6 +620,7 @@ Task<Result<>> EngineCore::start() { return impl_->start(); }
 Task<Result<>> EngineCore::stop() { return impl_->stop(); }
 bool EngineCore::ready() const { return impl_->ready.load(std::memory_order_acquire); }
 Instant EngineCore::serves_until() const { return impl_->is_shared ? impl_->lease.until() : kNoDeadline; }
+bool EngineCore::system_stopped() const { return impl_->clients_held.load(std::memory_order_acquire); }
 const std::vector<rpc::Address>& EngineCore::addresses() const { return impl_->addresses; }
 const Identity& EngineCore::identity() const { return impl_->identity; }
 Task<Result<std::string>> EngineCore::admin(AdminMethod method, std::string path, std::string body, Uuid new_id,

@@ -60,6 +60,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<Result<>> follow_at(std::size_t index, LayoutSwitch change, Epoch& used);
   Task<Result<>> close_at(std::size_t index, Epoch epoch);
   Task<Result<>> refresh_groups_at(std::size_t index);
+  Task<Result<>> hold_clients_at(std::size_t index, bool hold);
   Task<Result<>> stop_groups_at(std::size_t index);
   Task<Result<>> serve_at(std::size_t index, SharedPort& port, rpc::ServerOptions wanted);
   Task<Result<std::uint64_t>> next_incarnation();
@@ -106,6 +107,8 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<SystemScrub> describe_scrub() override;
   Task<Result<>> control_scrub(ControlScrub request) override;
   Task<Result<>> grow(GrowTargets request) override;
+  Task<Result<>> follow_stop() override;
+  Task<bool> is_quiet() override;
   Task<Result<>> grow_targets(GrowTargets request);
   Task<Result<>> grow_target(std::size_t index, std::uint64_t size_bytes);
   // EngineServices
@@ -124,9 +127,13 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   // LayoutFollower
   Task<Result<Epoch>> follow(LayoutSwitch change) override;
   Task<Result<>> close(Epoch epoch) override;
+  Task<Result<>> hold_clients(bool hold) override;
+  Task<Result<>> await_quiet(Until until) override;
 
   /// The map of the version that is active; nullopt: the pool has none.
   Task<Result<std::optional<cluster::PoolMap>>> active_map(Uuid pool, Until until);
+  /// Whether the system is stopped, as far as this engine knows.
+  std::optional<cluster::SystemStop> known_stop() const { return shared == nullptr ? own_stop : shared->stopped(); }
   /// This engine, of a system that has no other.
   EngineInfo describe_alone() const;
 
@@ -190,7 +197,10 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   std::string control_address;
   bool control_encrypted = false;
   bool stores_encrypted = false;
+  std::optional<cluster::SystemStop> own_stop;  // of an engine that is alone
+  Gauge* stopped_gauge = nullptr;
   std::atomic<bool> ready = false;
+  std::atomic<bool> clients_held = false;
 };
 
 }  // namespace cenote::engine

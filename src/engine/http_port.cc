@@ -165,7 +165,10 @@ void HttpPort::Impl::add_routes() {
   server.Get("/readyz", [this](const httplib::Request&, httplib::Response& response) {
     const bool ready = backend.ready();
     response.status = ready ? 200 : 503;
-    response.set_content(ready ? "ready\n" : "starting or stopping\n", "text/plain");
+    response.set_content(ready                      ? "ready\n"
+                         : backend.system_stopped() ? "the system is stopped\n"
+                                                    : "starting or stopping\n",
+                         "text/plain");
   });
   server.Get("/metrics", [this](const httplib::Request&, httplib::Response& response) {
     response.set_content(backend.metrics(), std::string(MetricRegistry::kContentType));

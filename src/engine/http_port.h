@@ -20,6 +20,8 @@ class HttpBackend {
   virtual std::string metrics() = 0;
   /// Whether clients are served.
   virtual bool ready() = 0;
+  /// That they are not, because the system is stopped.
+  virtual bool system_stopped() { return false; }
 
  protected:
   ~HttpBackend() = default;

@@ -1,6 +1,7 @@
 #include "object_service.h"
 
 #include "cenote/base/format.h"
+#include "cenote/cluster/system_stop.h"
 #include "cenote/protocol/opcodes.h"
 #include "cenote/runtime/cross_core.h"
 #include "replication/group_filter.h"
@@ -22,10 +23,27 @@ bool is_engine_trouble(Code code) {
   }
 }
 
+/// What a client wants with data, and nothing that engines ask each other.
+bool is_for_data(Opcode opcode) {
+  switch (opcode) {
+    case Opcode::kUpdate:
+    case Opcode::kFetch:
+    case Opcode::kPunch:
+    case Opcode::kList:
+    case Opcode::kQuery:
+    case Opcode::kBegin:
+    case Opcode::kCommit:
+    case Opcode::kOidRange:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 ObjectService::ObjectService(Reactor& reactor, EngineServices& services, ServedTargets targets,
-                             ContainerCache& containers, OpMetrics& metrics, Logger logger)
+                             ContainerCache& containers, ClientGate& clients, OpMetrics& metrics, Logger logger)
     : reactor_(reactor),
       services_(services),
       lease_(services.serving_lease()),
@@ -33,11 +51,15 @@ ObjectService::ObjectService(Reactor& reactor, EngineServices& services, ServedT
       groups_(targets.groups),
       metrics_(metrics),
       logger_(std::move(logger)),
-      containers_(containers) {}
+      containers_(containers),
+      clients_(clients) {}
 
 Task<rpc::Response> ObjectService::handle(rpc::Request& request) {
+  if (clients_.held() && is_for_data(static_cast<Opcode>(request.opcode()))) return refuse_stopped();
   return lease_ == nullptr ? dispatch(request) : serve_under_lease(request);
 }
+
+Task<rpc::Response> ObjectService::refuse_stopped() { co_return rpc::Response(cluster::stopped_error()); }
 
 // A request that took effect and gets no answer is not kept as failed: the client's next attempt finds it by its id.
 Task<rpc::Response> ObjectService::serve_under_lease(rpc::Request& request) {

@@ -7,6 +7,7 @@
 #include "cenote/protocol/object_id.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/service.h"
+#include "client_gate.h"
 #include "container_cache.h"
 #include "engine_services.h"
 #include "op_metrics.h"
@@ -28,9 +29,9 @@ struct ServedTargets {
 /// fetches excepted.
 class ObjectService final : public rpc::Service {
  public:
-  /// All of them outlive it; `containers` is of the same reactor.
+  /// All of them outlive it; `containers` and `clients` are of the same reactor.
   ObjectService(Reactor& reactor, EngineServices& services, ServedTargets targets, ContainerCache& containers,
-                OpMetrics& metrics, Logger logger);
+                ClientGate& clients, OpMetrics& metrics, Logger logger);
 
   Task<rpc::Response> handle(rpc::Request& request) override;
   bool is_read(rpc::Opcode opcode) const override;
@@ -38,6 +39,8 @@ class ObjectService final : public rpc::Service {
  private:
   /// Nothing is read without a valid lease, and nothing answered.
   Task<rpc::Response> serve_under_lease(rpc::Request& request);
+  /// The system is stopped.
+  static Task<rpc::Response> refuse_stopped();
   /// kNotReady: the version of the pool's map that the request was served by has ended meanwhile.
   static Result<> check_unbroken(const rpc::Request& request);
   Task<rpc::Response> dispatch(rpc::Request& request);
@@ -160,6 +163,7 @@ class ObjectService final : public rpc::Service {
   OpMetrics& metrics_;
   Logger logger_;
   ContainerCache& containers_;
+  ClientGate& clients_;
   Bytes encoded_;  // memory for `answered`
 };
 

@@ -5,6 +5,7 @@
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
 #include "cenote/cluster/pool_redundancy.h"
+#include "cenote/cluster/system_stop.h"
 
 namespace cenote::engine {
 
@@ -212,6 +213,8 @@ Task<Result<PoolInfo>> Pools::info(PoolRecord record) {
   }
   CO_TRY(const auto stored, co_await cluster::load_stored_map(store_.coordinator(), record.id));
   if (stored) describe_map(*stored, info);
+  CO_TRY(const auto stopped, co_await cluster::load_stop(store_.coordinator()));
+  if (stopped) info.state = info.state == "up" ? "stopped" : fmt::format("stopped ({})", info.state);
   co_return info;
 }
 

@@ -5,6 +5,7 @@
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
 #include "cenote/cluster/pool_redundancy.h"
+#include "cenote/cluster/system_stop.h"
 
 namespace cenote::engine {
 
@@ -84,6 +85,12 @@ void ServedPools::pause_moves(Uuid pool, bool paused) {
   if (found != pools_.end() && found->second.current) found->second.serving->pause_moves(paused);
 }
 
+Task<Result<>> ServedPools::hold_clients(bool hold) {
+  held_ = hold;
+  changed_.notify_all();
+  return follower_.hold_clients(hold);
+}
+
 void ServedPools::serve_nothing() {
   for (auto& [id, pool] : pools_) end(pool);
 }
@@ -133,6 +140,7 @@ Task<Result<std::shared_ptr<const PoolServing>>> ServedPools::of(Uuid pool, std:
                         version, have);
       if (found->second.serving->active()) co_return found->second.serving;
     }
+    if (held_) co_return fail(cluster::stopped_error());
     const auto woken = co_await changed_.wait(heard_of ? until : look_until);
     if (woken) continue;
     if (heard_of) co_return failf(Code::kNotReady, "version {} of the pool's map is not active yet: try again", have);

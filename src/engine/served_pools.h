@@ -22,6 +22,9 @@ class LayoutFollower {
   virtual Task<Result<Epoch>> follow(LayoutSwitch change) = 0;
   /// What any target begins from now on gets a later epoch.
   virtual Task<Result<>> close(Epoch epoch) = 0;
+  /// As of cluster::MapUser.
+  virtual Task<Result<>> hold_clients(bool hold) = 0;
+  virtual Task<Result<>> await_quiet(Until until) = 0;
 
  protected:
   ~LayoutFollower() = default;
@@ -58,13 +61,16 @@ class ServedPools final : public cluster::MapUser {
   Task<> remember(cluster::Revision revision) override;
   void serve(Uuid pool, Epoch closed) override;
   void pause_moves(Uuid pool, bool paused) override;
+  Task<Result<>> hold_clients(bool hold) override;
+  Task<Result<>> await_quiet(Until until) override { return follower_.await_quiet(until); }
   void serve_nothing() override;
   void drop(Uuid pool) override;
 
   /// What a request of `version` (0: of any) is to be served by: it was active at some moment during the call. Waits
   /// until the version that the engine works on is active; for one that it has not heard of, for kLookPatience.
   /// nullptr: the pool was made without a map. kStaleMap: the engine works on a later version, or has not heard of that
-  /// one in time, or has no part in the pool any more. kNotReady: not active in time, or the engine stops.
+  /// one in time, or has no part in the pool any more. kNotReady: not active in time, the system is stopped so that it
+  /// does not become active, or the engine stops.
   Task<Result<std::shared_ptr<const PoolServing>>> of(Uuid pool, std::uint64_t version, Until until);
   /// Whoever waits is told that the engine stops, and so is who comes later.
   void stop();
@@ -92,6 +98,7 @@ class ServedPools final : public cluster::MapUser {
   std::map<Uuid, Pool> pools_;
   Condition changed_;
   Scope activations_;
+  bool held_ = false;  ///< the system is stopped: no version becomes active
   bool stopped_ = false;
 };
 

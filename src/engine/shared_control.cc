@@ -61,7 +61,8 @@ void SharedControl::make_member(std::vector<std::string> addresses, std::string 
                              .call_timeout = options_.call_timeout,
                              .drift_margin = options_.drift_margin,
                              .report = [this](const Error& error) { on_trouble(error); },
-                             .on_lease = [this] { on_lease(); }});
+                             .on_lease = [this] { on_lease(); },
+                             .on_stop = [this] { on_stop(); }});
 }
 
 void SharedControl::make_supervisor() {
@@ -158,6 +159,14 @@ void SharedControl::on_lease() {
   if (leader_ != nullptr) leader_->on_lease();
   if (member_->may_serve()) trouble_.reset();
   lease_changed_.notify_all();
+}
+
+void SharedControl::on_stop() {
+  if (member_->stopped()) {
+    logger_.warn("the system is stopped: nothing is served until 'cenote system start'", {{"rank", place_.rank}});
+  } else {
+    logger_.info("the system goes on", {{"rank", place_.rank}});
+  }
 }
 
 void SharedControl::on_trouble(const Error& error) {

@@ -67,6 +67,8 @@ class SharedControl {
   Task<Result<std::vector<std::string>>> addresses_of(cluster::Rank engine);
   /// The pools of this engine with engines that are lost, or gone, as far as it has heard.
   Task<std::vector<PoolTrouble>> degraded_pools();
+  /// Whether the system is stopped, as far as it has heard.
+  std::optional<cluster::SystemStop> stopped() const { return member_ == nullptr ? std::nullopt : member_->stopped(); }
   /// All engines of the system. While the coordinator is away: as they were last seen.
   Task<std::vector<EngineInfo>> engines();
 
@@ -77,6 +79,7 @@ class SharedControl {
   /// As far as is known here.
   std::optional<cluster::Rank> leading() const;
   void on_lease();
+  void on_stop();
   void on_trouble(const Error& error);
   Task<Error> why_not_registered();
 

@@ -9,6 +9,7 @@
 #include "cenote/cluster/pool_redundancy.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "cenote/engine/sim_engine.h"
+#include "cenote/protocol/system_stop.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/runtime/scope.h"
 #include "test_client.h"
@@ -317,6 +318,89 @@ TEST_P(SimExclusionTest, WhatWasBegunUnderAnOlderVersionIsNotAnswered) {
   for (int tries = 0; !is_active(plain_, 2) && tries < 20; ++tries) pass(50ms);
   EXPECT_TRUE(is_active(plain_, 2));
   EXPECT_EQ(wait(place.client->get(plain_.container, kObject, key)), after) << "which nobody was told of";
+}
+
+TEST_P(SimExclusionTest, AStoppedSystemServesNothingAndLosesNobody) {
+  // What had been begun ends first: it is slow.
+  Place& place = places_[1];
+  const Bytes value(300, std::byte{1});
+  std::string key;
+  for (int number = 0; key.empty() && number < 100; ++number) {
+    const std::string tried = "k" + std::to_string(number);
+    if (wait(place.client->put(plain_.container, kObject, tried, value))) key = tried;
+  }
+  ASSERT_FALSE(key.empty());
+  for (std::uint32_t target = 0; target < 2; ++target) place.engine->device(target)->set_slowdown(300'000);
+  std::optional<Result<>> outcome;
+  Scope scope(client_node_);
+  const auto put = [](TestClient& client, Uuid container, std::string dkey, Bytes what,
+                      std::optional<Result<>>& into) -> Task<> {
+    const auto done = co_await client.put(container, kObject, std::move(dkey), std::move(what));
+    into = done ? Result<>() : fail(done.error());
+  };
+  scope.spawn(put(*place.client, plain_.container, key, Bytes(300, std::byte{2}), outcome));
+  pass(50ms);
+  ASSERT_FALSE(outcome.has_value()) << "it is to be slow";
+  const auto stop_info = [&](AdminMethod method) {
+    const auto json = admin(living(), method, "/v1/system/stop", method == AdminMethod::kPost ? "{}" : "");
+    EXPECT_TRUE(json.has_value()) << json.error().to_string();
+    return json ? *system_stop_from_json(*json) : SystemStopInfo();
+  };
+  EXPECT_TRUE(stop_info(AdminMethod::kPost).changed);
+  pass(1s);
+  EXPECT_EQ(stop_info(AdminMethod::kGet).busy(), std::vector<std::uint32_t>{1});
+  for (std::uint32_t target = 0; target < 2; ++target) place.engine->device(target)->set_slowdown(1);
+  ASSERT_TRUE(world_.run_until([&] { return outcome.has_value(); }, 60s));
+  wait(scope.stop());
+  EXPECT_TRUE(outcome->has_value()) << outcome->error().to_string();
+  pass(1s);
+  const SystemStopInfo quiet = stop_info(AdminMethod::kGet);
+  EXPECT_TRUE(quiet.busy().empty());
+  EXPECT_GT(quiet.stopped_since_s, 0u);
+
+  const auto is_refused = [&](Place& asked) {
+    for (const Pool& pool : {precious_, plain_}) {
+      const auto answer = ask(asked, pool, 1);
+      ASSERT_FALSE(answer.has_value());
+      EXPECT_EQ(answer.error(), Code::kNotReady);
+      EXPECT_NE(answer.error().message().find("'cenote system start'"), std::string::npos) << answer.error().message();
+    }
+  };
+  for (Place& each : places_) is_refused(each);
+  EXPECT_EQ(wait(place.client->get(plain_.container, kObject, key)).error(), Code::kNotReady);
+  EXPECT_EQ(wait(places_[0].client->admin(AdminMethod::kDelete, "/v1/pools/plain")).error(), Code::kNotReady);
+  EXPECT_EQ(query("precious").state, "stopped");
+  EXPECT_TRUE(place.engine->core().system_stopped());
+  EXPECT_EQ(system_info_from_json(*admin(place, AdminMethod::kGet, "/v1/system"))->stopped_since_s,
+            quiet.stopped_since_s);
+
+  // All of them go, one without a word, for longer than any margin.
+  for (Place& each : places_) {
+    if (&each == &place) {
+      crash(each);
+    } else {
+      ASSERT_TRUE(world_.block_on(each.engine->control(), each.engine->stop()).has_value());
+    }
+    pass(15s);
+  }
+  start(places_[2]);
+  start(places_[1]);
+  pass(15s);
+  for (Place* each : {&places_[1], &places_[2]}) is_refused(*each);
+  const auto missing = admin(places_[2], AdminMethod::kPost, "/v1/system/start");
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error(), Code::kConditionFailed);
+  EXPECT_NE(missing.error().message().find("engine 0 is not up"), std::string::npos) << missing.error().message();
+  start(places_[0]);
+  ASSERT_TRUE(admin(places_[2], AdminMethod::kPost, "/v1/system/start").has_value());
+  pass(15s);
+  for (Place& each : places_) {
+    for (const Pool& pool : {precious_, plain_}) EXPECT_TRUE(ask(each, pool, 1).has_value());
+  }
+  EXPECT_EQ(wait(place.client->get(plain_.container, kObject, key)), Bytes(300, std::byte{2}));
+  EXPECT_TRUE(is_active(precious_, 1));
+  EXPECT_EQ(query("precious").state, "up");
+  EXPECT_FALSE(place.engine->core().system_stopped());
 }
 
 TEST_P(SimExclusionTest, NoMoreEnginesAreExcludedThanThePoolCanLose) {

@@ -234,6 +234,7 @@ std::string to_json(const SystemInfo& info) {
                {"targets", std::move(targets)},
                {"engines", std::move(engines)},
                {"degraded_pools", std::move(degraded)},
+               {"stopped_since_s", info.stopped_since_s},
                {"data_address", info.data_address},
                {"control_address", info.control_address},
                {"encrypted", info.encrypted},
@@ -287,6 +288,7 @@ Result<SystemInfo> system_info_from_json(std::string_view json) {
   info.control_address = members.text("control_address");
   info.encrypted = members.flag_or("encrypted", false);
   info.control_state = members.text_or("control_state", "up");
+  info.stopped_since_s = members.number_or("stopped_since_s", 0);
   if (const Json* targets = members.array("targets")) {
     for (const Json& entry : *targets) {
       TRY(auto target, target_from(entry));

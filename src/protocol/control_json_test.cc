@@ -3,6 +3,7 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
+#include "cenote/protocol/system_stop.h"
 
 namespace cenote {
 namespace {
@@ -29,8 +30,10 @@ TEST(ControlJson, SystemInfoSurvivesTheRoundTrip) {
                           .targets = 2,
                           .leader = true});
   info.degraded_pools.push_back({.id = kId, .label = "p", .state = "degraded: engine 1 is excluded"});
+  info.stopped_since_s = 1'790'000'000;
   const auto read = system_info_from_json(to_json(info));
   ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(read->stopped_since_s, info.stopped_since_s);
   EXPECT_EQ(read->degraded_pools, info.degraded_pools);
   EXPECT_EQ(read->system, kId);
   EXPECT_EQ(read->map_version, 7u);
@@ -49,6 +52,23 @@ TEST(ControlJson, AnEngineThatKnowsOfNoOthersIsUnderstood) {
       R"("data_address":"a:1","control_address":"b:2"})");
   ASSERT_TRUE(read) << read.error().to_string();
   EXPECT_TRUE(read->engines.empty());
+}
+
+TEST(ControlJson, AStoppedSystemSurvivesTheRoundTrip) {
+  const SystemStopInfo info{.stopped_since_s = 1'790'000'000,
+                            .changed = true,
+                            .engines = {{.rank = 0, .state = kEngineUp, .needed = true, .quiet = true},
+                                        {.rank = 1, .state = kEngineUp, .needed = true},
+                                        {.rank = 2, .state = kEngineGone, .needed = true},
+                                        {.rank = 3, .state = kEngineGone}}};
+  const auto read = system_stop_from_json(to_json(info));
+  ASSERT_TRUE(read) << read.error().to_string();
+  EXPECT_EQ(*read, info);
+  EXPECT_EQ(read->busy(), std::vector<std::uint32_t>{1});
+  EXPECT_EQ(read->missing(), std::vector<std::uint32_t>{2});
+  EXPECT_TRUE(start_system_from_json(to_json(StartSystem{.now = true}))->now);
+  EXPECT_FALSE(start_system_from_json("{}")->now);
+  EXPECT_EQ(start_system_from_json(R"({"now":3})").error(), Code::kMalformed);
 }
 
 TEST(ControlJson, PoolInfoSurvivesTheRoundTrip) {

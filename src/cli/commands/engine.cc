@@ -99,6 +99,7 @@ Result<> list(Context& context, const ListArguments& arguments) {
     TRY(system, answers.front().system);
   }
   show_engines(context, answers);
+  if (system.stopped_since_s != 0) context.out.line(stopped_text(system));
   Json document = Json::parse(to_json(system));
   document["targets_of_engines"] = answers_json(answers);
   context.out.document(document);

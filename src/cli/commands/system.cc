@@ -34,6 +34,7 @@ Result<> query(Context& context) {
                     targets_of(engine), or_dash(engine.fault_domain), engine.id.to_string()});
   }
   context.out.table({"ENGINE", "STATE", "CONTROL", "ADDRESS", "CONTROL PORT", "TARGETS", "FAULT DOMAIN", "UUID"}, rows);
+  if (system.stopped_since_s != 0) context.out.line(stopped_text(system));
   if (coordinator) context.out.line("coordinator: " + describe(*coordinator));
   for (const PoolTrouble& pool : system.degraded_pools)
     context.out.line(fmt::format("pool {}: {}", pool.label.empty() ? pool.id.to_string() : pool.label, pool.state));
@@ -56,6 +57,7 @@ void add_system(CLI::App& app, Context& context) {
   verb->callback([&context] { context.action = [&context] { return query(context); }; });
   add_system_engines(*system, context);
   add_system_recover(*system, context);
+  add_system_stop(*system, context);
 }
 
 }  // namespace cenote::cli

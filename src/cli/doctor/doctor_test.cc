@@ -113,6 +113,15 @@ TEST(Doctor, NamesAControlStateThatCannotBeChanged) {
   EXPECT_EQ(finding.found, "read-only: log write failed");
 }
 
+TEST(Doctor, WarnsOfAStoppedSystem) {
+  SystemInfo info = healthy();
+  EXPECT_EQ(finding_of(judge_system(info, "1.0.0"), "service").check, "") << "not said where it is not";
+  info.stopped_since_s = 1'790'000'000;
+  const Finding finding = finding_of(judge_system(info, "1.0.0"), "service");
+  EXPECT_EQ(finding.level, Level::kWarn);
+  EXPECT_THAT(finding.found, HasSubstr("is stopped since 2026"));
+}
+
 TEST(Doctor, WarnsOfFullTargetsAndOtherVersions) {
   SystemInfo info = healthy();
   info.targets[0].free_bytes = 1;

@@ -2,6 +2,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/rpc/address.h"
+#include "damage_listing.h"
 #include "http_get.h"
 #include "server_options.h"
 
@@ -63,7 +64,7 @@ Finding check_ready(const std::string& control) {
   }
   if (answer->status == 200) return ok("control port", fmt::format("http://{} says ready", control));
   return bad("control port", fmt::format("http://{} says {}", control, answer->status),
-             "the engine is starting or stopping: look at its log");
+             "the engine is starting or stopping, or the system is stopped: look at the engine's log");
 }
 
 PortState state_of(const std::string& address, bool ours) {
@@ -87,6 +88,10 @@ Findings judge_system(const SystemInfo& info, std::string_view own_version) {
     findings.push_back(warn("version", fmt::format("the system has {}, this command {}", info.version, own_version),
                             "they work together, but upgrade the older one soon"));
   }
+  if (info.stopped_since_s != 0)
+    findings.push_back(warn("service",
+                            fmt::format("the system is stopped since {}", local_time_text(info.stopped_since_s)),
+                            "'cenote system start' lets it go on"));
   findings.push_back(judge_targets(info));
   findings.push_back(judge_control(info));
   findings.push_back(judge_space(info));

@@ -28,6 +28,7 @@ Task<> ObjectService::suspect(Target& target, Uuid container, object::EntryPlace
 }
 
 Task<rpc::Response> ObjectService::fetch(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kFetch, reactor_);
   auto outcome = co_await run_fetch(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());

@@ -4,6 +4,7 @@
 namespace cenote::engine {
 
 Task<rpc::Response> ObjectService::list(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kList, reactor_);
   auto outcome = co_await run_list(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());

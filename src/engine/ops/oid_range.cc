@@ -5,6 +5,7 @@
 namespace cenote::engine {
 
 Task<rpc::Response> ObjectService::oid_range(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kOidRange, reactor_);
   const auto lease = co_await run_oid_range(request);
   if (!lease) co_return failed(request, timer, lease.error());

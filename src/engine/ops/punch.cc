@@ -17,6 +17,7 @@ CommitRequest change_of(PunchRequest punch) {
 }  // namespace
 
 Task<rpc::Response> ObjectService::punch(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kPunch, reactor_);
   auto outcome = co_await run_punch(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());

@@ -6,6 +6,7 @@
 namespace cenote::engine {
 
 Task<rpc::Response> ObjectService::begin(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kBegin, reactor_);
   auto outcome = co_await run_begin(request);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());
@@ -26,6 +27,7 @@ Task<Result<BeginReply>> ObjectService::run_begin(rpc::Request& request) {
 }
 
 Task<rpc::Response> ObjectService::commit(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kCommit, reactor_);
   auto outcome = co_await run_commit(request, timer);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());

@@ -18,6 +18,7 @@ CommitRequest change_of(UpdateRequest update) {
 }  // namespace
 
 Task<rpc::Response> ObjectService::update(rpc::Request& request) {
+  const ClientGate::Pass pass(clients_);
   OpTimer timer(metrics_, OpKind::kUpdate, reactor_);
   auto outcome = co_await run_update(request, timer);
   if (!outcome) co_return failed(request, timer, std::move(outcome).error());

@@ -156,6 +156,10 @@ class Client {
   Result<CoordinatorInfo> share_coordinator(CallBounds bounds = {});
   /// Takes into use what devices of targets have become larger by.
   Result<SystemInfo> grow_targets(GrowTargets request, CallBounds bounds = {});
+  /// Stops the system as a whole for maintenance, and lets it go on as it was: see async::Client.
+  Result<SystemStopInfo> stop_system(CallBounds bounds = {});
+  Result<SystemStopInfo> query_stop(CallBounds bounds = {});
+  Result<SystemStopInfo> start_system(StartSystem request = {}, CallBounds bounds = {});
   /// What the scrub of each target does, and all damage that it knows; starts a pass, pauses or resumes.
   Result<SystemScrub> scrub(CallBounds bounds = {});
   Result<SystemScrub> control_scrub(ControlScrub request, CallBounds bounds = {});

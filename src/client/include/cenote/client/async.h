@@ -10,6 +10,7 @@
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
+#include "cenote/protocol/system_stop.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/rpc/address.h"
 #include "cenote/rpc/link.h"
@@ -159,6 +160,14 @@ class Client {
   /// Takes into use what devices of targets have become larger by; durable when it returns. kOutOfRange: nothing is
   /// made smaller. kNotFound: no such target.
   Task<Result<SystemInfo>> grow_targets(GrowTargets request, Until until = {});
+
+  /// Stops the system as a whole: nothing is begun any more that clients ask for. `query_stop` tells when what had been
+  /// begun has ended. Durable when it returns; of a system that is stopped it changes nothing.
+  Task<Result<SystemStopInfo>> stop_system(Until until = {});
+  Task<Result<SystemStopInfo>> query_stop(Until until = {});
+  /// Lets it go on as it was. kConditionFailed: engines that have a part in a pool are not up, unless it is to start
+  /// without them.
+  Task<Result<SystemStopInfo>> start_system(StartSystem request, Until until = {});
 
   /// What the scrub of each target does, and all damage that it knows.
   Task<Result<SystemScrub>> scrub(Until until = {});

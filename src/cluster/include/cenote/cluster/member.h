@@ -3,6 +3,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "cenote/cluster/coordinator.h"
 #include "cenote/cluster/pool_map.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/cluster/system_stop.h"
 #include "cenote/runtime/reactor.h"
 #include "cenote/runtime/scope.h"
 
@@ -50,6 +52,17 @@ class MapUser {
     static_cast<void>(pool);
     static_cast<void>(paused);
   }
+  /// The system is stopped, or goes on: nothing that clients ask for is begun any more when this returned, until it is
+  /// told that it may be. May be told again.
+  virtual Task<Result<>> hold_clients(bool hold) {
+    static_cast<void>(hold);
+    co_return Result<>();
+  }
+  /// Returns when nothing runs any more that clients had asked for before they were held, or they are held no longer.
+  virtual Task<Result<>> await_quiet(Until until) {
+    static_cast<void>(until);
+    co_return Result<>();
+  }
   /// The registration has ended, or ends: nothing of any pool is served before it was switched to anew. The next lease
   /// begins after this.
   virtual void serve_nothing() {}
@@ -80,6 +93,8 @@ struct MemberOptions {
   std::function<void(const Error&)> report = [](const Error&) {};
   /// Called whenever `valid_until` or `lease` has become another.
   std::function<void()> on_lease = [] {};
+  /// Called when the system was stopped, or goes on.
+  std::function<void()> on_stop = [] {};
 };
 
 /// What an engine knows of a pool that it is part of.
@@ -92,7 +107,8 @@ struct MemberPool {
   bool has_part = false;               ///< a target of this engine is in use: it is not excluded
 };
 
-/// An engine's membership: it registers under a lease, renews that, and follows the maps of its pools.
+/// An engine's membership: it registers under a lease, renews that, and follows the maps of its pools, and whether the
+/// system is stopped.
 ///
 /// Serving rests on `may_serve`, which waits for nothing: the lease counts from when its renewal was *sent*, so it ends
 /// here before the coordinator ends it; and a version is served only while it is the active one that the data path was
@@ -126,6 +142,8 @@ class Member {
   MapVersion wanted_version(Uuid pool) const;
   /// nullptr: as above.
   const MemberPool* find_pool(Uuid pool) const;
+  /// As far as it was heard of; nullopt: the system is not stopped.
+  const std::optional<SystemStop>& stopped() const { return stopped_; }
   /// All that are known. Changes with every suspension.
   const std::map<Uuid, MemberPool>& pools() const { return pools_; }
 
@@ -140,6 +158,9 @@ class Member {
   Task<Result<>> register_under(Lease lease);
   Task<> renew_until_lost();
   Task<Result<>> follow_from_now(Scope& session);
+  Task<Result<>> refresh_stop(Scope& session);
+  static Task<> await_quiet(Member& self, SystemStop stop, Scope& session);
+  Task<Result<>> say_quiet(SystemStop stop, Scope& session);
   Task<Result<>> refresh(Uuid pool, Scope& session);
   Task<Result<>> acknowledge(Uuid pool, MapVersion version, Epoch used, Scope& session);
   Task<Result<>> say_ended(Until until);
@@ -157,6 +178,8 @@ class Member {
   Incarnation incarnation_{0};
   Instant valid_until_ = Instant::min();
   std::map<Uuid, MemberPool> pools_;
+  std::optional<SystemStop> stopped_;
+  std::pair<LeaseId, Revision> quiet_awaited_;  ///< for which stop, under which lease
   /// Since when another process's incarnation has been seen without a lease.
   Incarnation predecessor_{0};
   Instant predecessor_absent_since_{};

@@ -66,8 +66,8 @@ Result<std::map<std::string, std::string>> values_of_map(const PoolMap& map, std
 /// The pools that have a map.
 Task<Result<std::vector<Uuid>>> list_stored_maps(Coordinator& coordinator, Until until = {});
 /// Makes `next` the wanted version if `from` still is, and what `also` requires holds. It is not active before every
-/// engine has switched (`Supervisor`). kConditionFailed: something changed; kOutcomeUnknown as of `commit`. What `also`
-/// changes is changed with it.
+/// engine has switched (`Supervisor`). kConditionFailed: something changed, or the system is stopped; kOutcomeUnknown
+/// as of `commit`. What `also` changes is changed with it.
 Task<Result<>> publish_map(Coordinator& coordinator, StoredMap from, PoolMap next, Transaction also = {},
                            Until until = {});
 
@@ -78,17 +78,21 @@ Task<Result<>> report_moved(Coordinator& coordinator, Uuid pool, MapVersion vers
 /// map: who is complete stays so, and who is not stays so, too. kPoolNotFound.
 Task<Result<>> pause_moves(Coordinator& coordinator, Uuid pool, bool paused, Until until = {});
 
-/// News of pools' maps: that they were published, activated, suspended or erased.
+/// News of pools' maps: that they were published, activated, suspended or erased; and that the system was stopped, or
+/// goes on.
 class StoredMapWatch {
  public:
   /// Of what happens after `after`; the coordinator outlives it.
   static Result<StoredMapWatch> open(Coordinator& coordinator, Revision after);
-  /// The pools that something has happened to. Fails as Watch::next; then everything has to be read again.
+  /// The pools that something has happened to; may be none. Fails as Watch::next; then everything has to be read again.
   Task<Result<std::set<Uuid>>> next(Until until);
+  /// Whether what `next` returned last came with news of a stop of the system (load_stop).
+  bool stop_changed() const { return stop_changed_; }
 
  private:
   explicit StoredMapWatch(std::unique_ptr<Watch> watch) : watch_(std::move(watch)) {}
   std::unique_ptr<Watch> watch_;
+  bool stop_changed_ = false;
 };
 
 }  // namespace cenote::cluster

@@ -33,7 +33,8 @@ struct SupervisorOptions {
 /// Excludes engines whose lease has ended, activates map versions and ends moves of data, for all pools; one of the
 /// engines' supervisors is elected to do it. It keeps nothing that the coordinator does not hold, but since when a
 /// lease has been seen to be gone: a successor counts that anew, so it is later, never earlier. Every change requires
-/// that it still leads, and that all it was decided on is as it was.
+/// that it still leads, and that all it was decided on is as it was. While the system is stopped (SystemStop) it does
+/// nothing, and for nobody a margin passes.
 class Supervisor {
  public:
   /// All of them outlive it.

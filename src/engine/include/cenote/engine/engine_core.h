@@ -74,6 +74,8 @@ class EngineCore {
   /// Until when nothing but a stop keeps it from serving: with an outside coordinator, which then has to be heard again
   /// first, as long as its lease is valid; else for ever. Thread-safe.
   Instant serves_until() const;
+  /// The system is stopped ('cenote system stop'), as far as this engine knows: clients are not served. Thread-safe.
+  bool system_stopped() const;
   /// Where clients connect, with real ports. Fixed while ready.
   const std::vector<rpc::Address>& addresses() const;
   const Identity& identity() const;

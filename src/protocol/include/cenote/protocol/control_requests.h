@@ -76,6 +76,8 @@ struct SystemInfo {
   std::vector<EngineInfo> engines = {};
   /// The pools of that engine that are not as they should be.
   std::vector<PoolTrouble> degraded_pools = {};
+  /// Since when the system is stopped (system_stop.h), in seconds since 1970; 0: it is not.
+  std::uint64_t stopped_since_s = 0;
 };
 
 /// Where the coordinator of a system is.
@@ -112,7 +114,8 @@ struct PoolInfo {
   std::uint64_t used_objects = 0;                 ///< as of ContainerInfo
   std::map<std::string, std::string> properties;  ///< limits beside the size
   std::uint32_t redundancy = 0;                   ///< engines that can be lost without loss of data
-  /// "up"; "degraded: ", and which engines are lost or gone; "changing: ", while engines switch to a new map.
+  /// "up"; "degraded: ", and which engines are lost or gone; "changing: ", while engines switch to a new map;
+  /// "stopped", with the system, perhaps with one of those in brackets.
   std::string state = "up";
   // Of the newest map; none of a pool that was made before pools had maps.
   std::uint64_t map_version = 0;
