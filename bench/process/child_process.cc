@@ -24,7 +24,7 @@ namespace {
   ::dup2(output, STDOUT_FILENO);
   const int null = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   ::dup2(null, STDERR_FILENO);
-  ::execv(words.front(), words.data());
+  ::execvp(words.front(), words.data());
   ::_exit(127);  // the reader finds an empty output
 }
 

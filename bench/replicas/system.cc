@@ -49,19 +49,6 @@ Result<> await_listener(std::uint16_t port) {
   return fail(Code::kDeadlineExceeded, "etcd does not listen");
 }
 
-/// Where the shell would find a program; by itself where it finds none, which then fails to start.
-std::string find_program(const std::string& name) {
-  const char* const path = ::getenv("PATH");
-  std::string_view rest = path == nullptr ? "" : path;
-  while (!rest.empty()) {
-    const std::size_t end = std::min(rest.find(':'), rest.size());
-    const std::filesystem::path program = std::filesystem::path(rest.substr(0, end)) / name;
-    if (::access(program.c_str(), X_OK) == 0) return program;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return name;
-}
-
 }  // namespace
 
 Result<> ReplicaSystem::start_etcd(const std::filesystem::path& folder) {
@@ -69,8 +56,8 @@ Result<> ReplicaSystem::start_etcd(const std::filesystem::path& folder) {
   TRY(const std::uint16_t peer, free_port());
   coordinator_ = fmt::format("http://127.0.0.1:{}", client);
   const std::string peer_url = fmt::format("http://127.0.0.1:{}", peer);
-  TRY(etcd_, ChildProcess::start({find_program("etcd"), "--data-dir", folder / "etcd", "--listen-client-urls",
-                                  coordinator_, "--advertise-client-urls", coordinator_, "--listen-peer-urls", peer_url,
+  TRY(etcd_, ChildProcess::start({"etcd", "--data-dir", folder / "etcd", "--listen-client-urls", coordinator_,
+                                  "--advertise-client-urls", coordinator_, "--listen-peer-urls", peer_url,
                                   "--initial-advertise-peer-urls", peer_url, "--initial-cluster", "default=" + peer_url,
                                   "--log-level", "error"}));
   return await_listener(client);

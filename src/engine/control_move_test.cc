@@ -27,6 +27,8 @@ class OneDevice final : public EngineHost {
   }
   Task<Result<>> enlarge(std::string, std::uint64_t) override { co_return fail(Code::kUnsupported); }
   Result<std::vector<Endpoint>> endpoints(std::size_t, rpc::Counters&) override { return std::vector<Endpoint>(); }
+  Task<Result<>> replace_control_copy(Bytes, bool) override { co_return fail(Code::kUnsupported); }
+  Task<Result<std::optional<Bytes>>> read_control_copy() override { co_return std::nullopt; }
   Result<> commit_creation() override { return {}; }
 
  private:

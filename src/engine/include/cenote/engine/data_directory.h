@@ -45,7 +45,8 @@ class DataDirectory {
   static Result<DataDirectory> open(const EngineOptions& options, unsigned cores, const Random& random,
                                     SystemSource* outside = nullptr);
 
-  /// Whether a new engine can be made in a directory, which need not exist, but for its parent. As of `open`; no change.
+  /// Whether a new engine can be made in a directory, which need not exist, but for its parent. As of `open`; no
+  /// change.
   static Result<> check_usable(const std::string& directory);
   /// The identity of a directory that may be in use, for inspection: no lock, no change.
   static Result<Identity> read_identity(const std::string& directory);
