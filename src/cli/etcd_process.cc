@@ -23,8 +23,6 @@
 #include "cenote/base/format.h"
 #include "cenote/rpc/address.h"
 
-extern char** environ;
-
 namespace cenote::cli {
 namespace {
 

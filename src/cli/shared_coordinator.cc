@@ -105,7 +105,7 @@ void SharedCoordinator::prepare() {
   {
     const std::scoped_lock lock(mutex_);
     state_ = tried ? State::kRestarting : State::kIdle;
-    if (!tried) failure_ = std::move(tried).error();
+    if (!tried) failure_ = tried.error();
   }
   if (tried) restart_();
 }

@@ -53,7 +53,7 @@ Result<std::vector<CopiedEngine>> engines_of_copy(const std::vector<KeyValue>& e
       if (!used_targets(stored.map, rank).empty()) ++engine.pools;
   }
   std::vector<CopiedEngine> all;
-  for (auto& [rank, engine] : engines) all.push_back(std::move(engine));
+  for (auto& [rank, engine] : engines) all.push_back(engine);
   return all;
 }
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -11,7 +12,7 @@ import unittest
 import urllib.request
 
 from cluster import ClusterTest
-from system import FAILURE, NOT_FOUND, OK, UNREACHABLE, USAGE, cenote
+from system import BUSY, FAILURE, NOT_FOUND, OK, UNREACHABLE, USAGE, cenote
 
 # Each engine has an address of the loopback network, which stands for a machine, and the usual ports there.
 NETWORK = f"127.{16 + os.getpid() % 200}.{os.getpid() // 200 % 250}"
@@ -154,6 +155,11 @@ class Join(ClusterTest):
         first, second = self.engine(1), self.engine(2, "--join", host(1))
         first.start()
         second.start()
+        # A copy of the one with etcd, somewhere else: two truths. It does nothing.
+        copy = self.path("copy")
+        shutil.copytree(first.data, copy)
+        self.refused(cenote("server", "--data", copy, "--listen", host(5)), BUSY, f"http://{host(1)}:7779",
+                     "remove the copy")
         engine, etcd = first.engine(), self.etcd_of(first)
         os.kill(first.process.pid, signal.SIGKILL)
         first.process.wait()
