@@ -86,7 +86,7 @@ class Join(ClusterTest):
                 done.append(count)
 
     def test_a_system_grows_from_one_engine(self):
-        first, second, third = (self.engine(number, "--etcd-patience", "1s") for number in (1, 2, 3))
+        first, second, third = (self.engine(number, "--etcd-patience", "5s") for number in (1, 2, 3))
         first.start()
         self.succeeds(first, "pool", "create", "p", "--size", "20MiB")
         self.succeeds(first, "container", "create", "p/c", "--type", "kv")
@@ -132,7 +132,7 @@ class Join(ClusterTest):
         self.succeeds(second, "container", "create", "r/c", "--type", "kv")
         self.lose_machine(first)
         self.succeeds(third, "kv", "put", "r/c", "key", "value")
-        fourth = self.engine(4, "--join", f"{host(1)},{host(2)}", "--etcd-patience", "1s")
+        fourth = self.engine(4, "--join", f"{host(1)},{host(2)}", "--etcd-patience", "5s")
         fourth.start()
         self.until(lambda: self.members(third) == {"engine-1": True, "engine-2": True, "engine-3": True},
                    "the new engine has the lost one's place in etcd")

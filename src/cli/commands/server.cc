@@ -74,10 +74,15 @@ Error start_again(const Context& context) {
   return Error(Code::kIoError, fmt::format("cannot start again ({}): start it by hand", std::strerror(errno)));
 }
 
+constexpr Duration kLeastEtcdPatience = std::chrono::seconds(5);
+
 Result<std::unique_ptr<etcd::MemberManager>> manage_members(const Settings& settings, const CoordinatorChoice& choice,
                                                             Uuid engine, Logger logger) {
   TRY(const MemberAddresses addresses, member_addresses(settings));
   TRY(const Duration patience, settings.duration("server.etcd-patience"));
+  // A new member takes a moment to come.
+  if (patience < kLeastEtcdPatience)
+    return fail(settings.wrong("server.etcd-patience", "it is at least 5s: a new member takes a moment to start"));
   return etcd::MemberManager::start(
       {.data_directory = settings.text("server.data"),
        .coordinator = choice.options,
