@@ -399,11 +399,12 @@ Task<Result<>> Containers::resume(ContainerRecord record) {
     CO_TRY(auto container, co_await store_.container(record.id));
     // Nobody was told of it, so both ends are right: the one that was wished for if it is possible, else none.
     Result<> finished = fail(Code::kNotFound);
-    if (container) finished = co_await finish_create(*std::move(container));
+    const bool is_there = container.has_value();
+    if (is_there) finished = co_await finish_create(*std::move(container));
     if (finished) co_return finished;
     // That it was not told of is what a copy says that may be older than that.
     CO_TRY(const bool keeps_unknown, co_await store_.keeps_unknown());
-    if (keeps_unknown && container) co_return finished;
+    if (keeps_unknown && is_there) co_return finished;
   }
   co_return co_await destroy_record(record.id);
 }

@@ -37,7 +37,7 @@ ControlCopy::ControlCopy(EngineHost& host, cluster::Coordinator& coordinator, Op
     : host_(host),
       reactor_(host.control()),
       coordinator_(coordinator),
-      options_(std::move(options)),
+      options_(options),
       logger_(std::move(logger)),
       metrics_(metrics),
       wake_(reactor_),

@@ -172,7 +172,8 @@ Result<std::vector<ClusterMember>> members_of(const Json& answer) {
   std::vector<ClusterMember> members;
   for (const Json& json : *list) {
     ClusterMember member;
-    if (!json.is_object() || (member.id = number_of(json, "ID")) == 0) return no_answer("member");
+    if (json.is_object()) member.id = number_of(json, "ID");
+    if (member.id == 0) return no_answer("member");
     member.name = text_of(json, "name");
     member.learner = flag_of(json, "isLearner");
     TRY(member.peer_urls, texts_of(json, "peerURLs"));
