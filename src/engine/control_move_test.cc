@@ -47,7 +47,7 @@ class ControlMoveTest : public testing::Test {
         .system = identity_.system, .target = identity_.coordinator->id, .log_bytes = kLogBytes};
     ASSERT_TRUE(world_.block_on(node_, store::Store::format(node_, store::Devices::one(device), format)));
     world_.block_on(node_, device.close());
-    with_own([&](cluster::Coordinator& own) -> Task<> {
+    const auto filled = with_own([&](cluster::Coordinator& own) -> Task<> {
       for (int number = 0; number < 300; ++number) {
         const auto done =
             co_await own.commit(cluster::Transaction().put("pool/" + std::to_string(number), std::to_string(number)));
@@ -56,6 +56,7 @@ class ControlMoveTest : public testing::Test {
       const auto lease = co_await own.grant_lease(std::chrono::seconds(5));
       EXPECT_TRUE(lease && co_await own.commit(cluster::Transaction().put("held", "x", lease->id)));
     });
+    ASSERT_TRUE(filled) << filled.error().to_string();
   }
 
   /// Opens what the engine has in itself.

@@ -111,8 +111,8 @@ TEST_F(ControlRecoveryTest, TheNewestCopyCounts) {
   EXPECT_EQ(plan_recovery(copies)->snapshots, 1U);
   // Of a coordinator that was lost before, whatever its revisions were.
   GivenCopy old = copy_of(2, Revision(1'000'000));
-  for (std::size_t i = 0; i < copies.size(); ++i) {
-    auto& entries = copies[i].file.entries;
+  for (GivenCopy& copy : copies) {
+    auto& entries = copy.file.entries;
     entries.push_back({kRecoveredKey, encode(RecoveryRecord{.count = 1, .keeps_unknown = false}), Revision(1)});
     std::ranges::sort(entries, {}, &KeyValue::key);
   }
