@@ -174,6 +174,7 @@ class Join(ClusterTest):
         self.refused(cenote(*join, host(1)), UNREACHABLE, host(1), "is 'cenote server' running there?")
         self.assertLess(time.monotonic() - started, 30)
 
+        self.refused(cenote(*join[:-1], "--etcd-patience", "1s"), USAGE, "etcd-patience", "at least 5s")
         lonely = self.engine(1, "--etcd", "/no/etcd")
         lonely.start()
         self.refused(cenote(*join, host(1)), NOT_FOUND, "cannot share its coordinator", "/no/etcd")

@@ -76,13 +76,17 @@ Error start_again(const Context& context) {
 
 constexpr Duration kLeastEtcdPatience = std::chrono::seconds(5);
 
+Result<Duration> etcd_patience(const Settings& settings) {
+  TRY(const Duration patience, settings.duration("server.etcd-patience"));
+  // A new member takes a moment to come.
+  if (patience >= kLeastEtcdPatience) return patience;
+  return fail(settings.wrong("server.etcd-patience", "it is at least 5s: a new member takes a moment to start"));
+}
+
 Result<std::unique_ptr<etcd::MemberManager>> manage_members(const Settings& settings, const CoordinatorChoice& choice,
                                                             Uuid engine, Logger logger) {
   TRY(const MemberAddresses addresses, member_addresses(settings));
-  TRY(const Duration patience, settings.duration("server.etcd-patience"));
-  // A new member takes a moment to come.
-  if (patience < kLeastEtcdPatience)
-    return fail(settings.wrong("server.etcd-patience", "it is at least 5s: a new member takes a moment to start"));
+  TRY(const Duration patience, etcd_patience(settings));
   return etcd::MemberManager::start(
       {.data_directory = settings.text("server.data"),
        .coordinator = choice.options,
@@ -167,6 +171,9 @@ Result<bool> serve_with_logs(Context& context, engine::EngineOptions options, co
 Result<> serve(Context& context, const Arguments& arguments) {
   arguments.flags.apply(context.settings);
   TRY(engine::EngineOptions options, engine_options(context.settings));
+  // Also of the first engine, which others may join later.
+  CHECK_OK(etcd_patience(context.settings));
+  CHECK_OK(coordinator_of(context.settings));
   CHECK_OK(join_system(context.settings));
   TRY(options.process, Attendant::divide(context.settings));
   options.overwrite_devices = arguments.overwrite;
