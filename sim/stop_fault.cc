@@ -77,6 +77,12 @@ Task<> start_missing(Run& run) {
     if (!run.engine(index).running()) static_cast<void>(co_await start_engine(run, index));
 }
 
+bool none_runs(Run& run) {
+  for (std::uint32_t index = 0; index < run.engine_count(); ++index)
+    if (run.engine(index).running()) return false;
+  return true;
+}
+
 /// Until somebody has done it: who was asked may have died with the answer.
 Task<> start_again(Run& run, ClientNode& client, bool now) {
   for (const Instant begun = run.director().now(); !run.failed();) {
@@ -113,7 +119,8 @@ Task<> stop_and_start(Run& run) {
     const auto before = co_await versions_now(run);
     if (run.chance(3, 4)) co_await disturb(run);
     const bool now = run.chance(1, 3);
-    if (!now) co_await start_missing(run);
+    // Somebody has to be there to be asked.
+    if (!now || none_runs(run)) co_await start_missing(run);
     check_unchanged(run, before, co_await versions_now(run));
     co_await start_again(run, client, now);
     run.note("the system goes on");

@@ -218,7 +218,10 @@ EtcdProcess::~EtcdProcess() { stop(); }
 std::optional<int> EtcdProcess::ended() {
   if (pid_ < 0) return std::nullopt;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) != pid_) return std::nullopt;
+  const pid_t waited = ::waitpid(pid_, &status, WNOHANG);
+  // One that is nobody's child any more is not waited for, either.
+  const bool gone = waited == pid_ || (waited < 0 && errno == ECHILD);
+  if (!gone) return std::nullopt;
   pid_ = -1;
   return status;
 }

@@ -1,6 +1,7 @@
 #include "cenote/etcd/member_manager.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <thread>
 #include <utility>
@@ -226,6 +227,10 @@ Result<> MemberManager::Impl::begin(JoinedSystem joined, const MembershipView& v
 
 Result<> MemberManager::Impl::forget(JoinedSystem joined) {
   // What it knew is the cluster's, which goes on without it.
+  std::erase_if(joined.over, [this](std::uint32_t number) {
+    std::error_code ignored;
+    return !std::filesystem::exists(member_folder(options.data_directory, {.number = number}), ignored);
+  });
   joined.over.push_back(joined.member->number);
   joined.member.reset();
   not_before = reactor->now() + kBackOff * options.patience;

@@ -112,17 +112,24 @@ Task<Result<>> Repairer::repair(const Place& place) {
 Task<Result<>> Repairer::repair_tree(const Place& place, const Sources& sources, Uuid tree) {
   CO_TRY(const auto damage, co_await member_.objects().find_damaged(tree, place.object, place.dkey, soon()));
   bool gone_elsewhere = false;
+  Result<>
+      outcome;  // of those that others have, the last failure: one that cannot be repaired keeps none of the others
   for (const object::DamagedEntry& damaged : damage) {
-    const auto repaired = co_await repair_entry(sources, tree, damaged);
-    gone_elsewhere = gone_elsewhere || (!repaired && repaired.error() == Code::kNotFound);
-    if (!repaired && !gone_elsewhere) co_return repaired;
+    auto repaired = co_await repair_entry(sources, tree, damaged);
+    if (repaired) continue;
+    if (repaired.error() == Code::kNotFound) {
+      gone_elsewhere = true;
+    } else {
+      outcome = std::move(repaired);
+    }
   }
-  if (!gone_elsewhere) co_return Result<>();
+  if (!gone_elsewhere) co_return outcome;
   // What nobody sees any more others may have merged away already. Then it goes here, too; else it is not what is
   // wanted yet.
   CO_CHECK_OK(co_await member_.objects().aggregate_now(tree));
   CO_TRY(const auto left, co_await member_.objects().find_damaged(tree, place.object, place.dkey, soon()));
   if (left.empty()) co_return Result<>();
+  if (!outcome) co_return outcome;
   ++counters_.unrepaired;
   co_return fail(Code::kNotFound, "no other member has the same entry, and it cannot go yet");
 }
