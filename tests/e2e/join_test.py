@@ -154,7 +154,13 @@ class Join(ClusterTest):
     def test_an_engine_goes_with_its_attendant(self):
         first, second = self.engine(1), self.engine(2, "--join", host(1))
         first.start()
+        self.succeeds(first, "pool", "create", "p", "--size", "20MiB")
         second.start()
+        # What is there is extended by who comes later, once.
+        self.succeeds(second, "system", "extend", "--engine", "1", "--wait")
+        engines = self.json_of(first, "pool", "query", "p")["engines"]
+        self.assertEqual([(engine["rank"], engine["state"]) for engine in engines], [(0, "up-in"), (1, "up-in")])
+        self.assertIn(b"already", self.succeeds(first, "system", "extend", "--engine", "1"))
         # A copy of the one with etcd, somewhere else: two truths. It does nothing.
         copy = self.path("copy")
         shutil.copytree(first.data, copy)

@@ -84,18 +84,15 @@ Result<> change(Context& context, const Arguments& arguments, PoolOperation oper
   return {};
 }
 
-/// Whether the pool has a part of an engine that is named.
-bool concerns(const PoolInfo& pool, const std::vector<std::uint32_t>& ranks) {
-  return std::ranges::any_of(pool.engines, [&](const MappedEngineInfo& engine) {
-    return std::ranges::find(ranks, engine.rank) != ranks.end();
+/// Which of the engines that are named an operation is about in a pool: those that have a part in it, or for an
+/// extension those that never had one.
+std::vector<std::uint32_t> concerned(const PoolInfo& pool, std::vector<std::uint32_t> ranks, PoolOperation operation) {
+  const bool is_new = operation == PoolOperation::kExtend;
+  std::erase_if(ranks, [&](std::uint32_t rank) {
+    const bool known = std::ranges::find(pool.engines, rank, &MappedEngineInfo::rank) != pool.engines.end();
+    return known == is_new;
   });
-}
-
-std::vector<std::uint32_t> part_of(const PoolInfo& pool, const std::vector<std::uint32_t>& ranks) {
-  std::vector<std::uint32_t> part;
-  for (const MappedEngineInfo& engine : pool.engines)
-    if (std::ranges::find(ranks, engine.rank) != ranks.end()) part.push_back(engine.rank);
-  return part;
+  return ranks;
 }
 
 Result<> check_ranks(Client& client, const Arguments& arguments, CallBounds bounds) {
@@ -122,8 +119,8 @@ Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOpe
     answers.push_back({{"pool", pool.id.to_string()}, {"label", pool.label}, {"refused", error.message()}});
   };
   for (const PoolInfo& pool : pools) {
-    if (!concerns(pool, arguments.engines)) continue;
-    const ChangeEngines request{.operation = operation, .engines = part_of(pool, arguments.engines)};
+    const ChangeEngines request{.operation = operation, .engines = concerned(pool, arguments.engines, operation)};
+    if (request.engines.empty()) continue;
     const auto done = client->change_engines(pool.id.to_string(), request, stop.bounded(context.bounds()));
     if (!done) {
       refuse(pool, done.error());
@@ -133,7 +130,10 @@ Result<> change_everywhere(Context& context, const Arguments& arguments, PoolOpe
     answers.push_back(Json::parse(to_json(*done)));
     changed.emplace_back(pool.label, request.engines);
   }
-  if (answers.empty()) context.out.line("no pool has a part of what was named");
+  if (answers.empty()) {
+    context.out.line(operation == PoolOperation::kExtend ? "every pool has a part of what was named already"
+                                                         : "no pool has a part of what was named");
+  }
   for (const auto& [pool, ranks] : changed) {
     if (!arguments.wait || context.exit == ExitCode::kInterrupted) break;
     TRY(const PoolMoves moves, follow_moves(context, *client, pool, stop, false));
@@ -264,6 +264,8 @@ void add_system_engines(CLI::App& system, Context& context) {
       std::string("  cenote system drain --engine 2 --wait    # then it can be switched off") + kRemark);
   add(PoolOperation::kReintegrate, "Give engines their part of all pools again that had one",
       std::string("  cenote system reintegrate --engine 2 --wait") + kRemark);
+  add(PoolOperation::kExtend, "Give engines that are new a part of all pools",
+      std::string("  cenote system extend --engine 3 --wait") + kRemark);
 }
 
 }  // namespace cenote::cli
