@@ -337,7 +337,7 @@ Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients,
 }
 
 Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
-                         std::function<Task<Result<>>()> finish) {
+                         std::function<Task<Result<>>()> finish, std::function<Task<>()> end) {
   CancelSource stop;
   Scope faults(run.director());
   faults.spawn(inject_faults(run, random_plan(run), {client.name()}, &stop));
@@ -350,6 +350,7 @@ Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result
     const auto finished = co_await on_node(run, client.node(), std::move(finish));
     if (!finished) run.fail("in the end: " + finished.error().to_string());
   }
+  if (end) co_await on_node(run, client.node(), std::move(end));
   co_await on_node(run, client.node(), [&] { return client.close(); });
 }
 

@@ -21,7 +21,8 @@ Task<> body(Run& run) {
   roughen_network(run);
   ClientNode client(run, "client");
   PosixTree tree(run, client);
-  co_await work_under_faults(run, client, [&] { return work(run, tree); }, [&] { return finish(tree); });
+  co_await work_under_faults(
+      run, client, [&] { return work(run, tree); }, [&] { return finish(tree); }, [&] { return tree.end(); });
   co_await stop_engine(run);
 }
 

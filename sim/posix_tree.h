@@ -25,6 +25,8 @@ class PosixTree {
   Task<Result<>> verify();
   /// Every object of the container can be reached from the tree.
   Task<Result<>> check_leaks();
+  /// Must be the last.
+  Task<> end();
   /// Removes everything; nothing but the fixed objects may be left.
   Task<Result<>> remove_all();
 
@@ -33,6 +35,9 @@ class PosixTree {
   enum class Verdict : std::uint8_t { kDone, kRefused, kUncertain };
 
   Task<Result<>> reconnect();
+  Task<> leave();
+  /// Waits until others have cleared away after the clients that died.
+  Task<> outlive_the_dead();
   Task<Result<>> one_operation();
   Task<Result<>> make_directory();
   Task<Result<>> make_symlink();
@@ -55,6 +60,8 @@ class PosixTree {
   Task<Result<>> settle();
   /// The attributes at a path, or nothing.
   Task<Result<std::optional<posix::Attributes>>> look(std::string path);
+  Task<Result<>> set_xattr_at(std::string path, std::string name, Bytes value, Until until);
+  Task<Result<Bytes>> get_xattr_at(std::string path, std::string name, Until until);
   Task<Result<>> adopt_new_entry(std::string path, PosixModel::Place place, std::shared_ptr<ModelNode> node,
                                  bool certain);
   /// After an unlink or rmdir, by its name in `how`, that answered `removed` where the model has `place` to remove.

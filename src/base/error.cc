@@ -69,6 +69,7 @@ constexpr std::array kCodeNames = {
     CodeName{Code::kTooManyLinks, "too_many_links"},
     CodeName{Code::kNameTooLong, "name_too_long"},
     CodeName{Code::kReadOnly, "read_only"},
+    CodeName{Code::kGone, "gone"},
 };
 
 }  // namespace

@@ -21,6 +21,7 @@ ExitCode exit_code(Code code) {
     case Code::kNotFound:
     case Code::kPoolNotFound:
     case Code::kContainerNotFound:
+    case Code::kGone:
       return ExitCode::kNotFound;
 
     case Code::kExists:

@@ -40,7 +40,7 @@ struct CopyIn {
 
 /// Where a file goes: `name` inside the open directory, if there is one; `path` from the root in any case.
 struct Place {
-  std::optional<posix::Directory> directory;
+  std::optional<posix::Node> directory;
   std::string name, path;
 };
 
@@ -101,6 +101,7 @@ Task<Result<>> copy_file_in(CopyIn& copy, std::string source, struct stat status
   if (!copied) {
     co_return fail(co_await without_partial(copy, std::move(file), std::move(place.path), std::move(copied).error()));
   }
+  CO_CHECK_OK(co_await file.close());
   ++copy.statistics.files;
   if (copy.acknowledged) {
     const std::string line = source + "\n";
@@ -116,17 +117,24 @@ Task<> copy_file_task(CopyIn* copy, std::string source, struct stat status, Plac
   copy->slots.release();
 }
 
-Task<Result<posix::Directory>> enter_directory(CopyIn& copy, posix::Directory parent, std::string name,
-                                               std::string path, const struct stat& status) {
-  auto made = co_await copy.files.mkdir_at(parent, std::move(name), like(status));
+Result<posix::Node> directory_of(Result<posix::Found> found, const std::string& path) {
+  if (!found) return fail(std::move(found).error());
+  if (found->node.type() != posix::FileType::kDirectory)
+    return failf(Code::kNotADirectory, "'{}' is no directory", path);
+  return std::move(found->node);
+}
+
+Task<Result<posix::Node>> enter_directory(CopyIn& copy, posix::Node parent, std::string name, std::string path,
+                                          const struct stat& status) {
+  auto made = co_await copy.files.make_directory(parent, std::move(name), like(status));
   if (made) ++copy.statistics.directories;
-  if (made || made.error() != Code::kExists) co_return made;
-  co_return co_await copy.files.open_directory(std::move(path));
+  if (made || made.error() != Code::kExists) co_return directory_of(std::move(made), path);
+  co_return directory_of(co_await copy.files.find(path), path);
 }
 
 struct PendingDirectory {
   stdfs::path source;
-  posix::Directory target;
+  posix::Node target;
   std::string target_path;
 };
 
@@ -138,7 +146,7 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
   struct stat status{};
   if (::lstat(source.c_str(), &status) != 0) co_return fail(system_error("read", source));
   if (S_ISDIR(status.st_mode)) {
-    CO_TRY(const posix::Directory made, co_await enter_directory(copy, parent.target, name, target_path, status));
+    CO_TRY(const posix::Node made, co_await enter_directory(copy, parent.target, name, target_path, status));
     pending.push_back({entry.path(), made, target_path});
   } else if (S_ISLNK(status.st_mode)) {
     std::error_code error;
@@ -160,7 +168,7 @@ Task<Result<>> copy_entry(CopyIn& copy, const PendingDirectory& parent, const st
 Task<Result<>> copy_tree_in(CopyIn& copy, std::string source, struct stat status, std::string target) {
   auto made = co_await copy.files.mkdir(target, like(status));
   if (!made && made.error() != Code::kExists) co_return made;
-  CO_TRY(const posix::Directory root, co_await copy.files.open_directory(target));
+  CO_TRY(const posix::Node root, directory_of(co_await copy.files.find(target), target));
   std::deque<PendingDirectory> pending;
   pending.push_back({source, root, target});
   while (!pending.empty() && !copy.failure) {

@@ -247,4 +247,55 @@ Task<Result<>> Array::punch(std::uint64_t offset, std::uint64_t bytes, Until unt
   co_return Result<>();
 }
 
+/// What is written in a chunk from byte `from` of it on, ascending.
+Task<Result<std::vector<RecordRange>>> Array::extents(std::uint64_t chunk, std::uint64_t from, Until until) {
+  Array self = *this;
+  ListRequest list;
+  list.object = self.object_;
+  list.level = ListLevel::kExtents;
+  list.dkey = chunk_key(chunk);
+  list.akey = to_bytes(as_bytes(kDataKey));
+  std::vector<RecordRange> ranges;
+  do {
+    CO_TRY(ListReply page, co_await self.container_.list(list, until));
+    for (const ListedExtent& extent : page.extents) {
+      if (extent.range.first + extent.range.count > from) ranges.push_back(extent.range);
+    }
+    list.anchor = std::move(page.anchor);
+  } while (!list.anchor.empty());
+  co_return ranges;
+}
+
+Task<Result<std::optional<std::uint64_t>>> Array::find_data(std::uint64_t offset, Until until) {
+  CO_CHECK_OK(check_range(offset, 0));
+  Array self = *this;
+  const std::uint64_t chunk_bytes = self.chunk_bytes_;
+  ListRequest chunks;
+  chunks.object = self.object_;
+  chunks.level = ListLevel::kDkeys;
+  chunks.limit = 1;
+  for (std::uint64_t chunk = offset / chunk_bytes, from = offset % chunk_bytes;; from = 0) {
+    CO_TRY(const auto ranges, co_await self.extents(chunk, from, until));
+    if (!ranges.empty()) co_return std::optional(chunk * chunk_bytes + std::max(from, ranges.front().first));
+    chunks.anchor = chunk_key(chunk);
+    CO_TRY(const ListReply next, co_await self.container_.list(chunks, until));
+    if (next.keys.empty() || next.keys.front().key.size() != sizeof chunk) co_return std::optional<std::uint64_t>();
+    chunk = load_le<std::uint64_t>(next.keys.front().key.data());
+  }
+}
+
+Task<Result<std::uint64_t>> Array::find_hole(std::uint64_t offset, Until until) {
+  CO_CHECK_OK(check_range(offset, 0));
+  Array self = *this;
+  const std::uint64_t chunk_bytes = self.chunk_bytes_;
+  for (std::uint64_t chunk = offset / chunk_bytes, at = offset % chunk_bytes;; ++chunk, at = 0) {
+    CO_TRY(const auto ranges, co_await self.extents(chunk, at, until));
+    for (const RecordRange& range : ranges) {
+      if (range.first > at) break;
+      at = range.first + range.count;
+    }
+    if (at < chunk_bytes) co_return chunk* chunk_bytes + at;
+  }
+}
+
 }  // namespace cenote::async

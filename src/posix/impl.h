@@ -1,39 +1,73 @@
 #pragma once
 
-#include "entries.h"
-#include "file.h"
+#include <functional>
+
+#include "cenote/posix/file_system.h"
+#include "cenote/runtime/scope.h"
+#include "file_data.h"
+#include "janitor.h"
+#include "node_table.h"
+#include "records.h"
+#include "session.h"
 
 namespace cenote::posix {
 
-/// Where a path leads: the place of its last component, and the live inode there, if there is one.
-struct Resolved {
-  EntryPlace place;
-  std::optional<Inode> inode;
-  std::vector<ObjectId> ancestors;  ///< the directories walked through, the root first
-  bool is_root() const { return is_superblock(place.directory); }
-};
-
 struct FileSystem::Impl {
-  explicit Impl(async::Container container) : entries(std::move(container)) {}
+  Impl(async::Container opened, const FsSuperblock& superblock);
 
-  Entries entries;
+  async::Container container;
+  Records records;  // outside of any transaction
+  std::uint32_t touch_marks;
+  NodeTable nodes;
+  Session session;
+  Janitor janitor;
+  Scope freeing;
+  Semaphore freeing_slots;
 
-  std::uint32_t redundancy() { return entries.container().redundancy(); }
-  WallTime now() { return entries.container().client().reactor().wall_now(); }
+  Reactor& reactor() { return container.client().reactor(); }
+  WallTime now() { return reactor().wall_now(); }
+  /// A directory's mark for a change of this name: so that changes of different names do not wait for each other.
+  std::uint32_t mark_of(std::string_view name) const;
 
-  /// Walks the path. The last component need not exist; a symbolic link there is followed when `follow` is set.
-  Task<Result<Resolved>> resolve(std::string path, bool follow, Until until);
-  /// As `resolve`, kNotFound naming the path when nothing is there.
-  Task<Result<Resolved>> resolve_existing(std::string path, bool follow, Until until);
-  /// A live inode's page of names after `after`.
-  Task<Result<std::vector<DirectoryEntry>>> read_page(ObjectId directory, std::string after, Until until);
+  // Finding.
+  Node node_of(const Inode& inode, Place place);
+  /// The inode that a name's entry leads to; nullopt: it is gone meanwhile.
+  Task<Result<std::optional<Stored>>> inode_of(Entry entry, Place place, Until until);
+  /// kGone: it is no more.
+  Task<Result<Stored>> load(Node node, Until until);
+  /// What is known, outside, of where a node's inode has gone to. kGone: nowhere.
+  Task<Result<>> relocate(Node node, Until until);
+  Attributes describe(const Stored& stored, std::uint64_t size) const;
+  Task<Result<Found>> found(Stored stored, Place place, Until until);
+  Task<Result<std::uint64_t>> size_of(Inode inode, Until until);
 
-  /// kTxRestart when another client came between.
-  Task<Result<>> rename_once(std::string from, std::string to, Until until);
-  /// Opens or makes the file at `place`; `present` is what a lookup found there, if one was made.
-  Task<Result<File>> create_file(EntryPlace place, std::optional<Inode> present, CreateOptions options, Until until);
-  Task<Result<Inode>> new_inode(FileType type, CreateOptions options, Until until);
-  File open_state(EntryPlace place, ObjectId object);
+  // Changing.
+  Task<Result<Inode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);
+  Task<Result<Found>> insert(Node directory, std::string name, Inode inode, Until until);
+  Task<Result<std::optional<Error>>> why_not(ObjectId directory, std::string name, Until until);
+  /// Reads the inode, lets `change` at it and writes it, in one transaction. Pending times are told with it.
+  Task<Result<Inode>> change_inode(Node node, std::function<Result<>(Inode&)> change, Until until);
+  /// Writes the times of reads and writes that are not told of yet.
+  Task<Result<>> save_times(Node node, Until until);
+  Task<Result<>> truncate(Node node, std::uint64_t size, Until until);
+  /// The file was written just now; from time to time, others are told.
+  Task<Result<>> note_written(Node node, Until until);
+  /// Says in the inode that the tail may hold something; before it does.
+  Task<Result<>> widen(Node node, Until until);
+
+  // Removing.
+  /// After a transaction took the last name away: frees it, or keeps it for those who have it open.
+  Task<> removed(Inode inode, Place place, Until until);
+  Task<Result<>> reclaim(Inode inode, Place place, Until until);
+  /// The same for the janitor, who knows nothing of what is open here.
+  static Task<Result<>> free_removed(Records records, Inode inode, Place place, Until until);
+  static Task<> reclaim_task(Impl* self, Inode inode, Place place);
+  static Task<Result<>> punch_contents(Records records, Inode inode, Until until);
+  Task<Result<>> unlink_without_room(Place place, Until until);
+  /// Frees what waits in a directory, or lets it wait elsewhere.
+  Task<Result<>> clear_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
+
+  Task<Result<>> close_file(Node node, Until until);
 };
 
 }  // namespace cenote::posix

@@ -1,66 +1,74 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
-#include "cenote/posix/file_system.h"
+#include "cenote/base/bytes.h"
+#include "cenote/base/error.h"
+#include "cenote/posix/attributes.h"
 
 namespace cenote::posix {
 
-/// Where a several-step operation on an entry has got to (docs/formats/posix.md, "Operations that take several steps").
-enum class EntryState : std::uint8_t {
-  kLive = 0,
-  kRemoved = 1,  ///< the name is gone; its object is still to be punched, then the entry
-  kMoving = 2,   ///< moves to `other_end`; live until that has the object
-  kArrived = 3,  ///< came from `other_end`, which is still to be cleared; what it replaced is still to be punched
-};
-
-/// What one directory entry stores.
+/// What is kept of a file, a directory or anything else that can have a name.
 struct Inode {
   FileType type = FileType::kFile;
-  EntryState state = EntryState::kLive;
+  ObjectId object;
   std::uint32_t mode = 0, uid = 0, gid = 0;
   std::uint32_t links = 1;
-  WallTime atime{}, mtime{}, ctime{};
-  ObjectId object;            ///< a symbolic link has one too, for its inode number
-  bool has_xattrs = false;    ///< the object's companion may hold extended attributes
-  ObjectId object_to_remove;  ///< kArrived: what this entry replaced, if anything
-  bool removed_has_xattrs = false;
-  ObjectId other_directory;  ///< kMoving, kArrived: the other end of the rename
-  std::string other_name;
-  std::string symlink_target;
+  std::uint32_t device = 0;
+  WallTime atime{}, mtime{}, ctime{}, created{};
+  bool has_companion = false;  ///< the companion object may hold something
+  bool has_xattrs = false;     ///< that, and extended attributes may be in it
+  bool is_wide = false;        ///< of a file: the tail object may hold something
+  // Of a directory.
+  WallTime times_set{};  ///< when mtime was set; a change of the directory after that is the mtime instead
+  ObjectId parent;       ///< of the root, itself
+  // Of a symbolic link.
+  std::string target;
 
-  /// The chain that the state tells of is over.
-  void settle() {
-    state = EntryState::kLive;
-    object_to_remove = {};
-    removed_has_xattrs = false;
-    other_directory = {};
-    other_name.clear();
-  }
+  bool is_directory() const { return type == FileType::kDirectory; }
 };
 
-Bytes encode_inode(const Inode& inode);
-/// kCorrupt or kNewerFormat naming `what`, for anything encode_inode cannot have written.
-Result<Inode> decode_inode(ByteView stored, std::string_view what);
+/// What a name leads to: the inode, or where else that is to be found.
+struct Entry {
+  FileType type = FileType::kFile;
+  ObjectId object;
+  std::optional<Inode> inode;  ///< none: it lies with the directory's object, or in the companion
+
+  static Entry of(Inode inode) { return {inode.type, inode.object, std::move(inode)}; }
+  static Entry reference(const Inode& inode) { return {inode.type, inode.object, std::nullopt}; }
+};
+
+inline constexpr std::size_t kMaxEntryBytes = 104 + kMaxPathBytes;
+
+Bytes encode_entry(const Entry& entry);
+/// kCorrupt or kNewerFormat naming `what`, for anything encode_entry cannot have written.
+Result<Entry> decode_entry(ByteView stored, std::string_view what);
+
+/// Where the inode of something is that has been renamed and has one name.
+struct WhereAt {
+  ObjectId directory;
+  std::string name;
+  friend bool operator==(const WhereAt&, const WhereAt&) = default;
+};
+Bytes encode_where(const WhereAt& where);
+Result<WhereAt> decode_where(ByteView stored, std::string_view what);
+
+Bytes encode_time(WallTime time);
+Result<WallTime> decode_time(ByteView stored, std::string_view what);
 
 /// The container's superblock.
 struct FsSuperblock {
   std::uint32_t chunk_bytes = kChunkBytes;
+  std::uint32_t touch_marks = 1;  ///< of each directory
   ObjectId root;
   WallTime created{};
 };
+/// Most that a directory may have.
+inline constexpr std::uint32_t kMaxTouchMarks = 16;
 Bytes encode_superblock(const FsSuperblock& superblock);
-/// kMalformed, kNewerFormat; kCorrupt: encode_superblock cannot have written it in a container of this redundancy.
+/// kMalformed, kNewerFormat; kUnsupported: of the first format; kCorrupt: encode_superblock cannot have written it in a
+/// container of this redundancy.
 Result<FsSuperblock> decode_superblock(ByteView stored, std::uint32_t redundancy);
-
-/// The fixed ids of the layout in a container of this redundancy, below kFirstLeasedObject.
-ObjectId superblock_object(std::uint32_t redundancy);
-ObjectId root_object(std::uint32_t redundancy);
-/// Of any redundancy.
-bool is_superblock(const ObjectId& object);
-
-/// The object that holds the extended attributes of another one, and keeps them as well as that one its data: one dkey,
-/// an akey per attribute.
-ObjectId xattr_object(const ObjectId& object);
 
 }  // namespace cenote::posix

@@ -2,140 +2,163 @@
 
 #include <gtest/gtest.h>
 
+#include "cenote/protocol/object_class.h"
 #include "cenote/runtime/random.h"
+#include "layout.h"
 
 namespace cenote::posix {
 namespace {
 
+WallTime random_time(Random& random) { return WallTime(Duration(static_cast<std::int64_t>(random.next()))); }
+
 Inode random_inode(Random& random) {
   Inode inode;
-  inode.type = static_cast<FileType>(1 + random.below(3));
-  inode.state = static_cast<EntryState>(random.below(4));
+  inode.type = static_cast<FileType>(1 + random.below(7));
+  inode.object = ObjectId(random.next(), random.next());
   inode.mode = static_cast<std::uint32_t>(random.below(07777 + 1));
   inode.uid = static_cast<std::uint32_t>(random.next());
   inode.gid = static_cast<std::uint32_t>(random.next());
-  inode.links = static_cast<std::uint32_t>(random.next());
-  inode.atime = WallTime(Duration(static_cast<std::int64_t>(random.next())));
-  inode.mtime = WallTime(Duration(static_cast<std::int64_t>(random.next())));
-  inode.ctime = WallTime(Duration(static_cast<std::int64_t>(random.next())));
-  inode.object = ObjectId(random.next(), random.next());
-  inode.has_xattrs = random.chance(1, 2);
-  if (inode.state == EntryState::kMoving || inode.state == EntryState::kArrived) {
-    inode.other_directory = ObjectId(random.next() | 1, random.next());
-    inode.other_name = std::string(1 + random.below(kMaxNameBytes), 'n');
+  inode.links = static_cast<std::uint32_t>(random.below(kMaxLinks + 1));
+  if (inode.type == FileType::kCharacterDevice || inode.type == FileType::kBlockDevice)
+    inode.device = static_cast<std::uint32_t>(random.next());
+  inode.atime = random_time(random);
+  inode.mtime = random_time(random);
+  inode.ctime = random_time(random);
+  inode.created = random_time(random);
+  inode.has_companion = random.chance(1, 2);
+  inode.has_xattrs = inode.has_companion && random.chance(1, 2);
+  inode.is_wide = inode.type == FileType::kFile && random.chance(1, 2);
+  if (inode.is_directory()) {
+    inode.times_set = random_time(random);
+    inode.parent = ObjectId(random.next() | 1, random.next());
   }
-  if (inode.state == EntryState::kArrived && random.chance(1, 2)) {
-    inode.object_to_remove = ObjectId(random.next() | 1, random.next());
-    inode.removed_has_xattrs = random.chance(1, 2);
-  }
-  if (inode.type == FileType::kSymlink) inode.symlink_target = std::string(1 + random.below(kMaxPathBytes), 't');
+  if (inode.type == FileType::kSymlink) inode.target = std::string(1 + random.below(kMaxPathBytes), 't');
   return inode;
 }
 
 void expect_equal(const Inode& a, const Inode& b) {
   EXPECT_EQ(a.type, b.type);
-  EXPECT_EQ(a.state, b.state);
+  EXPECT_EQ(a.object, b.object);
   EXPECT_EQ(a.mode, b.mode);
   EXPECT_EQ(a.uid, b.uid);
   EXPECT_EQ(a.gid, b.gid);
   EXPECT_EQ(a.links, b.links);
+  EXPECT_EQ(a.device, b.device);
   EXPECT_EQ(a.atime, b.atime);
   EXPECT_EQ(a.mtime, b.mtime);
   EXPECT_EQ(a.ctime, b.ctime);
-  EXPECT_EQ(a.object, b.object);
+  EXPECT_EQ(a.created, b.created);
+  EXPECT_EQ(a.has_companion, b.has_companion);
   EXPECT_EQ(a.has_xattrs, b.has_xattrs);
-  EXPECT_EQ(a.object_to_remove, b.object_to_remove);
-  EXPECT_EQ(a.removed_has_xattrs, b.removed_has_xattrs);
-  EXPECT_EQ(a.other_directory, b.other_directory);
-  EXPECT_EQ(a.other_name, b.other_name);
-  EXPECT_EQ(a.symlink_target, b.symlink_target);
+  EXPECT_EQ(a.is_wide, b.is_wide);
+  EXPECT_EQ(a.times_set, b.times_set);
+  EXPECT_EQ(a.parent, b.parent);
+  EXPECT_EQ(a.target, b.target);
 }
 
-TEST(InodeCodec, ComesBackAsItWas) {
+TEST(EntryCodec, ComesBackAsItWas) {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     SCOPED_TRACE(seed);
     Random random(seed);
     const Inode inode = random_inode(random);
-    const auto decoded = decode_inode(encode_inode(inode), "entry");
+    const auto decoded = decode_entry(encode_entry(Entry::of(inode)), "entry");
     ASSERT_TRUE(decoded) << decoded.error().to_string();
-    expect_equal(*decoded, inode);
+    ASSERT_TRUE(decoded->inode);
+    expect_equal(*decoded->inode, inode);
+    const auto reference = decode_entry(encode_entry(Entry::reference(inode)), "entry");
+    ASSERT_TRUE(reference) << reference.error().to_string();
+    EXPECT_FALSE(reference->inode);
+    EXPECT_EQ(reference->type, inode.type);
+    EXPECT_EQ(reference->object, inode.object);
   }
 }
 
-TEST(InodeCodec, MatchesTheDocumentedBytes) {
-  Inode inode{.type = FileType::kSymlink,
-              .state = EntryState::kMoving,
-              .mode = 0777,
-              .object = ObjectId(0x1122334455667788, 0x99),
-              .other_directory = ObjectId(1, 2),
-              .other_name = "new",
-              .symlink_target = "/t"};
-  const Bytes bytes = encode_inode(inode);
-  ASSERT_EQ(bytes.size(), 100u + 3 + 2);
-  EXPECT_EQ(to_hex(ByteView(bytes).first(8)), "01030200ff010000");
-  EXPECT_EQ(to_hex(ByteView(bytes).subspan(48, 16)), "88776655443322119900000000000000");
-  EXPECT_EQ(to_hex(ByteView(bytes).subspan(80, 20)), "0100000000000000020000000000000003000200");
-  EXPECT_EQ(to_text(ByteView(bytes).subspan(100)), "new/t");
+// What is on disks, byte by byte.
+TEST(EntryCodec, IsThatOfThePage) {
+  Inode inode{.object = ObjectId(0x0001'2100'0000'0000, 0x400), .mode = 0644, .uid = 1000, .gid = 100};
+  inode.is_wide = true;
+  inode.atime = inode.mtime = inode.ctime = inode.created = WallTime(Duration(0x1122));
+  const Bytes bytes = encode_entry(Entry::of(inode));
+  ASSERT_EQ(bytes.size(), 104u);
+  const auto at = [&bytes](std::size_t index) { return std::to_integer<unsigned>(bytes[index]); };
+  EXPECT_EQ(at(0), 2u);      // version
+  EXPECT_EQ(at(1), 1u);      // file
+  EXPECT_EQ(at(2), 0u);      // the inode is here
+  EXPECT_EQ(at(4), 4u);      // wide
+  EXPECT_EQ(at(13), 0x21u);  // object
+  EXPECT_EQ(at(17), 0x04u);
+  EXPECT_EQ(at(24), 0xa4u);  // mode
+  EXPECT_EQ(at(28), 0xe8u);  // uid
+  EXPECT_EQ(at(32), 100u);   // gid
+  EXPECT_EQ(at(36), 1u);     // links
+  EXPECT_EQ(at(48), 0x22u);  // atime
 }
 
-// Anything may have happened to stored bytes: they decode to something that encodes to the same bytes, or not at all.
-TEST(InodeCodec, SurvivesMutation) {
-  int refused = 0;
-  for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
-    SCOPED_TRACE(seed);
+TEST(EntryCodec, RefusesEveryOtherLength) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     Random random(seed);
-    Bytes bytes = encode_inode(random_inode(random));
-    for (std::uint64_t i = 1 + random.below(3); i > 0; --i) {
-      switch (random.below(3)) {
-        case 0:
-          bytes[random.below(std::min<std::size_t>(bytes.size(), 110))] = static_cast<std::byte>(random.next());
-          break;
-        case 1:
-          bytes.resize(random.below(bytes.size()) + 1);
-          break;
-        default:
-          bytes.push_back(std::byte{0});
-      }
+    const Inode inode = random_inode(random);
+    for (const Entry& entry : {Entry::of(inode), Entry::reference(inode)}) {
+      Bytes bytes = encode_entry(entry);
+      for (std::size_t length = 0; length < bytes.size(); length += 1 + length / 40)
+        EXPECT_FALSE(decode_entry(ByteView(bytes).first(length), "entry")) << seed << " " << length;
+      bytes.push_back(std::byte{0});
+      EXPECT_FALSE(decode_entry(bytes, "entry")) << seed;
     }
-    const auto decoded = decode_inode(bytes, "entry");
-    if (decoded) {
-      EXPECT_TRUE(equal(encode_inode(*decoded), bytes));
-      continue;
-    }
-    ++refused;
-    EXPECT_TRUE(decoded.error() == Code::kCorrupt || decoded.error() == Code::kNewerFormat);
-    EXPECT_TRUE(decoded.error().message().starts_with("entry: "));
   }
-  EXPECT_GT(refused, 500);
-  EXPECT_FALSE(decode_inode({}, "entry"));
 }
 
-TEST(InodeCodec, ANewerVersionIsNamed) {
-  Bytes bytes = encode_inode(Inode{.object = ObjectId(1, 1)});
+TEST(EntryCodec, NamesWhatIsDamagedAndWhatIsNewer) {
+  Bytes bytes = encode_entry(Entry::of({.object = ObjectId(1, 2)}));
+  bytes[0] = std::byte{3};
+  const auto newer = decode_entry(bytes, "entry 'a'");
+  ASSERT_FALSE(newer);
+  EXPECT_EQ(newer.error(), Code::kNewerFormat);
+  EXPECT_NE(newer.error().message().find("entry 'a'"), std::string::npos);
   bytes[0] = std::byte{2};
-  EXPECT_EQ(decode_inode(bytes, "entry").error().code(), Code::kNewerFormat);
+  bytes[3] = std::byte{1};
+  const auto damaged = decode_entry(bytes, "entry 'a'");
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error(), Code::kCorrupt);
 }
 
-TEST(InodeCodec, RefusesStatesThatContradictThemselves) {
-  const Inode moving{.state = EntryState::kMoving, .object = ObjectId(1, 1)};
-  EXPECT_FALSE(decode_inode(encode_inode(moving), "entry")) << "moves to nowhere";
-  const Inode live{.object = ObjectId(1, 1), .other_directory = ObjectId(1, 2), .other_name = "n"};
-  EXPECT_FALSE(decode_inode(encode_inode(live), "entry"));
-  const Inode replacing{.object = ObjectId(1, 1), .object_to_remove = ObjectId(1, 2)};
-  EXPECT_FALSE(decode_inode(encode_inode(replacing), "entry"));
-  const Inode file{.object = ObjectId(1, 1), .symlink_target = "t"};
-  EXPECT_FALSE(decode_inode(encode_inode(file), "entry"));
-  const Inode link{.type = FileType::kSymlink, .object = ObjectId(1, 1)};
-  EXPECT_FALSE(decode_inode(encode_inode(link), "entry"));
+TEST(EntryCodec, RefusesWhatCannotBe) {
+  const auto refused = [](const Inode& inode) { return !decode_entry(encode_entry(Entry::of(inode)), "entry"); };
+  const ObjectId object(1, 1);
+  EXPECT_FALSE(refused({.object = object}));
+  EXPECT_TRUE(refused({.object = object, .mode = 010000}));
+  EXPECT_TRUE(refused({.object = object, .links = kMaxLinks + 1}));
+  EXPECT_TRUE(refused({.object = object, .device = 1})) << "a file of a device";
+  EXPECT_TRUE(refused({.object = object, .has_xattrs = true})) << "attributes, but no companion";
+  EXPECT_TRUE(refused({.object = object, .parent = object})) << "a file above something";
+  EXPECT_TRUE(refused({.object = object, .target = "t"}));
+  EXPECT_TRUE(refused({.type = FileType::kSymlink, .object = object})) << "a link to nothing";
+  EXPECT_TRUE(refused({.type = FileType::kDirectory, .object = object})) << "a directory below nothing";
+  EXPECT_TRUE(refused({.type = FileType::kDirectory, .object = object, .is_wide = true, .parent = object}));
+}
+
+TEST(WhereCodec, RoundTripAndDamage) {
+  const WhereAt where{ObjectId(1, 2), "a name"};
+  const auto decoded = decode_where(encode_where(where), "place");
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(*decoded, where);
+  EXPECT_FALSE(decode_where(Bytes(16), "place")) << "no name";
+  EXPECT_FALSE(decode_where(Bytes(16 + kMaxNameBytes + 1), "place"));
+  const WallTime time(Duration(77));
+  ASSERT_TRUE(decode_time(encode_time(time), "time"));
+  EXPECT_EQ(*decode_time(encode_time(time), "time"), time);
+  EXPECT_FALSE(decode_time(Bytes(7), "time"));
+  EXPECT_FALSE(decode_time(Bytes(9), "time"));
 }
 
 TEST(FsSuperblockCodec, RoundTripAndDamage) {
-  const FsSuperblock superblock{.root = root_object(0), .created = WallTime(Duration(12345))};
+  const FsSuperblock superblock{.touch_marks = 8, .root = root_object(0), .created = WallTime(Duration(12345))};
   const Bytes bytes = encode_superblock(superblock);
   ASSERT_EQ(bytes.size(), 40u);
   const auto decoded = decode_superblock(bytes, 0);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->root, root_object(0));
+  EXPECT_EQ(decoded->touch_marks, 8u);
   EXPECT_EQ(decode_superblock(bytes, 1).error(), Code::kCorrupt) << "written without redundancy";
   EXPECT_EQ(decoded->created, superblock.created);
   const auto code_with = [&bytes](std::size_t at, std::byte value) {
@@ -145,10 +168,12 @@ TEST(FsSuperblockCodec, RoundTripAndDamage) {
     return result ? Code::kOk : result.error().code();
   };
   EXPECT_EQ(code_with(0, std::byte{0}), Code::kMalformed);
-  EXPECT_EQ(code_with(6, std::byte{2}), Code::kNewerFormat);
-  EXPECT_EQ(code_with(4, std::byte{2}), Code::kOk) << "a newer writer that older readers can follow";
+  EXPECT_EQ(code_with(6, std::byte{3}), Code::kNewerFormat);
+  EXPECT_EQ(code_with(4, std::byte{3}), Code::kOk) << "a newer writer that older readers can follow";
+  EXPECT_EQ(code_with(4, std::byte{1}), Code::kUnsupported);
   EXPECT_EQ(code_with(8, std::byte{1}), Code::kCorrupt);
-  EXPECT_EQ(code_with(12, std::byte{1}), Code::kCorrupt);
+  EXPECT_EQ(code_with(12, std::byte{0}), Code::kCorrupt);
+  EXPECT_EQ(code_with(12, std::byte{17}), Code::kCorrupt);
   EXPECT_EQ(code_with(20, std::byte{1}), Code::kCorrupt);
   for (std::size_t length = 0; length < bytes.size(); ++length) {
     EXPECT_FALSE(decode_superblock(ByteView(bytes).first(length), 0)) << length;
@@ -157,32 +182,54 @@ TEST(FsSuperblockCodec, RoundTripAndDamage) {
 
 TEST(FixedObjects, AreOutsideTheLeasedOnes) {
   for (const std::uint32_t redundancy : {0u, 1u, 5u}) {
-    EXPECT_TRUE(superblock_object(redundancy).validate());
-    EXPECT_TRUE(root_object(redundancy).validate());
-    EXPECT_LT(root_object(redundancy).low(), kFirstLeasedObject);
-    EXPECT_TRUE(is_superblock(superblock_object(redundancy)));
-    EXPECT_FALSE(is_superblock(root_object(redundancy)));
+    for (const ObjectId& object :
+         {superblock_object(redundancy), root_object(redundancy), sessions_object(redundancy)}) {
+      EXPECT_TRUE(object.validate());
+      EXPECT_LT(object.low(), kFirstLeasedObject);
+    }
   }
-  const ObjectId file = ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 0, 5000);
-  EXPECT_TRUE(xattr_object(file).validate());
-  EXPECT_NE(xattr_object(file), file);
-  EXPECT_NE(xattr_object(file),
-            xattr_object(ObjectId::make(ObjectClass::kSX, KeyFlavour::kUint64, KeyFlavour::kLexical, 0, 5001)));
+  EXPECT_EQ(inode_number(root_object(0)), 1u);
 }
 
 // What is on disks: a file system in a container without redundancy is found by these for ever.
 TEST(FixedObjects, AreThoseOfThePageWithoutRedundancy) {
   EXPECT_EQ(superblock_object(0).to_string(), "0001110000000000.0000000000000000");
-  EXPECT_EQ(root_object(0).to_string(), "0002110000000000.0000000000000001");
-  EXPECT_EQ(xattr_object(ObjectId(0x0002'2100'0000'0000, 0x1388)).to_string(), "0001110080000000.0000000000001388");
+  EXPECT_EQ(root_object(0).to_string(), "0001110000000000.0000000000000001");
+  EXPECT_EQ(sessions_object(0).to_string(), "0001110000000000.0000000000000003");
+  const ObjectId file(0x0001'2100'0000'0000, 0x1388);
+  EXPECT_EQ(companion_object(file).to_string(), "0001110080000000.0000000000001388");
+  EXPECT_EQ(tail_object(file).to_string(), "0002210040000000.0000000000001388");
 }
 
 TEST(FixedObjects, KeepTheirDataAsTheContainerAsks) {
-  EXPECT_EQ(superblock_object(1).to_string(), "0201110000000000.0000000000000000");
-  EXPECT_EQ(root_object(2).to_string(), "0302110000000000.0000000000000001");
-  EXPECT_EQ(xattr_object(root_object(2)).to_string(), "0301110080000000.0000000000000001");
-  EXPECT_EQ(xattr_object(ObjectId(0xffff'0000'0000'0000, 1)).to_string(), "0001110080000000.0000000000000001")
-      << "of no class: damaged, and still no other object's";
+  for (const std::uint32_t redundancy : {0u, 1u, 5u}) {
+    const ObjectId file = ObjectId::make(with_redundancy(ObjectClass::kS1, redundancy), KeyFlavour::kUint64,
+                                         KeyFlavour::kLexical, 0, 5000);
+    for (const ObjectId& object : {superblock_object(redundancy), root_object(redundancy), companion_object(file),
+                                   tail_object(file), sessions_object(redundancy)}) {
+      EXPECT_TRUE(object.validate());
+      EXPECT_EQ(class_parts(object.object_class())->redundancy_factor(), redundancy) << object.to_string();
+    }
+    EXPECT_TRUE(class_parts(tail_object(file).object_class())->spreads_over_all());
+    EXPECT_FALSE(class_parts(companion_object(file).object_class())->spreads_over_all());
+  }
+}
+
+TEST(RemovedKeys, ComeBackAndAreNoNames) {
+  const ObjectId directory(1, 2), object(0x0001'2100'0000'0000, 0x1388);
+  const Place place = Place::removed(directory, 0xabc, object);
+  EXPECT_EQ(place.object, directory);
+  EXPECT_TRUE(place.dkey.starts_with(removed_prefix(0xabc)));
+  EXPECT_FALSE(is_name(place.dkey));
+  EXPECT_FALSE(is_name("."));
+  EXPECT_TRUE(is_name("a"));
+  EXPECT_TRUE(is_name(".a"));
+  const auto key = parse_removed(place.dkey);
+  ASSERT_TRUE(key) << key.error().to_string();
+  EXPECT_EQ(key->session, 0xabcu);
+  EXPECT_EQ(key->object, object);
+  for (const char* bad : {"", "/", "//", "/0000000000000abc/", "a", "/0000000000000abc/12", "/xyz/1"})
+    EXPECT_FALSE(parse_removed(bad)) << bad;
 }
 
 }  // namespace

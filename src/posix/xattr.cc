@@ -4,8 +4,7 @@
 namespace cenote::posix {
 namespace {
 
-constexpr std::string_view kXattrDkey = "x";
-constexpr std::size_t kMaxXattrBytes = 65536;
+constexpr int kAttempts = 16;
 
 Result<> validate_xattr(std::string_view name) {
   if (name.empty() || name.size() > kMaxNameBytes || name.contains('\0')) {
@@ -15,78 +14,114 @@ Result<> validate_xattr(std::string_view name) {
   return {};
 }
 
+Error no_xattr(std::string_view name) {
+  return Error(Code::kNotFound, fmt::format("no extended attribute '{}'", printable(as_bytes(name))));
+}
+
+/// One change of an extended attribute.
+struct XattrChange {
+  std::string name;
+  std::optional<Bytes> value;  ///< none: it goes
+  XattrMode mode = XattrMode::kAny;
+  WallTime now{};
+  bool has_moved = false;
+};
+
+Task<Result<>> change_in(async::Container view, Node node, XattrChange* change, Until until) {
+  change->has_moved = false;
+  Records records(view);
+  const Place place = node.state()->place;
+  CO_TRY(auto entry, co_await records.entry(place, until));
+  if (!entry || entry->object != node.object() || !entry->inode) {
+    change->has_moved = true;
+    co_return fail(Code::kNotFound, "the inode is elsewhere");
+  }
+  entry->inode->ctime = change->now;
+  entry->inode->has_companion = entry->inode->has_xattrs = true;
+  CO_CHECK_OK(co_await records.put_entry(place, *std::move(entry), Precondition::kNone, until));
+  const ObjectId companion = companion_object(node.object());
+  if (change->value) {
+    Precondition condition = Precondition::kNone;
+    if (change->mode == XattrMode::kCreate) condition = Precondition::kAbsent;
+    if (change->mode == XattrMode::kReplace) condition = Precondition::kPresent;
+    CO_CHECK_OK(
+        co_await view.update(value_update(companion, kXattrDkey, change->name, change->value->size(), condition),
+                             {ByteView(*change->value)}, until));
+    co_return Result<>();
+  }
+  PunchRequest request;
+  request.object = companion;
+  request.level = PunchLevel::kAkey;
+  request.condition = Precondition::kPresent;
+  request.dkey = to_bytes(as_bytes(kXattrDkey));
+  request.akeys.push_back(to_bytes(as_bytes(change->name)));
+  CO_CHECK_OK(co_await view.punch(std::move(request), until));
+  co_return Result<>();
+}
+
+Task<Result<>> change_xattr(FileSystem::Impl& files, Node node, XattrChange change, Until until) {
+  for (int i = 0; i < kAttempts; ++i) {
+    change.now = files.now();
+    auto changed = co_await files.container.transact(
+        [&](async::Container& view) { return change_in(view, node, &change, until); }, until);
+    if (!change.has_moved) {
+      if (changed || changed.error() != Code::kConditionFailed) co_return changed;
+      if (change.mode != XattrMode::kCreate) co_return fail(no_xattr(change.name));
+      co_return failf(Code::kExists, "the extended attribute '{}' is there already", printable(as_bytes(change.name)));
+    }
+    if (node.type() == FileType::kDirectory) co_return fail(Code::kGone, "the directory was removed");
+    CO_CHECK_OK(co_await files.relocate(node, until));
+  }
+  co_return failf(Code::kTxRestart, "what has the number {} is renamed all the time", node.number());
+}
+
 }  // namespace
 
-Task<Result<>> FileSystem::set_xattr(std::string path, std::string name, Bytes value, Until until) {
+Task<Result<>> FileSystem::set_xattr(Node node, std::string name, Bytes value, XattrMode mode, Until until) {
   CO_CHECK_OK(validate_xattr(name));
   if (value.size() > kMaxXattrBytes) {
     co_return failf(Code::kValueTooLarge, "extended attribute '{}' of {} bytes is over the limit of {}", name,
                     value.size(), kMaxXattrBytes);
   }
-  CO_TRY(Resolved found, co_await impl_->resolve_existing(std::move(path), true, until));
-  // The mark first: a companion without a mark would outlive its object.
-  if (!found.inode->has_xattrs) {
-    found.inode->has_xattrs = true;
-    CO_CHECK_OK(co_await impl_->entries.replace(found.place, *found.inode, until));
-  }
-  UpdateRequest request;
-  request.object = xattr_object(found.inode->object);
-  request.dkey = to_bytes(as_bytes(kXattrDkey));
-  AkeyUpdate& attribute = request.akeys.emplace_back();
-  attribute.akey = to_bytes(as_bytes(name));
-  attribute.bytes = value.size();
-  CO_CHECK_OK(co_await impl_->entries.container().update(std::move(request), {ByteView(value)}, until));
-  co_return Result<>();
+  co_return co_await change_xattr(*impl_, std::move(node),
+                                  {.name = std::move(name), .value = std::move(value), .mode = mode}, until);
 }
 
-Task<Result<Bytes>> FileSystem::get_xattr(std::string path, std::string name, Until until) {
+Task<Result<>> FileSystem::remove_xattr(Node node, std::string name, Until until) {
   CO_CHECK_OK(validate_xattr(name));
-  CO_TRY(const Resolved found, co_await impl_->resolve_existing(path, true, until));
+  co_return co_await change_xattr(*impl_, std::move(node), {.name = std::move(name), .value = std::nullopt}, until);
+}
+
+Task<Result<Bytes>> FileSystem::get_xattr(Node node, std::string name, Until until) {
+  CO_CHECK_OK(validate_xattr(name));
   FetchRequest request;
-  request.object = xattr_object(found.inode->object);
+  request.object = companion_object(node.object());
   request.dkey = to_bytes(as_bytes(kXattrDkey));
   AkeyFetch& attribute = request.akeys.emplace_back();
   attribute.akey = to_bytes(as_bytes(name));
   attribute.max_bytes = kMaxXattrBytes;
   Bytes value(kMaxXattrBytes);
-  CO_TRY(const FetchReply reply,
-         co_await impl_->entries.container().fetch(std::move(request), {MutableBytes(value)}, until));
-  if (!reply.akeys[0].exists) co_return failf(Code::kNotFound, "'{}' has no extended attribute '{}'", path, name);
+  CO_TRY(const FetchReply reply, co_await impl_->container.fetch(std::move(request), {MutableBytes(value)}, until));
+  if (!reply.akeys[0].exists) co_return fail(no_xattr(name));
   value.resize(reply.akeys[0].bytes);
   co_return value;
 }
 
-Task<Result<std::vector<std::string>>> FileSystem::list_xattrs(std::string path, Until until) {
-  CO_TRY(const Resolved found, co_await impl_->resolve_existing(std::move(path), true, until));
+Task<Result<std::vector<std::string>>> FileSystem::list_xattrs(Node node, Until until) {
+  Impl& self = *impl_;
+  CO_TRY(const Stored stored, co_await self.load(node, until));
   std::vector<std::string> names;
-  if (!found.inode->has_xattrs) co_return names;
+  if (!stored.inode.has_xattrs) co_return names;
   ListRequest request;
-  request.object = xattr_object(found.inode->object);
+  request.object = companion_object(node.object());
   request.level = ListLevel::kAkeys;
   request.dkey = to_bytes(as_bytes(kXattrDkey));
   do {
-    CO_TRY(ListReply page, co_await impl_->entries.container().list(request, until));
+    CO_TRY(ListReply page, co_await self.container.list(request, until));
     for (const ListedKey& listed : page.keys) names.push_back(to_text(listed.key));
     request.anchor = std::move(page.anchor);
   } while (!request.anchor.empty());
   co_return names;
-}
-
-Task<Result<>> FileSystem::remove_xattr(std::string path, std::string name, Until until) {
-  CO_CHECK_OK(validate_xattr(name));
-  CO_TRY(const Resolved found, co_await impl_->resolve_existing(path, true, until));
-  PunchRequest request;
-  request.object = xattr_object(found.inode->object);
-  request.level = PunchLevel::kAkey;
-  request.condition = Precondition::kPresent;
-  request.dkey = to_bytes(as_bytes(kXattrDkey));
-  request.akeys.push_back(to_bytes(as_bytes(name)));
-  auto punched = co_await impl_->entries.container().punch(std::move(request), until);
-  if (!punched && punched.error() == Code::kConditionFailed) {
-    co_return failf(Code::kNotFound, "'{}' has no extended attribute '{}'", path, name);
-  }
-  CO_CHECK_OK(std::move(punched));
-  co_return Result<>();
 }
 
 }  // namespace cenote::posix

@@ -27,7 +27,9 @@ Task<Answer<Work>> run_with_files(async::Client* client, ContainerName name, std
     CO_TRY(container, co_await container.at_snapshot(std::move(snapshot)));
   }
   CO_TRY(auto files, co_await posix::FileSystem::open(std::move(container)));
-  co_return co_await (*work)(*client, *files);
+  auto answer = co_await (*work)(*client, *files);
+  co_await files->close();
+  co_return answer;
 }
 
 /// Opens the file system of a container, as it is or as it was in a snapshot, and runs `work(client, files)` on the
@@ -53,6 +55,14 @@ const char* type_name(posix::FileType type) {
       return "directory";
     case posix::FileType::kSymlink:
       return "link";
+    case posix::FileType::kFifo:
+      return "fifo";
+    case posix::FileType::kSocket:
+      return "socket";
+    case posix::FileType::kCharacterDevice:
+      return "character device";
+    case posix::FileType::kBlockDevice:
+      return "block device";
   }
   return "?";
 }

@@ -83,6 +83,7 @@ enum class Code : std::uint16_t {
   kTooManyLinks = 702,   ///< Symbolic links nested too deeply.
   kNameTooLong = 703,    ///< A path component or the whole path is over its limit.
   kReadOnly = 704,       ///< The mount, snapshot or container is read-only.
+  kGone = 705,           ///< What was found before was removed since.
 };
 
 /// The stable lower-case name of a code, for logs and `--json` ("not_found").

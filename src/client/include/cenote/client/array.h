@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "cenote/client/async.h"
 
 namespace cenote::async {
@@ -26,6 +29,10 @@ class Array {
   Task<Result<>> set_size(std::uint64_t size, Until until = {});
   /// Punches [offset, offset + bytes); the size stays unless that was the end.
   Task<Result<>> punch(std::uint64_t offset, std::uint64_t bytes, Until until = {});
+  /// The first byte from `offset` on that was written and not punched; nullopt: none.
+  Task<Result<std::optional<std::uint64_t>>> find_data(std::uint64_t offset, Until until = {});
+  /// The first one that was not; behind the end, all are.
+  Task<Result<std::uint64_t>> find_hole(std::uint64_t offset, Until until = {});
 
   const ObjectId& object() const { return object_; }
   const Container& container() const { return container_; }
@@ -35,6 +42,7 @@ class Array {
   std::vector<Part> split(std::uint64_t offset, std::uint64_t bytes) const;
   UpdateRequest update_of(const Part& part) const;
   FetchRequest fetch_of(const Part& part) const;
+  Task<Result<std::vector<RecordRange>>> extents(std::uint64_t chunk, std::uint64_t from, Until until);
   Task<Result<bool>> holds(std::uint64_t offset, Until until);
   Task<Result<>> punch_chunks_after(std::uint64_t last_kept, Until until);
   Task<Result<>> punch_part(Part part, Until until);

@@ -2,33 +2,15 @@
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cenote/client/async.h"
+#include "cenote/posix/attributes.h"
+#include "cenote/posix/file.h"
+#include "cenote/posix/node.h"
 
 namespace cenote::posix {
-
-inline constexpr std::uint32_t kMaxNameBytes = 255;
-inline constexpr std::uint32_t kMaxPathBytes = 4096;
-inline constexpr std::uint32_t kMaxSymlinkDepth = 40;
-/// Files are cut into dkeys of this many bytes.
-inline constexpr std::uint32_t kChunkBytes = 1u << 20;
-
-enum class FileType : std::uint8_t { kFile = 1, kDirectory = 2, kSymlink = 3 };
-
-/// What stat tells. Times are nanoseconds since 1970.
-struct Attributes {
-  FileType type = FileType::kFile;
-  std::uint32_t mode = 0;  ///< permission bits, set-id and sticky included (07777)
-  std::uint32_t uid = 0, gid = 0;
-  std::uint32_t links = 1;
-  std::uint64_t size = 0;  ///< bytes; of a symlink, the length of its target
-  WallTime atime, mtime, ctime;
-  ObjectId object;  ///< the inode number is derived from it
-};
 
 struct DirectoryEntry {
   std::string name;
@@ -36,89 +18,112 @@ struct DirectoryEntry {
   ObjectId object;
 };
 
-struct CreateOptions {
-  std::uint32_t mode = 0644;
-  std::uint32_t uid = 0, gid = 0;
-  std::optional<WallTime> atime, mtime;  ///< now, unless given
-  bool exclusive = false;                ///< kExists when the name is taken
-  bool truncate = false;                 ///< an existing file loses its contents, and gets the times
+/// What a name leads to.
+struct Found {
+  Node node;
+  Attributes attributes;
 };
 
-struct AttributeChange {
-  std::optional<std::uint32_t> mode, uid, gid;
-  std::optional<WallTime> atime, mtime;
+struct NamedNode {
+  std::string name;
+  Found found;
 };
 
-class FileSystem;
-
-/// An open directory: spares the walk along its path for many operations in it. Stays usable, but pointless, when the
-/// directory is removed. Cheap to copy.
-class Directory {
- public:
-  const ObjectId& object() const { return object_; }
-
- private:
-  friend class FileSystem;
-  explicit Directory(ObjectId object) : object_(object) {}
-  ObjectId object_;
+enum class RenameMode : std::uint8_t {
+  kReplace,    ///< what has the new name goes, if it is of the same kind: an empty one, for directories
+  kNoReplace,  ///< kExists when the new name is taken
+  kExchange,   ///< both names are there and change places
 };
 
-/// An open regular file. Reads and writes at any offset; every write is durable when it returns. Cheap to copy.
-class File {
- public:
-  Task<Result<std::uint64_t>> read(std::uint64_t offset, MutableBytes into,
-                                   Until until = {});  ///< bytes read; short only at the end
-  Task<Result<>> write(std::uint64_t offset, ByteView from, Until until = {});
-  Task<Result<>> truncate(std::uint64_t size, Until until = {});
-  Task<Result<std::uint64_t>> size(Until until = {});
-  /// Records the time of the last write through this handle; called once when done.
-  Task<Result<>> close(Until until = {});
-  /// Takes back the `create` that made the file: the name goes, and what was written. Left alone is a file that was
-  /// there before, one that somebody has truncated, closed or changed since, and whatever else has the name by now.
-  Task<Result<>> abandon(Until until = {});
-  const ObjectId& object() const;
+enum class XattrMode : std::uint8_t { kAny, kCreate, kReplace };
 
- private:
-  friend class FileSystem;
-  struct State;
-  explicit File(std::shared_ptr<State> state);
-  std::shared_ptr<State> state_;
+/// Of the pool, as this container may use it.
+struct SpaceInfo {
+  std::uint64_t total_bytes = 0, free_bytes = 0;
 };
 
-/// Directories, files and symbolic links in one container (docs/formats/posix.md). Paths are absolute, '/'-separated;
-/// "." and ".." are understood. Symbolic links are followed, except in the last component where POSIX says so.
+/// Directories, files and everything else that has a name, in one container (docs/formats/posix.md).
+///
+/// Every change of names or attributes is one transaction: it happens at one moment or, when it fails, not at all, and
+/// is durable when it returns; of several clients that change the same thing each sees what the others did. Nothing is
+/// cached that another client could change. Permissions are not checked: front ends do that.
+///
+/// What is said of nodes: kGone, everywhere, for one that has been removed, and is not kept by an open File of this
+/// FileSystem. A view of a snapshot shows the tree as it was: what would change it is kReadOnly.
 class FileSystem {
  public:
-  /// Writes superblock and root directory unless they are there; the container must be of type "posix". A view of a
-  /// snapshot shows the tree as it was: what would change it is kReadOnly; kNotFound if there was no tree yet.
+  /// Writes superblock and root directory unless they are there; the container must be of type "posix". Of a view of a
+  /// snapshot kNotFound if there was no tree yet.
   static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {});
   ~FileSystem();
+  /// Ends what runs in the background, and frees what was removed. Must be awaited before destruction. Nothing is freed
+  /// any more when `until` has passed: other clients do so after a minute or two.
+  Task<> close(Until until = {});
 
+  Node root() const;
+  // A name is one component; "." and ".." are no names, but `lookup` understands them.
+  Task<Result<Found>> lookup(Node directory, std::string name, Until until = {});
+  Task<Result<Attributes>> attributes(Node node, Until until = {});
+  Task<Result<Attributes>> set_attributes(Node node, AttributeChange change, Until until = {});
+  /// A regular file; `created` tells whether it was there.
+  struct Created {
+    Found found;
+    bool created = false;
+  };
+  Task<Result<Created>> create_file(Node directory, std::string name, CreateOptions options, Until until = {});
+  Task<Result<Found>> make_directory(Node directory, std::string name, CreateOptions options, Until until = {});
+  Task<Result<Found>> make_symlink(Node directory, std::string name, std::string target, CreateOptions options,
+                                   Until until = {});
+  /// A pipe, a socket or a device: not of the other types.
+  Task<Result<Found>> make_special(Node directory, std::string name, FileType type, std::uint32_t device,
+                                   CreateOptions options, Until until = {});
+  /// Another name. kIsADirectory; kTooManyLinks at kMaxLinks.
+  Task<Result<Attributes>> link(Node node, Node directory, std::string name, Until until = {});
+  /// kIsADirectory for directories. What nobody of this FileSystem has open is given back soon after.
+  Task<Result<>> unlink(Node directory, std::string name, Until until = {});
+  Task<Result<>> remove_directory(Node directory, std::string name, Until until = {});  ///< kNotEmpty
+  /// kInvalidArgument: a directory into itself.
+  Task<Result<>> rename(Node from, std::string name, Node to, std::string new_name, RenameMode mode = {},
+                        Until until = {});
+  Task<Result<std::string>> read_link(Node node, Until until = {});
+  /// One page of a directory in name order; `after` is the last name of the page before, empty at the start; an empty
+  /// page is the end. Entries created or removed meanwhile may or may not show, others show exactly once.
+  Task<Result<std::vector<DirectoryEntry>>> read_directory(Node directory, std::string after, Until until = {});
+  Task<Result<std::vector<NamedNode>>> read_directory_plus(Node directory, std::string after, Until until = {});
+
+  /// Keeps the file until the last File of it is closed, whatever becomes of its names.
+  Result<File> open_file(Node node);
+
+  Task<Result<>> set_xattr(Node node, std::string name, Bytes value, XattrMode mode = {}, Until until = {});
+  Task<Result<Bytes>> get_xattr(Node node, std::string name, Until until = {});
+  Task<Result<std::vector<std::string>>> list_xattrs(Node node, Until until = {});
+  Task<Result<>> remove_xattr(Node node, std::string name, Until until = {});
+
+  Task<Result<SpaceInfo>> space(Until until = {});
+
+  // The same by path: absolute, '/'-separated; "." and ".." are understood. Symbolic links are followed, except in the
+  // last component where POSIX says so.
+  Task<Result<Found>> find(std::string path, bool follow = true, Until until = {});
   Task<Result<Attributes>> stat(std::string path, bool follow = true, Until until = {});
   Task<Result<>> set_attributes(std::string path, AttributeChange change, Until until = {});
   Task<Result<File>> create(std::string path, CreateOptions options, Until until = {});
+  /// The same in a directory that was found before.
+  Task<Result<File>> create_at(Node directory, std::string name, CreateOptions options, Until until = {});
   Task<Result<File>> open_file(std::string path, Until until = {});
   Task<Result<>> mkdir(std::string path, CreateOptions options, Until until = {});
-  Task<Result<Directory>> open_directory(std::string path, Until until = {});
-  /// The same two inside an open directory; `name` is one component.
-  Task<Result<File>> create_at(Directory directory, std::string name, CreateOptions options, Until until = {});
-  Task<Result<Directory>> mkdir_at(Directory directory, std::string name, CreateOptions options, Until until = {});
   Task<Result<>> symlink(std::string target, std::string path, CreateOptions options, Until until = {});
   Task<Result<std::string>> readlink(std::string path, Until until = {});
-  Task<Result<>> unlink(std::string path, Until until = {});  ///< kIsADirectory for directories
-  Task<Result<>> rmdir(std::string path, Until until = {});   ///< kNotEmpty
-  /// Replaces an existing target of the same kind (an empty one, for directories), as rename(2) does.
+  Task<Result<>> unlink(std::string path, Until until = {});
+  Task<Result<>> rmdir(std::string path, Until until = {});
   Task<Result<>> rename(std::string from, std::string to, Until until = {});
-  /// One page of a directory in name order; `after` is the last name of the page before, empty at the start; an empty
-  /// page is the end. Entries created or removed meanwhile may or may not show, others show exactly once.
   Task<Result<std::vector<DirectoryEntry>>> read_directory(std::string path, std::string after, Until until = {});
-  Task<Result<>> set_xattr(std::string path, std::string name, Bytes value, Until until = {});
-  Task<Result<Bytes>> get_xattr(std::string path, std::string name, Until until = {});
-  Task<Result<std::vector<std::string>>> list_xattrs(std::string path, Until until = {});
-  Task<Result<>> remove_xattr(std::string path, std::string name, Until until = {});
+
+  /// The object of this name, in lower words, has the records of what this FileSystem removes; 0: there are none.
+  std::uint64_t session_number() const;
+
+  struct Impl;
 
  private:
-  struct Impl;
   explicit FileSystem(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -1,0 +1,202 @@
+// New names: of new things, and of what is there.
+
+#include "cenote/base/format.h"
+#include "cenote/protocol/object_class.h"
+#include "impl.h"
+#include "path.h"
+
+namespace cenote::posix {
+namespace {
+
+constexpr int kAttempts = 16;
+constexpr std::uint32_t kSetGroupId = 02000;
+
+std::string shown(std::string_view name) { return printable(as_bytes(name), kMaxNameBytes); }
+
+/// The one transaction of everything that is made new.
+Task<Result<>> insert_in(async::Container view, ObjectId directory, std::string name, const Inode* inode,
+                         std::uint32_t mark, std::uint32_t marks, Until until) {
+  Records records(std::move(view));
+  const bool apart = inode->is_directory();
+  Entry entry = apart ? Entry::reference(*inode) : Entry::of(*inode);
+  CO_CHECK_OK(co_await records.put_entry(Place::of_name(directory, std::move(name)), std::move(entry),
+                                         Precondition::kAbsent, until));
+  CO_CHECK_OK(co_await records.touch(directory, mark, inode->ctime, until));
+  if (apart) CO_CHECK_OK(co_await records.put_directory(*inode, marks, until));
+  co_return Result<>();
+}
+
+struct LinkAttempt {
+  bool has_moved = false;
+  Inode inode;
+};
+
+Task<Result<>> link_in(async::Container view, Node node, ObjectId directory, std::string name, std::uint32_t mark,
+                       WallTime now, LinkAttempt* attempt, Until until) {
+  *attempt = {};
+  Records records(std::move(view));
+  const Place place = node.state()->place, kept = Place::in_companion(node.object());
+  CO_TRY(auto entry, co_await records.entry(place, until));
+  if (!entry || entry->object != node.object() || !entry->inode) {
+    attempt->has_moved = true;
+    co_return fail(Code::kNotFound, "the inode is elsewhere");
+  }
+  Inode& inode = attempt->inode = *std::move(entry->inode);
+  if (inode.links == 0) co_return fail(Code::kGone, "what has lost its last name gets no other");
+  if (inode.links >= kMaxLinks) co_return failf(Code::kOutOfRange, "it has {} names, which is the most", inode.links);
+  ++inode.links;
+  inode.ctime = now;
+  inode.has_companion = true;
+  if (place != kept)
+    CO_CHECK_OK(co_await records.put_entry(place, Entry::reference(inode), Precondition::kNone, until));
+  CO_CHECK_OK(co_await records.put_entry(kept, Entry::of(inode), Precondition::kNone, until));
+  CO_CHECK_OK(co_await records.put_entry(Place::of_name(directory, std::move(name)), Entry::reference(inode),
+                                         Precondition::kAbsent, until));
+  co_return co_await records.touch(directory, mark, now, until);
+}
+
+}  // namespace
+
+Task<Result<Inode>> FileSystem::Impl::new_inode(Node directory, FileType type, CreateOptions options, Until until) {
+  CO_TRY(const Stored above, co_await load(directory, until));
+  const bool is_file = type == FileType::kFile;
+  CO_TRY(const ObjectId object, co_await container.allocate_object(
+                                    with_redundancy(ObjectClass::kS1, container.redundancy()),
+                                    is_file ? KeyFlavour::kUint64 : KeyFlavour::kLexical, KeyFlavour::kLexical, until));
+  const WallTime time = now();
+  Inode inode{.type = type,
+              .object = object,
+              .mode = options.mode & 07777,
+              .uid = options.uid,
+              .gid = options.gid,
+              .atime = options.atime.value_or(time),
+              .mtime = options.mtime.value_or(time),
+              .ctime = time,
+              .created = time};
+  if ((above.inode.mode & kSetGroupId) != 0) {
+    inode.gid = above.inode.gid;
+    if (type == FileType::kDirectory) inode.mode |= kSetGroupId;
+  }
+  if (type == FileType::kDirectory) {
+    inode.parent = directory.object();
+    if (options.mtime) inode.times_set = time;
+  }
+  co_return inode;
+}
+
+/// Why a name could not be given: nullopt if nothing stands against it by now.
+Task<Result<std::optional<Error>>> FileSystem::Impl::why_not(ObjectId directory, std::string name, Until until) {
+  CO_TRY(const auto entry, co_await records.entry(Place::of_name(directory, name), until));
+  if (entry) co_return std::optional(Error(Code::kExists, fmt::format("'{}' exists already", shown(name))));
+  CO_TRY(const auto above, co_await records.directory(directory, 0, until));
+  if (!above)
+    co_return std::optional(Error(Code::kGone, fmt::format("the directory where '{}' was to be is gone", shown(name))));
+  co_return std::optional<Error>();
+}
+
+Task<Result<Found>> FileSystem::Impl::insert(Node directory, std::string name, Inode inode, Until until) {
+  CO_CHECK_OK(validate_name(name));
+  if (directory.type() != FileType::kDirectory)
+    co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));
+  for (int i = 0; i < kAttempts; ++i) {
+    auto made = co_await container.transact(
+        [&](async::Container& view) {
+          return insert_in(view, directory.object(), name, &inode, mark_of(name), touch_marks, until);
+        },
+        until);
+    if (made) {
+      Place place = inode.is_directory() ? Place::of_directory(inode.object) : Place::of_name(directory.object(), name);
+      const std::uint64_t size = inode.target.size();
+      const Node node = node_of(inode, std::move(place));
+      co_return Found{node, describe({std::move(inode), {}}, size)};
+    }
+    if (made.error() != Code::kConditionFailed) co_return fail(std::move(made).error());
+    CO_TRY(const auto reason, co_await why_not(directory.object(), name, until));
+    if (reason) co_return fail(*reason);
+  }
+  co_return failf(Code::kTxRestart, "'{}' comes and goes all the time", shown(name));
+}
+
+Task<Result<FileSystem::Created>> FileSystem::create_file(Node directory, std::string name, CreateOptions options,
+                                                          Until until) {
+  Impl& self = *impl_;
+  for (int i = 0; i < kAttempts; ++i) {
+    CO_TRY(Inode inode, co_await self.new_inode(directory, FileType::kFile, options, until));
+    auto made = co_await self.insert(directory, name, std::move(inode), until);
+    if (made) co_return Created{*std::move(made), true};
+    if (made.error() != Code::kExists || options.exclusive) co_return fail(std::move(made).error());
+    auto present = co_await lookup(directory, name, until);
+    if (!present && present.error() == Code::kNotFound) continue;  // removed meanwhile
+    CO_TRY(Found found, std::move(present));
+    if (found.node.type() == FileType::kDirectory)
+      co_return failf(Code::kIsADirectory, "'{}' is a directory", shown(name));
+    if (found.node.type() != FileType::kFile)
+      co_return failf(Code::kExists, "'{}' exists and is no regular file", shown(name));
+    if (options.truncate) {
+      CO_TRY(found.attributes,
+             co_await set_attributes(found.node, {.atime = options.atime, .mtime = options.mtime, .size = 0}, until));
+    }
+    co_return Created{std::move(found), false};
+  }
+  co_return failf(Code::kTxRestart, "'{}' comes and goes all the time", shown(name));
+}
+
+Task<Result<Found>> FileSystem::make_directory(Node directory, std::string name, CreateOptions options, Until until) {
+  CO_TRY(Inode inode, co_await impl_->new_inode(directory, FileType::kDirectory, options, until));
+  co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
+}
+
+Task<Result<Found>> FileSystem::make_symlink(Node directory, std::string name, std::string target,
+                                             CreateOptions options, Until until) {
+  if (target.empty() || target.size() >= kMaxPathBytes) {
+    co_return failf(Code::kNameTooLong, "a symbolic link's target has 1 to {} bytes, not {}", kMaxPathBytes - 1,
+                    target.size());
+  }
+  options.mode = 0777;
+  CO_TRY(Inode inode, co_await impl_->new_inode(directory, FileType::kSymlink, options, until));
+  inode.target = std::move(target);
+  co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
+}
+
+Task<Result<Found>> FileSystem::make_special(Node directory, std::string name, FileType type, std::uint32_t device,
+                                             CreateOptions options, Until until) {
+  const bool is_device = type == FileType::kCharacterDevice || type == FileType::kBlockDevice;
+  if (!is_device && type != FileType::kFifo && type != FileType::kSocket)
+    co_return fail(Code::kInvalidArgument, "only pipes, sockets and devices are made like this");
+  CO_TRY(Inode inode, co_await impl_->new_inode(directory, type, options, until));
+  if (is_device) inode.device = device;
+  co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
+}
+
+Task<Result<Attributes>> FileSystem::link(Node node, Node directory, std::string name, Until until) {
+  Impl& self = *impl_;
+  CO_CHECK_OK(validate_name(name));
+  if (node.type() == FileType::kDirectory) co_return fail(Code::kIsADirectory, "a directory has one name only");
+  if (directory.type() != FileType::kDirectory)
+    co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));
+  for (int i = 0; i < kAttempts; ++i) {
+    LinkAttempt attempt;
+    const WallTime now = self.now();
+    auto linked = co_await self.container.transact(
+        [&](async::Container& view) {
+          return link_in(view, node, directory.object(), name, self.mark_of(name), now, &attempt, until);
+        },
+        until);
+    if (linked) {
+      node.state()->place = Place::in_companion(node.object());
+      CO_TRY(const std::uint64_t size, co_await self.size_of(attempt.inode, until));
+      co_return self.describe({std::move(attempt.inode), {}}, size);
+    }
+    if (attempt.has_moved) {
+      CO_CHECK_OK(co_await self.relocate(node, until));
+    } else if (linked.error() == Code::kConditionFailed) {
+      CO_TRY(const auto reason, co_await self.why_not(directory.object(), name, until));
+      if (reason) co_return fail(*reason);
+    } else {
+      co_return fail(std::move(linked).error());
+    }
+  }
+  co_return failf(Code::kTxRestart, "'{}' comes and goes all the time", shown(name));
+}
+
+}  // namespace cenote::posix

@@ -1,0 +1,36 @@
+#include "node_table.h"
+
+#include <algorithm>
+
+namespace cenote::posix {
+
+const ObjectId& Node::object() const { return state_->object; }
+FileType Node::type() const { return state_->type; }
+
+Node NodeTable::get(FileType type, const ObjectId& object, Place place) {
+  if (states_.size() > sweep_at_) sweep();
+  std::weak_ptr<Node::State>& known = states_[object];
+  auto state = known.lock();
+  if (!state) {
+    state = std::make_shared<Node::State>();
+    state->type = type;
+    state->object = object;
+    state->place = std::move(place);
+    known = state;
+  } else if (!state->is_removed) {
+    state->place = std::move(place);  // the later news
+  }
+  return Node(std::move(state));
+}
+
+std::shared_ptr<Node::State> NodeTable::find(const ObjectId& object) const {
+  const auto found = states_.find(object);
+  return found == states_.end() ? nullptr : found->second.lock();
+}
+
+void NodeTable::sweep() {
+  std::erase_if(states_, [](const auto& entry) { return entry.second.expired(); });
+  sweep_at_ = std::max<std::size_t>(1024, 2 * states_.size());
+}
+
+}  // namespace cenote::posix

@@ -1,0 +1,178 @@
+#include "records.h"
+
+#include "cenote/base/format.h"
+
+namespace cenote::posix {
+namespace {
+
+constexpr std::size_t kMaxWhereBytes = 16 + kMaxNameBytes;
+constexpr std::size_t kTimeBytes = 8;
+
+std::string describe(const ObjectId& object, std::string_view dkey) {
+  return fmt::format("entry '{}' of directory {}", printable(as_bytes(dkey)), object.to_string());
+}
+
+FetchRequest value_fetch(const ObjectId& object, std::string_view dkey, std::string_view akey, std::size_t most) {
+  FetchRequest request;
+  request.object = object;
+  request.dkey = to_bytes(as_bytes(dkey));
+  AkeyFetch& value = request.akeys.emplace_back();
+  value.akey = to_bytes(as_bytes(akey));
+  value.max_bytes = most;
+  return request;
+}
+
+/// The latest of the marks in a reply, which follow the inode.
+Result<std::optional<WallTime>> latest_mark(const FetchReply& reply, ByteView buffer, const ObjectId& object) {
+  std::optional<WallTime> latest;
+  std::size_t at = kMaxEntryBytes;
+  for (std::size_t i = 1; i < reply.akeys.size(); ++i, at += kTimeBytes) {
+    if (!reply.akeys[i].exists) continue;
+    TRY(const WallTime time, decode_time(buffer.subspan(at, reply.akeys[i].bytes), describe(object, kSelfDkey)));
+    if (!latest || *latest < time) latest = time;
+  }
+  return latest;
+}
+
+}  // namespace
+
+UpdateRequest value_update(const ObjectId& object, std::string_view dkey, std::string_view akey, std::size_t bytes,
+                           Precondition condition) {
+  UpdateRequest request;
+  request.object = object;
+  request.dkey = to_bytes(as_bytes(dkey));
+  AkeyUpdate& value = request.akeys.emplace_back();
+  value.akey = to_bytes(as_bytes(akey));
+  value.condition = condition;
+  value.bytes = bytes;
+  return request;
+}
+
+Task<Result<std::optional<Entry>>> Records::entry(Place place, Until until) {
+  Bytes buffer(kMaxEntryBytes);
+  CO_TRY(const FetchReply reply,
+         co_await container_.fetch(value_fetch(place.object, place.dkey, kInodeAkey, buffer.size()),
+                                   {MutableBytes(buffer)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<Entry>();
+  CO_TRY(Entry entry, decode_entry(ByteView(buffer).first(reply.akeys[0].bytes), describe(place.object, place.dkey)));
+  co_return std::optional<Entry>(std::move(entry));
+}
+
+Task<Result<std::vector<std::optional<Entry>>>> Records::entries(std::vector<Place> places, Until until) {
+  std::vector<async::FetchItem> items(places.size());
+  Bytes buffer(places.size() * kMaxEntryBytes);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    items[i].request = value_fetch(places[i].object, places[i].dkey, kInodeAkey, kMaxEntryBytes);
+    items[i].into = {MutableBytes(buffer).subspan(i * kMaxEntryBytes, kMaxEntryBytes)};
+  }
+  co_await container_.fetch_many(items, until);
+  std::vector<std::optional<Entry>> result(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (!items[i].result) co_return fail(std::move(items[i].result).error());
+    const AkeyFetched& fetched = items[i].result->akeys[0];
+    if (!fetched.exists) continue;
+    CO_TRY(result[i], decode_entry(ByteView(buffer).subspan(i * kMaxEntryBytes, fetched.bytes),
+                                   describe(places[i].object, places[i].dkey)));
+  }
+  co_return result;
+}
+
+Task<Result<std::optional<Stored>>> Records::directory(ObjectId object, std::uint32_t marks, Until until) {
+  FetchRequest request = value_fetch(object, kSelfDkey, kInodeAkey, kMaxEntryBytes);
+  Bytes buffer(kMaxEntryBytes + marks * kTimeBytes);
+  for (std::uint32_t i = 0; i < marks; ++i) {
+    AkeyFetch& mark = request.akeys.emplace_back();
+    mark.akey = to_bytes(as_bytes(touch_akey(i)));
+    mark.max_bytes = kTimeBytes;
+  }
+  CO_TRY(const FetchReply reply, co_await container_.fetch(std::move(request), {MutableBytes(buffer)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<Stored>();
+  CO_TRY(Entry entry, decode_entry(ByteView(buffer).first(reply.akeys[0].bytes), describe(object, kSelfDkey)));
+  if (!entry.inode || !entry.inode->is_directory() || entry.object != object) {
+    co_return failf(Code::kCorrupt, "directory {} has another thing's inode", object.to_string());
+  }
+  CO_TRY(const auto touched, latest_mark(reply, buffer, object));
+  co_return std::optional<Stored>({*std::move(entry.inode), touched});
+}
+
+Task<Result<std::optional<WhereAt>>> Records::where(ObjectId object, Until until) {
+  Bytes buffer(kMaxWhereBytes);
+  CO_TRY(const FetchReply reply,
+         co_await container_.fetch(value_fetch(companion_object(object), kPlaceDkey, kWhereAkey, buffer.size()),
+                                   {MutableBytes(buffer)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<WhereAt>();
+  CO_TRY(WhereAt where, decode_where(ByteView(buffer).first(reply.akeys[0].bytes),
+                                     fmt::format("the place of {}", object.to_string())));
+  co_return std::optional<WhereAt>(std::move(where));
+}
+
+Task<Result<>> Records::put_entry(Place place, Entry entry, Precondition condition, Until until) {
+  const Bytes encoded = encode_entry(entry);
+  CO_CHECK_OK(co_await container_.update(value_update(place.object, place.dkey, kInodeAkey, encoded.size(), condition),
+                                         {ByteView(encoded)}, until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::put_directory(Inode inode, std::uint32_t marks, Until until) {
+  const Bytes encoded = encode_entry(Entry::of(inode)), time = encode_time(inode.ctime);
+  UpdateRequest request = value_update(inode.object, kSelfDkey, kInodeAkey, encoded.size(), Precondition::kNone);
+  std::vector<ByteView> payload{ByteView(encoded)};
+  for (std::uint32_t i = 0; i < marks; ++i) {
+    AkeyUpdate& mark = request.akeys.emplace_back();
+    mark.akey = to_bytes(as_bytes(touch_akey(i)));
+    mark.bytes = time.size();
+    payload.emplace_back(time);
+  }
+  CO_CHECK_OK(co_await container_.update(std::move(request), std::move(payload), until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::put_where(ObjectId object, WhereAt where, Until until) {
+  const Bytes encoded = encode_where(where);
+  CO_CHECK_OK(co_await container_.update(
+      value_update(companion_object(object), kPlaceDkey, kWhereAkey, encoded.size(), Precondition::kNone),
+      {ByteView(encoded)}, until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until) {
+  const Bytes encoded = encode_time(now);
+  CO_CHECK_OK(co_await container_.update(
+      value_update(directory, kSelfDkey, touch_akey(mark), encoded.size(), Precondition::kPresent), {ByteView(encoded)},
+      until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::remove(Place place, Until until) {
+  PunchRequest request;
+  request.object = place.object;
+  request.level = PunchLevel::kDkey;
+  request.dkey = to_bytes(as_bytes(place.dkey));
+  CO_CHECK_OK(co_await container_.punch(std::move(request), until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::punch_object(ObjectId object, Until until) {
+  PunchRequest request;
+  request.level = PunchLevel::kObject;
+  request.object = object;
+  CO_CHECK_OK(co_await container_.punch(std::move(request), until));
+  co_return Result<>();
+}
+
+Task<Result<Records::Page>> Records::list(ObjectId object, std::string prefix, std::string after, std::uint32_t limit,
+                                          Until until) {
+  ListRequest request;
+  request.object = object;
+  request.level = ListLevel::kDkeys;
+  request.anchor = to_bytes(as_bytes(after));
+  request.prefix = to_bytes(as_bytes(prefix));
+  request.limit = limit;
+  CO_TRY(const ListReply listed, co_await container_.list(std::move(request), until));
+  Page page;
+  page.at_end = listed.anchor.empty();
+  for (const ListedKey& key : listed.keys) page.dkeys.push_back(to_text(key.key));
+  co_return page;
+}
+
+}  // namespace cenote::posix

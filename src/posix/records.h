@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+
+#include "cenote/client/async.h"
+#include "layout.h"
+
+namespace cenote::posix {
+
+/// An inode, and what is known of when its directory was changed.
+struct Stored {
+  Inode inode;
+  std::optional<WallTime> touched;  ///< of a directory: the latest of its marks
+};
+
+/// The records of the layout, one at a time, in a container or in a transaction's view of one. No rules here.
+class Records {
+ public:
+  explicit Records(async::Container container) : container_(std::move(container)) {}
+
+  async::Container& container() { return container_; }
+
+  /// nullopt: nothing is there.
+  Task<Result<std::optional<Entry>>> entry(Place place, Until until);
+  /// A directory's inode, with the latest of its `marks`.
+  Task<Result<std::optional<Stored>>> directory(ObjectId object, std::uint32_t marks, Until until);
+  Task<Result<std::optional<WhereAt>>> where(ObjectId object, Until until);
+  /// Of several places at a time.
+  Task<Result<std::vector<std::optional<Entry>>>> entries(std::vector<Place> places, Until until);
+
+  Task<Result<>> put_entry(Place place, Entry entry, Precondition condition, Until until);
+  /// All that a new directory has of its own.
+  Task<Result<>> put_directory(Inode inode, std::uint32_t marks, Until until);
+  Task<Result<>> put_where(ObjectId object, WhereAt where, Until until);
+  /// kConditionFailed: the directory is gone.
+  Task<Result<>> touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until);
+  Task<Result<>> remove(Place place, Until until);
+  Task<Result<>> punch_object(ObjectId object, Until until);
+
+  /// A page of dkeys after `after`, of every kind that a directory has.
+  struct Page {
+    std::vector<std::string> dkeys;
+    bool at_end = false;
+  };
+  Task<Result<Page>> list(ObjectId object, std::string prefix, std::string after, std::uint32_t limit, Until until);
+
+ private:
+  async::Container container_;
+};
+
+/// The update that puts a value under an akey.
+UpdateRequest value_update(const ObjectId& object, std::string_view dkey, std::string_view akey, std::size_t bytes,
+                           Precondition condition);
+
+}  // namespace cenote::posix
