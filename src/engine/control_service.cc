@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
@@ -14,7 +15,9 @@ Task<Result<>> ControlService::resume() {
   CO_CHECK_OK(co_await containers_.resume());
   CO_CHECK_OK(co_await snapshots_.resume());
   CO_CHECK_OK(co_await pools_.resume());
-  co_return co_await flattenings_.resume();
+  CO_CHECK_OK(co_await flattenings_.resume());
+  if (std::exchange(held_, false)) turn_.release();
+  co_return Result<>();
 }
 
 Task<Result<>> ControlService::settle(Until until) {

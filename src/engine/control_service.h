@@ -33,6 +33,8 @@ class ControlService {
         turn_(reactor, 1),
         flattenings_(reactor, store_, containers_, targets, turn_) {}
 
+  /// Until `resume`, whatever would change something waits.
+  void hold() { held_ = turn_.try_acquire(); }
   /// Completes what a crash interrupted; before anything else.
   Task<Result<>> resume();
   /// The same at any later time: what failed while some targets could not be reached is completed, and targets that
@@ -115,6 +117,7 @@ class ControlService {
   ContainerChecks checks_;
   SystemStops stops_;
   Semaphore turn_;
+  bool held_ = false;
   Flattenings flattenings_;
 };
 

@@ -163,8 +163,8 @@ Task<Result<>> EngineCore::Impl::recover() {
   // What was interrupted may have to wait for entries to be settled.
   CO_CHECK_OK(co_await make_groups());
   if (!is_shared) {
-    auto resumed = co_await control->resume();
-    if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+    CO_CHECK_OK(co_await follow_all_alone());
+    control->hold();
   }
   api = std::make_unique<AdminApi>(*control, *this);
   co_return Result<>();
@@ -184,8 +184,11 @@ Task<Result<>> EngineCore::Impl::find_place() {
 }
 
 Task<Result<>> EngineCore::Impl::join() {
-  if (shared == nullptr) co_return Result<>();
-  co_return co_await shared->join(addresses, control_address);
+  if (shared != nullptr) co_return co_await shared->join(addresses, control_address);
+  // Entries that have to be settled before may be about several targets, which ask each other.
+  auto resumed = co_await control->resume();
+  if (!resumed) co_return fail(resumed.error().with_context("recovering the control state"));
+  co_return Result<>();
 }
 
 Task<Result<std::uint64_t>> EngineCore::Impl::next_incarnation() {
@@ -220,6 +223,33 @@ Task<Result<>> EngineCore::Impl::follow_at(std::size_t index, LayoutSwitch chang
     if (groups[target] == nullptr) continue;
     CO_CHECK_OK(co_await groups[target]->follow(change));
     used = std::max(used, targets[target]->objects().now());
+  }
+  co_return Result<>();
+}
+
+/// An engine without others is told by nobody which version of a pool's map is valid: its targets begin to work on it
+/// before the first request of that version. Twice at a time does no harm.
+Task<Result<>> EngineCore::Impl::follow_alone(Uuid pool, std::shared_ptr<const cluster::PoolLayout> layout) {
+  if (layout->map() == nullptr || followed[pool] >= layout->version()) co_return Result<>();
+  CO_CHECK_OK(co_await on_all_reactors([&](std::size_t index) { return follow_alone_at(index, pool, *layout); }));
+  followed[pool] = std::max(followed[pool], layout->version());
+  co_return Result<>();
+}
+
+// On the reactor.
+Task<Result<>> EngineCore::Impl::follow_alone_at(std::size_t index, Uuid pool, const cluster::PoolLayout& layout) {
+  for (std::size_t target = index; target < groups.size(); target += reactors.size())
+    CO_CHECK_OK(co_await groups[target]->member.follow(pool, layout));
+  co_return Result<>();
+}
+
+/// Of all pools at the start: what was interrupted is settled whether clients come or not.
+Task<Result<>> EngineCore::Impl::follow_all_alone() {
+  ControlStore state(*coordinator);
+  CO_TRY(const std::vector<PoolRecord> pools, co_await state.pools());
+  for (const PoolRecord& pool : pools) {
+    CO_TRY(auto layout, co_await layouts->of(pool.id));
+    CO_CHECK_OK(co_await follow_alone(pool.id, std::move(layout)));
   }
   co_return Result<>();
 }
@@ -472,6 +502,7 @@ Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container, s
     layout = serving->layout();
   } else {
     CO_TRY(layout, co_await layouts->of(found.pool));
+    CO_CHECK_OK(co_await follow_alone(found.pool, layout));
   }
   co_return RoutedContainer{.seed = found.seed, .layout = std::move(layout), .serving = std::move(serving)};
 }
@@ -569,8 +600,13 @@ Task<Result<>> EngineCore::Impl::report_moved(Uuid pool, cluster::MapVersion ver
 
 Task<Result<std::vector<std::string>>> EngineCore::Impl::engine_addresses(cluster::Rank engine) {
   const Caller caller(callers);
-  CO_CHECK_OK(caller.check(shared != nullptr));
-  co_return co_await shared->addresses_of(engine);
+  if (is_shared) {
+    CO_CHECK_OK(caller.check(shared != nullptr));
+    co_return co_await shared->addresses_of(engine);
+  }
+  // Its targets speak with each other like those of different engines.
+  CO_CHECK_OK(caller.check(!addresses.empty()));
+  co_return std::vector<std::string>{addresses.front().to_string()};
 }
 
 Task<Result<TargetsReply>> EngineCore::Impl::ask_targets(TargetsRequest request, Until until) {

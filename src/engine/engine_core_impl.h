@@ -58,6 +58,9 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   Task<Result<>> make_groups();
   Task<Result<>> make_groups_at(std::size_t index);
   Task<Result<>> follow_at(std::size_t index, LayoutSwitch change, Epoch& used);
+  Task<Result<>> follow_alone(Uuid pool, std::shared_ptr<const cluster::PoolLayout> layout);
+  Task<Result<>> follow_alone_at(std::size_t index, Uuid pool, const cluster::PoolLayout& layout);
+  Task<Result<>> follow_all_alone();
   Task<Result<>> close_at(std::size_t index, Epoch epoch);
   Task<Result<>> refresh_groups_at(std::size_t index);
   Task<Result<>> hold_clients_at(std::size_t index, bool hold);
@@ -186,6 +189,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   // Where the coordinator is shared: answers what the data path asks, and changes nothing but object numbers.
   std::unique_ptr<ControlCopy> control_copy;  // of the shared one
   std::unique_ptr<PoolLayouts> layouts;
+  std::map<Uuid, cluster::MapVersion> followed;  // without others: the versions that the targets work on
   std::unique_ptr<ControlService> control;
   std::unique_ptr<TargetsService> targets_service;
   std::unique_ptr<AdminApi> api;

@@ -62,7 +62,9 @@ void UringHost::register_buffers(Reactor&, media::BlockDevice& device, media::Bu
 std::unique_ptr<rpc::Transport> UringHost::outgoing() { return std::make_unique<rpc::TcpTransport>(uring(control())); }
 
 std::unique_ptr<rpc::Transport> UringHost::outgoing_at(std::size_t index) {
-  if (coordinator() == nullptr) return nullptr;
+  // An engine that only this process reaches has no others beside it, but targets that speak with each other.
+  if (options_.listen_address.empty() && options_.inproc != nullptr)
+    return std::make_unique<rpc::InprocTransport>(*options_.inproc, *data_[index]);
   return std::make_unique<rpc::TcpTransport>(uring(*data_[index]));
 }
 

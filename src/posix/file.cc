@@ -218,6 +218,7 @@ Task<Result<>> File::abandon(Until until) {
                           files.mark_of(place.dkey), files.now(), &removed, until);
       },
       until);
+  if (!undone) files.note_doubt(undone.error(), place.object);
   if (undone && removed) co_await files.removed(std::move(removed->inode), std::move(removed->place), until);
   auto closed = co_await self.close(until);
   co_return undone ? std::move(closed) : std::move(undone);

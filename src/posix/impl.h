@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 
 #include "cenote/posix/file_system.h"
 #include "cenote/runtime/scope.h"
@@ -22,6 +23,8 @@ struct FileSystem::Impl {
   Session session;
   Janitor janitor;
   Scope freeing;
+  /// Directories where something may wait that this session was not told of, or could not free; and since when.
+  std::map<ObjectId, Instant> doubtful;
   Semaphore freeing_slots;
 
   Reactor& reactor() { return container.client().reactor(); }
@@ -61,6 +64,11 @@ struct FileSystem::Impl {
   Task<Result<>> reclaim(Inode inode, Place place, Until until);
   /// The same for the janitor, who knows nothing of what is open here.
   static Task<Result<>> free_removed(Records records, Inode inode, Place place, Until until);
+  /// A removal in this directory that failed: it may take effect yet.
+  void note_doubt(const Error& error, const ObjectId& directory);
+  /// Frees what waits in the doubtful directories.
+  Task<Result<>> settle_doubts(Until until);
+  Task<Result<>> free_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
   static Task<> reclaim_task(Impl* self, Inode inode, Place place);
   static Task<Result<>> punch_contents(Records records, Inode inode, Until until);
   Task<Result<>> unlink_without_room(Place place, Until until);

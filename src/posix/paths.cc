@@ -91,7 +91,7 @@ Task<Result<>> FileSystem::set_attributes(std::string path, AttributeChange chan
 }
 
 Task<Result<File>> FileSystem::create(std::string path, CreateOptions options, Until until) {
-  CO_TRY(Walked walked, co_await walk(*this, path, true, until));
+  CO_TRY(Walked walked, co_await walk(*this, path, !options.exclusive, until));
   if (walked.found && options.exclusive) co_return fail(exists(path));
   if (walked.found && walked.found->node.type() == FileType::kDirectory)
     co_return failf(Code::kIsADirectory, "'{}' is a directory", path);

@@ -80,6 +80,7 @@ Task<Result<>> FileSystem::unlink(Node directory, std::string name, Until until)
       [&](async::Container& view) { return unlink_in(view, place, number, self.mark_of(name), now, &attempt, until); },
       until.no_later_than(self.session.lease_end()));
   if (!unlinked && no_room_to_write(unlinked.error())) co_return co_await self.unlink_without_room(place, until);
+  if (!unlinked) self.note_doubt(unlinked.error(), directory.object());
   CO_CHECK_OK(std::move(unlinked));
   if (attempt.removed)
     co_await self.removed(std::move(attempt.removed->inode), std::move(attempt.removed->place), until);
@@ -153,13 +154,14 @@ Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
   if (held && freeing.spawn(reclaim_task(this, std::move(inode), std::move(place)))) co_return;
   if (held) freeing_slots.release();
-  session.leave_behind();
+  doubtful[place.object] = reactor().now();
 }
 
 Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
   const Until until{.deadline = self->reactor().now() + kFreeingTime, .cancel = &self->freeing.cancel_source()};
+  const ObjectId directory = place.object;
   auto freed = co_await self->reclaim(std::move(inode), std::move(place), until);
-  if (!freed) self->session.leave_behind();
+  if (!freed) self->doubtful[directory] = self->reactor().now();
   self->freeing_slots.release();
 }
 
@@ -169,6 +171,39 @@ Task<Result<>> FileSystem::Impl::punch_contents(Records records, Inode inode, Un
     CO_CHECK_OK(co_await records.punch_object(inode.object, until));
   }
   if (inode.has_companion) CO_CHECK_OK(co_await records.punch_object(companion_object(inode.object), until));
+  co_return Result<>();
+}
+
+void FileSystem::Impl::note_doubt(const Error& error, const ObjectId& directory) {
+  const bool certain = error == Code::kNotFound || error == Code::kIsADirectory || error == Code::kNotEmpty ||
+                       error == Code::kTxRestart || error == Code::kGone || error == Code::kConditionFailed;
+  if (!certain) doubtful[directory] = reactor().now();
+}
+
+Task<Result<>> FileSystem::Impl::settle_doubts(Until until) {
+  const auto doubts = doubtful;
+  for (const auto& [directory, since] : doubts) {
+    // What was sent may take effect for as long as the session is bound to be alive.
+    if (reactor().now() < since + Session::kDeadAfter) continue;
+    CO_TRY(const Records::Page waiting,
+           co_await records.list(directory, removed_prefix(session.number()), {}, kMaxListEntries, until));
+    CO_CHECK_OK(co_await free_waiting(directory, waiting.dkeys, until));
+    const auto known = doubtful.find(directory);
+    if (waiting.at_end && known != doubtful.end() && known->second == since) doubtful.erase(known);
+  }
+  co_return Result<>();
+}
+
+/// What this session has removed, and has not open.
+Task<Result<>> FileSystem::Impl::free_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until) {
+  for (const std::string& dkey : dkeys) {
+    CO_TRY(const RemovedKey key, parse_removed(dkey));
+    const auto state = nodes.find(key.object);
+    if (state && state->open_files > 0) continue;
+    const Place place{directory, dkey};
+    CO_TRY(auto entry, co_await records.entry(place, until));
+    if (entry && entry->inode) CO_CHECK_OK(co_await reclaim(*std::move(entry->inode), place, until));
+  }
   co_return Result<>();
 }
 
@@ -194,8 +229,12 @@ Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
   auto stored = co_await load(node, until);
   if (!stored && stored.error() == Code::kGone) co_return Result<>();  // others took this session for dead
   CO_TRY(Stored last, std::move(stored));
-  auto freed = co_await reclaim(std::move(last.inode), state->place, until);
-  if (!freed) session.leave_behind();
+  const Place place = state->place;
+  auto freed = co_await reclaim(std::move(last.inode), place, until);
+  if (freed) co_return freed;
+  // What waits in a companion is on record until the session ends.
+  session.leave_behind();
+  if (place != Place::in_companion(state->object)) doubtful[place.object] = reactor().now();
   co_return freed;
 }
 

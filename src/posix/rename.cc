@@ -152,6 +152,7 @@ Task<Result<>> FileSystem::rename(Node from, std::string name, Node to, std::str
     auto renamed =
         co_await self.container.transact([&](async::Container& view) { return rename_in(view, &plan); }, plan.until);
     if (renamed) break;
+    if (plan.waiting.empty()) self.note_doubt(renamed.error(), to.object());
     if (plan.waiting.empty() || i + 1 == kAttempts) co_return renamed;
     CO_CHECK_OK(co_await self.clear_waiting(plan.replaced_directory, std::move(plan.waiting), until));
   }
