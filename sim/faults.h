@@ -23,6 +23,7 @@ struct FaultPlan {
   /// Of several engines with replicas of everything: stored data of one of them, always the same one, rots. Whether a
   /// block is of a value.
   std::function<bool(ByteView block)> rots = nullptr;
+  bool clocks = false;  ///< of several engines: the clock of one is far off for a while
   bool stops = false;  ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
 };
 

@@ -59,6 +59,10 @@ void Member::serve_nothing() {
   options_.on_lease();
 }
 
+void Member::reconsider() {
+  if (registered_ && !options_.may_register()) serve_nothing();
+}
+
 bool Member::may_serve(Uuid pool, MapVersion version) const {
   const MemberPool* known = find_pool(pool);
   return may_serve() && known != nullptr && known->has_part && known->switched == version && known->active == version;
@@ -94,6 +98,10 @@ Task<> Member::run(Member& self) {
     co_await self.renew_until_lost();
     self.serve_nothing();
     co_await session.stop();
+    if (stopping.cancelled() || self.options_.may_register()) continue;
+    // Nobody has to wait for the end of its lease.
+    const auto said = co_await self.say_ended(self.soon(&stopping));
+    if (!said) self.options_.report(said.error());
   }
 }
 
@@ -141,6 +149,7 @@ Result<> Member::check_predecessor(const Place& place) {
 }
 
 Task<Result<>> Member::enroll() {
+  CO_CHECK_OK(options_.may_register());
   CO_TRY(const Place place, co_await find_place());
   CO_CHECK_OK(check_predecessor(place));
   const Instant sent = reactor_.now();
@@ -188,9 +197,10 @@ Task<> Member::renew_until_lost() {
   CancelSource& stopping = background_.cancel_source();
   Duration pause = options_.renew_every;
   while (co_await sleep_for(reactor_, pause, stopping)) {
+    if (!options_.may_register()) co_return;
     const Instant sent = reactor_.now();
     const auto renewed = co_await coordinator_.keep_alive(lease_, soon(&stopping));
-    if (stopping.cancelled()) co_return;
+    if (stopping.cancelled() || !options_.may_register()) co_return;
     if (renewed) {
       serve_until(sent + renewed->ttl);
       pause = std::max(sent + options_.renew_every - reactor_.now(), Duration(1));
