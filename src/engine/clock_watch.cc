@@ -1,5 +1,6 @@
-// Invariants: a clock counts as off only if it is beyond the bound however long the answer was under way; the trusted
-// clock is approved of only by a look that found it right, or where there is nobody to compare it with.
+// Invariants: a clock counts as off only if it is beyond the bound however long the answer was under way, and as right
+// again only when it was compared, or set; the trusted clock is approved of only by a look that proved it right, or
+// where there is nobody to compare it with.
 
 #include "clock_watch.h"
 
@@ -17,12 +18,18 @@ constexpr std::size_t kNamed = 3;
 /// In how many looks the list of engines is read once.
 constexpr unsigned kLooksOfOneList = 4;
 /// A clock that is kept set by small steps, or was read at different moments of a turn, changes less.
-constexpr Duration kSetWhileAsked = std::chrono::milliseconds(100);
+constexpr Duration kSet = std::chrono::milliseconds(100);
+
+bool was_set(Duration apart_before, Duration apart) { return std::chrono::abs(apart - apart_before) >= kSet; }
 
 double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 bool is_apart(const ClockReading& other, Duration apart_max) {
   return other.least > apart_max || other.most < -apart_max;
+}
+
+bool is_near(const ClockReading& other, Duration apart_max) {
+  return other.least >= -apart_max && other.most <= apart_max;
 }
 
 std::string describe(const ClockReading& other) {
@@ -113,9 +120,8 @@ Task<Result<>> ClockWatch::look() {
     asked.push_back(other.get());
   }
   static_cast<void>(co_await gather(reactor_, asked.size(), [this, &asked](std::size_t i) { return ask(*asked[i]); }));
-  const Duration after = TrustedClock::apart(reactor_);
   // A clock that was set meanwhile is not the one that was compared.
-  if (after - before < kSetWhileAsked && before - after < kSetWhileAsked) judge(before);
+  if (!was_set(before, TrustedClock::apart(reactor_))) judge(before);
   co_return verdict_;
 }
 
@@ -168,9 +174,17 @@ void ClockWatch::judge(Duration apart) {
   std::vector<ClockReading> readings;
   for (const auto& [rank, other] : others_)
     if (other->reading) readings.push_back(*other->reading);
+  // Nobody says that a clock which was off is right by now.
+  if (!verdict_ && readings.empty() && !was_set(off_at_, apart)) return;
   // One that was off has to be well within the bound, so that it does not come and go.
-  verdict_ = judge_clock(options_.own, readings, verdict_ ? kClockOffsetOfMost : kClockOffsetOfMost / 2);
-  if (verdict_ && (others_.empty() || !readings.empty())) clock_.approve(apart);
+  const Duration apart_max = verdict_ ? kClockOffsetOfMost : kClockOffsetOfMost / 2;
+  const bool was_right = verdict_.has_value();
+  verdict_ = judge_clock(options_.own, readings, apart_max);
+  if (!verdict_ && was_right) off_at_ = apart;
+  const auto near = static_cast<std::size_t>(
+      std::ranges::count_if(readings, [](const ClockReading& other) { return is_near(other, kClockOffsetOfMost); }));
+  // Its own is one of them.
+  if (verdict_ && (others_.empty() || (near > 0 && 2 * (near + 1) > readings.size() + 1))) clock_.approve(apart);
 }
 
 }  // namespace cenote::engine

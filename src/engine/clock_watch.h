@@ -83,6 +83,7 @@ class ClockWatch {
   std::map<cluster::Rank, std::unique_ptr<Other>> others_;
   unsigned looks_ = 0;
   Result<> verdict_;
+  Duration off_at_{};  // of wall clock and monotonic clock, how far they were apart when it was found off
 };
 
 }  // namespace cenote::engine

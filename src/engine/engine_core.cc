@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/engine/control_recovery.h"
 #include "cenote/engine/coordinator_source.h"
 #include "engine_core_impl.h"
 #include "scrub_calls.h"
@@ -150,6 +151,10 @@ Task<Result<>> EngineCore::Impl::open_own_coordinator() {
 Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
   if (is_shared) {
+    // Before the copy follows that coordinator. One that cannot be read stops nothing, as ever.
+    const auto last = co_await host.read_control_copy();
+    const Until until = Until::at(host.control().now() + kReportPatience);
+    if (last && *last) CO_CHECK_OK(co_await check_not_newer(*coordinator, identity.system, **last, until));
     control_copy = std::make_unique<ControlCopy>(
         host, *coordinator, ControlCopy::Options{.system = identity.system, .engine = identity.engine}, metrics,
         logger);

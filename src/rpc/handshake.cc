@@ -87,7 +87,8 @@ Result<Welcome> decode_welcome(ByteView body) {
   // Fewer credits than one largest message would let a call wait for ever.
   decoder.require(welcome.credits.requests > 0 && welcome.body_bytes_max <= kMaxBodyBytes &&
                   welcome.bulk_bytes_max <= kMaxBulkBytes &&
-                  welcome.credits.bytes >= std::uint64_t{welcome.body_bytes_max} + welcome.bulk_bytes_max);
+                  welcome.credits.bytes >= std::uint64_t{welcome.body_bytes_max} + welcome.bulk_bytes_max &&
+                  welcome.wall_time <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
   CHECK_OK(decoder.check("welcome"));
   return welcome;
 }
