@@ -24,7 +24,7 @@ struct FaultPlan {
   /// block is of a value.
   std::function<bool(ByteView block)> rots = nullptr;
   bool clocks = false;  ///< of several engines: the clock of one is far off for a while
-  bool stops = false;  ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
+  bool stops = false;   ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.
