@@ -46,6 +46,8 @@ void Member::start() { background_.spawn(run(*this)); }
 Until Member::soon(CancelSource* cancel) const { return {reactor_.now() + options_.call_timeout, cancel}; }
 
 void Member::serve_until(Instant until) {
+  // It may have become so while the coordinator was asked; the registration is ended next.
+  if (!options_.may_register()) return;
   registered_ = true;
   valid_until_ = until;
   options_.on_lease();
@@ -200,7 +202,7 @@ Task<> Member::renew_until_lost() {
     if (!options_.may_register()) co_return;
     const Instant sent = reactor_.now();
     const auto renewed = co_await coordinator_.keep_alive(lease_, soon(&stopping));
-    if (stopping.cancelled() || !options_.may_register()) co_return;
+    if (stopping.cancelled()) co_return;
     if (renewed) {
       serve_until(sent + renewed->ttl);
       pause = std::max(sent + options_.renew_every - reactor_.now(), Duration(1));
