@@ -26,7 +26,8 @@ enum class Fault : std::uint8_t {
   kMap,
   kAway,
   kRot,
-  kStop
+  kStop,
+  kClock
 };
 
 std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
@@ -42,6 +43,7 @@ std::vector<Fault> faults_of(const FaultPlan& plan, bool several) {
   if (plan.away && several) faults.insert(faults.end(), 4, Fault::kAway);
   if (plan.rots) faults.insert(faults.end(), 6, Fault::kRot);
   if (plan.stops && several) faults.insert(faults.end(), 2, Fault::kStop);
+  if (plan.clocks && several) faults.insert(faults.end(), 2, Fault::kClock);
   return faults;
 }
 
@@ -63,6 +65,7 @@ class Injector {
   Task<> crash_at_write();
   Task<> slow_down();
   void skew();
+  Task<> set_clock_off();
   void rot();
   Task<> set_apart();
   Task<> leave_alone();
@@ -124,6 +127,9 @@ Task<> Injector::inject(Fault fault) {
       co_return;
     case Fault::kStop:
       co_await stop_and_start(run_);
+      co_return;
+    case Fault::kClock:
+      co_await set_clock_off();
       co_return;
     case Fault::kMap:
       if (co_await change_map(run_, run_.some_engine())) run_.count("map_changes");
@@ -236,10 +242,23 @@ Task<> Injector::slow_down() {
   if (auto* same = engine.device(target)) same->set_slowdown(1.0);
 }
 
+// Any two of them are no further apart than an engine and a majority may be.
 void Injector::skew() {
-  const auto draw = [this] { return run_.random_duration(800ms) - 400ms; };
   run_.count("skews");
-  run_.engine(run_.some_engine()).control().set_clock_skew(draw());
+  run_.engine(run_.some_engine()).set_clock_skew(run_.random_duration(480ms) - 240ms);
+}
+
+// Somebody sets it wrongly, and right again.
+Task<> Injector::set_clock_off() {
+  const std::uint32_t index = run_.some_engine();
+  const Duration far = 700ms + run_.random_duration(run_.chance(1, 3) ? Duration(2h) : Duration(10s));
+  const Duration skew = run_.chance(1, 2) ? far : -far;
+  run_.count("clocks_off");
+  run_.note(fmt::format("fault: the clock of engine {} is {} ms off", index, skew / 1ms));
+  run_.engine(index).set_clock_skew(skew);
+  static_cast<void>(co_await wait(run_.random_duration(run_.chance(1, 2) ? Duration(20s) : Duration(2s))));
+  run_.engine(index).set_clock_skew(Duration(0));
+  run_.note("the clock is right again");
 }
 
 }  // namespace

@@ -23,7 +23,8 @@ struct FaultPlan {
   /// Of several engines with replicas of everything: stored data of one of them, always the same one, rots. Whether a
   /// block is of a value.
   std::function<bool(ByteView block)> rots = nullptr;
-  bool stops = false;  ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
+  bool clocks = false;  ///< of several engines: the clock of one is far off for a while
+  bool stops = false;   ///< of several engines: the system is stopped as a whole, engines are switched off, it goes on
 };
 
 /// All faults, as often as the seed says: from a few in a run to one every few operations.

@@ -418,6 +418,7 @@ Task<> Registers::body() {
   // Where nobody is excluded, so that there is always another copy.
   if (rots_) plan.rots = [](ByteView block) { return is_of_a_single(block); };
   plan.stops = run_.engine_count() > 1 && run_.world().seed() % 3 == 0;
+  plan.clocks = run_.engine_count() > 1 && run_.world().seed() % 3 == 1;
   Scope faults(run_.director());
   faults.spawn(inject_faults(run_, plan, names, &stop));
   co_await workers.drain();

@@ -64,6 +64,7 @@ constexpr std::array kCodeNames = {
     CodeName{Code::kOutcomeUnknown, "outcome_unknown"},
     CodeName{Code::kCompacted, "compacted"},
     CodeName{Code::kLeaseExpired, "lease_expired"},
+    CodeName{Code::kClockOff, "clock_off"},
     CodeName{Code::kNotADirectory, "not_a_directory"},
     CodeName{Code::kIsADirectory, "is_a_directory"},
     CodeName{Code::kTooManyLinks, "too_many_links"},

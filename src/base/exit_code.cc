@@ -79,6 +79,7 @@ ExitCode exit_code(Code code) {
       return ExitCode::kInterrupted;
 
     case Code::kMalformed:
+    case Code::kClockOff:
     case Code::kInternal:
     case Code::kStopped:
     case Code::kIoError:

@@ -12,6 +12,7 @@
 #include "cenote/etcd/joined_system.h"
 #include "cenote/etcd/membership_plan.h"
 #include "cenote/runtime/uring_reactor.h"
+#include "clock_check.h"
 #include "member_addresses.h"
 
 namespace cenote::cli {
@@ -171,7 +172,8 @@ Result<> check_joinable(const Settings& settings, const std::string& data, const
 }
 
 /// Says where the coordinator of the system is, once it is where it can be shared.
-Result<CoordinatorInfo> ask_to_share(const Settings& settings, const std::string& system, const std::string& data) {
+Result<CoordinatorInfo> ask_to_share(const Settings& settings, const std::string& system, const std::string& data,
+                                     StopOfCalls& stop) {
   const auto begun = std::chrono::steady_clock::now();
   auto last_heard = begun;
   bool answered = false;
@@ -180,13 +182,16 @@ Result<CoordinatorInfo> ask_to_share(const Settings& settings, const std::string
     if (auto client = connect(system, {.timeout = 3s, .call_timeout = 3s, .name = "cenote-join"}); !client) {
       shared = fail(std::move(client).error());
     } else {
-      answered = true;
-      shared = client->coordinator({.timeout = 3s});
+      if (!std::exchange(answered, true)) CHECK_OK(check_clock(system));
+      shared = client->coordinator(stop.bounded({.timeout = 3s}));
       if (shared) {
         CHECK_OK(check_joinable(settings, data, *shared));
-        shared = client->share_coordinator({.timeout = 3s});
+        shared = client->share_coordinator(stop.bounded({.timeout = 3s}));
       }
     }
+    // From a machine whose clock is further off no request arrives that has not expired.
+    if (!shared && shared.error() == Code::kRequestExpired) CHECK_OK(check_clock(system));
+    if (stop.came()) return fail(Code::kStopped, "it was stopped before it had joined");
     if (shared) return shared;
     const Error& why = shared.error();
     const bool moving = why == Code::kNotReady || why == Code::kBusy || why == Code::kStopped;
@@ -198,13 +203,13 @@ Result<CoordinatorInfo> ask_to_share(const Settings& settings, const std::string
       if (!answered && why == Code::kDeadlineExceeded) return fail(Code::kUnreachable, why.message());
       return shared;
     }
-    std::this_thread::sleep_for(kJoinPause);
+    if (stop.wait_for(kJoinPause)) return fail(Code::kStopped, "it was stopped before it had joined");
   }
 }
 
 }  // namespace
 
-Result<> join_system(const Settings& settings) {
+Result<> join_system(const Settings& settings, StopSignals& signals) {
   const std::string system = settings.text("server.join");
   if (system.empty()) return {};
   const std::string data = settings.text("server.data");
@@ -217,7 +222,9 @@ Result<> join_system(const Settings& settings) {
                                "--coordinator out"));
   const auto own = engine::DataDirectory::read_identity(data);
   if (!joined && own && own->coordinator) return fail(belongs_to_another(settings, data, *own));
-  auto shared = joined ? look_again(system) : ask_to_share(settings, system, data);
+  StopOfCalls stop(signals);
+  auto shared = joined ? look_again(system) : ask_to_share(settings, system, data, stop);
+  if (!shared && shared.error() == Code::kStopped) return fail(shared.error());
   // As when all engines start anew: what it knows is right.
   if (joined && !shared) return {};
   if (!shared) return fail(shared.error().with_context(fmt::format("joining the system at {}", system)));

@@ -11,6 +11,7 @@
 #include "cenote/engine/coordinator_source.h"
 #include "etcd_process.h"
 #include "etcd_source.h"
+#include "stop_signals.h"
 
 namespace cenote::cli {
 
@@ -47,7 +48,8 @@ class SharedCoordinator final : public engine::CoordinatorSharing {
 
 /// A data directory that `server.join` is given for joins that system: where its coordinator is gets noted there, if it
 /// is not yet, or is not there any more. kUnreachable, kInvalidArgument for a directory that belongs to another system;
-/// what the system says. Blocks until the system can be joined, for so long as it needs to be made ready.
-Result<> join_system(const Settings& settings);
+/// what the system says. Blocks until the system can be joined, for so long as it needs to be made ready; kStopped when
+/// a signal asks to stop meanwhile.
+Result<> join_system(const Settings& settings, StopSignals& signals);
 
 }  // namespace cenote::cli

@@ -34,6 +34,14 @@ bool is_passing(const Error& error, const rpc::ReplyInfo& info) {
   }
 }
 
+/// Until an engine whose clock is far off has noticed it, and others have taken its place.
+constexpr Duration kClockPatience = std::chrono::seconds(12);
+
+/// A server took the request for one that has expired, though there is time left: its clock is off, or the one here.
+bool is_of_a_clock(const Error& error, const rpc::ReplyInfo& info, Duration since_begin) {
+  return error == Code::kRequestExpired && info.received && since_begin < kClockPatience;
+}
+
 /// An engine that was not waited for any longer, as the call ended before its time.
 bool is_impatience(const Error& error) {
   return error == Code::kDeadlineExceeded || error == Code::kConnectionLost || error == Code::kRequestExpired;
@@ -101,6 +109,7 @@ Task<Result<rpc::Reply>> Client::Impl::change(Opcode opcode, ByteView body, rpc:
   // Until the bound, and what the server's clock may be ahead.
   rpc::RequestTicket ticket(session, std::max(until.deadline - reactor.now(), Duration(0)) + rpc::kClockOffsetMax);
   std::vector<Left> left;
+  const Instant begun = reactor.now();
   bool answered = true;  // whatever was sent
   for (Duration pause = kPauseMin;; pause = std::min(pause * 2, kPauseMax)) {
     if (destination.is_outdated()) {
@@ -135,7 +144,8 @@ Task<Result<rpc::Reply>> Client::Impl::change(Opcode opcode, ByteView body, rpc:
     const bool sure = info.received && !info.resent && !(reply.error() == Code::kUndecided);
     answered = answered && (sure || !ticket.sent());
     const bool stale = pool != nullptr && reply.error() == Code::kStaleMap;
-    const bool passing = stale || is_passing(reply.error(), info) || has_moved(reply.error(), destination);
+    const bool passing = stale || is_passing(reply.error(), info) || has_moved(reply.error(), destination) ||
+                         is_of_a_clock(reply.error(), info, reactor.now() - begun);
     if (!passing) {
       if (info.received && is_late_failure(left, place)) continue;
       if (!info.received && !left.empty()) co_return fail(unanswered(reply.error()));
@@ -161,6 +171,7 @@ Task<Result<rpc::Reply>> Client::Impl::read(Opcode opcode, ByteView body, rpc::B
   PoolRoutes::Places tried;  // in this round
   std::size_t damaged = 0;   // of these
   std::optional<Error> damage;
+  const Instant begun = reactor.now();
   Duration patience = kPatienceMin;
   Duration pause = kPauseMin;
   for (;;) {
@@ -189,7 +200,8 @@ Task<Result<rpc::Reply>> Client::Impl::read(Opcode opcode, ByteView body, rpc::B
       const bool impatient = bounded && is_impatience(reply.error()) && reactor.now() < until.deadline;
       const bool damaged_here = destination.replicated && is_of_one_replica(reply.error());
       const bool passing = stale || impatient || damaged_here || is_passing(reply.error(), info) ||
-                           has_moved(reply.error(), destination);
+                           has_moved(reply.error(), destination) ||
+                           is_of_a_clock(reply.error(), info, reactor.now() - begun);
       if (!passing) co_return reply;
       if (impatient || reply.error() == Code::kUnreachable) engines.suspect(*place.peer);
       tried.push_back(place);

@@ -234,6 +234,20 @@ TEST_F(Replicas, AFailureOfTheOnlySendingCounts) {
   EXPECT_EQ(system.knowledge.asked.size(), 1u);
 }
 
+// It soon serves nothing, and another one has taken its place by then; here its clock becomes right.
+TEST_F(Replicas, AnEngineWhoseClockIsOffIsAskedAgain) {
+  const ObjectId object = object_of("RP_3G1");
+  SimReactor& off = system.engines[readers_of(object, "d")[0]]->node();
+  for (const Duration skew : {Duration(1h), Duration(-1h)}) {
+    off.set_clock_skew(skew);
+    system.world.after(3s, [&] { off.set_clock_skew(Duration(0)); });
+    const Instant begun = system.world.now();
+    const auto reply = update(object, "d");
+    EXPECT_TRUE(reply) << reply.error().to_string();
+    EXPECT_GE(system.world.now() - begun, 3s);
+  }
+}
+
 TEST_F(Replicas, TheViewIsAskedOfAnotherEngineWhenTheFirstIsLost) {
   const ObjectId object = object_of("RP_3G1");
   ASSERT_TRUE(fetch(object, "d"));

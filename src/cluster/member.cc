@@ -46,6 +46,8 @@ void Member::start() { background_.spawn(run(*this)); }
 Until Member::soon(CancelSource* cancel) const { return {reactor_.now() + options_.call_timeout, cancel}; }
 
 void Member::serve_until(Instant until) {
+  // It may have become so while the coordinator was asked; the registration is ended next.
+  if (!options_.may_register()) return;
   registered_ = true;
   valid_until_ = until;
   options_.on_lease();
@@ -57,6 +59,10 @@ void Member::serve_nothing() {
   pools_.clear();
   user_.serve_nothing();
   options_.on_lease();
+}
+
+void Member::reconsider() {
+  if (registered_ && !options_.may_register()) serve_nothing();
 }
 
 bool Member::may_serve(Uuid pool, MapVersion version) const {
@@ -94,6 +100,10 @@ Task<> Member::run(Member& self) {
     co_await self.renew_until_lost();
     self.serve_nothing();
     co_await session.stop();
+    if (stopping.cancelled() || self.options_.may_register()) continue;
+    // Nobody has to wait for the end of its lease.
+    const auto said = co_await self.say_ended(self.soon(&stopping));
+    if (!said) self.options_.report(said.error());
   }
 }
 
@@ -141,6 +151,7 @@ Result<> Member::check_predecessor(const Place& place) {
 }
 
 Task<Result<>> Member::enroll() {
+  CO_CHECK_OK(options_.may_register());
   CO_TRY(const Place place, co_await find_place());
   CO_CHECK_OK(check_predecessor(place));
   const Instant sent = reactor_.now();
@@ -188,6 +199,7 @@ Task<> Member::renew_until_lost() {
   CancelSource& stopping = background_.cancel_source();
   Duration pause = options_.renew_every;
   while (co_await sleep_for(reactor_, pause, stopping)) {
+    if (!options_.may_register()) co_return;
     const Instant sent = reactor_.now();
     const auto renewed = co_await coordinator_.keep_alive(lease_, soon(&stopping));
     if (stopping.cancelled()) co_return;

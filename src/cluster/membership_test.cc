@@ -88,6 +88,7 @@ struct Process {
   Rank rank;
   Uuid id;
   bool alive = true;
+  bool fit = true;  ///< to be a member
   std::unique_ptr<Member> member;
   std::unique_ptr<Supervisor> supervisor;
 };
@@ -133,17 +134,23 @@ class Cluster {
     Process& process = processes.emplace_back(world, node, *coordinator_, truth, rate);
     process.rank = rank;
     process.id = Uuid::from_random(world.random(), world.random());
+    const auto is_fit = [&process]() -> Result<> {
+      if (process.fit) return {};
+      return fail(Code::kClockOff);
+    };
     process.way.weather = weather_;
     process.member = std::make_unique<Member>(process.clock, process.way, process.user,
                                               MemberOptions{.rank = rank,
                                                             .engine = map_examples::id(rank.value()),
                                                             .process = process.id,
                                                             .drift_margin = options_.margin,
-                                                            .predecessor_gone = predecessor_gone});
+                                                            .predecessor_gone = predecessor_gone,
+                                                            .may_register = is_fit});
     process.supervisor = std::make_unique<Supervisor>(
         process.clock, process.way,
         SupervisorOptions{.name = fmt::format("{}", rank.value()),
                           .drift_margin = options_.margin,
+                          .may_lead = is_fit,
                           .on_suspicion = [this](Rank, const std::string&) { ++suspicions; }});
     process.member->start();
     process.supervisor->start();
@@ -354,6 +361,25 @@ TEST(Membership, ACleanStopAndAnAttestedExitExcludeAtOnce) {
   EXPECT_EQ(cluster.attest(killed), true);
   EXPECT_TRUE(cluster.run_until([&] { return cluster.is_excluded(others[1]); }, 2s)) << cluster.violation;
   EXPECT_TRUE(cluster.run_until([&] { return cluster.truth.active() == cluster.truth.wanted(); }, 1s));
+}
+
+TEST(Membership, WhoMayNotBeAMemberSaysSoAndComesBack) {
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    Cluster cluster(seed, 3, 1, {});
+    // At any moment, that of a registration or renewal included.
+    if (seed > 2) ASSERT_TRUE(cluster.run_until([&] { return cluster.all_serve(3); }, 5s)) << cluster.violation;
+    cluster.let_pass(Duration(cluster.world.random_below(seed > 2 ? 2'000'000'000 : 300'000'000)));
+    Process& unfit = *cluster.find(Rank(static_cast<std::uint32_t>(seed % 3)));
+    unfit.fit = false;
+    unfit.member->reconsider();
+    unfit.supervisor->reconsider();
+    EXPECT_FALSE(unfit.member->may_serve());
+    EXPECT_TRUE(cluster.run_until([&] { return cluster.is_excluded(unfit.rank); }, 4s)) << seed << cluster.violation;
+    EXPECT_FALSE(cluster.run_until([&] { return unfit.member->may_serve() || unfit.supervisor->leads(); }, 10s));
+    unfit.fit = true;
+    EXPECT_TRUE(cluster.run_until([&] { return unfit.member->may_serve(); }, 2s)) << seed << cluster.violation;
+    EXPECT_EQ(cluster.violation, "");
+  }
 }
 
 TEST(Membership, WhoIsAwayWhileTheSystemIsStoppedIsNotExcluded) {

@@ -47,6 +47,10 @@ Task<> Supervisor::stop(Until until) {
   if (!ended) options_.report(ended.error());
 }
 
+void Supervisor::reconsider() {
+  if (term_ && !options_.may_lead()) term_->cancel_source().cancel();
+}
+
 Until Supervisor::soon() const { return {reactor_.now() + options_.call_timeout, &term_->cancel_source()}; }
 
 Transaction Supervisor::as_leader(const Leader& leader) const {
@@ -62,6 +66,10 @@ Task<> Supervisor::run(Supervisor& self) {
     co_await self.term_->stop();
     self.term_.reset();
     if (stopping.cancelled()) co_return;
+    if (!self.options_.may_lead() && self.lease_ != kNoLease) {
+      const Until until{self.reactor_.now() + self.options_.call_timeout, &stopping};
+      static_cast<void>(co_await self.coordinator_.revoke_lease(std::exchange(self.lease_, kNoLease), until));
+    }
     if (!served) self.options_.report(served.error());
     static_cast<void>(co_await sleep_for(self.reactor_, self.options_.retry_pause, stopping));
   }
@@ -69,6 +77,7 @@ Task<> Supervisor::run(Supervisor& self) {
 
 // From a lease to its end.
 Task<Result<>> Supervisor::serve_term() {
+  CO_CHECK_OK(options_.may_lead());
   CO_TRY(const Lease lease, co_await coordinator_.grant_lease(options_.lease_ttl, soon()));
   lease_ = lease.id;
   term_->spawn(keep_lease(*this, lease.id, *term_));
@@ -253,7 +262,8 @@ Task<Result<>> Supervisor::mark_suspended(StoredMap stored, std::vector<Rank> ra
 /// do not say what they used.
 Epoch Supervisor::latest_possible(Epoch closed) const {
   constexpr Duration kUsedAhead = std::chrono::milliseconds(10);  // five million changes, two epochs each
-  const auto latest = reactor_.wall_now().time_since_epoch() + options_.clock_offset_max;
+  const WallTime now = options_.wall_now ? options_.wall_now() : reactor_.wall_now();
+  const auto latest = now.time_since_epoch() + options_.clock_offset_max;
   const auto by_clock = static_cast<std::uint64_t>(std::chrono::duration_cast<Duration>(latest).count());
   return Epoch(std::max(by_clock, closed.value() + static_cast<std::uint64_t>(kUsedAhead.count())));
 }

@@ -41,6 +41,7 @@ struct ControlLeader::Term {
   CancelSource over;
   std::unique_ptr<LeaderTerm> rights;  ///< once it is won
   bool serving = false;
+  bool settling = false;            ///< what waited for engines that are excluded
   CancelSource* waiting = nullptr;  ///< for something to change
   EngineReturns returns;
   std::unique_ptr<Service> service;
@@ -75,6 +76,8 @@ Task<> ControlLeader::stop() {
 
 void ControlLeader::end_term(Term& term) {
   term.over.cancel();
+  // Nobody waits for what it completes; each step of that may take a while where the coordinator is away.
+  if (term.rights != nullptr && (!term.serving || term.settling)) term.rights->end();
   if (term.waiting != nullptr) term.waiting->cancel();
 }
 
@@ -154,19 +157,19 @@ Task<Result<>> ControlLeader::serve_with(Term& term, cluster::Leader leader,
   if (term.over.cancelled()) co_return Result<>();
   term.serving = true;
   term.service->returns.spawn(report_unknown(*this, *term.service));
-  const bool whole = term.service->targets->reached_all();
-  co_await wait_for_change(term, leader, std::move(engines), whole);
+  co_await wait_for_change(term, leader, std::move(engines));
   co_return Result<>();
 }
 
-Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines,
-                                      bool whole) {
+Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines) {
   std::uint64_t settled = term.service->targets->exclusions();
   while (!term.over.cancelled()) {
     // What was interrupted by the loss of engines can be completed without those that are excluded.
     if (const std::uint64_t excluded = term.service->targets->exclusions(); excluded != settled) {
       settled = excluded;
+      term.settling = true;
       const auto done = co_await term.service->control.settle(Until::at(reactor_.now() + options_.settle_patience));
+      term.settling = false;
       if (!done) logger_.info("not all is completed that waited for excluded engines", {{"error", done.error()}});
       continue;
     }
@@ -182,7 +185,8 @@ Task<> ControlLeader::wait_for_change(Term& term, cluster::Leader leader, std::v
     const auto now = co_await cluster::list_engines(coordinator_, soon());
     if (now && !member_.stopped()) begin_returns(term, *now);
     // What is being done for an engine is not broken off because another one cannot be reached.
-    if (now && (*now != engines || (!whole && term.service->returns.running() == 0))) co_return;
+    const bool more = term.service->targets->reached_more() && term.service->returns.running() == 0;
+    if (now && (*now != engines || more)) co_return;
     if (!(next.error() == Code::kDeadlineExceeded) && !(next.error() == Code::kCancelled))
       static_cast<void>(co_await sleep_for(reactor_, options_.retry_pause, term.over));
   }

@@ -68,8 +68,7 @@ class ControlLeader {
   /// kNotReady: other engines are there than the control service reaches; it soon reaches them.
   Task<Result<>> check_engines(Term& term);
   static void end_term(Term& term);
-  /// `whole`: the control service reaches all engines that are up; else it is soon to be made anew.
-  Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines, bool whole);
+  Task<> wait_for_change(Term& term, cluster::Leader leader, std::vector<cluster::ListedEngine> engines);
   void begin_returns(Term& term, const std::vector<cluster::ListedEngine>& engines);
   static Task<> run_returns(ControlLeader& self, Term& term, std::vector<EngineReturns::Due> due);
   void begin_emptying(Service& service);

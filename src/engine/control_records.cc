@@ -118,6 +118,9 @@ Result<RecoveryRecord> parse_recovery(std::string_view value) {
   TRY(const std::uint64_t keeps, number_field(json, "keeps_unknown"));
   if (keeps > 1) return fail(Code::kMalformed, "a number is out of its range");
   record.keeps_unknown = keeps != 0;
+  if (json.contains("of_revision")) {
+    TRY(record.of_revision, number_field(json, "of_revision"));
+  }
   return record;
 }
 
@@ -165,7 +168,9 @@ std::string encode(const RollbackRecord& record) {
 }
 
 std::string encode(const RecoveryRecord& record) {
-  return json_text(Json{{"count", record.count}, {"keeps_unknown", record.keeps_unknown ? 1U : 0U}});
+  Json json{{"count", record.count}, {"keeps_unknown", record.keeps_unknown ? 1U : 0U}};
+  if (record.of_revision != 0) json["of_revision"] = record.of_revision;
+  return json_text(json);
 }
 
 Result<SystemIdentity> decode_system(std::string_view value) {

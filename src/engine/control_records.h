@@ -84,8 +84,9 @@ struct RollbackRecord {
 
 /// That the coordinator was lost and made anew of copies (control_recovery.h).
 struct RecoveryRecord {
-  std::uint64_t count = 0;    ///< how often
-  bool keeps_unknown = true;  ///< what targets hold and no record knows is kept, as the copy may have been too old
+  std::uint64_t count = 0;        ///< how often
+  bool keeps_unknown = true;      ///< what targets hold and no record knows is kept, as the copy may have been too old
+  std::uint64_t of_revision = 0;  ///< of the copy that was taken; 0: an earlier version did not note it
   friend bool operator==(const RecoveryRecord&, const RecoveryRecord&) = default;
 };
 

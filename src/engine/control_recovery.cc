@@ -128,7 +128,10 @@ Result<> fill_in(RecoveryPlan& plan, const GivenCopy& newest) {
   CHECK_OK(raise_starts(plan.state));
   CHECK_OK(raise_object_numbers(plan.state));
   plan.state.push_back(
-      {kRecoveredKey, encode(RecoveryRecord{.count = plan.recoveries + 1, .keeps_unknown = true}), {}});
+      {kRecoveredKey,
+       encode(RecoveryRecord{
+           .count = plan.recoveries + 1, .keeps_unknown = true, .of_revision = newest.file.head.revision.value()}),
+       {}});
   return {};
 }
 
@@ -164,6 +167,23 @@ Task<Result<>> carry_out(const RecoveryPlan& plan, cluster::Coordinator& to, Unt
 
 Task<Result<>> check_recovery(const RecoveryPlan& plan, cluster::Coordinator& to, Until until) {
   co_return co_await check_importable(to, plan.system, until);
+}
+
+Task<Result<>> check_not_newer(cluster::Coordinator& coordinator, const Uuid& system, ByteView copy, Until until) {
+  CO_TRY(const auto entry, co_await coordinator.get(kRecoveredKey, until));
+  if (!entry) co_return Result<>();
+  CO_TRY(const RecoveryRecord record, decode_recovery(entry->value));
+  // A damaged one tells nothing, nor does one of another life of the coordinator.
+  const auto file = decode_control_copy(copy);
+  if (!file || file->head.system != system) co_return Result<>();
+  const auto before = recoveries_of(*file);
+  if (!record.keeps_unknown || record.of_revision == 0 || !before || *before + 1 != record.count) co_return Result<>();
+  if (file->head.revision.value() <= record.of_revision) co_return Result<>();
+  co_return failf(Code::kConditionFailed,
+                  "the coordinator was made anew of a copy of revision {}, and the copy of this engine is newer, of "
+                  "revision {}: as long as no engine has started with it recover again, into another root, of this "
+                  "copy, too; what came between is given up by 'cenote system recover --forget-unknown'",
+                  record.of_revision, file->head.revision.value());
 }
 
 Task<Result<>> end_recovery(cluster::Coordinator& coordinator, Until until) {

@@ -82,7 +82,7 @@ TEST_F(ControlRecoveryTest, TheNewCoordinatorGoesOnAndGivesNothingTwice) {
   ASSERT_TRUE(wait(carry_out(*plan, coordinator, Until::forever())).has_value());
   EXPECT_EQ(state.entries.at(kSystemKey).value, encode(kSystem));
   EXPECT_EQ(decode_recovery(state.entries.at(kRecoveredKey).value),
-            (RecoveryRecord{.count = 1, .keeps_unknown = true}));
+            (RecoveryRecord{.count = 1, .keeps_unknown = true, .of_revision = now().value()}));
   for (std::uint32_t rank = 0; rank < 3; ++rank) {
     const std::string key = engine_key(engine_id(rank));
     EXPECT_GT(decode_number(key, state.entries.at(key).value).value(), cluster::kRecoveryStep);
@@ -194,6 +194,36 @@ TEST_F(ControlRecoveryTest, AContainerThatMayHaveDataIsNotGivenUpAfterIt) {
   ASSERT_TRUE(wait(control.resume()).has_value());
   EXPECT_TRUE(wait(control.query_container("p", "c3")).has_value());
   wait(control.stop());
+}
+
+// Copies of all engines were given, but of an earlier time: nobody is missing, and all that came since would be lost.
+TEST_F(ControlRecoveryTest, WhoKnowsMoreThanTheCopyThatWasTakenDoesNotGoOn) {
+  const auto plan = plan_recovery(all_copies());
+  ASSERT_TRUE(plan.has_value());
+  CoordinatorState state;
+  MemoryCoordinator coordinator(state);
+  ASSERT_TRUE(wait(carry_out(*plan, coordinator, Until::forever())).has_value());
+  const auto file = [this](Revision revision, bool of_this_life) {
+    ControlCopyFile copy = copy_of(0, revision).file;
+    if (of_this_life)
+      copy.entries.push_back({kRecoveredKey, encode(RecoveryRecord{.count = 1, .keeps_unknown = true}), Revision(1)});
+    std::ranges::sort(copy.entries, {}, &cluster::KeyValue::key);
+    ControlCopyEncoder encoder(copy.head);
+    for (const cluster::KeyValue& entry : copy.entries) encoder.add(entry);
+    return std::move(encoder).finish();
+  };
+  const auto check = [&](const Bytes& copy) {
+    return wait(check_not_newer(coordinator, kSystem.id, copy, Until::forever()));
+  };
+  const Revision newer(now().value() + 1);
+  EXPECT_TRUE(check(file(now(), false)));
+  EXPECT_EQ(check(file(newer, false)).error(), Code::kConditionFailed);
+  EXPECT_TRUE(check(file(newer, true))) << "it has followed the new one";
+  EXPECT_TRUE(check(Bytes(100)));
+  MemoryCoordinator before(lost_);
+  EXPECT_TRUE(wait(check_not_newer(before, kSystem.id, file(newer, false), Until::forever())));
+  ASSERT_TRUE(wait(end_recovery(coordinator, Until::forever())));
+  EXPECT_TRUE(check(file(newer, false))) << "what is missing was given up";
 }
 
 TEST_F(ControlRecoveryTest, ItsEndIsForACoordinatorThatWasRecovered) {

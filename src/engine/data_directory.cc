@@ -579,6 +579,9 @@ Result<Bytes> DataDirectory::read_control_copy_at(const std::string& path) {
   struct stat info{};
   const bool is_folder = ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
   const std::string file = is_folder ? path + "/" + kControlCopyFile : path;
+  // Others, a pipe say, may have no end, or none who writes.
+  if (::stat(file.c_str(), &info) == 0 && !S_ISREG(info.st_mode))
+    return failf(Code::kInvalidArgument, "'{}' is neither a data directory nor a file", file);
   TRY(const auto text, read_file(file, kMaxControlCopyBytes + 1));
   if (!text)
     return failf(Code::kNotFound, "'{}' does not exist{}", file,

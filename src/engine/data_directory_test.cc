@@ -1,6 +1,7 @@
 #include "cenote/engine/data_directory.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,8 @@ TEST_F(DataDirectoryTest, TheControlCopyIsReplacedAndOneThatWasPutAsideStays) {
   for (const fs::path& path : {fs::path(directory->path()), data("control-copy")})
     EXPECT_EQ(DataDirectory::read_control_copy_at(path.string()).value(), to_bytes(as_bytes("four")));
   EXPECT_EQ(DataDirectory::read_control_copy_at((root_ / "nothing").string()).error().code(), Code::kNotFound);
+  ASSERT_EQ(::mkfifo((root_ / "pipe").c_str(), 0600), 0);
+  EXPECT_EQ(DataDirectory::read_control_copy_at((root_ / "pipe").string()).error().code(), Code::kInvalidArgument);
   // A crash in the middle leaves half a file of no meaning.
   write(data("control-copy.new"), "fi");
   EXPECT_EQ(directory->read_control_copy().value(), to_bytes(as_bytes("four")));

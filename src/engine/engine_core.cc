@@ -4,6 +4,7 @@
 
 #include "cenote/base/format.h"
 #include "cenote/cluster/pool_map_store.h"
+#include "cenote/engine/control_recovery.h"
 #include "cenote/engine/coordinator_source.h"
 #include "engine_core_impl.h"
 #include "scrub_calls.h"
@@ -95,7 +96,8 @@ Task<Result<>> EngineCore::Impl::open_target(std::size_t index) {
                        .scrub_bytes_per_second = options.scrub_bytes_per_second,
                        .scrub_period = options.scrub_period,
                        .retention = options.retention,
-                       .scarce_space = options.scarce_space};
+                       .scarce_space = options.scarce_space,
+                       .clock = &clock};
   CO_TRY(targets[index], co_await Target::open(reactor, *std::move(devices), pool, std::move(wanted), metrics, logger));
   co_return Result<>();
 }
@@ -149,6 +151,10 @@ Task<Result<>> EngineCore::Impl::open_own_coordinator() {
 Task<Result<>> EngineCore::Impl::recover() {
   layouts = std::make_unique<PoolLayouts>(*coordinator, static_cast<std::uint32_t>(targets.size()));
   if (is_shared) {
+    // Before the copy follows that coordinator. One that cannot be read stops nothing, as ever.
+    const auto last = co_await host.read_control_copy();
+    const Until until = Until::at(host.control().now() + kReportPatience);
+    if (last && *last) CO_CHECK_OK(co_await check_not_newer(*coordinator, identity.system, **last, until));
     control_copy = std::make_unique<ControlCopy>(
         host, *coordinator, ControlCopy::Options{.system = identity.system, .engine = identity.engine}, metrics,
         logger);
@@ -159,6 +165,8 @@ Task<Result<>> EngineCore::Impl::recover() {
   if (is_shared) CO_CHECK_OK(co_await find_place());
   stopped_gauge =
       &metrics.gauge("cenote_engine_system_stopped", "1 while the system is stopped ('cenote system stop')");
+  clock_gauge = &metrics.gauge("cenote_engine_clock_off",
+                               "1 while the clock of the machine is too far from those of the other engines");
   CO_CHECK_OK(co_await follow_stop());
   // What was interrupted may have to wait for entries to be settled.
   CO_CHECK_OK(co_await make_groups());
@@ -171,15 +179,16 @@ Task<Result<>> EngineCore::Impl::recover() {
 }
 
 Task<Result<>> EngineCore::Impl::find_place() {
-  shared = std::make_unique<SharedControl>(host, *coordinator, *control_copy, lease, *this, *targets_service, *this,
-                                           SharedControl::Options{.identity = identity,
-                                                                  .advertise_address = options.advertise_address,
-                                                                  .fault_domain = options.fault_domain,
-                                                                  .process = options.process,
-                                                                  .lease_ttl = options.lease_ttl,
-                                                                  .drift_margin = options.drift_margin,
-                                                                  .returns = {.enabled = options.auto_reintegrate}},
-                                           logger);
+  shared =
+      std::make_unique<SharedControl>(host, *coordinator, *control_copy, lease, clock, *this, *targets_service, *this,
+                                      SharedControl::Options{.identity = identity,
+                                                             .advertise_address = options.advertise_address,
+                                                             .fault_domain = options.fault_domain,
+                                                             .process = options.process,
+                                                             .lease_ttl = options.lease_ttl,
+                                                             .drift_margin = options.drift_margin,
+                                                             .returns = {.enabled = options.auto_reintegrate}},
+                                      logger);
   co_return co_await shared->claim_place();
 }
 
@@ -640,6 +649,7 @@ Task<> EngineCore::Impl::refresh_metrics() {
   const Caller caller(callers);
   if (!caller.check(ready.load(std::memory_order_acquire))) co_return;
   stopped_gauge->set(clients_held.load(std::memory_order_acquire) ? 1 : 0);
+  clock_gauge->set(shared != nullptr && shared->clock_off() ? 1 : 0);
   static_cast<void>(co_await on_all_reactors([&](std::size_t index) { return refresh_metrics_at(*reactors[index]); }));
   static_cast<void>(co_await on_all_targets([](Target& target) { return refresh_metrics_at(target); }));
   static_cast<void>(co_await on_all_reactors([this](std::size_t index) { return refresh_groups_at(index); }));

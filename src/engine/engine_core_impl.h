@@ -193,6 +193,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   std::unique_ptr<ControlService> control;
   std::unique_ptr<TargetsService> targets_service;
   std::unique_ptr<AdminApi> api;
+  TrustedClock clock{kClockOffsetOfMost};  ///< where there are other engines to compare it with
   ServingLease lease;
   std::unique_ptr<SharedControl> shared;
   Instant answers_held{};  // since when, for the present or the last time
@@ -203,6 +204,7 @@ struct EngineCore::Impl final : ContainerTargets, SystemView, EngineServices, La
   bool stores_encrypted = false;
   std::optional<cluster::SystemStop> own_stop;  // of an engine that is alone
   Gauge* stopped_gauge = nullptr;
+  Gauge* clock_gauge = nullptr;
   std::atomic<bool> ready = false;
   std::atomic<bool> clients_held = false;
 };

@@ -48,7 +48,7 @@ Task<Result<>> EngineCore::Impl::destroy(Uuid container) {
 Task<Result<Epoch>> EngineCore::Impl::newest_epoch(Uuid /*container*/) {
   std::vector<Epoch> seen(targets.size());
   CO_CHECK_OK(co_await on_all_targets([&](Target& target) { return read_clock_at(target, seen[target.index()]); }));
-  Epoch newest(static_cast<std::uint64_t>(host.control().wall_now().time_since_epoch().count()));
+  Epoch newest(static_cast<std::uint64_t>(clock.now(host.control()).time_since_epoch().count()));
   for (const Epoch epoch : seen) newest = std::max(newest, epoch);
   co_return newest;
 }

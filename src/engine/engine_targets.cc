@@ -93,6 +93,11 @@ Task<Result<>> EngineTargets::describe() {
   co_return Result<>();
 }
 
+Task<bool> EngineTargets::answers() {
+  const auto reply = co_await call({.op = TargetsOp::kDescribe});
+  co_return reply.has_value();
+}
+
 Task<Result<>> EngineTargets::create(Uuid container, object::ContainerProperties properties,
                                      std::optional<object::CloneSource> source,
                                      std::shared_ptr<object::SpaceAccount> account) {

@@ -28,6 +28,8 @@ class EngineTargets final : public ContainerTargets {
 
   /// Asks what the engine's targets are; then it has heard of this leader, too.
   Task<Result<>> describe();
+  /// Whether it answers that; nothing is learned from it.
+  Task<bool> answers();
   const std::string& name() const { return name_; }
   /// Returns when the engine's copy of the control state has all that the leader has made or seen, or the engine cannot
   /// be asked, or knows no copies.

@@ -80,10 +80,25 @@ LeaderTargets::~LeaderTargets() = default;
 Task<Result<>> LeaderTargets::describe(Engine& engine) {
   const auto described = co_await engine.targets->describe();
   if (!described && engine.listed.up) {
-    reached_all_ = false;
+    engine.missed = true;
     options_.on_suspicion(engine.listed.place.rank, described.error().message());
   }
   co_return described;
+}
+
+/// What is known of the engines stays as it is: whoever hears that there are more makes all of this anew.
+Task<> LeaderTargets::try_missed(LeaderTargets& self) {
+  while (!self.reached_more_) {
+    if (!co_await sleep_for(self.reactor_, kMissedPause, self.background_.cancel_source())) co_return;
+    static_cast<void>(co_await gather(self.reactor_, self.engines_.size(),
+                                      [&self](std::size_t index) { return self.try_engine(self.engines_[index]); }));
+  }
+}
+
+Task<Result<>> LeaderTargets::try_engine(Engine& engine) {
+  if (!engine.missed) co_return Result<>();
+  if (co_await engine.targets->answers()) reached_more_ = true;
+  co_return Result<>();
 }
 
 void LeaderTargets::take_map(const cluster::StoredMap& stored) {
@@ -118,6 +133,7 @@ Task<Result<>> LeaderTargets::open(cluster::Coordinator& coordinator, Until unti
   all_ = std::make_unique<AllTargets>(reactor_, std::move(targets));
   for (const cluster::StoredMap& stored : maps) take_map(stored);
   background_.spawn(follow_maps(*this, coordinator, from));
+  if (std::ranges::any_of(engines_, &Engine::missed)) background_.spawn(try_missed(*this));
   co_return Result<>();
 }
 
@@ -166,9 +182,11 @@ Task<Result<>> LeaderTargets::keep_copy(Engine& engine) {
 }
 
 Task<> LeaderTargets::stop() {
-  co_await background_.stop();
+  background_.cancel_source().cancel();
+  // With it end calls that the background waits for.
   for (const Engine& engine : engines_)
     if (engine.peer) co_await engine.peer->stop();
+  co_await background_.stop();
 }
 
 }  // namespace cenote::engine

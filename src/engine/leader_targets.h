@@ -43,8 +43,8 @@ class LeaderTargets {
   ContainerTargets& all() { return *all_; }
   /// Returns when all engines that can be asked have copies of everything that the leader has made or seen.
   Task<> keep_copies();
-  /// Whether all engines that are up have said what their targets are.
-  bool reached_all() const { return reached_all_; }
+  /// Whether an engine answers by now that could not be asked when it was opened; those are tried again and again.
+  bool reached_more() const { return reached_more_; }
   /// Grows when engines were excluded: what waited for them need not any more.
   std::uint64_t exclusions() const { return exclusions_; }
   /// Engines that pools have lost, as far as has been heard.
@@ -64,7 +64,10 @@ class LeaderTargets {
     std::unique_ptr<rpc::Peer> peer;  ///< null: this engine, or one that is not up
     std::unique_ptr<EngineLink> link;
     std::unique_ptr<EngineTargets> targets;
+    bool missed = false;  ///< it is up, and did not say what its targets are
   };
+  static Task<> try_missed(LeaderTargets& self);
+  Task<Result<>> try_engine(Engine& engine);
   Task<Result<>> describe(Engine& engine);
   static Task<Result<>> keep_copy(Engine& engine);
   static Task<> follow_maps(LeaderTargets& self, cluster::Coordinator& coordinator, cluster::Revision from);
@@ -72,6 +75,7 @@ class LeaderTargets {
   void take_map(const cluster::StoredMap& stored);
 
   static constexpr Duration kRetryPause = std::chrono::milliseconds(200);
+  static constexpr Duration kMissedPause = std::chrono::seconds(1);
 
   Reactor& reactor_;
   Options options_;
@@ -79,7 +83,7 @@ class LeaderTargets {
   rpc::ClientSession session_;
   std::vector<Engine> engines_;
   std::unique_ptr<AllTargets> all_;
-  bool reached_all_ = true;
+  bool reached_more_ = false;
   std::map<Uuid, std::set<std::size_t>> excluded_;  // by pool, the places of engines
   std::uint64_t exclusions_ = 0;
   std::map<Uuid, PoolLosses> losses_;  // of pools with any

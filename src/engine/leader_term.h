@@ -21,7 +21,16 @@ class LeaderTerm {
 
   std::uint64_t token() const { return token_; }
   Instant valid_until() const { return valid_until_; }
-  void extend(Instant until) { valid_until_ = until; }
+  void extend(Instant until) {
+    if (!over_) valid_until_ = until;
+  }
+  /// Nothing is asked any more, neither targets nor the coordinator: what is under way comes to its end soon, however
+  /// much of it there is.
+  void end() {
+    over_ = true;
+    valid_until_ = Instant::min();
+  }
+  bool over() const { return over_; }
   /// Of the next call, to whichever engine.
   std::uint64_t next_number() { return ++last_number_; }
   std::uint64_t last_number() const { return last_number_; }
@@ -34,6 +43,7 @@ class LeaderTerm {
   Instant valid_until_;
   std::uint64_t last_number_ = 0;
   cluster::Revision decided_at_;
+  bool over_ = false;
 };
 
 }  // namespace cenote::engine

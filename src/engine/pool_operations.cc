@@ -140,9 +140,9 @@ Result<> check_rest(const PoolMap& next, PoolOperation operation, std::uint32_t 
   if (operation == PoolOperation::kExclude && lacking > redundancy)
     return failf(
         Code::kInvalidArgument,
-        "{} of {} copies of some data would be lost: drain engines that run, bring back those that are away, or "
-        "wait until data that was lost is made anew",
-        lacking, redundancy + 1);
+        "all {} copies of some data would be lost: drain engines that run, bring back those that are away, or wait "
+        "until data that was lost is made anew",
+        redundancy + 1);
   auto left = cluster::check_wanted(next, redundancy);
   if (left) return left;
   return failf(Code::kInvalidArgument, "{}; extend the pool by other engines first", left.error().message());

@@ -385,7 +385,7 @@ TEST_F(PoolOperationsTest, WhatWouldLoseDataIsRefused) {
   EXPECT_EQ(outcome(PoolOperation::kReintegrate, 1), "done, up-in");
   ASSERT_EQ(outcome(PoolOperation::kExclude, 1), "begun, down");
   const std::string second = outcome(PoolOperation::kExclude, 2);
-  EXPECT_NE(second.find("2 of 2 copies of some data would be lost"), std::string::npos) << second;
+  EXPECT_NE(second.find("all 2 copies of some data would be lost"), std::string::npos) << second;
   EXPECT_EQ(outcome(PoolOperation::kExtend, 1), "pool 'p': engine 1 had a part in the pool before: reintegrate it");
 
   leave(*sides_[1]);

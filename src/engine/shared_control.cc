@@ -20,11 +20,12 @@ std::string address_for_others(const rpc::Address& address, const std::string& a
 }  // namespace
 
 SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ControlCopy& copy,
-                             ServingLease& lease, SystemView& system, EngineLink& targets, LayoutFollower& follower,
-                             Options options, Logger logger)
+                             ServingLease& lease, TrustedClock& clock, SystemView& system, EngineLink& targets,
+                             LayoutFollower& follower, Options options, Logger logger)
     : host_(host),
       coordinator_(coordinator),
       lease_(lease),
+      clock_(clock),
       system_(system),
       targets_(targets),
       options_(std::move(options)),
@@ -33,7 +34,7 @@ SharedControl::SharedControl(EngineHost& host, cluster::Coordinator& coordinator
       lease_changed_(host.control()) {}
 
 SharedControl::~SharedControl() {
-  ASSERT(member_ == nullptr && supervisor_ == nullptr && leader_ == nullptr && link_ == nullptr);
+  ASSERT(clocks_ == nullptr && member_ == nullptr && supervisor_ == nullptr && leader_ == nullptr && link_ == nullptr);
 }
 
 Task<Result<>> SharedControl::claim_place() {
@@ -60,6 +61,7 @@ void SharedControl::make_member(std::vector<std::string> addresses, std::string 
                              .lease_ttl = options_.lease_ttl,
                              .call_timeout = options_.call_timeout,
                              .drift_margin = options_.drift_margin,
+                             .may_register = [this] { return clocks_->verdict(); },
                              .report = [this](const Error& error) { on_trouble(error); },
                              .on_lease = [this] { on_lease(); },
                              .on_stop = [this] { on_stop(); }});
@@ -68,16 +70,21 @@ void SharedControl::make_member(std::vector<std::string> addresses, std::string 
 void SharedControl::make_supervisor() {
   supervisor_ = std::make_unique<cluster::Supervisor>(
       host_.control(), coordinator_,
-      cluster::SupervisorOptions{
-          .name = cluster::candidate_name(place_.rank, options_.process),
-          .lease_ttl = options_.lease_ttl,
-          .call_timeout = options_.call_timeout,
-          .drift_margin = options_.drift_margin,
-          .report = [this](const Error& error) { logger_.warn("supervisor", {{"error", error}}); },
-          .on_suspicion =
-              [this](cluster::Rank rank, const std::string& why) {
-                logger_.warn("an engine may be gone", {{"rank", rank}, {"why", why}});
-              }});
+      cluster::SupervisorOptions{.name = cluster::candidate_name(place_.rank, options_.process),
+                                 .lease_ttl = options_.lease_ttl,
+                                 .call_timeout = options_.call_timeout,
+                                 .drift_margin = options_.drift_margin,
+                                 .wall_now = [this] { return clock_.latest(host_.control()); },
+                                 .may_lead = [this] { return clocks_->verdict(); },
+                                 .report =
+                                     [this](const Error& error) {
+                                       // That is told by whoever finds it out.
+                                       if (!(error == Code::kClockOff)) logger_.warn("supervisor", {{"error", error}});
+                                     },
+                                 .on_suspicion =
+                                     [this](cluster::Rank rank, const std::string& why) {
+                                       logger_.warn("an engine may be gone", {{"rank", rank}, {"why", why}});
+                                     }});
 }
 
 Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::string control_address) {
@@ -89,6 +96,13 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
     control_address = address_for_others(*own, options_.advertise_address, false);
   addresses_ = self.addresses;
   transport_ = host_.outgoing();
+  clocks_ = std::make_unique<ClockWatch>(reactor, *transport_, coordinator_, clock_,
+                                         ClockWatch::Options{.system = options_.identity.system,
+                                                             .engine = options_.identity.engine,
+                                                             .own = place_.rank,
+                                                             .on_change = [this] { on_clock(); }},
+                                         logger_);
+  CO_CHECK_OK(co_await clocks_->look());
   make_member(self.addresses, std::move(control_address));
   const auto reach = [this](LeaderTerm& term, std::vector<cluster::ListedEngine> engines) {
     const LeaderTargets::Options wanted{
@@ -105,6 +119,7 @@ Task<Result<>> SharedControl::join(std::vector<rpc::Address> addresses, std::str
       reactor, coordinator_, *transport_,
       LeaderLink::Options{.system = options_.identity.system, .engine = options_.identity.engine}, logger_);
   member_->start();
+  clocks_->start();
   // An earlier process of this engine that was killed has a lease for a while.
   const Instant patience = reactor.now() + options_.lease_ttl + options_.drift_margin + 2 * options_.call_timeout;
   while (!member_->may_serve()) {
@@ -139,6 +154,7 @@ Task<Error> SharedControl::why_not_registered() {
 }
 
 Task<> SharedControl::stop() {
+  if (clocks_ != nullptr) co_await clocks_->stop();
   if (link_ != nullptr) co_await link_->stop();
   if (leader_ != nullptr) co_await leader_->stop();
   // Both together, where the coordinator is away: what is not said ends with the lease.
@@ -151,6 +167,7 @@ Task<> SharedControl::stop() {
   leader_.reset();
   supervisor_.reset();
   member_.reset();
+  clocks_.reset();
   transport_.reset();
 }
 
@@ -169,9 +186,15 @@ void SharedControl::on_stop() {
   }
 }
 
+void SharedControl::on_clock() {
+  lease_.set_clock_off(!clocks_->verdict());
+  member_->reconsider();
+  if (supervisor_ != nullptr) supervisor_->reconsider();
+}
+
 void SharedControl::on_trouble(const Error& error) {
   trouble_ = error;
-  logger_.warn("membership", {{"error", error}});
+  if (!(error == Code::kClockOff)) logger_.warn("membership", {{"error", error}});
 }
 
 Task<Result<std::string>> SharedControl::admin(AdminRequest request, Until until) {

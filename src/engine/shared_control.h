@@ -15,6 +15,7 @@
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/pool_requests.h"
 #include "cenote/rpc/link.h"
+#include "clock_watch.h"
 #include "control_leader.h"
 #include "leader_link.h"
 #include "served_pools.h"
@@ -41,16 +42,18 @@ class SharedControl {
     EngineReturns::Options returns = {};  ///< of engines that were lost, where this one leads
   };
 
-  /// All of them outlive it. `lease` is kept up to date; `copy` is what it does and promises depend on; `targets` leads
-  /// to this engine's targets, for when it leads the control service; `follower` to its data reactors.
+  /// All of them outlive it. `lease` is kept up to date; `clock` is compared with those of others; `copy` is what it
+  /// does and promises depend on; `targets` leads to this engine's targets, for when it leads the control service;
+  /// `follower` to its data reactors.
   SharedControl(EngineHost& host, cluster::Coordinator& coordinator, ControlCopy& copy, ServingLease& lease,
-                SystemView& system, EngineLink& targets, LayoutFollower& follower, Options options, Logger logger);
+                TrustedClock& clock, SystemView& system, EngineLink& targets, LayoutFollower& follower, Options options,
+                Logger logger);
   ~SharedControl();
 
   Task<Result<>> claim_place();
   const cluster::EnginePlace& place() const { return place_; }
   /// Registers as what listens at these addresses, and returns when the engine may serve. kLocked: another process of
-  /// this engine goes on serving.
+  /// this engine goes on serving. kClockOff: the clock of the machine is too far from those of the other engines.
   Task<Result<>> join(std::vector<rpc::Address> addresses, std::string control_address);
   /// Requests wait for nothing any more: before the servers stop.
   void stop_waiting() { pools_.stop(); }
@@ -67,6 +70,8 @@ class SharedControl {
   Task<Result<std::vector<std::string>>> addresses_of(cluster::Rank engine);
   /// The pools of this engine with engines that are lost, or gone, as far as it has heard.
   Task<std::vector<PoolTrouble>> degraded_pools();
+  /// Nothing is served, as the clock of this machine is off.
+  bool clock_off() const { return clocks_ != nullptr && !clocks_->verdict(); }
   /// Whether the system is stopped, as far as it has heard.
   std::optional<cluster::SystemStop> stopped() const { return member_ == nullptr ? std::nullopt : member_->stopped(); }
   /// All engines of the system. While the coordinator is away: as they were last seen.
@@ -80,12 +85,14 @@ class SharedControl {
   std::optional<cluster::Rank> leading() const;
   void on_lease();
   void on_stop();
+  void on_clock();
   void on_trouble(const Error& error);
   Task<Error> why_not_registered();
 
   EngineHost& host_;
   cluster::Coordinator& coordinator_;
   ServingLease& lease_;
+  TrustedClock& clock_;
   SystemView& system_;
   EngineLink& targets_;
   Options options_;
@@ -98,6 +105,7 @@ class SharedControl {
   std::vector<std::string> addresses_;  // that this engine tells others
   // From `join` on.
   std::unique_ptr<rpc::Transport> transport_;
+  std::unique_ptr<ClockWatch> clocks_;
   std::unique_ptr<cluster::Member> member_;
   std::unique_ptr<cluster::Supervisor> supervisor_;
   std::unique_ptr<ControlLeader> leader_;

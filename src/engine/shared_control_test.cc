@@ -9,6 +9,8 @@
 #include "cenote/cluster/member.h"
 #include "cenote/engine/sim_coordinator.h"
 #include "cenote/engine/sim_engine.h"
+#include "fenced_coordinator.h"
+#include "leader_term.h"
 #include "test_client.h"
 
 namespace cenote::engine {
@@ -262,6 +264,22 @@ TEST_P(SharedControlTest, ASecondProcessOfTheSameEngineIsRefused) {
   EXPECT_TRUE(copy.may_serve());
   world_.block_on(coordinator_.node(), copy.stop(Until::at(world_.now() + 2s)));
   EXPECT_TRUE(start(places_[0]).has_value());
+}
+
+TEST(FencedCoordinator, AsksNothingWhenTheTermIsOver) {
+  SimWorld world(7);
+  SimCoordinator coordinator(world);
+  LeaderTerm term(1, world.now() + 1h);
+  FencedCoordinator fenced(coordinator.coordinator(), "post", cluster::Revision(0), term);
+  const auto run = [&](auto task) { return world.block_on(coordinator.node(), std::move(task)); };
+  ASSERT_TRUE(run(fenced.commit(cluster::Transaction().put("key", "value"))).has_value());
+  term.end();
+  term.extend(world.now() + 1h);
+  EXPECT_LT(term.valid_until(), world.now());
+  EXPECT_EQ(run(fenced.get("key")).error(), Code::kNotReady);
+  EXPECT_EQ(run(fenced.range("", "", 1)).error(), Code::kNotReady);
+  EXPECT_EQ(run(fenced.commit(cluster::Transaction().put("key", "other"))).error(), Code::kNotReady);
+  EXPECT_EQ((*run(coordinator.coordinator().get("key")))->value, "value");
 }
 
 }  // namespace

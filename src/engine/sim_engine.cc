@@ -111,6 +111,9 @@ class SimEngine::Host final : public EngineHost {
     co_return Result<>();
   }
   void leave() { link_.reset(); }
+  void set_clock_skew(Duration skew) {
+    for (SimReactor* node : nodes_) node->set_clock_skew(skew);
+  }
   void use_coordinator(SimSharedCoordinator shared) { options_.shared = shared; }
   void set_coordinator_reachable(bool reachable) { link_->reachable = reachable && !crashed_; }
 
@@ -211,6 +214,8 @@ void SimEngine::forget_core() {
 }
 
 void SimEngine::set_coordinator_reachable(bool reachable) { host_->set_coordinator_reachable(reachable); }
+
+void SimEngine::set_clock_skew(Duration skew) { host_->set_clock_skew(skew); }
 
 void SimEngine::crash(media::CrashOptions options) { host_->crash(options); }
 

@@ -147,6 +147,20 @@ class SimExclusionTest : public testing::TestWithParam<std::uint32_t> {
     CO_CHECK_OK(co_await place.client->peer().call(static_cast<rpc::Opcode>(Opcode::kBegin), body, options));
     co_return Result<>();
   }
+  /// An epoch that the engine takes now.
+  Epoch used_by(Place& place) {
+    const auto taken = wait(newest_epoch(place));
+    EXPECT_TRUE(taken.has_value()) << taken.error().to_string();
+    return taken.value_or(kEpochZero);
+  }
+  Task<Result<Epoch>> newest_epoch(Place& place) {
+    Bytes body;
+    encode(BeginRequest{plain_.container}, body);
+    CO_TRY(const rpc::Reply reply, co_await place.client->peer().call(static_cast<rpc::Opcode>(Opcode::kBegin), body,
+                                                                      place.client->within(20s)));
+    CO_TRY(const BeginReply begun, decode_begin_reply(reply.body));
+    co_return begun.snapshot;
+  }
   static Task<> keep(Task<Result<>> task, std::optional<Result<>>& into) { into = co_await std::move(task); }
 
   SimWorld world_{41};
@@ -422,6 +436,73 @@ TEST_P(SimExclusionTest, NoMoreEnginesAreExcludedThanThePoolCanLose) {
   EXPECT_EQ(query("precious").state, "degraded: engine 0 is excluded");
   start(places_[0]);
   EXPECT_EQ(ask(places_[0], precious_, 2).error(), Code::kStaleMap);
+}
+
+TEST_P(SimExclusionTest, WhoseClockIsFarOffServesNothingUntilItIsRight) {
+  for (const Duration skew : {Duration(1h), Duration(-1h)}) {
+    // The first one leads, and supervises.
+    Place& off = places_[0];
+    const auto before = stored(precious_).map.version();
+    const Epoch used = used_by(off);
+    off.engine->set_clock_skew(skew);
+    pass(4s);
+    EXPECT_LE(off.engine->core().serves_until(), world_.now());
+    const auto wrong = wait(off.client->admin(AdminMethod::kGet, "/v1/pools"));
+    ASSERT_FALSE(wrong.has_value());
+    // It was excluded, as it has said that it serves nothing, and who leads now has a clock to go by.
+    const cluster::StoredMap map = stored(precious_);
+    if (skew > Duration(0)) EXPECT_GT(map.map.version(), before);  // then it has no part any more
+    EXPECT_EQ(map.active, map.map.version());
+    const auto year_2026 = std::chrono::duration_cast<Duration>(client_node_.wall_now().time_since_epoch());
+    EXPECT_LT(map.closed.value(), static_cast<std::uint64_t>((year_2026 + 3s).count()));
+    EXPECT_TRUE(admin(places_[1], AdminMethod::kGet, "/v1/pools").has_value());
+    EXPECT_TRUE(ask(places_[1], precious_, 0).has_value());
+
+    // That nobody answers it proves nothing.
+    for (const char* other : {"b", "c"}) network_.cut(off.engine->control().name(), other);
+    pass(10s);
+    EXPECT_LE(off.engine->core().serves_until(), world_.now());
+    network_.heal_all();
+
+    off.engine->set_clock_skew(Duration(0));
+    pass(4s);
+    EXPECT_GT(off.engine->core().serves_until(), world_.now());
+    const auto right = ask(off, plain_, 0);
+    EXPECT_TRUE(right.has_value()) << right.error().to_string();
+    // What it was off by it has not used.
+    EXPECT_LT(used_by(off).value() - used.value(), static_cast<std::uint64_t>((60s / 1ns)));
+  }
+}
+
+TEST_P(SimExclusionTest, WhoseClockIsFarOffDoesNotStart) {
+  Place& off = places_[2];
+  crash(off);
+  pass(9s);
+  off.engine->set_clock_skew(-90s);
+  const auto refused = world_.block_on(off.engine->control(), off.engine->start());
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error(), Code::kClockOff);
+  EXPECT_NE(refused.error().message().find("90.0 s behind that of engine 0, 90.0 s behind that of engine 1"),
+            std::string::npos)
+      << refused.error().message();
+  off.engine->set_clock_skew(200ms);
+  start(off);
+}
+
+TEST_P(SimExclusionTest, WhoLeadsGoesOnWhileAnEngineCannotBeAsked) {
+  // The first of them leads, and does not reach the last one, which is started anew, and is up.
+  crash(places_[2]);
+  pass(9s);
+  network_.cut(places_[0].engine->control().name(), "c");
+  start(places_[2]);
+  pass(15s);
+  for (const Instant begun = world_.now(); world_.now() - begun < 10s; pass(100ms)) {
+    const auto answer = wait(places_[0].client->admin(AdminMethod::kGet, "/v1/pools"));
+    ASSERT_TRUE(answer.has_value()) << answer.error().to_string();
+  }
+  network_.heal_all();
+  pass(5s);
+  EXPECT_TRUE(make_container("plain", "later").has_value()) << "it is asked again";
 }
 
 }  // namespace

@@ -172,8 +172,10 @@ Task<Result<>> Target::start(media::BufferPool& pool) {
   auto opened = co_await store::Store::open(reactor_, devices_.roles(), open);
   if (!opened) co_return fail(lost_store(std::move(opened).error()));
   store_ = *std::move(opened);
-  CO_TRY(objects_, co_await object::ObjectStore::open(
-                       *store_, pool, {.retention = options_.retention, .scarce_space = options_.scarce_space}));
+  CO_TRY(objects_,
+         co_await object::ObjectStore::open(
+             *store_, pool,
+             {.retention = options_.retention, .scarce_space = options_.scarce_space, .clock = options_.clock}));
   start_scrubber();
   watch_.spawn(watch_devices());
   const store::StoreStatus status = store_->status();

@@ -37,6 +37,7 @@ struct TargetOptions {
   Duration scrub_period{};
   Duration retention{};
   double scarce_space = 0;
+  const TrustedClock* clock = nullptr;
 };
 
 /// A fetch, and its answer until the last byte of it is sent. Its memory belongs to the target's reactor; it is filled

@@ -59,8 +59,10 @@ Task<Gateway::Called> Gateway::call(std::string path, std::string body, Until un
 
 Error Gateway::gave_up(const Error& last, Instant deadline, const Until& until) const {
   const Code code = deadline == until.deadline ? Code::kDeadlineExceeded : Code::kUnreachable;
-  return Error(code, fmt::format("etcd does not answer, of {} endpoints the last one asked: {}", endpoints_.size(),
-                                 last.to_string()));
+  return Error(
+      code, fmt::format("etcd does not answer: see that it runs, and is reached at its endpoints; of {} the last one "
+                        "asked: {}",
+                        endpoints_.size(), last.to_string()));
 }
 
 Task<Gateway::Attempt> Gateway::attempt(std::string endpoint, std::string path, std::string body, Until until) {

@@ -169,7 +169,7 @@ struct Core {
   Instant held_until{};             ///< ... but no longer than this
   std::uint32_t merging_holds = 0;  ///< nothing may be merged anywhere while there are any
 
-  WallTime wall_now() const { return reactor.wall_now(); }
+  WallTime wall_now() const { return options.clock == nullptr ? reactor.wall_now() : options.clock->now(reactor); }
   /// Whether nothing in the container's tree may be merged, split or moved at the moment: its history is being read, or
   /// it is incomplete, or what it is a clone of is.
   bool is_at_rest(const Container& container) const;

@@ -224,7 +224,11 @@ void CallTable::end(Call& call, Error outcome) {
 void CallTable::give_up(Call& call, Code code) {
   if (call.over) return;
   ++counters_.calls_given_up;
-  const std::string_view state = link_ == nullptr ? "not connected" : call.charged ? "no answer yet" : "not sent yet";
+  const std::string_view state =
+      link_ == nullptr ? "there was no connection: see that the engine runs and can be reached"
+      : call.charged   ? "no answer so far, it may have taken effect: see how the engine is, or give it "
+                         "more time"
+                       : "not sent yet, as too many others were under way: give it more time";
   end(call, Error(code, fmt::format("request {} to {}: {}", call.header.opcode, peer_name_, state)));
   pump();
 }

@@ -94,7 +94,7 @@ Dispatcher::Admission Dispatcher::admit(const Header& header, Error& refusal) {
                        "the request arrived after its expiry; if this goes on, compare the clocks");
   }
   if (header.expiry > INT64_MAX || too_far(now)) {
-    return refuse_with(Code::kOutOfRange, "the request expires too far in the future; compare the clocks");
+    return refuse_with(Code::kRequestExpired, "the request expires too far in the future; compare the clocks");
   }
   if (header.is(flag::kOneWay)) return Admission::kRun;
   if (DuplicateWindow::Entry* entry = window_.find(header.sequence)) return admit_duplicate(header, *entry, refusal);

@@ -1,6 +1,7 @@
 #include "cenote/rpc/handshake.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -86,9 +87,43 @@ Result<Welcome> decode_welcome(ByteView body) {
   // Fewer credits than one largest message would let a call wait for ever.
   decoder.require(welcome.credits.requests > 0 && welcome.body_bytes_max <= kMaxBodyBytes &&
                   welcome.bulk_bytes_max <= kMaxBulkBytes &&
-                  welcome.credits.bytes >= std::uint64_t{welcome.body_bytes_max} + welcome.bulk_bytes_max);
+                  welcome.credits.bytes >= std::uint64_t{welcome.body_bytes_max} + welcome.bulk_bytes_max &&
+                  welcome.wall_time <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
   CHECK_OK(decoder.check("welcome"));
   return welcome;
+}
+
+Bytes encode(const ClockQuestion& question) {
+  Bytes out;
+  Encoder(out).integer(question.number);
+  return out;
+}
+
+Result<ClockQuestion> decode_clock_question(ByteView body) {
+  Decoder decoder(body);
+  const ClockQuestion question{.number = decoder.integer<std::uint64_t>()};
+  decoder.require(question.number != 0);
+  CHECK_OK(decoder.check("ping"));
+  return question;
+}
+
+Bytes encode(const ClockAnswer& answer) {
+  Bytes out;
+  Encoder encoder(out);
+  encoder.integer(answer.number);
+  encoder.integer(static_cast<std::uint64_t>(answer.wall.time_since_epoch().count()));
+  return out;
+}
+
+Result<ClockAnswer> decode_clock_answer(ByteView body) {
+  Decoder decoder(body);
+  ClockAnswer answer{.number = decoder.integer<std::uint64_t>()};
+  const auto wall = decoder.integer<std::uint64_t>();
+  // Whoever compares two such times gets one, too.
+  decoder.require(answer.number != 0 && wall <= static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()));
+  CHECK_OK(decoder.check("answer to a ping"));
+  answer.wall = WallTime(Duration(static_cast<std::int64_t>(wall)));
+  return answer;
 }
 
 Result<std::uint16_t> choose_version(const Hello& hello) {

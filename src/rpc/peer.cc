@@ -104,8 +104,16 @@ Task<Result<>> Peer::Impl::connect_any() {
   co_return outcome;
 }
 
+/// One that is silent must not use up the time of all: callers wait about as long as one connection may take.
+Duration Peer::Impl::time_for_address() const {
+  constexpr Duration kLeast = std::chrono::milliseconds(500);
+  if (options.addresses.size() == 1) return options.connect_timeout;
+  const auto parts = static_cast<std::int64_t>(options.addresses.size()) + 1;
+  return std::min(options.connect_timeout, std::max(kLeast, options.connect_timeout / parts));
+}
+
 Task<Result<>> Peer::Impl::connect_to(Address address) {
-  const Until until = until_stopped().no_later_than(reactor.now() + options.connect_timeout);
+  const Until until = until_stopped().no_later_than(reactor.now() + time_for_address());
   CO_TRY(link_, co_await transport.connect(address, until));
   phase_ = Phase::kHello;
   last_received_ = reactor.now();
@@ -242,11 +250,18 @@ void Peer::Impl::check_clock() {
 
 void Peer::Impl::on_control(const Header& header, ByteView body) {
   const auto opcode = static_cast<ControlOpcode>(header.opcode);
-  if (opcode == ControlOpcode::kPing && header.is(flag::kReply)) return;
+  if (opcode == ControlOpcode::kPing && header.is(flag::kReply)) return on_pong(body);
   if (opcode != ControlOpcode::kAcknowledge) return protocol_error("an unexpected control message");
   const Result<Acknowledgement> acknowledgement = Acknowledgement::decode(body);
   if (!acknowledgement) return protocol_error(acknowledgement.error().message());
   callbacks.acknowledge(acknowledgement->up_to, acknowledgement->ended);
+}
+
+void Peer::Impl::on_pong(ByteView body) {
+  const Result<ClockAnswer> answer = decode_clock_answer(body);
+  if (!answer || !clock_awaited_ || answer->number != clock_asked_.number) return;
+  clock_offset_ = {.least = answer->wall - reactor.wall_now(), .most = answer->wall - clock_asked_at_};
+  changed_.notify_all();
 }
 
 void Peer::Impl::on_callback(const Header& header, ByteView body) {
@@ -289,7 +304,28 @@ Task<Result<Welcome>> Peer::Impl::connect(Until until) {
   if (phase_ == Phase::kReady) co_return *welcome;
   if (scope.stopping()) co_return cenote::fail(Code::kStopped);
   if (last_failed_attempt_ > before) co_return cenote::fail(last_error_.value_or(Error(Code::kUnreachable)));
-  co_return failf(waited.error().code(), "no connection to {} in time", name());
+  co_return failf(waited.error().code(), "no connection to {} in time: see that the engine runs and can be reached",
+                  name());
+}
+
+Task<Result<Peer::ClockOffset>> Peer::Impl::ask_clock(Until until) {
+  CO_TRY(const Welcome connected, co_await connect(until));
+  static_cast<void>(connected);
+  if (clock_awaited_ || clock_ping_.busy || phase_ != Phase::kReady) co_return cenote::fail(Code::kBusy);
+  ++clock_asked_.number;
+  clock_asked_at_ = reactor.wall_now();
+  clock_offset_.reset();
+  clock_awaited_ = true;
+  clock_ping_.bytes = encode(clock_asked_);
+  send_control(clock_ping_, ControlOpcode::kPing);
+  Result<> waited;
+  while (waited && !clock_offset_ && phase_ == Phase::kReady && !scope.stopping())
+    waited = co_await changed_.wait(until);
+  clock_awaited_ = false;
+  if (clock_offset_) co_return *clock_offset_;
+  if (scope.stopping()) co_return cenote::fail(Code::kStopped);
+  if (waited) co_return failf(Code::kConnectionLost, "{} did not tell its clock", name());
+  co_return failf(waited.error().code(), "{} did not tell its clock in time", name());
 }
 
 Task<> Peer::Impl::stop() {
@@ -317,6 +353,7 @@ Result<> Peer::notify(Opcode opcode, ByteView body, CallOptions options) {
   return impl_->calls.notify(opcode, body, options);
 }
 Task<Result<Welcome>> Peer::connect(Until until) { return impl_->connect(until); }
+Task<Result<Peer::ClockOffset>> Peer::ask_clock(Until until) { return impl_->ask_clock(until); }
 void Peer::require_system(Uuid system) { impl_->options.system = system; }
 void Peer::connect_for_calls_only() { impl_->options.keep_connected = false; }
 bool Peer::connected() const { return impl_->ready(); }

@@ -15,6 +15,7 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   ~Impl();
 
   Task<Result<Welcome>> connect(Until until);
+  Task<Result<ClockOffset>> ask_clock(Until until);
   Task<> stop();
   std::string name() const;
   void check_invariants();
@@ -49,6 +50,7 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   bool wanted() const;
   Task<Result<>> connect_any();
   Task<Result<>> connect_to(Address address);
+  Duration time_for_address() const;
   Task<Result<>> shake_hands(Until until);
   Task<> serve();
   Task<> close_link(Error reason);
@@ -64,6 +66,7 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   void on_hello_reply(const Header& header, ByteView body);
   Result<Welcome> read_welcome(const Header& header, ByteView body) const;
   void on_control(const Header& header, ByteView body);
+  void on_pong(ByteView body);
   void on_callback(const Header& header, ByteView body);
   void protocol_error(std::string message);
   // CallDemand
@@ -82,6 +85,11 @@ struct Peer::Impl final : private LinkHandler, private CallDemand, private Reque
   Instant last_received_{};
   ControlMessage hello_;
   ControlMessage ping_;
+  ControlMessage clock_ping_;
+  ClockQuestion clock_asked_;                // the last one
+  WallTime clock_asked_at_{};                // by the clock here
+  std::optional<ClockOffset> clock_offset_;  // its answer
+  bool clock_awaited_ = false;
   Condition changed_;
   bool stopped_ = false;
 };

@@ -69,13 +69,19 @@ LinkHandler::Verdict ServerConnection::on_control(const Header& header, ByteView
   } else if (opcode == ControlOpcode::kPing && session_ != nullptr && !header.is(flag::kReply)) {
     session_->touch();
     // A client has one ping out at a time, so a pong in flight is answer enough.
-    if (!control_reply_.busy) control_reply_.send(header, Code::kOk, {}, std::nullopt);
+    if (!control_reply_.busy) control_reply_.send(header, Code::kOk, answer_to_ping(body), std::nullopt);
   } else if (opcode == ControlOpcode::kAcknowledge && session_ != nullptr) {
     on_acknowledge(body);
   } else {
     protocol_error(fmt::format("control message {} at the wrong time", header.opcode));
   }
   return {};
+}
+
+Bytes ServerConnection::answer_to_ping(ByteView body) const {
+  const Result<ClockQuestion> question = decode_clock_question(body);
+  if (!question) return {};
+  return encode(ClockAnswer{.number = question->number, .wall = context_.reactor.wall_now()});
 }
 
 void ServerConnection::on_hello(const Header& header, ByteView body) {

@@ -86,6 +86,7 @@ class ServerConnection final : private LinkHandler,
 
   Verdict on_any(const Header& header, ByteView body);
   Verdict on_control(const Header& header, ByteView body);
+  Bytes answer_to_ping(ByteView body) const;
   void on_hello(const Header& header, ByteView body);
   void welcome(const Header& header, const Hello& hello, std::uint16_t version);
   void refuse_hello(const Header& header, const Error& error);

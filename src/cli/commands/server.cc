@@ -115,6 +115,14 @@ bool is_passing(const Error& error) {
          error == Code::kConnectionLost || error == Code::kNotReady;
 }
 
+/// Nothing of a start but the coordinator has a deadline. What it did not answer in time the next start does anew.
+Error of_start(const Error& error) {
+  if (!(error == Code::kDeadlineExceeded) && !(error == Code::kOutcomeUnknown)) return error;
+  return Error(
+      Code::kUnreachable,
+      fmt::format("the coordinator is too slow: see what it is busy with, and start again ({})", error.message()));
+}
+
 /// True: it is to be started again.
 Result<bool> run_engine(Context& context, engine::EngineOptions options, const Logger& logger, StopSignals& signals) {
   const Settings& settings = context.settings;
@@ -141,7 +149,7 @@ Result<bool> run_engine(Context& context, engine::EngineOptions options, const L
   options.encryption_key.reset();
   // Only where it was asked to while it waited for others.
   if (!engine && engine.error() == Code::kStopped) return false;
-  if (!engine) return fail(in_terms_of_settings(settings, engine.error()));
+  if (!engine) return fail(in_terms_of_settings(settings, choice ? of_start(engine.error()) : engine.error()));
   if (choice && choice->moving) CHECK_OK(note_moved(data));
   Attendant::note_ready();
   std::unique_ptr<etcd::MemberManager> members;
@@ -174,11 +182,14 @@ Result<> serve(Context& context, const Arguments& arguments) {
   // Also of the first engine, which others may join later.
   CHECK_OK(etcd_patience(context.settings));
   CHECK_OK(coordinator_of(context.settings));
-  CHECK_OK(join_system(context.settings));
+  StopSignals signals;
+  const auto joined = join_system(context.settings, signals);
+  // Nothing has begun that would have to be stopped.
+  if (!joined && joined.error() == Code::kStopped) return {};
+  CHECK_OK(joined);
   TRY(options.process, Attendant::divide(context.settings));
   options.overwrite_devices = arguments.overwrite;
   TRY(const LogOptions logs, log_options(context.settings));
-  StopSignals signals;
   TRY(const bool again, serve_with_logs(context, std::move(options), logs, signals));
   if (again) return fail(start_again(context));
   return {};

@@ -76,6 +76,7 @@ enum class Code : std::uint16_t {
   kOutcomeUnknown = 606,     ///< The answer about a change was lost for good; it took effect, or never will, or soon.
   kCompacted = 607,          ///< Changes that were asked for are forgotten; read the whole state again.
   kLeaseExpired = 608,       ///< The lease has ended, and what it held is gone.
+  kClockOff = 609,           ///< The wall clock of the engine's machine is too far from those of the others.
 
   // 700-799 posix
   kNotADirectory = 700,  ///< A path component is not a directory.

@@ -89,6 +89,9 @@ struct MemberOptions {
   /// Whoever starts the engine knows that no earlier process of it runs, as by the lock of its data directory: its
   /// lease is not waited for.
   bool predecessor_gone = false;
+  /// Whether the engine may be a member at all, asked before each registration and renewal: its clock is right, say.
+  /// While it may not it serves nothing, says that it has ended, and waits. When it turned false: `reconsider`.
+  std::function<Result<>()> may_register = [] { return Result<>(); };
   /// Told of every failure, which is then tried again.
   std::function<void(const Error&)> report = [](const Error&) {};
   /// Called whenever `valid_until` or `lease` has become another.
@@ -125,6 +128,9 @@ class Member {
   /// Serves nothing from the moment of the call; says that it has ended and revokes its lease, if the coordinator can
   /// be reached within `until`. Must be awaited before destruction.
   Task<> stop(Until until);
+
+  /// What `may_register` says may have become another: who may not serves nothing from here on.
+  void reconsider();
 
   /// The lease is valid at this moment.
   bool may_serve() const { return reactor_.now() < valid_until_; }

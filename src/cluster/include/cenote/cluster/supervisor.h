@@ -25,6 +25,10 @@ struct SupervisorOptions {
   Duration clock_offset_max = std::chrono::seconds(1);
   /// How long changes are gathered before they are looked at together.
   Duration gather = std::chrono::milliseconds(20);
+  /// The wall clock to go by; nothing: the reactor's. Later than every other one but for `clock_offset_max`.
+  std::function<WallTime()> wall_now = {};
+  /// Whether it may have the post, asked again and again: its clock is right, say. When it turned false: `reconsider`.
+  std::function<Result<>()> may_lead = [] { return Result<>(); };
   std::function<void(const Error&)> report = [](const Error&) {};
   /// Told of every suspicion; nothing else happens on one.
   std::function<void(Rank, const std::string&)> on_suspicion = [](Rank, const std::string&) {};
@@ -44,6 +48,8 @@ class Supervisor {
   void start();
   /// Gives up the post, if the coordinator can be reached within `until`. Must be awaited before destruction.
   Task<> stop(Until until);
+  /// What `may_lead` says may have become another: who may not gives up the post.
+  void reconsider();
   /// As far as it knows.
   bool leads() const { return leads_; }
   /// A refused connection, silence: no reason to exclude anybody.

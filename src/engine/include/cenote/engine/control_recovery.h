@@ -44,6 +44,11 @@ Task<Result<>> carry_out(const RecoveryPlan& plan, cluster::Coordinator& to, Unt
 /// Whether that would be refused; nothing is changed.
 Task<Result<>> check_recovery(const RecoveryPlan& plan, cluster::Coordinator& to, Until until);
 
+/// Whether an engine may go on with a coordinator that was recovered: kConditionFailed when `copy`, the file that it
+/// kept, has more than the one that was taken, until the operator has ended the recovery. What it has served since
+/// others must not forget.
+Task<Result<>> check_not_newer(cluster::Coordinator& coordinator, const Uuid& system, ByteView copy, Until until);
+
 /// After a recovery: what targets hold and no record knows is destroyed again where an engine gets a part in a pool,
 /// as before. kNotFound: the coordinator was never recovered.
 Task<Result<>> end_recovery(cluster::Coordinator& coordinator, Until until);

@@ -66,6 +66,8 @@ class SimEngine {
   void set_coordinator_reachable(bool reachable);
   /// From the next start on: the one before was lost.
   void use_coordinator(SimSharedCoordinator shared);
+  /// Of its machine: of all its nodes.
+  void set_clock_skew(Duration skew);
   /// The file with the copy of the control state, and the one that was put aside.
   const std::optional<Bytes>& control_copy() const;
   const std::optional<Bytes>& control_copy_aside() const;

@@ -13,6 +13,7 @@
 #include "cenote/object/space_account.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "cenote/runtime/cancel.h"
+#include "cenote/runtime/trusted_clock.h"
 #include "cenote/store/store.h"
 
 namespace cenote::object {
@@ -31,6 +32,8 @@ struct ObjectStoreOptions {
   bool aggregation = true;  ///< and what else goes on by itself, compaction too
   /// How far the clocks of servers and clients may differ.
   Duration max_clock_offset = std::chrono::seconds(1);
+  /// What epochs go by; outlives the store. nullptr: the wall clock of its reactor.
+  const TrustedClock* clock = nullptr;
 };
 
 /// How the data of a container is stored; fixed at its creation.

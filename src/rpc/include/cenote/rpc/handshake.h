@@ -52,14 +52,29 @@ struct Welcome {
   friend bool operator==(const Welcome&, const Welcome&) = default;
 };
 
+/// The body of a ping that asks for the server's clock, and of its reply. One that asks for nothing is empty.
+struct ClockQuestion {
+  std::uint64_t number = 0;  ///< not 0
+  friend bool operator==(const ClockQuestion&, const ClockQuestion&) = default;
+};
+struct ClockAnswer {
+  std::uint64_t number = 0;
+  WallTime wall{};  ///< not before 1970
+  friend bool operator==(const ClockAnswer&, const ClockAnswer&) = default;
+};
+
 inline constexpr std::size_t kMaxNameBytes = 255;
 inline constexpr std::size_t kMaxCredentialBytes = 16384;
 
 Bytes encode(const Hello& hello);
 Bytes encode(const Welcome& welcome);
+Bytes encode(const ClockQuestion& question);
+Bytes encode(const ClockAnswer& answer);
 /// kMalformed for anything `encode` could not have written, except that later versions may append fields.
 Result<Hello> decode_hello(ByteView body);
 Result<Welcome> decode_welcome(ByteView body);
+Result<ClockQuestion> decode_clock_question(ByteView body);
+Result<ClockAnswer> decode_clock_answer(ByteView body);
 
 /// The newest version both sides speak; kVersionMismatch naming both ranges.
 Result<std::uint16_t> choose_version(const Hello& hello);

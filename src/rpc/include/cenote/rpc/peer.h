@@ -22,7 +22,7 @@ struct PeerOptions {
   std::uint64_t features = 0;
   /// Handles the server's callbacks; none: they are answered kUnknownOpcode.
   Service* callbacks = nullptr;
-  Duration connect_timeout = std::chrono::seconds(5);
+  Duration connect_timeout = std::chrono::seconds(5);  ///< for all addresses, about
   /// Pause before another attempt: doubles from min to max, with random jitter.
   Duration backoff_min = std::chrono::milliseconds(20);
   Duration backoff_max = std::chrono::seconds(2);
@@ -55,6 +55,14 @@ class Peer final : public Caller {
 
   /// Waits for a connection with a completed handshake: the error of the attempt otherwise.
   Task<Result<Welcome>> connect(Until until);
+
+  /// How far the server's wall clock is ahead of this machine's: the answer was under way for a while.
+  struct ClockOffset {
+    Duration least{}, most{};
+  };
+  /// Asks for it, over a connection that is made if there is none. Needs no clocks that agree. kBusy: it is being asked
+  /// already. kDeadlineExceeded: also of an older server, which does not tell.
+  Task<Result<ClockOffset>> ask_clock(Until until);
 
   /// As PeerOptions::system, from the next connection on.
   void require_system(Uuid system);
