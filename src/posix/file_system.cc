@@ -74,10 +74,12 @@ FileSystem::Impl::Impl(async::Container opened, const FsSuperblock& superblock)
       records(opened),
       touch_marks(superblock.touch_marks),
       session(opened),
-      janitor(records, session,
-              [this](Inode inode, Place place, Until until) {
-                return free_removed(records, std::move(inode), std::move(place), until);
-              }),
+      janitor(
+          records, session,
+          [this](Inode inode, Place place, Until until) {
+            return free_removed(records, std::move(inode), std::move(place), until);
+          },
+          [this](Until until) { return settle_doubts(until); }),
       freeing(opened.client().reactor()),
       freeing_slots(opened.client().reactor(), kFreeingAtATime) {}
 
@@ -118,6 +120,7 @@ Task<> FileSystem::close(Until until) {
   } else {
     co_await self.freeing.drain();
   }
+  if (!self.doubtful.empty()) self.session.leave_behind();
   co_await self.session.close(until.no_later_than(now + kClosingTime));
 }
 

@@ -7,8 +7,12 @@ constexpr Duration kLookEvery = std::chrono::seconds(30);
 
 }  // namespace
 
-Janitor::Janitor(Records records, const Session& own, Free free)
-    : records_(records), own_(own), free_(std::move(free)), scope_(records.container().client().reactor()) {}
+Janitor::Janitor(Records records, const Session& own, Free free, Own settle_own)
+    : records_(records),
+      own_(own),
+      free_(std::move(free)),
+      settle_own_(std::move(settle_own)),
+      scope_(records.container().client().reactor()) {}
 
 void Janitor::start() { scope_.spawn(keep_looking(this)); }
 
@@ -19,7 +23,9 @@ Task<> Janitor::keep_looking(Janitor* self) {
     const bool slept = static_cast<bool>(co_await sleep_until(reactor, next, self->scope_.cancel_source()));
     if (!slept || self->scope_.stopping()) co_return;
     // What does not come to its end is gone on with in the next round.
-    (void)co_await self->look({.deadline = next + 4 * kLookEvery, .cancel = &self->scope_.cancel_source()});
+    const Until until{.deadline = next + 4 * kLookEvery, .cancel = &self->scope_.cancel_source()};
+    (void)co_await self->look(until);
+    (void)co_await self->settle_own_(until);
   }
 }
 

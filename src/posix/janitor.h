@@ -15,7 +15,10 @@ class Janitor {
   /// Frees what is removed: its inode, and where that waits.
   using Free = std::function<Task<Result<>>(Inode inode, Place place, Until until)>;
 
-  Janitor(Records records, const Session& own, Free free);
+  /// What this session has to do for itself.
+  using Own = std::function<Task<Result<>>(Until until)>;
+
+  Janitor(Records records, const Session& own, Free free, Own settle_own);
   /// Looks round from time to time from now on.
   void start();
   Task<> stop() { return scope_.stop(); }
@@ -33,6 +36,7 @@ class Janitor {
   Records records_;
   const Session& own_;
   Free free_;
+  Own settle_own_;
   Scope scope_;
   std::map<std::uint64_t, Seen> seen_;
 };
