@@ -138,6 +138,7 @@ void message_seeds(Seeds& seeds) {
   const QueryReply answer{.exists = true, .dkey = key("d"), .record_bytes = 8, .records = 99};
   seeds.add(kTarget, "query_reply", 8, encoded(answer));
   seeds.add(kTarget, "commit_request", 9, encoded(commit_request()));
+  seeds.add(kTarget, "change_set", 9, encoded(change_set()));
   seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
   seeds.add(kTarget, "pool_view_request", 11, encoded(PoolViewRequest{kId}));
   seeds.add(kTarget, "pool_view", 12, encoded(pool_view()));
