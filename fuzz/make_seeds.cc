@@ -393,7 +393,7 @@ void entry_message_seeds(Seeds& seeds) {
   const object::UndecidedEntry entry{.name = {130, Epoch(77)}, .container = kId, .request = request, .note = noted};
   PrepareMessage prepare{.name = {130, Epoch(77)},
                          .note = noted,
-                         .incomplete = true,
+                         .member = object::Member::kIncomplete,
                          .decided = {{{130, Epoch(5)}, EntryEvent::kCommit}},
                          .request = {}};
   prepare.request.container = kId;
@@ -404,6 +404,10 @@ void entry_message_seeds(Seeds& seeds) {
   punch.level = PunchLevel::kDkey;
   punch.dkey = as_bytes("d");
   add("prepare", prepare);
+  --selector;
+  prepare.member = object::Member::kChecking;
+  prepare.request.punches[0].condition = Precondition::kPresent;
+  add("prepare_checking", prepare);
   add("prepared", PrepareAnswer{.state = EntryState::kRefused,
                                 .reason = Code::kUndecided,
                                 .message = "why",

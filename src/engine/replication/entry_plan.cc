@@ -214,15 +214,18 @@ Result<> assign_checks(const CommitRequest& request, const Parts& parts, cluster
   }
   const auto check = [&checked](bool conditional, const std::set<std::uint32_t>& groups) -> Result<> {
     if (!conditional) return {};
-    if (groups.size() > 1)
-      return fail(Code::kUnsupported, "a condition about an object that is spread over targets, beside other changes");
     if (std::ranges::includes(checked, groups)) return {};
     return fail(Code::kUnsupported, "conditions of a group of which nobody has all data while it moves");
   };
   for (std::size_t i = 0; i < request.updates.size(); ++i)
     CHECK_OK(check(is_conditional(request.updates[i]), parts.updates[i]));
-  for (std::size_t i = 0; i < request.punches.size(); ++i)
-    CHECK_OK(check(is_conditional(request.punches[i]), parts.punches[i]));
+  for (std::size_t i = 0; i < request.punches.size(); ++i) {
+    const PunchRequest& punch = request.punches[i];
+    TRY(const ClassParts shape, class_parts(punch.object.object_class()));
+    if (is_conditional(punch) && place_of(punch).whole && shape.groups != 1)
+      return fail(Code::kUnsupported, "a condition about an object that is spread over targets, beside other changes");
+    CHECK_OK(check(is_conditional(punch), parts.punches[i]));
+  }
   return {};
 }
 
