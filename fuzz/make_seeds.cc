@@ -138,6 +138,7 @@ void message_seeds(Seeds& seeds) {
   const QueryReply answer{.exists = true, .dkey = key("d"), .record_bytes = 8, .records = 99};
   seeds.add(kTarget, "query_reply", 8, encoded(answer));
   seeds.add(kTarget, "commit_request", 9, encoded(commit_request()));
+  seeds.add(kTarget, "change_set", 9, encoded(change_set()));
   seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
   seeds.add(kTarget, "pool_view_request", 11, encoded(PoolViewRequest{kId}));
   seeds.add(kTarget, "pool_view", 12, encoded(pool_view()));
@@ -392,7 +393,7 @@ void entry_message_seeds(Seeds& seeds) {
   const object::UndecidedEntry entry{.name = {130, Epoch(77)}, .container = kId, .request = request, .note = noted};
   PrepareMessage prepare{.name = {130, Epoch(77)},
                          .note = noted,
-                         .incomplete = true,
+                         .member = object::Member::kIncomplete,
                          .decided = {{{130, Epoch(5)}, EntryEvent::kCommit}},
                          .request = {}};
   prepare.request.container = kId;
@@ -403,6 +404,10 @@ void entry_message_seeds(Seeds& seeds) {
   punch.level = PunchLevel::kDkey;
   punch.dkey = as_bytes("d");
   add("prepare", prepare);
+  --selector;
+  prepare.member = object::Member::kChecking;
+  prepare.request.punches[0].condition = Precondition::kPresent;
+  add("prepare_checking", prepare);
   add("prepared", PrepareAnswer{.state = EntryState::kRefused,
                                 .reason = Code::kUndecided,
                                 .message = "why",

@@ -1,6 +1,7 @@
 // Several clients run transactions over the same keys while everything fails. Whatever took effect must be what some
 // order of the transactions, one after the other, would have come to: no cycle of who saw whose values, no half of a
-// transaction, no acknowledged one lost, no name given twice to what a listing showed as free.
+// transaction, no acknowledged one lost, no name given twice to what a listing showed as free. Some of them are change
+// sets, which prove by conditions what the others prove by reads.
 
 #include <fmt/format.h>
 
@@ -13,6 +14,7 @@
 #include "cenote/base/codec.h"
 #include "cenote/client/kv.h"
 #include "cenote/protocol/object_class.h"
+#include "chains.h"
 #include "client_node.h"
 #include "faults.h"
 #include "workloads.h"
@@ -55,9 +57,8 @@ struct Transaction {
   std::array<std::optional<std::uint64_t>, kKeys> read;
   std::array<bool, kKeys> written{};
   std::optional<std::uint64_t> appended;
+  Chains::Moves moved;
   enum class Is : std::uint8_t { kCommitted, kFailed, kUnknown } is = Is::kUnknown;
-
-  bool writes() const { return appended || std::ranges::any_of(written, std::identity()); }
 };
 
 /// Who must come before whom; a cycle means that no order explains what was seen.
@@ -95,7 +96,10 @@ class Transactions {
   /// take effect.
   Transactions(Run& run, std::span<const std::string_view> classes, std::span<const std::string_view> log_classes,
                Duration afterlife)
-      : run_(run), log_object_(draw(log_classes, 0)), afterlife_(afterlife) {
+      : run_(run),
+        log_object_(draw(log_classes, 0)),
+        afterlife_(afterlife),
+        chains_({draw(classes, 3), draw(classes, 4), draw(classes, 5)}) {
     for (std::uint32_t key = 0; key < kKeys; ++key)
       objects_[key] = classes.size() == 1 ? log_object_ : draw(classes, 1 + run_.below(2));
   }
@@ -110,26 +114,30 @@ class Transactions {
   Task<Result<>> work(ClientNode* client);
   Task<Result<>> plain_read(async::Container container, Until until);
   Task<Result<>> run_once(async::Container view, Transaction* transaction, Until until);
+  Task<Result<>> move(async::Container container, Transaction* transaction, Until until);
   Task<Result<>> append(async::Container view, Transaction* transaction, Until until);
   Task<Result<>> read_all(ClientNode* client);
   void check();
   void check_key(std::uint32_t key, Order& order);
   void check_log();
+  void check_chain(std::uint32_t chain, Order& order);
   void wrong(std::string what) { run_.fail(std::move(what)); }
 
   Run& run_;
   const ObjectId log_object_;
   const Duration afterlife_;
+  const Chains chains_;
   std::array<ObjectId, kKeys> objects_;    // by key
   std::vector<Transaction> transactions_;  // by number - 1
   std::array<Version, kKeys> last_;
   std::vector<std::uint64_t> log_;  // who appended, by place
+  Chains::Takers takers_;
 };
 
 /// Reads some keys and writes some of those it read.
 Task<Result<>> Transactions::run_once(async::Container view, Transaction* transaction, Until until) {
   const std::uint64_t number = transaction->number;
-  *transaction = Transaction{.number = number, .read = {}, .appended = {}};
+  *transaction = Transaction{.number = number, .read = {}, .appended = {}, .moved = {}};
   for (std::uint32_t key = 0; key < kKeys; ++key) {
     if (run_.chance(1, 2)) continue;
     async::Kv kv(view, objects_[key]);
@@ -148,8 +156,23 @@ Task<Result<>> Transactions::run_once(async::Container view, Transaction* transa
     CO_TRY(const auto again, co_await kv.get(name_of(key), until));
     if (again != next) co_return cenote::fail(Code::kCorrupt, "a transaction does not see what it wrote");
   }
-  if (run_.chance(1, 4)) co_return co_await append(view, transaction, until);
-  co_return Result<>();
+  if (run_.chance(1, 4)) CO_CHECK_OK(co_await append(view, transaction, until));
+  if (!run_.chance(1, 4)) co_return Result<>();
+  const auto moved = co_await move(view, transaction, until);
+  if (!moved && moved.error() == Code::kConditionFailed)
+    co_return cenote::fail(Code::kCorrupt, "a transaction does not see one moment: " + moved.error().message());
+  co_return moved;
+}
+
+/// Takes the next places in some chains, in a transaction or at once.
+Task<Result<>> Transactions::move(async::Container container, Transaction* transaction, Until until) {
+  Chains::Moves moves;
+  const std::uint64_t several = run_.below(kChains);
+  for (std::uint32_t chain = 0; chain < kChains; ++chain)
+    if (chain == several || run_.chance(1, 2)) moves[chain] = 0;
+  CO_CHECK_OK(co_await chains_.look(container, &moves, until));
+  transaction->moved = moves;
+  co_return co_await chains_.move(container, moves, transaction->number, 8 + (run_.chance(1, 4) ? 6000 : 0), until);
 }
 
 /// Puts itself behind everything that is listed.
@@ -180,17 +203,23 @@ Task<Result<>> Transactions::work(ClientNode* client) {
   for (std::uint64_t left = 20 + run_.below(30); left > 0 && !run_.failed(); --left) {
     const std::size_t index = transactions_.size();
     transactions_.emplace_back().number = index + 1;
-    Transaction made{.number = index + 1, .read = {}, .appended = {}};
+    Transaction made{.number = index + 1, .read = {}, .appended = {}, .moved = {}};
     const Duration patience = run_.chance(1, 4) ? run_.random_duration(2s) : Duration(2min);
     const Until until = Until::at(client->node().now() + patience);
-    const auto outcome =
-        co_await container.transact([&](async::Container& view) { return run_once(view, &made, until); }, until);
-    run_.count("transactions");
+    Result<> outcome;
+    if (run_.chance(1, 3)) {
+      outcome = co_await move(container, &made, until);
+      run_.count(!outcome && outcome.error() == Code::kConditionFailed ? "sets_in_vain" : "sets");
+    } else {
+      outcome =
+          co_await container.transact([&](async::Container& view) { return run_once(view, &made, until); }, until);
+      run_.count("transactions");
+    }
     made.is = Transaction::Is::kCommitted;
     if (!outcome) {
       const Code code = outcome.error().code();
       if (code == Code::kCorrupt || code == Code::kInternal || code == Code::kUnsupported) co_return outcome;
-      run_.count(code == Code::kTxRestart ? "restarted to the end" : "failed");
+      run_.count(code == Code::kTxRestart ? "restarted_to_the_end" : "failed");
       // Only then is it sure that nothing was sent, or that it was refused.
       made.is = code == Code::kTxRestart || code == Code::kConditionFailed ? Transaction::Is::kFailed
                                                                            : Transaction::Is::kUnknown;
@@ -201,6 +230,8 @@ Task<Result<>> Transactions::work(ClientNode* client) {
     for (std::uint32_t key = 0; key < kKeys; ++key)
       if (made.read[key])
         told += fmt::format(", {} after {}{}", name_of(key), *made.read[key], made.written[key] ? " written" : "");
+    for (std::uint32_t chain = 0; chain < kChains; ++chain)
+      if (made.moved[chain]) told += fmt::format(", place {} of chain {}", *made.moved[chain], chain);
     run_.note(told);
     if (run_.chance(1, 5)) static_cast<void>(co_await plain_read(container, until));
   }
@@ -225,6 +256,7 @@ Task<Result<>> Transactions::read_all(ClientNode* client) {
     if (!value) break;
     log_.push_back(decode_version(value).writer);
   }
+  CO_TRY(takers_, co_await chains_.read(container, until));
   co_return Result<>();
 }
 
@@ -268,9 +300,35 @@ void Transactions::check_log() {
   }
 }
 
+/// Each place was taken by one who took all that it had to take, and every acknowledged one has its places.
+void Transactions::check_chain(std::uint32_t chain, Order& order) {
+  const std::vector<std::uint64_t>& takers = takers_[chain];
+  for (std::size_t place = 0; place < takers.size(); ++place) {
+    if (takers[place] == 0 || takers[place] > transactions_.size())
+      return wrong(fmt::format("chain {}: place {} was taken by nobody", chain, place));
+    const Transaction& taker = transactions_[takers[place] - 1];
+    if (taker.moved[chain] != place || taker.is == Transaction::Is::kFailed)
+      return wrong(fmt::format("chain {}: place {} is of {}, which did not take it", chain, place, taker.number));
+    for (std::uint32_t other = 0; other < kChains; ++other) {
+      const auto& wanted = taker.moved[other];
+      if (wanted && (*wanted >= takers_[other].size() || takers_[other][*wanted] != taker.number))
+        return wrong(fmt::format("{} took place {} of chain {}, and not {} of chain {}", taker.number, place, chain,
+                                 *wanted, other));
+    }
+    if (place > 0) order.add(takers[place - 1], takers[place]);
+  }
+  for (const Transaction& transaction : transactions_) {
+    const auto& place = transaction.moved[chain];
+    if (transaction.is != Transaction::Is::kCommitted || !place) continue;
+    if (*place >= takers.size() || takers[*place] != transaction.number)
+      return wrong(fmt::format("chain {}: {} is not at its place {}", chain, transaction.number, *place));
+  }
+}
+
 void Transactions::check() {
   Order order(transactions_.size());
   for (std::uint32_t key = 0; key < kKeys && !run_.failed(); ++key) check_key(key, order);
+  for (std::uint32_t chain = 0; chain < kChains && !run_.failed(); ++chain) check_chain(chain, order);
   if (!run_.failed()) check_log();
   if (!run_.failed() && order.has_cycle()) wrong("no order of the transactions explains what they saw");
 }

@@ -50,24 +50,6 @@ Task<> run_all(Scope& scope, Reactor& reactor, Container container, std::span<It
   co_await pending.wait();
 }
 
-/// That ranges and bytes agree, so that the payload can be walked piece by piece; `validate` checks the rest.
-Result<> check_ranges(const UpdateRequest& request) {
-  for (const AkeyUpdate& akey : request.akeys) {
-    if (akey.kind != ValueKind::kArray) continue;
-    std::uint64_t left = akey.bytes;
-    for (const RecordRange& range : akey.ranges) {
-      const bool fits = akey.record_bytes > 0 && range.count <= left / akey.record_bytes;
-      if (!fits)
-        return failf(Code::kInvalidArgument, "akey '{}': its ranges are longer than its {} bytes", printable(akey.akey),
-                     akey.bytes);
-      left -= range.count * akey.record_bytes;
-    }
-    if (left != 0)
-      return failf(Code::kInvalidArgument, "akey '{}': {} bytes are in none of its ranges", printable(akey.akey), left);
-  }
-  return {};
-}
-
 }  // namespace
 
 Container::Container(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -82,13 +64,7 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   CO_CHECK_OK(check_writable());
   request.container = state->info.id;
   const Scattered<const std::byte> data{std::span<const ByteView>(payload)};
-  std::uint64_t announced = 0;
-  for (const AkeyUpdate& akey : request.akeys) announced += akey.bytes;
-  if (announced != data.bytes()) {
-    co_return failf(Code::kInvalidArgument, "the akeys announce {} bytes and the payload has {}", announced,
-                    data.bytes());
-  }
-  CO_CHECK_OK(check_ranges(request));
+  CO_CHECK_OK(check_payload(request, data.bytes()));
   if (state->checksums) fill_checksums(request, data);
   CO_CHECK_OK(validate(request));
   Bytes body;

@@ -76,6 +76,8 @@ class Engine final : public rpc::Service {
   Event released;
   bool silent = false;
   Code failure = Code::kOk;
+  /// Conditions of a commit: kUnsupported otherwise.
+  bool checks_conditions = true;
   /// What each of its targets lists, up to the limit that is asked for.
   std::map<std::uint16_t, std::set<std::string>> keys;
 
@@ -91,6 +93,10 @@ class Engine final : public rpc::Service {
     if (request.map_version() != knowledge_.map->version().value())
       co_return rpc::Response(Error(Code::kStaleMap, "another version"));
     if (failure != Code::kOk) co_return rpc::Response(Error(failure, "as it was told to"));
+    if (opcode == Opcode::kCommit && !checks_conditions) {
+      const auto commit = decode_commit_request(request.body());
+      if (commit && is_conditional(*commit)) co_return rpc::Response(Error(Code::kUnsupported, "nobody can check it"));
+    }
     co_return answer(request, opcode);
   }
   bool is_read(rpc::Opcode opcode) const override {

@@ -109,6 +109,36 @@ Result<> verify(const FetchRequest& request, const FetchReply& reply, std::span<
 
 }  // namespace
 
+namespace {
+
+Result<> check_ranges(const UpdateRequest& request) {
+  for (const AkeyUpdate& akey : request.akeys) {
+    if (akey.kind != ValueKind::kArray) continue;
+    std::uint64_t left = akey.bytes;
+    for (const RecordRange& range : akey.ranges) {
+      const bool fits = akey.record_bytes > 0 && range.count <= left / akey.record_bytes;
+      if (!fits)
+        return failf(Code::kInvalidArgument, "akey '{}': its ranges are longer than its {} bytes", printable(akey.akey),
+                     akey.bytes);
+      left -= range.count * akey.record_bytes;
+    }
+    if (left != 0)
+      return failf(Code::kInvalidArgument, "akey '{}': {} bytes are in none of its ranges", printable(akey.akey), left);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<> check_payload(const UpdateRequest& request, std::uint64_t payload_bytes) {
+  std::uint64_t announced = 0;
+  for (const AkeyUpdate& akey : request.akeys) announced += akey.bytes;
+  if (announced != payload_bytes)
+    return failf(Code::kInvalidArgument, "the akeys announce {} bytes and the payload has {}", announced,
+                 payload_bytes);
+  return check_ranges(request);
+}
+
 void fill_checksums(UpdateRequest& request, const Scattered<const std::byte>& payload) {
   std::uint64_t at = 0;
   for (AkeyUpdate& akey : request.akeys) {

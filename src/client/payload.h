@@ -37,6 +37,10 @@ class Scattered {
   std::uint64_t bytes_ = 0;
 };
 
+/// That the akeys of an update announce as many bytes as there are, and its ranges hold them, so that the payload can
+/// be walked piece by piece; `validate` checks the rest.
+Result<> check_payload(const UpdateRequest& request, std::uint64_t payload_bytes);
+
 /// Fills in the checksums of every akey of an update from its payload.
 void fill_checksums(UpdateRequest& request, const Scattered<const std::byte>& payload);
 

@@ -455,5 +455,49 @@ TEST(Connecting, EndsAtItsTime) {
   system.world.block_on(engine.node(), listener->close());
 }
 
+/// A file in a directory: of two groups.
+ChangeSet creation() {
+  ChangeSet changes;
+  changes.updates.push_back({.request = update_of(object_of("RP_3G1"), "file"), .payload = {}});
+  changes.updates.back().request.dkey_condition = Precondition::kAbsent;
+  changes.updates.push_back({.request = update_of(object_of("RP_3G1", 2001), "inode"), .payload = {}});
+  changes.updates.back().request.akeys[0].condition = Precondition::kPresent;
+  return changes;
+}
+
+TEST_F(Replicas, AChangeSetIsOneMessage) {
+  const std::uint32_t leader = system.leader(object_of("RP_3G1"), as_bytes("file"));
+  const auto applied = system.wait(system.container->apply(creation(), system.in(20s)));
+  ASSERT_TRUE(applied) << applied.error().to_string();
+  EXPECT_EQ(applied->epoch, Epoch(9));
+  ASSERT_EQ(system.knowledge.asked.size(), 1u);
+  EXPECT_EQ(system.knowledge.asked[0].opcode, Opcode::kCommit);
+  EXPECT_EQ(system.knowledge.asked[0].rank, leader);
+  // What the engine says of a condition is the answer.
+  system.knowledge.asked.clear();
+  system.engines[leader]->failure = Code::kConditionFailed;
+  EXPECT_EQ(system.wait(system.container->apply(creation(), system.in(20s))).error(), Code::kConditionFailed);
+  EXPECT_EQ(system.knowledge.asked.size(), 1u);
+}
+
+TEST_F(Replicas, AChangeSetThatNobodyCanCheckIsATransaction) {
+  for (auto& engine : system.engines) engine->checks_conditions = false;
+  // The second one is not there, as a transaction finds out; nothing is committed then.
+  EXPECT_EQ(system.wait(system.container->apply(creation(), system.in(20s))).error(), Code::kConditionFailed);
+  const auto opcodes = [this] {
+    std::vector<Opcode> all;
+    for (const fake::Asked& asked : system.knowledge.asked) all.push_back(asked.opcode);
+    return all;
+  };
+  EXPECT_THAT(opcodes(), ElementsAre(Opcode::kCommit, Opcode::kBegin, Opcode::kList, Opcode::kFetch));
+  system.knowledge.asked.clear();
+  ChangeSet changes = creation();
+  changes.updates.pop_back();
+  const auto applied = system.wait(system.container->apply(std::move(changes), system.in(20s)));
+  ASSERT_TRUE(applied) << applied.error().to_string();
+  EXPECT_EQ(applied->epoch, Epoch(9));
+  EXPECT_THAT(opcodes(), ElementsAre(Opcode::kCommit, Opcode::kBegin, Opcode::kList, Opcode::kCommit));
+}
+
 }  // namespace
 }  // namespace cenote::async

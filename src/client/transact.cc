@@ -94,7 +94,8 @@ bool Container::in_transaction() const { return state_->transaction != nullptr; 
 Task<Result<>> Container::commit_transaction(Until until) {
   const auto state = state_;
   if (!state->transaction) co_return fail(Code::kInvalidArgument, "no transaction: nothing to commit");
-  co_return co_await state->transaction->commit(state->impl->bounded(until));
+  CO_CHECK_OK(co_await state->transaction->commit(state->impl->bounded(until)));
+  co_return Result<>();
 }
 
 Result<> Container::check_no_transaction(std::string_view what) const {
@@ -118,7 +119,7 @@ Task<Result<Epoch>> Container::begin(const ObjectId& object, ByteView dkey, Unti
   co_return begun.snapshot;
 }
 
-Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<ByteView> payload,
+Task<Result<UpdateReply>> Container::commit(CommitRequest& request, std::span<const ByteView> payload,
                                             std::shared_ptr<const cluster::PoolLayout> plan, Until until) {
   const auto state = state_;
   CO_CHECK_OK(check_writable());
@@ -132,15 +133,14 @@ Task<Result<UpdateReply>> Container::commit(CommitRequest request, std::vector<B
     for (const AkeyUpdate& akey : update.akeys) bytes += akey.bytes;
     const std::size_t first = next;
     for (std::uint64_t left = bytes; left > 0; ++next) left -= payload[next].size();
-    const Scattered<const std::byte> data{std::span<const ByteView>(payload).subspan(first, next - first)};
+    const Scattered<const std::byte> data{payload.subspan(first, next - first)};
     if (state->checksums) fill_checksums(update, data);
   }
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
   CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    place, until));
+         co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(payload), {}, place, until));
   co_return decode_update_reply(reply.body);
 }
 

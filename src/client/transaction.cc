@@ -21,7 +21,7 @@ Result<> check(Precondition condition, ByteView name, bool exists) {
   return not_as_wanted(name, exists);
 }
 
-Bytes gathered(const std::vector<ByteView>& payload) {
+Bytes gathered(std::span<const ByteView> payload) {
   Bytes bytes;
   for (const ByteView part : payload) bytes.insert(bytes.end(), part.begin(), part.end());
   return bytes;
@@ -197,10 +197,7 @@ Task<Result<UpdateReply>> Transaction::update(UpdateRequest request, std::vector
   CO_CHECK_OK(co_await check_conditions(request, until));
   CO_CHECK_OK(check_open());
   CO_CHECK_OK(buffer_.update(request, data));
-  if (const auto fits = buffer_.check_size(); !fits) {
-    broken_ = fits.error();
-    co_return fail(fits.error());
-  }
+  CO_CHECK_OK(check_size());
   co_return UpdateReply{};
 }
 
@@ -229,10 +226,37 @@ Task<Result<UpdateReply>> Transaction::punch(PunchRequest request, Until until) 
   CO_CHECK_OK(co_await check_condition(request, until));
   CO_CHECK_OK(check_open());
   CO_CHECK_OK(buffer_.punch(request));
-  if (const auto fits = buffer_.check_size(); !fits) {
-    broken_ = fits.error();
-    co_return fail(fits.error());
+  CO_CHECK_OK(check_size());
+  co_return UpdateReply{};
+}
+
+Result<> Transaction::check_size() {
+  const auto fits = buffer_.check_size();
+  if (!fits) broken_ = fits.error();
+  return fits;
+}
+
+Task<Result<UpdateReply>> Transaction::apply(const CommitRequest& changes, std::span<const ByteView> payload,
+                                             Until until) {
+  CO_CHECK_OK(check_open());
+  for (const UpdateRequest& update : changes.updates) CO_CHECK_OK(co_await check_conditions(update, until));
+  for (const PunchRequest& punch : changes.punches) CO_CHECK_OK(co_await check_condition(punch, until));
+  CO_CHECK_OK(check_open());
+  // A punch hides what was there before, and nothing of what comes with it.
+  for (const PunchRequest& punch : changes.punches) CO_CHECK_OK(buffer_.punch(punch));
+  const Bytes data = gathered(payload);
+  ByteView left = data;
+  for (const UpdateRequest& update : changes.updates) {
+    std::uint64_t bytes = 0;
+    for (const AkeyUpdate& akey : update.akeys) bytes += akey.bytes;
+    const auto added = buffer_.update(update, left.first(bytes));
+    left = left.subspan(bytes);
+    if (added) continue;
+    // The others are in the buffer already.
+    broken_ = added.error();
+    co_return fail(added.error());
   }
+  CO_CHECK_OK(check_size());
   co_return UpdateReply{};
 }
 
@@ -560,11 +584,11 @@ Task<Result<ObjectId>> Transaction::allocate_object(ObjectClass object_class, Ke
   co_return co_await container_.allocate_object(object_class, dkeys, akeys, until);
 }
 
-Result<> Transaction::restart_in_new_map() {
+std::unexpected<Error> Transaction::restart_in_new_map() {
   return fail(Code::kTxRestart, "the map of the pool has changed since the transaction began; run it again");
 }
 
-Task<Result<>> Transaction::commit(Until until) {
+Task<Result<UpdateReply>> Transaction::commit(Until until) {
   CO_CHECK_OK(check_open());
   over_ = true;
   CommitRequest request;
@@ -574,15 +598,14 @@ Task<Result<>> Transaction::commit(Until until) {
   // What is undecided at the snapshot may be decided otherwise by those who are left of a group: only in one version of
   // the map has everybody seen the same (docs/protocols/replication.md, "Reads").
   if (plan_ != nullptr && plan_ != container_.state_->routes->share_layout()) co_return restart_in_new_map();
-  if (request.punches.empty() && request.updates.empty()) co_return Result<>();
+  if (request.punches.empty() && request.updates.empty()) co_return UpdateReply{};
   request.snapshot = snapshot_.value_or(kEpochZero);
   request.reads = std::move(reads_);
   request.lists = std::move(lists_);
   request.queries = std::move(queries_);
-  const auto committed = co_await container_.commit(std::move(request), std::move(payload), plan_, until);
+  auto committed = co_await container_.commit(request, payload, plan_, until);
   if (!committed && committed.error() == Code::kStaleMap) co_return restart_in_new_map();
-  if (!committed) co_return fail(committed.error());
-  co_return Result<>();
+  co_return committed;
 }
 
 }  // namespace cenote::async

@@ -23,18 +23,20 @@ class Transaction {
   Task<Result<UpdateReply>> update(UpdateRequest request, std::vector<ByteView> payload, Until until);
   Task<Result<FetchReply>> fetch(FetchRequest request, std::vector<MutableBytes> into, Until until);
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until);
+  /// All changes of `changes`, which has nothing else, or none. Both are the caller's until it returns.
+  Task<Result<UpdateReply>> apply(const CommitRequest& changes, std::span<const ByteView> payload, Until until);
   Task<Result<ListReply>> list(ListRequest request, Until until);
   Task<Result<QueryReply>> query(QueryRequest request, Until until);
   Task<Result<ObjectId>> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys, Until until);
 
   /// Of no effect where it fails, unless it says that it may have had one (kDeadlineExceeded). kTxRestart: a conflict.
-  Task<Result<>> commit(Until until);
+  Task<Result<UpdateReply>> commit(Until until);
   /// Whatever is done with the view afterwards fails.
   void end() { over_ = true; }
 
  private:
   Result<> check_open() const;
-  static Result<> restart_in_new_map();
+  static std::unexpected<Error> restart_in_new_map();
   Task<Result<Epoch>> snapshot(const ObjectId& object, ByteView dkey, Until until);
   Result<> note_read(AkeyRead read);
   Result<> check_read_count();
@@ -52,6 +54,7 @@ class Transaction {
 
   Task<Result<>> check_conditions(const UpdateRequest& request, Until until);
   Task<Result<>> check_condition(const PunchRequest& request, Until until);
+  Result<> check_size();
   struct Overlaid;
   Task<Result<Overlaid>> fetch_akey(const FetchRequest& request, const AkeyFetch& akey, Until until);
   static void lay_over(const WriteBuffer::Akey& changes, RecordRange range, std::uint64_t at, Overlaid& overlaid);

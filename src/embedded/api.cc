@@ -199,6 +199,11 @@ void Container::fetch_many(std::span<async::FetchItem> items, CallBounds bounds)
   connection_->call(bounds, [&](async::Client&, Until until) { return container_.fetch_many(items, until); });
 }
 
+Result<UpdateReply> Container::apply(async::ChangeSet changes, CallBounds bounds) {
+  return connection_->call(bounds,
+                           [&](async::Client&, Until until) { return container_.apply(std::move(changes), until); });
+}
+
 Result<ObjectId> Container::allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                             CallBounds bounds) {
   return connection_->call(bounds, [&](async::Client&, Until until) {

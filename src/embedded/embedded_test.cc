@@ -333,6 +333,75 @@ TEST_F(AStore, RunsTransactions) {
   EXPECT_EQ(as_text(**kv.get("c")), "1");
 }
 
+/// Of a map.
+async::ChangeSet::Update change_of(std::string_view key, std::string_view value, Precondition condition) {
+  async::ChangeSet::Update update{.request = {}, .payload = {as_bytes(value)}};
+  update.request.object = async::Kv::default_object(0);
+  update.request.dkey = as_bytes(key);
+  update.request.dkey_condition = condition;
+  AkeyUpdate& akey = update.request.akeys.emplace_back();
+  akey.akey = as_bytes("v");
+  akey.bytes = value.size();
+  return update;
+}
+
+TEST_F(AStore, AppliesChangesTogetherOrNot) {
+  auto client = open(directory_, kSmall);
+  ASSERT_TRUE(client) << client.error().message();
+  Container container = open_new_container(*client);
+  auto kv = container.kv();
+  ASSERT_TRUE(kv.put("directory", std::string_view("1 file")));
+  const auto rename = [&](auto& in, std::string_view from, std::string_view to) -> Result<UpdateReply> {
+    async::ChangeSet changes;
+    PunchRequest& punch = changes.punches.emplace_back();
+    punch.object = async::Kv::default_object(0);
+    punch.level = PunchLevel::kDkey;
+    punch.condition = Precondition::kPresent;
+    punch.dkey = as_bytes(from);
+    changes.updates.push_back(change_of(to, to, Precondition::kAbsent));
+    changes.updates.push_back(change_of("directory", "changed", Precondition::kPresent));
+    return in.apply(std::move(changes));
+  };
+  EXPECT_EQ(rename(container, "file 0", "file 1").error().code(), Code::kConditionFailed);
+  ASSERT_TRUE(kv.put("file 0", std::string_view("x")));
+  for (int i = 0; i < 8; ++i) {
+    const std::string from = "file " + std::to_string(i), to = "file " + std::to_string(i + 1);
+    const auto renamed = rename(container, from, to);
+    ASSERT_TRUE(renamed) << renamed.error().to_string();
+    EXPECT_EQ(*kv.get(from), std::nullopt);
+    EXPECT_TRUE((*kv.get(to)).has_value());
+    const auto again = rename(container, from, to);
+    ASSERT_EQ(again.error().code(), Code::kConditionFailed);
+    EXPECT_NE(again.error().message().find("file "), std::string::npos) << again.error().message();
+  }
+  EXPECT_EQ(as_text(**kv.get("directory")), "changed");
+  // In a transaction the conditions are about what that shows, and all of it may still be undone.
+  const auto undone = container.transact([&](Container& view) -> Result<> {
+    CHECK_OK(view.kv().put("file 20", std::string_view("x")));
+    CHECK_OK(rename(view, "file 20", "file 21"));
+    TRY(const auto moved, view.kv().get("file 21"));
+    if (!moved) return fail(Code::kCorrupt, "does not see what it changed");
+    if (rename(view, "file 20", "file 22").error() != Code::kConditionFailed) return fail(Code::kCorrupt, "it is gone");
+    return fail(Code::kNotEmpty, "never mind");
+  });
+  EXPECT_EQ(undone.error().code(), Code::kNotEmpty) << undone.error().message();
+  EXPECT_EQ(*kv.get("file 21"), std::nullopt);
+  const auto moved = container.transact([&](Container& view) -> Result<> {
+    CHECK_OK(rename(view, "file 8", "file 9"));
+    return {};
+  });
+  EXPECT_TRUE(moved) << moved.error().to_string();
+  EXPECT_EQ(as_text(**kv.get("file 9")), "file 9");
+  // Two changes of one thing are none.
+  async::ChangeSet twice;
+  for (int i = 0; i < 2; ++i) twice.updates.push_back(change_of("twice", "x", Precondition::kNone));
+  EXPECT_EQ(container.apply(twice).error().code(), Code::kInvalidArgument);
+  EXPECT_EQ(container.apply({}).error().code(), Code::kInvalidArgument);
+  twice.updates.pop_back();
+  twice.updates[0].payload = {as_bytes("longer than it says")};
+  EXPECT_EQ(container.apply(twice).error().code(), Code::kInvalidArgument);
+}
+
 TEST_F(AStore, ServesSeveralThreadsAtOnce) {
   auto client = open(directory_, kSmall);
   ASSERT_TRUE(client) << client.error().message();

@@ -377,6 +377,20 @@ TEST_F(ArrayEntriesTest, ConditionsCountAlsoWhereTheyAreNotChecked) {
   EXPECT_EQ(change(first, EntryEvent::kAbort), EntryState::kRefused);
 }
 
+TEST_F(EntriesTest, WhatAConditionIsAboutIsOlderToo) {
+  const Bytes value = pattern(2, 100);
+  const EntryName early = name();
+  ASSERT_TRUE(target_.update(target_.single(kObject, key_of("d"), key_of("b"), value), value));
+  CommitRequest request = put_of("d", value);
+  request.updates[0].dkey_condition = Precondition::kPresent;
+  EXPECT_EQ(prepare(request, early, value).error(), Code::kEpochTooOld)
+      << "at that moment there was nothing in the dkey";
+  EXPECT_EQ(change(early, EntryEvent::kDecline), EntryState::kRefused);
+  const EntryName late = name();
+  ASSERT_EQ(prepare(request, late, value), EntryState::kPrepared);
+  EXPECT_EQ(change(late, EntryEvent::kCommit), EntryState::kCommitted);
+}
+
 TEST_F(EntriesTest, SpaceIsChargedFromThePreparationOn) {
   const auto account = std::make_shared<SpaceAccount>("container 'c'");
   account->set_limit({.bytes = 10'000, .objects = SpaceAccount::kNoLimit});

@@ -22,7 +22,7 @@ class Members {
   std::optional<EntryName> prepare(const CommitRequest& request, ByteView payload,
                                    Member member = Member::kIncomplete) {
     const EntryName name{.leader = 3, .epoch = *whole.block_on(whole.objects->draw_epoch(Until::forever()))};
-    const auto state = prepare_at(whole, request, name, payload, Member::kLeading);
+    const auto state = prepare_at(whole, request, name, payload, Member::kChecking);
     if (!state) return std::nullopt;
     EXPECT_EQ(*state, EntryState::kPrepared);
     late.objects->observe(name.epoch);

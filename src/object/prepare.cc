@@ -65,8 +65,32 @@ const HeldEntry* touching(const Entries& entries, const Uuid& container, std::sp
   return nullptr;
 }
 
-/// What an update would put must be the newest of it.
+/// All entries with the prefix must be older: found by looking at as many of them as that takes, up to a bound beyond
+/// which they are taken for newer.
+Result<bool> are_older(const Reader& reader, ByteView prefix, Epoch epoch, std::uint32_t& left) {
+  store::Cursor cursor(reader.view, reader.tree);
+  TRY(bool found, cursor.seek(prefix));
+  while (found && starts_with(cursor.key(), prefix)) {
+    TRY(const ParsedKey key, parse_key(cursor.key()));
+    if (key.epoch > epoch || left-- == 0) return false;
+    TRY(found, cursor.next());
+  }
+  return true;
+}
+
+std::unexpected<Error> may_be_newer(const ObjectId& object, ByteView dkey, Epoch epoch) {
+  return failf(Code::kEpochTooOld, "{}: may have a version newer than {}", describe(object, dkey, {}), epoch.value());
+}
+
+/// What an update would put must be the newest of it, and what its conditions are about older.
 Result<> check_newest(const Reader& reader, const UpdateRequest& update, Epoch epoch) {
+  if (update.dkey_condition != Precondition::kNone) {
+    KeyPath path(update.object, update.dkey);
+    TRY(const Epoch hidden, dkey_hidden(reader, path));
+    std::uint32_t left = kEntriesLookedAt;
+    TRY(const bool older, are_older(reader, to_bytes(path.dkey_prefix()), epoch, left));
+    if (!older || hidden > epoch) return may_be_newer(update.object, update.dkey, epoch);
+  }
   for (const AkeyUpdate& akey : update.akeys) {
     TRY(const bool newest,
         is_unchanged(reader, {.object = update.object, .dkey = update.dkey, .akey = akey.akey, .ranges = akey.ranges},
@@ -78,8 +102,7 @@ Result<> check_newest(const Reader& reader, const UpdateRequest& update, Epoch e
   return {};
 }
 
-/// What a punch hides must be older than it, all of it: found by looking at as many entries as that takes, up to a
-/// bound beyond which it is taken for newer.
+/// What a punch hides must be older than it, all of it.
 Result<> check_newest(const Reader& reader, const PunchRequest& punch, Epoch epoch) {
   KeyPath path(punch.object);
   if (punch.level != PunchLevel::kObject) path.set_dkey(punch.dkey);
@@ -92,15 +115,8 @@ Result<> check_newest(const Reader& reader, const PunchRequest& punch, Epoch epo
   }
   std::uint32_t left = kEntriesLookedAt;
   for (const Bytes& prefix : prefixes) {
-    store::Cursor cursor(reader.view, reader.tree);
-    TRY(bool found, cursor.seek(prefix));
-    while (found && starts_with(cursor.key(), prefix)) {
-      TRY(const ParsedKey key, parse_key(cursor.key()));
-      if (key.epoch > epoch || left-- == 0)
-        return failf(Code::kEpochTooOld, "{}: may have a version newer than {}", describe(punch.object, punch.dkey, {}),
-                     epoch.value());
-      TRY(found, cursor.next());
-    }
+    TRY(const bool older, are_older(reader, prefix, epoch, left));
+    if (!older) return may_be_newer(punch.object, punch.dkey, epoch);
   }
   return {};
 }
@@ -285,15 +301,7 @@ const HeldEntry* undecided_in_the_way(const Entries& entries, const CommitReques
 
 namespace {
 
-bool has_conditions(const CommitRequest& request) {
-  const auto given = [](const auto& part) { return part.condition != Precondition::kNone; };
-  return std::ranges::any_of(request.punches, given) ||
-         std::ranges::any_of(request.updates, [&given](const UpdateRequest& update) {
-           return update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, given);
-         });
-}
-
-/// The leader checks them, which has all that it is about.
+/// Somebody checks them who has all that they are about.
 CommitRequest without_conditions(CommitRequest request) {
   for (PunchRequest& punch : request.punches) punch.condition = Precondition::kNone;
   for (UpdateRequest& update : request.updates) {
@@ -308,7 +316,7 @@ CommitRequest without_conditions(CommitRequest request) {
 Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request, Member member, EntryName name,
                                        ByteView note, media::Buffer& payload, std::uint64_t payload_bytes, Until until,
                                        store::Lsn& seen) {
-  CO_CHECK_OK(validate(request, Conditions::kAllowed));
+  CO_CHECK_OK(validate(request, Changes::kMayBeNone));
   if (note.size() > kMaxEntryNoteBytes)
     co_return failf(Code::kOutOfRange, "a note of {} bytes: at most {} are kept", note.size(), kMaxEntryNoteBytes);
   if (cenote::payload_bytes(request) != payload_bytes || payload.size() < payload_bytes)
@@ -319,7 +327,7 @@ Task<Result<EntryState>> prepare_entry(Core& core, const CommitRequest& request,
     co_return held->header.state;
   }
   std::optional<CommitRequest> changes;
-  if (member != Member::kLeading && has_conditions(request)) changes = without_conditions(request);
+  if (member != Member::kChecking && is_conditional(request)) changes = without_conditions(request);
   Preparation preparation(core, request, changes ? *changes : request, member, name, note);
   co_return co_await preparation.run(payload, until, seen);
 }

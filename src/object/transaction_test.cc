@@ -69,6 +69,19 @@ class Transaction {
     punch.ranges = std::move(ranges);
     return *this;
   }
+  // Of the last change.
+  Transaction& if_dkey(Precondition condition) {
+    request_.updates.back().dkey_condition = condition;
+    return *this;
+  }
+  Transaction& if_akey(Precondition condition) {
+    request_.updates.back().akeys[0].condition = condition;
+    return *this;
+  }
+  Transaction& if_there() {
+    request_.punches.back().condition = Precondition::kPresent;
+    return *this;
+  }
   CommitRequest& request() { return request_; }
 
   Task<Result<UpdateReply>> commit_async() {
@@ -348,6 +361,109 @@ TEST_F(TransactionTest, WhatDoesNotFitChangesNothing) {
   EXPECT_EQ(Transaction(target_).put(kObject, "f", "a", pattern(1, 1)).code(), Code::kQuotaExceeded);
   account->set_limit({100, SpaceAccount::kNoLimit});
   EXPECT_EQ(Transaction(target_).punch(PunchLevel::kObject, kObject).code(), Code::kOk);
+}
+
+constexpr Precondition kAbsent = Precondition::kAbsent, kPresent = Precondition::kPresent;
+
+TEST_F(TransactionTest, AFileInADirectory) {
+  const auto create = [this](std::string_view name) {
+    return Transaction(target_)
+        .put(kObject, name, "entry", large_)
+        .if_dkey(kAbsent)
+        .put(kObject, "directory", "times", small_)
+        .if_akey(kPresent)
+        .commit();
+  };
+  const auto no_directory = create("file");
+  ASSERT_EQ(code_of(no_directory), Code::kConditionFailed);
+  EXPECT_NE(no_directory.error().message().find("dkey 'directory', akey 'times'"), std::string::npos)
+      << no_directory.error().message();
+  EXPECT_EQ(value(kObject, "file", "entry"), std::nullopt) << "all of it or nothing";
+  put(kObject, "directory", "times", other_);
+  ASSERT_TRUE(create("file"));
+  EXPECT_EQ(value(kObject, "file", "entry"), large_);
+  EXPECT_EQ(value(kObject, "directory", "times"), small_);
+  const auto there = create("file");
+  ASSERT_EQ(code_of(there), Code::kConditionFailed);
+  EXPECT_NE(there.error().message().find("dkey 'file'"), std::string::npos) << there.error().message();
+  punch(PunchLevel::kDkey, kObject, "file");
+  EXPECT_TRUE(create("file"));
+}
+
+TEST_F(TransactionTest, APunchOfWhatIsThereBesideAnUpdate) {
+  const auto rename = [this] {
+    return Transaction(target_)
+        .punch(PunchLevel::kDkey, kObject, "from")
+        .if_there()
+        .put(kObject, "to", "entry", small_)
+        .if_dkey(kAbsent)
+        .code();
+  };
+  EXPECT_EQ(rename(), Code::kConditionFailed);
+  put(kObject, "from", "entry", small_);
+  EXPECT_EQ(rename(), Code::kOk);
+  EXPECT_EQ(value(kObject, "from", "entry"), std::nullopt);
+  EXPECT_EQ(value(kObject, "to", "entry"), small_);
+  EXPECT_EQ(rename(), Code::kConditionFailed);
+}
+
+TEST_F(TransactionTest, ConditionsAreAboutWhatWasThereBeforeAllChanges) {
+  put(kObject, "d", "old", small_);
+  const auto replace = [this](std::string_view akey, Precondition condition) {
+    return Transaction(target_)
+        .punch(PunchLevel::kDkey, kObject, "d")
+        .if_there()
+        .put(kObject, "d", akey, large_)
+        .if_akey(condition)
+        .code();
+  };
+  EXPECT_EQ(replace("old", kAbsent), Code::kConditionFailed) << "it is there until the punch";
+  EXPECT_EQ(replace("new", kPresent), Code::kConditionFailed) << "it is there by this change only";
+  EXPECT_EQ(value(kObject, "d", "old"), small_);
+  EXPECT_EQ(replace("old", kPresent), Code::kOk);
+  EXPECT_EQ(value(kObject, "d", "old"), large_);
+  EXPECT_EQ(replace("new", kAbsent), Code::kOk);
+  EXPECT_EQ(value(kObject, "d", "old"), std::nullopt);
+  EXPECT_EQ(value(kObject, "d", "new"), large_);
+  // Two parts of one dkey, each of which brings it into being.
+  const auto both = [this] {
+    return Transaction(target_)
+        .put(kObject, "e", "a", small_)
+        .if_dkey(kAbsent)
+        .put(kObject, "e", "b", small_)
+        .if_dkey(kAbsent)
+        .code();
+  };
+  EXPECT_EQ(both(), Code::kOk);
+  EXPECT_EQ(both(), Code::kConditionFailed);
+}
+
+TEST_F(TransactionTest, AConditionalChangeThatIsSentAgain) {
+  Transaction first(target_);
+  first.put(kObject, "d", "a", large_).if_dkey(kAbsent).put(kOther, "e", "b", small_).if_akey(kAbsent);
+  first.request().id = {
+      .session = 5, .sequence = 6, .expiry = target_.node.wall_now() + std::chrono::seconds(60), .acknowledged = 0};
+  const auto done = first.commit();
+  ASSERT_TRUE(done) << done.error().to_string();
+  target_.reopen();
+  const auto again = first.commit();
+  ASSERT_TRUE(again) << "what it has brought into being is not held against it: " << again.error().to_string();
+  EXPECT_EQ(again->epoch, done->epoch);
+  // A failure is not kept.
+  first.request().id.sequence = 7;
+  EXPECT_EQ(first.code(), Code::kConditionFailed);
+  punch(PunchLevel::kObject, kObject);
+  punch(PunchLevel::kObject, kOther);
+  EXPECT_EQ(first.code(), Code::kOk);
+}
+
+TEST_F(TransactionTest, ReadsAndConditionsTogether) {
+  put(kObject, "d", "a", small_);
+  Transaction transaction = begun();
+  transaction.read(kObject, "d", "a").put(kOther, "d", "a", large_).if_dkey(kAbsent);
+  put(kObject, "d", "a", other_);
+  EXPECT_EQ(transaction.code(), Code::kTxRestart);
+  EXPECT_EQ(begun().read(kObject, "d", "a").put(kOther, "d", "a", large_).if_dkey(kAbsent).code(), Code::kOk);
 }
 
 /// Many transactions at once over a few keys, each of which writes what it read, and one more.

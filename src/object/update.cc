@@ -291,22 +291,36 @@ Result<> Update::check_dkey(const Reader& reader) {
                printable(request_.dkey), exists ? "exists" : "does not exist");
 }
 
-/// Of the path's akey, as the update meets it. What an incomplete member holds of it may be of earlier times, and is
-/// another by the time of the commit: each array gets a birth, which is one or becomes part of one then.
-Result<AkeyState> Update::state_before(AkeyLookup& akeys, const TransactionPunches* punched) {
+Result<> Update::check_akey(std::uint32_t index, bool exists) const {
+  const Precondition condition = request_.akeys[index].condition;
+  if (condition == Precondition::kNone || exists == (condition == Precondition::kPresent)) return {};
+  return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), exists ? "exists" : "does not exist");
+}
+
+bool Update::is_hidden(const TransactionPunches* punched) const {
+  if (punched == nullptr) return false;
+  const auto prefixes = {path_.object_prefix(), path_.dkey_prefix(), path_.akey_prefix()};
+  return std::ranges::any_of(prefixes, [punched](ByteView prefix) { return punched->hides(prefix); });
+}
+
+/// Of the path's akey, as the update meets it; its condition is about what is there before the punches of the same
+/// transaction. What an incomplete member holds of it may be of earlier times, and is another by the time of the
+/// commit: each array gets a birth, which is one or becomes part of one then.
+Result<AkeyState> Update::state_before(AkeyLookup& akeys, std::uint32_t index,
+                                       const TransactionPunches* punched) const {
   if (member_ == Member::kIncomplete) return AkeyState{};
-  if (punched == nullptr) return akeys.state();
-  for (const ByteView prefix : {path_.object_prefix(), path_.dkey_prefix(), path_.akey_prefix()})
-    if (punched->hides(prefix)) return AkeyState{};
+  const bool hidden = is_hidden(punched);
+  if (hidden && request_.akeys[index].condition == Precondition::kNone) return AkeyState{};
   TRY(AkeyState state, akeys.state());
+  CHECK_OK(check_akey(index, state.exists()));
+  if (hidden) return AkeyState{};
+  if (punched == nullptr) return state;
   if (const auto flags = punched->flags(path_.akey_prefix())) state.flags = *flags;
   return state;
 }
 
 Result<AkeyPlan> Update::plan_akey(const AkeyState& before, std::uint32_t index) const {
   const AkeyUpdate& akey = request_.akeys[index];
-  if (akey.condition != Precondition::kNone && before.exists() != (akey.condition == Precondition::kPresent))
-    return failf(Code::kConditionFailed, "{}: {}", describe_akey(index), before.exists() ? "exists" : "does not exist");
   const bool array = akey.kind == ValueKind::kArray;
   if (before.exists() && (before.is == AkeyState::Is::kArray) != array)
     return failf(Code::kTypeMismatch, "{}: is {}", describe_akey(index), array ? "a single value" : "an array");
@@ -328,7 +342,7 @@ Result<> Update::plan(const Container& container, const Reader& reader, const Tr
   plans_.clear();
   for (std::uint32_t i = 0; i < request_.akeys.size(); ++i) {
     path_.set_akey(request_.akeys[i].akey);
-    TRY(const AkeyState before, state_before(akeys, punched));
+    TRY(const AkeyState before, state_before(akeys, i, punched));
     TRY(const AkeyPlan plan, plan_akey(before, i));
     plans_.push_back(plan);
   }

@@ -123,7 +123,9 @@ class Update {
   void put_piece(const Container& container, const Piece& piece, ByteView key);
 
   Result<> check_dkey(const Reader& reader);
-  Result<AkeyState> state_before(AkeyLookup& akeys, const TransactionPunches* punched);
+  Result<> check_akey(std::uint32_t index, bool exists) const;
+  Result<AkeyState> state_before(AkeyLookup& akeys, std::uint32_t index, const TransactionPunches* punched) const;
+  bool is_hidden(const TransactionPunches* punched) const;
   Result<AkeyPlan> plan_akey(const AkeyState& before, std::uint32_t index) const;
   std::string describe_akey(std::uint32_t index) const {
     return describe(request_.object, request_.dkey, request_.akeys[index].akey);

@@ -98,6 +98,31 @@ inline CommitRequest commit_request() {
   return request;
 }
 
+/// A file in a directory of the same target, and an old one that goes.
+inline CommitRequest change_set() {
+  CommitRequest request;
+  request.container = kContainer;
+  request.id = {.session = 9, .sequence = 11, .expiry = WallTime(Duration(12)), .acknowledged = 8};
+  request.punches.push_back({.container = kContainer,
+                             .object = kObject,
+                             .level = PunchLevel::kDkey,
+                             .condition = Precondition::kPresent,
+                             .dkey = key("old file"),
+                             .akeys = {},
+                             .ranges = {},
+                             .id = {}});
+  UpdateRequest entry{
+      .container = kContainer, .object = kObject, .dkey = key("file"), .dkey_condition = Precondition::kAbsent};
+  entry.akeys.push_back({.akey = key("entry"), .ranges = {}, .bytes = 40, .checksums = {3}});
+  request.updates.push_back(entry);
+  entry.dkey = key("directory");
+  entry.dkey_condition = Precondition::kNone;
+  entry.akeys[0].akey = key("times");
+  entry.akeys[0].condition = Precondition::kPresent;
+  request.updates.push_back(entry);
+  return request;
+}
+
 inline PoolView pool_view() {
   return {.map = to_bytes(as_bytes("a map")),
           .engines = {{.rank = 3, .addresses = {"a:1", "b:2"}}, {.rank = 7, .addresses = {}}}};

@@ -48,9 +48,7 @@ std::unexpected<Error> not_normal(const ObjectId& object, ByteView dkey) {
 /// What the transaction punches.
 class Punched {
  public:
-  Result<> add(const PunchRequest& punch, Conditions conditions) {
-    if (punch.condition != Precondition::kNone && conditions == Conditions::kNone)
-      return fail(Code::kInvalidArgument, "condition: changes of a transaction have none");
+  Result<> add(const PunchRequest& punch) {
     if (punch.level == PunchLevel::kObject) return add(levels_, path_of(punch.object), punch);
     if (punch.level == PunchLevel::kDkey) return add(levels_, path_of(punch.object, punch.dkey), punch);
     for (const KeyBytes& akey : punch.akeys) {
@@ -128,7 +126,7 @@ Result<> check_reads(const CommitRequest& request) {
   return {};
 }
 
-Result<> check_updates(const CommitRequest& request, Conditions conditions) {
+Result<> check_updates(const CommitRequest& request) {
   std::set<Path> akeys;
   for (const UpdateRequest& update : request.updates) {
     CHECK_OK(check_part(request, update.container, &update.id));
@@ -137,10 +135,6 @@ Result<> check_updates(const CommitRequest& request, Conditions conditions) {
     for (const AkeyUpdate& akey : update.akeys)
       if (request.updates.size() > 1 && !akeys.insert(path_of(update.object, update.dkey, akey.akey)).second)
         return not_normal(update.object, update.dkey);
-    const auto conditional = [](const AkeyUpdate& akey) { return akey.condition != Precondition::kNone; };
-    if (conditions == Conditions::kNone &&
-        (update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, conditional)))
-      return fail(Code::kInvalidArgument, "condition: changes of a transaction have none");
   }
   return check_limit(payload_bytes(request), kMaxPayloadBytes, "payload of a transaction");
 }
@@ -175,18 +169,30 @@ std::uint64_t transaction_entries(const CommitRequest& request) {
   return entries;
 }
 
-Result<> validate(const CommitRequest& request, Conditions conditions) {
+bool is_conditional(const UpdateRequest& update) {
+  return update.dkey_condition != Precondition::kNone || std::ranges::any_of(update.akeys, [](const AkeyUpdate& akey) {
+           return akey.condition != Precondition::kNone;
+         });
+}
+
+bool is_conditional(const PunchRequest& punch) { return punch.condition != Precondition::kNone; }
+
+bool is_conditional(const CommitRequest& request) {
+  const auto given = [](const auto& change) { return is_conditional(change); };
+  return std::ranges::any_of(request.updates, given) || std::ranges::any_of(request.punches, given);
+}
+
+Result<> validate(const CommitRequest& request, Changes changes) {
   if (request.container.is_null()) return fail(Code::kInvalidArgument, "container: the null id");
-  // A member of a group that a transaction only read has nothing to change, and holds what must not, if it can.
-  if (request.punches.empty() && request.updates.empty() && conditions != Conditions::kAllowed)
+  if (request.punches.empty() && request.updates.empty() && changes == Changes::kSome)
     return fail(Code::kInvalidArgument, "changes: none, so there is nothing to commit");
   CHECK_OK(check_reads(request));
-  CHECK_OK(check_updates(request, conditions));
+  CHECK_OK(check_updates(request));
   Punched punched;
   for (const PunchRequest& punch : request.punches) {
     CHECK_OK(check_part(request, punch.container, &punch.id));
     CHECK_OK(validate(punch));
-    CHECK_OK(punched.add(punch, conditions));
+    CHECK_OK(punched.add(punch));
   }
   if (!request.punches.empty()) CHECK_OK(punched.check(request.updates));
   return check_limit(transaction_entries(request), kMaxTransactionEntries, "entries of a transaction's changes");

@@ -177,11 +177,8 @@ TEST(ValidateCommit, ChangesInNormalForm) {
   EXPECT_EQ(code_with([](Request& r) { r.punches[1].akeys[0] = key("array"); }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.punches[0] = r.punches[1]; }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.updates[1].dkey = r.updates[0].dkey; }), Code::kInvalidArgument);
-  EXPECT_EQ(code_with([](Request& r) { r.updates[1].dkey_condition = Precondition::kPresent; }),
-            Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.updates[1].container = Uuid::from_random(1, 1); }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.updates[1].id.sequence = 1; }), Code::kInvalidArgument);
-  EXPECT_EQ(code_with([](Request& r) { r.punches[1].condition = Precondition::kPresent; }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.lists[0].request.epoch = Epoch(5); }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.snapshot = kEpochZero; }), Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.punches.clear(), r.updates.clear(); }), Code::kInvalidArgument);
@@ -200,6 +197,27 @@ TEST(ValidateCommit, ChangesInNormalForm) {
             Code::kInvalidArgument);
   EXPECT_EQ(code_with([](Request& r) { r.punches[1].level = PunchLevel::kDkey, r.punches[1].akeys = {}; }),
             Code::kInvalidArgument);
+}
+
+TEST(ValidateCommit, ChangesMayBeConditional) {
+  const CommitRequest good = protocol_examples::change_set();
+  EXPECT_EQ(code_of(good), Code::kOk);
+  EXPECT_TRUE(is_conditional(good));
+  EXPECT_FALSE(is_conditional(protocol_examples::commit_request()));
+  CommitRequest request = good;
+  request.punches[0].condition = Precondition::kAbsent;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument) << "it would do nothing";
+  request = good;
+  request.updates[1].dkey = request.updates[0].dkey;
+  request.updates[1].akeys = request.updates[0].akeys;
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument) << "two of one akey, whatever their conditions";
+  request = good;
+  request.punches.push_back(request.punches[0]);
+  EXPECT_EQ(code_of(request), Code::kInvalidArgument);
+  CommitRequest nothing;
+  nothing.container = good.container;
+  EXPECT_EQ(code_of(nothing), Code::kInvalidArgument);
+  EXPECT_TRUE(validate(nothing, Changes::kMayBeNone)) << "a member of a group that was only read";
 }
 
 TEST(ValidateCommit, Limits) {

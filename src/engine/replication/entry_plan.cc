@@ -198,13 +198,52 @@ bool is_of_one_dkey(const CommitRequest& request) {
   return request.updates.empty() && request.punches.size() == 1 && !place_of(request.punches.front()).whole;
 }
 
+/// Who checks the conditions: of one group its leader, before it asks the others (group_leader.cc). Of several each
+/// checks those of its part that has all of what was there; the leader of each could be lost before it has done so.
+/// Those that lack some are asked last, so that one of them has it prepared says that somebody has.
+Result<> assign_checks(const CommitRequest& request, const Parts& parts, cluster::TargetId leader, EntryPlan& plan) {
+  std::set<std::uint32_t> checked;
+  for (EntryPlan::Member& member : plan.members) {
+    const bool leads = member.target == leader;
+    if (leads && member.incomplete)
+      return fail(Code::kUnsupported, "conditions of what lies in several groups, while data of one moves");
+    member.checks = leads || (plan.note.groups.size() > 1 && !member.incomplete &&
+                              is_conditional(member.whole ? request : member.part));
+    for (std::uint32_t group = 0; member.checks && group < plan.note.groups.size(); ++group)
+      if (std::ranges::binary_search(plan.note.groups[group], member.target)) checked.insert(group);
+  }
+  const auto check = [&checked](bool conditional, const std::set<std::uint32_t>& groups) -> Result<> {
+    if (!conditional) return {};
+    if (std::ranges::includes(checked, groups)) return {};
+    return fail(Code::kUnsupported, "conditions of a group of which nobody has all data while it moves");
+  };
+  for (std::size_t i = 0; i < request.updates.size(); ++i)
+    CHECK_OK(check(is_conditional(request.updates[i]), parts.updates[i]));
+  for (std::size_t i = 0; i < request.punches.size(); ++i) {
+    const PunchRequest& punch = request.punches[i];
+    TRY(const ClassParts shape, class_parts(punch.object.object_class()));
+    if (is_conditional(punch) && place_of(punch).whole && shape.groups != 1)
+      return fail(Code::kUnsupported, "a condition about an object that is spread over targets, beside other changes");
+    CHECK_OK(check(is_conditional(punch), parts.punches[i]));
+  }
+  return {};
+}
+
+/// Of a whole object that is spread over targets the leader looks at its own part.
+bool is_lone_punch(const CommitRequest& request) {
+  return request.punches.size() == 1 && request.updates.empty() && !request.has_reads();
+}
+
 /// What most changes are: of the dkey that leads them, and nothing else. All of its group get all of it.
 Result<> plan_one_group(const cluster::PoolLayout& layout, EntryPlan& plan) {
   TRY(const cluster::GroupLayout group, layout.group(plan.note.leader));
-  CHECK_OK(layout.leader(plan.note.leader, group));  // one that has lost all its data cannot be changed
+  TRY(const cluster::TargetId leader, layout.leader(plan.note.leader, group));  // of one that has not lost all its data
   for (const cluster::Holder& holder : group.writers()) {
-    plan.members.push_back(
-        {.target = holder.target, .incomplete = !group.is_complete(holder.target), .part = {}, .updates = {}});
+    plan.members.push_back({.target = holder.target,
+                            .incomplete = !group.is_complete(holder.target),
+                            .checks = holder.target == leader,
+                            .part = {},
+                            .updates = {}});
   }
   std::ranges::sort(plan.members, {}, &EntryPlan::Member::target);
   Members& members = plan.note.groups.emplace_back();
@@ -243,6 +282,14 @@ Result<EntryPlan> plan_entry(const CommitRequest& request, const cluster::PoolLa
       plan.members.push_back(part_for(target, request, parts, own, complete));
     }
     plan.members.back().incomplete = incomplete;
+  }
+  if (!is_conditional(request)) return plan;
+  TRY(const cluster::TargetId leader, layout.leader(plan.note.leader));
+  if (is_lone_punch(request)) {
+    for (EntryPlan::Member& member : plan.members) member.checks = member.target == leader;
+  } else {
+    if (auto assigned = assign_checks(request, parts, leader, plan); !assigned)
+      plan.unchecked = std::move(assigned).error();
   }
   return plan;
 }

@@ -17,12 +17,16 @@ struct EntryPlan {
     bool whole = true;
     /// It lacks what was there before of some of its groups.
     bool incomplete = false;
+    /// It checks the conditions of its part.
+    bool checks = false;
     CommitRequest part;
     std::vector<std::uint32_t> updates;  ///< indices of the request's updates, ascending
   };
 
   EntryNote note;
   std::vector<Member> members;  ///< each target once
+  /// Why its conditions cannot be checked, so that it cannot be begun.
+  std::optional<Error> unchecked = std::nullopt;
 };
 
 /// The group of the dkey that a change is led by: of its first update, or of its first punch, else of the first that

@@ -90,6 +90,89 @@ TEST(EntryPlan, EachMemberGetsItsPart) {
   for (const int count : times) EXPECT_EQ(count, 2) << "each update at both of its holders";
 }
 
+std::set<TargetId> checking(const EntryPlan& plan) {
+  std::set<TargetId> targets;
+  for (const EntryPlan::Member& member : plan.members)
+    if (member.checks) targets.insert(member.target);
+  return targets;
+}
+
+std::set<TargetId> holders_of(const cluster::PoolLayout& layout, const UpdateRequest& update) {
+  const auto readers = *layout.readers(update.object, {}, update.dkey);
+  return {readers.begin(), readers.end()};
+}
+
+TEST(EntryPlan, ConditionsAreCheckedByWhoHasWhatTheyAreAbout) {
+  const auto layout = layout_of(map_of(6, 1));
+  CommitRequest request = change();
+  add_update(request, object("RP_2G1", 1), "d");
+  request.updates[0].dkey_condition = Precondition::kAbsent;
+  add_update(request, object("RP_2G1", 1), "e");
+  EntryPlan plan = *plan_entry(request, *layout, {});
+  EXPECT_EQ(checking(plan), std::set{*layout->leader(plan.note.leader)}) << "of one group its leader";
+  // Another group, whose members are others.
+  std::uint64_t number = 2;
+  const auto first = holders_of(*layout, request.updates[0]);
+  const auto is_apart = [&](const UpdateRequest& update) {
+    return std::ranges::none_of(holders_of(*layout, update), [&](TargetId target) { return first.contains(target); });
+  };
+  do {
+    request.updates.resize(2);
+    add_update(request, object("RP_2G1", number++), "d");
+  } while (!is_apart(request.updates[2]));
+  plan = *plan_entry(request, *layout, {});
+  EXPECT_EQ(checking(plan).size(), 2u) << "nothing is to be checked in the second group";
+  request.updates[2].dkey_condition = Precondition::kAbsent;
+  plan = *plan_entry(request, *layout, {});
+  EXPECT_EQ(checking(plan).size(), 4u);
+  EXPECT_FALSE(plan.unchecked);
+  request.updates[0].dkey_condition = Precondition::kNone;
+  plan = *plan_entry(request, *layout, {});
+  for (const TargetId target : holders_of(*layout, request.updates[2])) EXPECT_TRUE(checking(plan).contains(target));
+  request.updates[2].dkey_condition = Precondition::kNone;
+  EXPECT_TRUE(checking(*plan_entry(request, *layout, {})).empty());
+}
+
+TEST(EntryPlan, WhatNobodyCanCheckIsNotBegun) {
+  const auto layout = layout_of(map_of(6, 1));
+  CommitRequest request = change();
+  add_punch(request, object("RP_2GX", 1));
+  request.punches[0].condition = Precondition::kPresent;
+  EXPECT_FALSE(plan_entry(request, *layout, {})->unchecked) << "alone it is the leader's";
+  add_update(request, object("S1", 2), "d");
+  EXPECT_EQ(plan_entry(request, *layout, {})->unchecked, Code::kUnsupported) << "any of its parts would do";
+  request.punches[0].condition = Precondition::kNone;
+  EXPECT_FALSE(plan_entry(request, *layout, {})->unchecked);
+}
+
+TEST(EntryPlan, ConditionsWhileDataMoves) {
+  cluster::PoolMap map = map_of(6, 1);
+  const std::vector lost{TargetId(1)};
+  ASSERT_TRUE(map.apply(cluster::MapOperation::kExclude, lost).has_value());
+  const auto layout = layout_of(map);
+  ASSERT_TRUE(layout->is_moving());
+  CommitRequest request = change();
+  std::uint32_t refused = 0, begun = 0;
+  for (std::uint64_t number = 1; number < 200; ++number) {
+    request.updates.clear();
+    add_update(request, object("RP_2G1", number), "d");
+    add_update(request, object("RP_2G1", number + 1000), "d");
+    for (UpdateRequest& update : request.updates) update.dkey_condition = Precondition::kAbsent;
+    const EntryPlan plan = *plan_entry(request, *layout, {});
+    const TargetId leader = *layout->leader(plan.note.leader);
+    ++(plan.unchecked ? refused : begun);
+    if (plan.unchecked) continue;
+    EXPECT_TRUE(checking(plan).contains(leader));
+    for (const EntryPlan::Member& member : plan.members) EXPECT_FALSE(member.checks && member.incomplete);
+    for (const UpdateRequest& update : request.updates) {
+      const auto holders = holders_of(*layout, update);
+      EXPECT_TRUE(std::ranges::any_of(checking(plan), [&](TargetId target) { return holders.contains(target); }));
+    }
+  }
+  EXPECT_GT(begun, 100u);
+  EXPECT_GT(refused, 0u);
+}
+
 TEST(EntryPlan, AWholeObjectIsAllOfItsGroups) {
   const auto layout = layout_of(map_of(6, 1));
   CommitRequest request = change();

@@ -17,14 +17,9 @@ constexpr Duration kAgainPauseMax = std::chrono::milliseconds(20);
 /// How far the epoch of a later attempt may be put ahead of all clocks, so that others do not overtake it again.
 constexpr std::int64_t kSlackMax = std::chrono::nanoseconds(std::chrono::milliseconds(20)).count();
 
-bool is_conditional(const CommitRequest& request) {
-  for (const UpdateRequest& update : request.updates) {
-    if (update.dkey_condition != Precondition::kNone) return true;
-    for (const AkeyUpdate& akey : update.akeys)
-      if (akey.condition != Precondition::kNone) return true;
-  }
-  return std::ranges::any_of(request.punches,
-                             [](const PunchRequest& punch) { return punch.condition != Precondition::kNone; });
+object::Member kind_of(const EntryPlan::Member& member) {
+  if (member.checks) return object::Member::kChecking;
+  return member.incomplete ? object::Member::kIncomplete : object::Member::kComplete;
 }
 
 std::uint64_t bytes_of(const UpdateRequest& update) {
@@ -143,6 +138,7 @@ Task<Result<UpdateReply>> GroupLeader::attempt(Change& change, Epoch& above, boo
     co_return failf(Code::kStaleMap, "the request was made for version {} of the pool's map; the engine has {}",
                     change.version.value(), layout->version().value());
   CO_TRY(EntryPlan plan, plan_entry(change.request, *layout, change.seed));
+  if (plan.unchecked) co_return fail(*std::move(plan.unchecked));
   Attempt attempt{.change = change,
                   .plan = std::move(plan),
                   .layout = std::move(layout),
@@ -214,7 +210,8 @@ Task<Result<>> GroupLeader::prepare_everywhere(Attempt& attempt, Until until) {
   while (own < attempt.places.size() && !is_own(attempt, own)) ++own;
   if (own == attempt.places.size())
     co_return fail(Code::kInternal, "the leader of a change is no member of its groups");
-  if (is_conditional(attempt.change.request) || attempt.change.request.has_reads()) {
+  const bool may_fail = is_conditional(attempt.change.request) || attempt.change.request.has_reads();
+  if (may_fail && !attempt.plan.members[own].incomplete) {
     attempt.unheard = true;
     CO_CHECK_OK(co_await prepare_here(attempt, own, until));
     const Answer& answer = attempt.answers[own];
@@ -250,10 +247,9 @@ Task<Result<>> GroupLeader::prepare_here(Attempt& attempt, std::size_t index, Un
   Change& change = attempt.change;
   PrepareMessage message{.name = attempt.name,
                          .note = attempt.note,
-                         .incomplete = member.incomplete,
+                         .member = kind_of(member),
                          .decided = {},
                          .request = {},
-                         .leading = true,
                          .unheard = attempt.unheard};
   MutableBytes payload = change.payload;
   std::uint64_t bytes = change.payload_bytes;
@@ -313,7 +309,7 @@ Task<Result<>> GroupLeader::prepare_there(Attempt& attempt, std::size_t index, U
     const std::vector<EntryDecision> decided = take_waiting(where);
     Bytes body;
     body.reserve(attempt.encoded.size() + attempt.note.size() + kUsualBytes);
-    encode_prepare(attempt.name, attempt.note, member.incomplete, decided, body);
+    encode_prepare(attempt.name, attempt.note, kind_of(member), decided, body);
     if (member.whole) {
       body.insert(body.end(), attempt.encoded.begin(), attempt.encoded.end());
     } else {

@@ -168,9 +168,6 @@ Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, Prepa
   if (objects().held_state(message.name) == EntryState::kNone) {
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
-  const object::Member member = message.leading      ? object::Member::kLeading
-                                : message.incomplete ? object::Member::kIncomplete
-                                                     : object::Member::kComplete;
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
     media::Buffer data = what.payload.empty() ? media::Buffer() : media::Buffer::borrow(what.payload);
@@ -180,7 +177,7 @@ Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, Prepa
       pass.emplace(std::move(entered));
     }
     const auto held = co_await objects().prepare(what.request, message.name, message.note, std::move(data),
-                                                 what.payload_bytes, bounded(until), member);
+                                                 what.payload_bytes, bounded(until), message.member);
     if (held) {
       answer.state = *held;
       if (*held == EntryState::kRefused) {

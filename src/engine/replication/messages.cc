@@ -107,18 +107,18 @@ std::vector<EntryDecision> take_decisions(Decoder& in) {
 
 }  // namespace
 
-void encode_prepare(object::EntryName name, ByteView note, bool incomplete, const std::vector<EntryDecision>& decided,
-                    Bytes& out) {
+void encode_prepare(object::EntryName name, ByteView note, object::Member member,
+                    const std::vector<EntryDecision>& decided, Bytes& out) {
   out.reserve(out.size() + kPrepareBytes + note.size() + decided.size() * kDecisionBytes);
   Encoder to(out);
   put(to, name);
   put_note(to, note);
-  to.integer(static_cast<std::uint8_t>(incomplete));
+  to.integer(static_cast<std::uint8_t>(member));
   put(to, decided);
 }
 
 void encode(const PrepareMessage& message, Bytes& out) {
-  encode_prepare(message.name, message.note, message.incomplete, message.decided, out);
+  encode_prepare(message.name, message.note, message.member, message.decided, out);
   encode(message.request, out);
 }
 
@@ -127,9 +127,8 @@ Result<PrepareMessage> decode_prepare_message(ByteView from) {
   PrepareMessage message;
   message.name = take_name(in);
   message.note = take_note(in);
-  const auto incomplete = in.integer<std::uint8_t>();
-  in.require(incomplete <= 1);
-  message.incomplete = incomplete == 1;
+  message.member = static_cast<object::Member>(in.integer<std::uint8_t>());
+  in.require(message.member <= object::Member::kChecking);
   message.decided = take_decisions(in);
   CHECK_OK(in.check("prepare"));
   TRY(message.request, decode_commit_request(in.raw(in.remaining())));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cenote/base/error.h"
+#include "cenote/object/history.h"
 #include "cenote/object/replica_entry.h"
 #include "cenote/protocol/transaction_requests.h"
 
@@ -25,12 +26,11 @@ struct EntryDecision {
 struct PrepareMessage {
   object::EntryName name;
   Bytes note;
-  bool incomplete = false;             ///< the member lacks what was there before, unless it knows better
-  std::vector<EntryDecision> decided;  ///< to be done before
+  object::Member member = object::Member::kComplete;  ///< who is asked
+  std::vector<EntryDecision> decided;                 ///< to be done before
   CommitRequest request;
-  // Not on the wire: from the leader to itself, which checks conditions; and nobody else has heard of the entry, so
-  // that a refusal need not be kept.
-  bool leading = false;
+  // Not on the wire: from the leader to itself, when nobody else has heard of the entry, so that a refusal need not be
+  // kept.
   bool unheard = false;
 };
 
@@ -76,8 +76,8 @@ struct AskAnswer {
 // `encode` appends. Decoders accept any bytes: kMalformed, kOutOfRange.
 void encode(const PrepareMessage& message, Bytes& out);
 /// All of a PrepareMessage that comes before its request.
-void encode_prepare(object::EntryName name, ByteView note, bool incomplete, const std::vector<EntryDecision>& decided,
-                    Bytes& out);
+void encode_prepare(object::EntryName name, ByteView note, object::Member member,
+                    const std::vector<EntryDecision>& decided, Bytes& out);
 void encode(const PrepareAnswer& answer, Bytes& out);
 void encode(const DecideMessage& message, Bytes& out);
 void encode(const DecideAnswer& answer, Bytes& out);

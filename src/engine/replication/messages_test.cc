@@ -37,6 +37,11 @@ TEST(EntryMessages, ComeThroughWhole) {
   EXPECT_EQ(message.name, prepare().name);
   EXPECT_EQ(message.decided, prepare().decided);
   EXPECT_EQ(message.request.id.sequence, 4u);
+  for (const object::Member member : {object::Member::kIncomplete, object::Member::kChecking}) {
+    PrepareMessage other = prepare();
+    other.member = member;
+    EXPECT_EQ(check(other, decode_prepare_message).member, member);
+  }
   const PrepareAnswer refused{
       .state = EntryState::kRefused, .reason = Code::kUndecided, .message = "why", .clock = Epoch(8), .other = entry()};
   EXPECT_EQ(check(refused, decode_prepare_answer).other->name, entry().name);
@@ -55,6 +60,11 @@ TEST(EntryMessages, WhatCannotBeIsRefused) {
   Bytes bytes;
   encode(PrepareAnswer{.state = EntryState::kRefused, .reason = {}, .message = {}, .clock = {}, .other = {}}, bytes);
   EXPECT_FALSE(decode_prepare_answer(bytes).has_value()) << "a refusal without a reason would look like a success";
+  bytes.clear();
+  PrepareMessage unknown = prepare();
+  unknown.member = static_cast<object::Member>(3);
+  encode(unknown, bytes);
+  EXPECT_FALSE(decode_prepare_message(bytes).has_value()) << "what is asked of the member is not known";
   bytes.clear();
   encode(SettleAnswer{EntryState::kPrepared}, bytes);
   EXPECT_FALSE(decode_settle_answer(bytes).has_value()) << "that is no outcome";

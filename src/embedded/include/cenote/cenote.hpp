@@ -99,6 +99,9 @@ class Container {
   Result<ObjectId> allocate_object(ObjectClass object_class, KeyFlavour dkeys, KeyFlavour akeys,
                                    CallBounds bounds = {});
 
+  /// All of them at one moment, on conditions, or none; see async::Container::apply.
+  Result<UpdateReply> apply(async::ChangeSet changes, CallBounds bounds = {});
+
   /// Runs `body`, in the calling thread, as a transaction; see async::Container::transact. What `body` is given, and
   /// the maps and arrays of that, belong to the transaction; it may call them from several threads, and joins those.
   Result<> transact(const std::function<Result<>(Container&)>& body, CallBounds bounds = {});

@@ -44,6 +44,17 @@ struct UpdateItem {
   std::vector<ByteView> payload;  ///< gathered in order
   Result<UpdateReply> result = fail(Code::kInternal);
 };
+/// Updates and punches that take effect at one moment or not at all, each on its own conditions. Conditions are about
+/// what was there before all of them, whatever their order; no two touch the same thing, but that an update may be of
+/// what is punched as a whole: a punch hides what was there before.
+struct ChangeSet {
+  struct Update {
+    UpdateRequest request;          ///< as of an UpdateItem
+    std::vector<ByteView> payload;  ///< gathered in order
+  };
+  std::vector<Update> updates;
+  std::vector<PunchRequest> punches;
+};
 struct FetchItem {
   FetchRequest request;
   std::vector<MutableBytes> into;  ///< scattered in order, dense: holes are filled with zeroes
@@ -73,6 +84,16 @@ class Container {
   /// Many at once, over any objects, pipelined on the connection; each item has its own result.
   Task<> update_many(std::span<UpdateItem> items, Until until = {});
   Task<> fetch_many(std::span<FetchItem> items, Until until = {});
+
+  /// Makes all changes at one moment, or none of them; durable when it returns. One round trip where they lie on one
+  /// target, or are of one redundancy group, and then it costs little more than an update of as much. The caller's
+  /// memory stays valid until it returns. In a view of a transaction they become a part of that.
+  ///
+  /// kConditionFailed: names what is there, or is not there, against a condition. kInvalidArgument: two touch the same
+  /// thing, or there is none. kOutOfRange: more than kMaxTransactionEntries, or than kMaxPayloadBytes. kUnsupported: a
+  /// pool without a map has them on several targets. kTxRestart: the deadline has come while others changed what
+  /// decides, which can only happen where it has to be done by a transaction (docs/protocols/object.md).
+  Task<Result<UpdateReply>> apply(ChangeSet changes, Until until = {});
 
   /// Runs `body` as a transaction: everything it does through the view it is given, and through what is made of that (a
   /// Kv, an Array), happens at one moment or, when `body` or the commit fails, not at all. What it reads is of one
@@ -135,8 +156,10 @@ class Container {
   Result<> check_no_transaction(std::string_view what) const;
   Task<Result<Epoch>> begin(const ObjectId& object, ByteView dkey, Until until);
   /// `plan`: the layout that it has read by; nullptr: any.
-  Task<Result<UpdateReply>> commit(CommitRequest request, std::vector<ByteView> payload,
+  Task<Result<UpdateReply>> commit(CommitRequest& request, std::span<const ByteView> payload,
                                    std::shared_ptr<const cluster::PoolLayout> plan, Until until);
+  /// Changes in a transaction of their own.
+  Task<Result<UpdateReply>> transact(const CommitRequest& changes, std::span<const ByteView> payload, Until until);
   std::string snapshots_path() const;
   std::shared_ptr<State> state_;
 };

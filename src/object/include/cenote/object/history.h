@@ -50,8 +50,8 @@ struct ResultsPage {
 /// Of what is noted of a copy.
 inline constexpr std::size_t kMaxHistoryProgressBytes = 256;
 
-/// What a member of a redundancy group has and does: the leading one checks conditions; an incomplete one lacks what
-/// was there before it became a member.
-enum class Member : std::uint8_t { kLeading, kComplete, kIncomplete };
+/// What a member of a redundancy group has and does: an incomplete one lacks what was there before it became a member;
+/// of those that have all of it some check conditions. The numbers are those of the messages.
+enum class Member : std::uint8_t { kComplete = 0, kIncomplete = 1, kChecking = 2 };
 
 }  // namespace cenote::object

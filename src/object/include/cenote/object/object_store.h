@@ -203,12 +203,12 @@ class ObjectStore {
   /// it was before. Fails without an effect: kConditionFailed, kUndecided (others are in the way, or another attempt of
   /// the request), kExists (another attempt took effect), kEpochTooOld (a later epoch is needed, above `now`),
   /// kTxRestart, kNoSpace, kQuotaExceeded and what else a commit may meet.
-  /// Conditions are checked by the leading member alone; they count for what the entry touches at all. An incomplete
-  /// one punches also what it does not have: what is copied later is seen as at a member that had it all along. What
+  /// Conditions are checked by some members; they count for what the entry touches at all. An incomplete member
+  /// punches also what it does not have: what is copied later is seen as at a member that had it all along. What
   /// was read is to be named to those only who have all of it, so of an entry that reads there may be nothing left but
   /// a vote. It marks the container as incomplete.
   Task<Result<EntryState>> prepare(const CommitRequest& request, EntryName name, ByteView note, media::Buffer payload,
-                                   std::uint64_t payload_bytes, Until until, Member member = Member::kLeading);
+                                   std::uint64_t payload_bytes, Until until, Member member = Member::kChecking);
   /// What becomes of an entry, by the table of the protocol (`next_state`), for all events that bring no changes;
   /// returns what is held of it then. A commit needs no space that was not taken before. kInternal: what must never
   /// happen, such as the commit of what was refused; nothing is changed then.

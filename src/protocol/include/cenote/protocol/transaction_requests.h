@@ -36,7 +36,8 @@ struct QueryRead {
 ///
 /// Its parts name the same container, the latest epoch and no request id: what counts is given once, for the whole.
 /// Changes are in normal form, so that their order does not matter: a punch hides what was there before the
-/// transaction and nothing of the transaction itself, no two changes touch the same thing, nothing is conditional.
+/// transaction and nothing of the transaction itself, no two changes touch the same thing, and conditions are about
+/// what was there before all of them.
 struct CommitRequest {
   Uuid container;
   /// What was read was of this epoch. Zero: nothing was read.
@@ -68,12 +69,17 @@ Result<BeginRequest> decode_begin_request(ByteView from);
 Result<BeginReply> decode_begin_reply(ByteView from);
 Result<CommitRequest> decode_commit_request(ByteView from);
 
-/// Whether changes may be conditional: those of a transaction are not, as the reads that it decided on stand beside
-/// them.
-enum class Conditions : std::uint8_t { kNone, kAllowed };
+/// Whether there may be nothing to change: a member of a group that a transaction only read has nothing to change, and
+/// holds what must not, if it can.
+enum class Changes : std::uint8_t { kSome, kMayBeNone };
 
 /// Also that the changes are in normal form (kInvalidArgument) and not too many (kOutOfRange).
-Result<> validate(const CommitRequest& request, Conditions conditions = Conditions::kNone);
+Result<> validate(const CommitRequest& request, Changes changes = Changes::kSome);
+
+/// Whether something has to be there, or not to be there, for any of it to take effect.
+bool is_conditional(const UpdateRequest& update);
+bool is_conditional(const PunchRequest& punch);
+bool is_conditional(const CommitRequest& request);
 
 /// Bytes of all payloads.
 std::uint64_t payload_bytes(const CommitRequest& request);
