@@ -111,12 +111,12 @@ const Fault kFaults[] = {
      true},
 };
 
-void prepare() {
+void prepare(mode_t mode_of_closed) {
   make_file("file", "data", 0666);
   make_symlink("loop", "loop");
   make_directory("closed", 0700);
   make_file("closed/f", "", 0666);
-  ok(::chmod("closed", 0600));
+  ok(::chmod("closed", mode_of_closed));
 }
 
 }  // namespace
@@ -128,7 +128,8 @@ Cases path_cases() {
       cases.emplace_back(
           fmt::format("path.{}.{}", fault.name, call.name), fault.proves,
           [&](const Context& c) {
-            prepare();
+            // Who is not root could not remove what is in it afterwards.
+            prepare(fault.as_user ? 0600 : 0700);
             const auto check = [&] { fails(fault.error, call.call(fault.path().c_str())); };
             fault.as_user ? as_user(c.users[0], check) : check();
             same(names_in(".").size(), 3, "entries afterwards");
