@@ -15,9 +15,8 @@ Task<Result<>> ControlService::resume() {
   CO_CHECK_OK(co_await containers_.resume());
   CO_CHECK_OK(co_await snapshots_.resume());
   CO_CHECK_OK(co_await pools_.resume());
-  CO_CHECK_OK(co_await flattenings_.resume());
   if (std::exchange(held_, false)) turn_.release();
-  co_return Result<>();
+  co_return co_await flattenings_.resume();
 }
 
 Task<Result<>> ControlService::settle(Until until) {

@@ -13,19 +13,6 @@ constexpr std::uint32_t kSetGroupId = 02000;
 
 std::string shown(std::string_view name) { return printable(as_bytes(name), kMaxNameBytes); }
 
-/// The one transaction of everything that is made new.
-Task<Result<>> insert_in(async::Container view, ObjectId directory, std::string name, const Inode* inode,
-                         std::uint32_t mark, std::uint32_t marks, Until until) {
-  Records records(std::move(view));
-  const bool apart = inode->is_directory();
-  Entry entry = apart ? Entry::reference(*inode) : Entry::of(*inode);
-  CO_CHECK_OK(co_await records.put_entry(Place::of_name(directory, std::move(name)), std::move(entry),
-                                         Precondition::kAbsent, until));
-  CO_CHECK_OK(co_await records.touch(directory, mark, inode->ctime, until));
-  if (apart) CO_CHECK_OK(co_await records.put_directory(*inode, marks, until));
-  co_return Result<>();
-}
-
 struct LinkAttempt {
   bool has_moved = false;
   Inode inode;
@@ -99,11 +86,8 @@ Task<Result<Found>> FileSystem::Impl::insert(Node directory, std::string name, I
   if (directory.type() != FileType::kDirectory)
     co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));
   for (int i = 0; i < kAttempts; ++i) {
-    auto made = co_await container.transact(
-        [&](async::Container& view) {
-          return insert_in(view, directory.object(), name, &inode, mark_of(name), touch_marks, until);
-        },
-        until);
+    auto made =
+        co_await records.insert(Place::of_name(directory.object(), name), inode, mark_of(name), touch_marks, until);
     if (made) {
       Place place = inode.is_directory() ? Place::of_directory(inode.object) : Place::of_name(directory.object(), name);
       const std::uint64_t size = inode.target.size();

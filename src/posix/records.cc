@@ -34,6 +34,19 @@ Result<std::optional<WallTime>> latest_mark(const FetchReply& reply, ByteView bu
   return latest;
 }
 
+/// What a directory has of its own: the inode, and its marks.
+async::ChangeSet::Update directory_update(const ObjectId& object, ByteView inode, ByteView time, std::uint32_t marks) {
+  async::ChangeSet::Update update{value_update(object, kSelfDkey, kInodeAkey, inode.size(), Precondition::kNone),
+                                  {inode}};
+  for (std::uint32_t i = 0; i < marks; ++i) {
+    AkeyUpdate& mark = update.request.akeys.emplace_back();
+    mark.akey = to_bytes(as_bytes(touch_akey(i)));
+    mark.bytes = time.size();
+    update.payload.push_back(time);
+  }
+  return update;
+}
+
 }  // namespace
 
 UpdateRequest value_update(const ObjectId& object, std::string_view dkey, std::string_view akey, std::size_t bytes,
@@ -113,16 +126,27 @@ Task<Result<>> Records::put_entry(Place place, Entry entry, Precondition conditi
   co_return Result<>();
 }
 
-Task<Result<>> Records::put_directory(Inode inode, std::uint32_t marks, Until until) {
-  const Bytes encoded = encode_entry(Entry::of(inode)), time = encode_time(inode.ctime);
-  UpdateRequest request = value_update(inode.object, kSelfDkey, kInodeAkey, encoded.size(), Precondition::kNone);
-  std::vector<ByteView> payload{ByteView(encoded)};
-  for (std::uint32_t i = 0; i < marks; ++i) {
-    AkeyUpdate& mark = request.akeys.emplace_back();
-    mark.akey = to_bytes(as_bytes(touch_akey(i)));
-    mark.bytes = time.size();
-    payload.emplace_back(time);
+Task<Result<>> Records::insert(Place name, Inode inode, std::uint32_t mark, std::uint32_t marks, Until until) {
+  const bool apart = inode.is_directory();
+  const Bytes entry = encode_entry(apart ? Entry::reference(inode) : Entry::of(inode));
+  const Bytes time = encode_time(inode.ctime);
+  async::ChangeSet changes;
+  changes.updates.push_back(
+      {value_update(name.object, name.dkey, kInodeAkey, entry.size(), Precondition::kAbsent), {ByteView(entry)}});
+  changes.updates.push_back(
+      {value_update(name.object, kSelfDkey, touch_akey(mark), time.size(), Precondition::kPresent), {ByteView(time)}});
+  Bytes own;
+  if (apart) {
+    own = encode_entry(Entry::of(inode));
+    changes.updates.push_back(directory_update(inode.object, own, time, marks));
   }
+  CO_CHECK_OK(co_await container_.apply(std::move(changes), until));
+  co_return Result<>();
+}
+
+Task<Result<>> Records::put_directory(Inode inode, std::uint32_t marks, Until until) {
+  const Bytes own = encode_entry(Entry::of(inode)), time = encode_time(inode.ctime);
+  auto [request, payload] = directory_update(inode.object, own, time, marks);
   CO_CHECK_OK(co_await container_.update(std::move(request), std::move(payload), until));
   co_return Result<>();
 }

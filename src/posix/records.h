@@ -29,6 +29,9 @@ class Records {
   Task<Result<std::vector<std::optional<Entry>>>> entries(std::vector<Place> places, Until until);
 
   Task<Result<>> put_entry(Place place, Entry entry, Precondition condition, Until until);
+  /// A new name with what it leads to, and the change of the directory, at one moment. kConditionFailed: the name is
+  /// taken, or the directory gone.
+  Task<Result<>> insert(Place name, Inode inode, std::uint32_t mark, std::uint32_t marks, Until until);
   /// All that a new directory has of its own.
   Task<Result<>> put_directory(Inode inode, std::uint32_t marks, Until until);
   Task<Result<>> put_where(ObjectId object, WhereAt where, Until until);
