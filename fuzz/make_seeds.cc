@@ -23,6 +23,7 @@
 #include "example_messages.h"
 #include "inode.h"
 #include "keys.h"
+#include "layout.h"
 #include "map_examples.h"
 #include "records.h"
 #include "replication/entry_note.h"
@@ -432,26 +433,20 @@ void entry_message_seeds(Seeds& seeds) {
 void posix_seeds(Seeds& seeds) {
   using namespace cenote::posix;
   constexpr const char* kTarget = "posix_formats";
-  Inode inode{.mode = 0644,
-              .uid = 1000,
-              .gid = 100,
-              .mtime = WallTime(Duration(5)),
-              .object = kObject,
-              .object_to_remove = {},
-              .other_directory = {},
-              .other_name = {},
-              .symlink_target = {}};
-  seeds.add(kTarget, "inode_file", 0, encode_inode(inode));
-  inode.state = posix::EntryState::kArrived;
-  inode.object_to_remove = kNumbered;
-  inode.removed_has_xattrs = inode.has_xattrs = true;
-  inode.other_directory = kObject;
-  inode.other_name = "old name";
-  seeds.add(kTarget, "inode_arrived", 0, encode_inode(inode));
-  inode.settle();
+  Inode inode{.object = kObject, .mode = 0644, .uid = 1000, .gid = 100, .mtime = WallTime(Duration(5))};
+  seeds.add(kTarget, "entry_file", 0, encode_entry(Entry::of(inode)));
+  inode.has_companion = inode.has_xattrs = inode.is_wide = true;
+  inode.links = 2;
+  seeds.add(kTarget, "entry_reference", 0, encode_entry(Entry::reference(inode)));
+  seeds.add(kTarget, "inode_linked", 0, encode_entry(Entry::of(inode)));
+  inode.is_wide = false;
   inode.type = FileType::kSymlink;
-  inode.symlink_target = "../there";
-  seeds.add(kTarget, "inode_symlink", 0, encode_inode(inode));
+  inode.target = "../there";
+  seeds.add(kTarget, "entry_symlink", 0, encode_entry(Entry::of(inode)));
+  seeds.add(kTarget, "inode_directory", 0,
+            encode_entry(Entry::of({.type = FileType::kDirectory, .object = kObject, .parent = kNumbered})));
+  seeds.add(kTarget, "where", 3, encode_where({kObject, "name"}));
+  seeds.add(kTarget, "removed", 4, to_bytes(as_bytes(posix::Place::removed(kObject, 5, kObject).dkey)));
   seeds.add(kTarget, "superblock", 1,
             posix::encode_superblock({.root = root_object(0), .created = WallTime(Duration(7))}));
   seeds.add_text(kTarget, "path", 2, "/a/./b//../c.txt/");

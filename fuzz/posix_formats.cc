@@ -1,5 +1,5 @@
-// What a file system reads back from its container: inodes and the superblock; and the paths that users write. The
-// first byte of an input says which.
+// What a file system reads back from its container: entries, places and the superblock; and the paths that users write.
+// The first byte of an input says which.
 
 #include <array>
 #include <cstdint>
@@ -7,6 +7,7 @@
 #include "cenote/base/assert.h"
 #include "fuzz_input.h"
 #include "inode.h"
+#include "layout.h"
 #include "path.h"
 
 namespace {
@@ -14,13 +15,22 @@ namespace {
 using namespace cenote;
 using namespace cenote::posix;
 
-void check_inode(ByteView input) {
-  const auto inode = decode_inode(input, "input");
-  if (!inode) {
-    ASSERT(inode.error() == Code::kCorrupt || inode.error() == Code::kNewerFormat);
+void check_entry(ByteView input) {
+  const auto entry = decode_entry(input, "input");
+  if (!entry) {
+    ASSERT(entry.error() == Code::kCorrupt || entry.error() == Code::kNewerFormat);
     return;
   }
-  ASSERT(equal(encode_inode(*inode), input));
+  ASSERT(equal(encode_entry(*entry), input));
+}
+
+void check_where(ByteView input) {
+  if (const auto where = decode_where(input, "input")) ASSERT(equal(encode_where(*where), input));
+}
+
+void check_removed(ByteView input) {
+  const std::string_view dkey = as_text(input);
+  if (const auto key = parse_removed(dkey)) ASSERT(!is_name(dkey));
 }
 
 void check_superblock(ByteView input) {
@@ -48,7 +58,7 @@ void check_path(ByteView input) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_inode, check_superblock, check_path};
+  constexpr std::array kChecks = {check_entry, check_superblock, check_path, check_where, check_removed};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

@@ -40,25 +40,31 @@ Task<Result<>> replace(FileSystem& files) {
 
 Task<Result<>> remove(FileSystem& files) { co_return co_await files.unlink(std::string(kPath)); }
 
-/// The contents that are left, or nothing.
-Task<Result<std::optional<Bytes>>> scenario(ClientNode& client, bool exists_before, Meanwhile meanwhile) {
-  CO_CHECK_OK(co_await client.connect(Until::forever()));
-  CO_TRY(const async::Container container, co_await open_test_container(client, "posix", Until::forever()));
-  CO_TRY(const auto files, co_await FileSystem::open(container));
-  if (exists_before) CO_CHECK_OK(co_await overwrite(*files));
+Task<Result<std::optional<Bytes>>> scenario_in(FileSystem& files, bool exists_before, Meanwhile meanwhile) {
+  if (exists_before) CO_CHECK_OK(co_await overwrite(files));
   CreateOptions options;
   options.truncate = true;
-  CO_TRY(posix::File made, co_await files->create(std::string(kPath), options));
+  CO_TRY(posix::File made, co_await files.create(std::string(kPath), options));
   CO_CHECK_OK(co_await made.write(0, kHalf));
-  CO_CHECK_OK(co_await meanwhile(*files));
+  CO_CHECK_OK(co_await meanwhile(files));
   CO_CHECK_OK(co_await made.abandon());
-  auto left = co_await files->open_file(std::string(kPath));
+  auto left = co_await files.open_file(std::string(kPath));
   if (!left && left.error() == Code::kNotFound) co_return std::optional<Bytes>();
   CO_CHECK_OK(left);
   Bytes contents(2000);
   CO_TRY(const std::uint64_t bytes, co_await left->read(0, contents));
   contents.resize(bytes);
   co_return std::optional(contents);
+}
+
+/// The contents that are left, or nothing.
+Task<Result<std::optional<Bytes>>> scenario(ClientNode& client, bool exists_before, Meanwhile meanwhile) {
+  CO_CHECK_OK(co_await client.connect(Until::forever()));
+  CO_TRY(const async::Container container, co_await open_test_container(client, "posix", Until::forever()));
+  CO_TRY(const auto files, co_await FileSystem::open(container));
+  auto left = co_await scenario_in(*files, exists_before, meanwhile);
+  co_await files->close();
+  co_return left;
 }
 
 Task<> body(Run& run, bool exists_before, Meanwhile meanwhile, std::optional<Bytes>& left) {

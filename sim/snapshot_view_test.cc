@@ -21,8 +21,9 @@ Task<> change(FileSystem& files, const bool& done, Result<>& outcome) {
     const bool back = round % 2 == 1;
     outcome = co_await files.rename(back ? "/b" : "/a", back ? "/a" : "/b");
     if (!outcome) break;
-    const auto made = co_await files.create("/c", {});
+    auto made = co_await files.create("/c", {});
     if (made) outcome = co_await files.unlink("/c");
+    if (made && outcome) outcome = co_await made->close();
     if (!made) outcome = fail(made.error());
   }
 }
@@ -43,34 +44,37 @@ Task<Result<int>> names_of_the_file(FileSystem& files) {
   co_return names;
 }
 
-Task<Result<>> check_view(async::Container container, std::string name) {
-  CO_TRY(auto view, co_await container.at_snapshot(name));
-  CO_TRY(const auto files, co_await FileSystem::open(view));
-  CO_TRY(const int names, co_await names_of_the_file(*files));
-  CO_TRY(const auto listed, co_await files->read_directory("/", ""));
+Task<Result<>> check_files(FileSystem& files, std::string name) {
+  CO_TRY(const int names, co_await names_of_the_file(files));
+  CO_TRY(const auto listed, co_await files.read_directory("/", ""));
   int shown = 0;
   for (const posix::DirectoryEntry& entry : listed) shown += entry.name != "c" ? 1 : 0;
   if (names != 1 || shown != 1) {
     co_return fail(Code::kCorrupt, fmt::format("snapshot {} shows {} names and lists {}", name, names, shown));
   }
-  const auto renamed = co_await files->rename("/a", "/d");
+  const auto renamed = co_await files.rename("/a", "/d");
   if (renamed || (renamed.error() != Code::kReadOnly && renamed.error() != Code::kNotFound)) {
     co_return fail(Code::kCorrupt, "a view of a snapshot can be written");
   }
   co_return Result<>();
 }
 
-Task<Result<>> scenario(ClientNode& client) {
-  CO_CHECK_OK(co_await client.connect(Until::forever()));
-  CO_TRY(async::Container container, co_await open_test_container(client, "posix", Until::forever()));
-  CO_TRY(const auto files, co_await FileSystem::open(container));
-  CO_TRY(posix::File made, co_await files->create("/a", {}));
+Task<Result<>> check_view(async::Container container, std::string name) {
+  CO_TRY(auto view, co_await container.at_snapshot(name));
+  CO_TRY(const auto files, co_await FileSystem::open(view));
+  auto checked = co_await check_files(*files, std::move(name));
+  co_await files->close();
+  co_return checked;
+}
+
+Task<Result<>> scenario_in(FileSystem& files, async::Container container, ClientNode& client) {
+  CO_TRY(posix::File made, co_await files.create("/a", {}));
   CO_CHECK_OK(co_await made.write(0, kContents));
   CO_CHECK_OK(co_await made.close());
   bool done = false;
   Result<> changed;
   Scope scope(client.node());
-  scope.spawn(change(*files, done, changed));
+  scope.spawn(change(files, done, changed));
   Result<> outcome;
   for (int i = 0; i < kSnapshots && outcome; ++i) {
     const auto taken = co_await container.create_snapshot(fmt::format("s{}", i));
@@ -82,6 +86,15 @@ Task<Result<>> scenario(ClientNode& client) {
   CO_CHECK_OK(std::move(changed));
   for (int i = 0; i < kSnapshots; ++i) CO_CHECK_OK(co_await check_view(container, fmt::format("s{}", i)));
   co_return Result<>();
+}
+
+Task<Result<>> scenario(ClientNode& client) {
+  CO_CHECK_OK(co_await client.connect(Until::forever()));
+  CO_TRY(async::Container container, co_await open_test_container(client, "posix", Until::forever()));
+  CO_TRY(const auto files, co_await FileSystem::open(container));
+  auto ended = co_await scenario_in(*files, container, client);
+  co_await files->close();
+  co_return ended;
 }
 
 Task<> body(Run& run) {

@@ -94,7 +94,10 @@ Task<Result<>> File::write(std::uint64_t offset, ByteView from, Until until) {
     CO_CHECK_OK(co_await files.widen(state->node, until));
   CO_CHECK_OK(co_await FileData(files.container, state->node.object()).write(offset, from, until));
   if (state->keeps_times) co_return Result<>();
-  co_return co_await files.note_written(state->node, until);
+  const WallTime saved_before = state->node.state()->saved_ctime;
+  auto noted = co_await files.note_written(state->node, until);
+  if (state->node.state()->saved_ctime != saved_before) state->saved = state->node.state()->saved_ctime;
+  co_return noted;
 }
 
 Task<Result<>> FileSystem::Impl::note_written(Node node, Until until) {
@@ -119,6 +122,13 @@ Task<Result<std::uint64_t>> File::append(ByteView from, Until until) {
     if (attempt.has_moved) {
       CO_CHECK_OK(co_await files.relocate(state->node, until));
       continue;
+    }
+    if (!appended && appended.error() == Code::kUnsupported) {
+      // No transaction can ask all targets for the end; so another client's append may come between.
+      File self = *this;
+      CO_TRY(const std::uint64_t end, co_await self.size(until));
+      CO_CHECK_OK(co_await self.write(end, from, until));
+      co_return end;
     }
     CO_CHECK_OK(std::move(appended));
     if (attempt.widened) state->node.state()->is_wide = true;
@@ -214,7 +224,7 @@ Task<Result<>> File::abandon(Until until) {
   CO_TRY(const std::uint64_t session, co_await files.session.enter(place.object, until));
   auto undone = co_await files.container.transact(
       [&](async::Container& view) {
-        return abandon_in(view, place, known->object, {*state->created, known->saved_ctime}, session,
+        return abandon_in(view, place, known->object, {*state->created, state->saved}, session,
                           files.mark_of(place.dkey), files.now(), &removed, until);
       },
       until);

@@ -120,7 +120,7 @@ Task<> FileSystem::close(Until until) {
   } else {
     co_await self.freeing.drain();
   }
-  if (!self.doubtful.empty()) self.session.leave_behind();
+  if (!self.doubtful.empty() || self.kept_open > 0) self.session.leave_behind();
   co_await self.session.close(until.no_later_than(now + kClosingTime));
 }
 

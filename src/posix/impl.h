@@ -25,6 +25,7 @@ struct FileSystem::Impl {
   Scope freeing;
   /// Directories where something may wait that this session was not told of, or could not free; and since when.
   std::map<ObjectId, Instant> doubtful;
+  std::uint64_t kept_open = 0;  // files without a name
   Semaphore freeing_slots;
 
   Reactor& reactor() { return container.client().reactor(); }

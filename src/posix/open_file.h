@@ -11,6 +11,7 @@ struct File::State {
   FileSystem::Impl* files = nullptr;
   Node node;
   std::optional<WallTime> created;  ///< the ctime that `create` gave it, if this handle's did
+  WallTime saved{};                 ///< the ctime that its own writes left last
   bool keeps_times = false;         ///< writes through it leave the times alone
   bool is_closed = false;
 };

@@ -148,7 +148,10 @@ Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   if (state) {
     state->place = place;
     state->is_removed = true;
-    if (state->open_files > 0) co_return;
+    if (state->open_files > 0) {
+      ++kept_open;
+      co_return;
+    }
   }
   // Who removes faster than can be freed waits here.
   const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
@@ -226,6 +229,7 @@ Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
   ASSERT(state->open_files > 0);
   if (--state->open_files > 0) co_return Result<>();
   if (!state->is_removed) co_return Result<>();
+  --kept_open;
   auto stored = co_await load(node, until);
   if (!stored && stored.error() == Code::kGone) co_return Result<>();  // others took this session for dead
   CO_TRY(Stored last, std::move(stored));

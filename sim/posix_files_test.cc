@@ -1,0 +1,339 @@
+// What a file system is beyond a tree of paths: nodes that outlive names, several clients, what is kept for whom.
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "cenote/posix/file_system.h"
+#include "client_node.h"
+
+namespace cenote::sim {
+namespace {
+
+using namespace std::chrono_literals;
+using posix::File;
+using posix::FileSystem;
+using posix::FileType;
+using posix::Found;
+using posix::RenameMode;
+
+const Bytes kContents(1000, std::byte{7});
+
+template <typename T>
+Code code_of(const Result<T>& result) {
+  return result ? Code::kOk : result.error().code();
+}
+
+/// Two that know nothing of each other, with the same tree.
+struct Two {
+  FileSystem& one;
+  FileSystem& other;
+  SimReactor& node;
+};
+using Scenario = Task<Result<>> (*)(Two two);
+
+Task<Result<>> with_files(ClientNode& client, Scenario scenario) {
+  CO_CHECK_OK(co_await client.connect(Until::forever()));
+  CO_TRY(const async::Container container, co_await open_test_container(client, "posix", Until::forever()));
+  CO_TRY(const auto one, co_await FileSystem::open(container));
+  CO_TRY(const auto other, co_await FileSystem::open(container));
+  auto ended = co_await scenario({*one, *other, client.node()});
+  co_await one->close();
+  co_await other->close();
+  co_return ended;
+}
+
+Task<> body(Run& run, Scenario scenario) {
+  if (!co_await start_engine(run)) co_return;
+  ClientNode client(run, "client");
+  const auto ended = co_await on_node(run, client.node(), [&] { return with_files(client, scenario); });
+  if (!ended) run.fail(ended.error().to_string());
+  co_await on_node(run, client.node(), [&] { return client.close(); });
+  co_await stop_engine(run);
+}
+
+void play(Scenario scenario) {
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    SCOPED_TRACE(seed);
+    engine::SimEngineOptions shape = shape_engine(seed);
+    shape.targets = static_cast<std::uint32_t>(seed);
+    Run run(seed, {}, std::move(shape));
+    EXPECT_EQ(run.drive(body(run, scenario), std::chrono::hours(1)).failure, "");
+  }
+}
+
+Task<Result<Bytes>> contents(File file) {
+  Bytes bytes(2 * posix::kChunkBytes);
+  CO_TRY(const std::uint64_t got, co_await file.read(0, bytes));
+  bytes.resize(got);
+  co_return bytes;
+}
+
+Task<Result<>> make(FileSystem& files, std::string path) {
+  CO_TRY(File file, co_await files.create(std::move(path), {}));
+  CO_CHECK_OK(co_await file.write(0, kContents));
+  co_return co_await file.close();
+}
+
+Task<Result<>> several_names(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_TRY(const Found file, co_await files.find("/a"));
+  CO_TRY(const Found theirs, co_await others.find("/a"));
+  CO_TRY(const auto linked, co_await files.link(file.node, files.root(), "b"));
+  EXPECT_EQ(linked.links, 2u);
+  EXPECT_EQ(code_of(co_await files.link(file.node, files.root(), "b")), Code::kExists);
+  CO_TRY(const auto seen, co_await others.attributes(theirs.node));
+  EXPECT_EQ(seen.links, 2u) << "found before it had two";
+  CO_CHECK_OK(co_await others.set_attributes(theirs.node, {.mode = 0600}));
+  CO_CHECK_OK(co_await others.unlink("/a"));
+  CO_TRY(const auto left, co_await files.stat("/b"));
+  EXPECT_EQ(left.links, 1u);
+  EXPECT_EQ(left.mode, 0600u);
+  EXPECT_EQ(left.object, file.node.object());
+  CO_CHECK_OK(co_await files.rename("/b", "/c"));
+  CO_CHECK_OK(co_await files.unlink("/c"));
+  EXPECT_EQ(code_of(co_await others.attributes(theirs.node)), Code::kGone);
+  EXPECT_EQ(code_of(co_await files.link(file.node, files.root(), "d")), Code::kGone);
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_TRY(const Found directory, co_await files.find("/dir"));
+  EXPECT_EQ(code_of(co_await files.link(directory.node, files.root(), "e")), Code::kIsADirectory);
+  co_return Result<>();
+}
+TEST(PosixFiles, SeveralNames) { play(several_names); }
+
+Task<Result<>> open_and_removed(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_CHECK_OK(co_await make(files, "/dir/a"));
+  CO_TRY(File file, co_await files.open_file("/dir/a"));
+  CO_CHECK_OK(co_await files.unlink("/dir/a"));
+  CO_TRY(const Bytes first, co_await contents(file));
+  EXPECT_EQ(first, kContents);
+  CO_TRY(auto attributes, co_await files.attributes(file.node()));
+  EXPECT_EQ(attributes.links, 0u);
+  EXPECT_EQ(attributes.size, kContents.size());
+  // The directory where it waits goes, by another client.
+  CO_CHECK_OK(co_await others.rmdir("/dir"));
+  CO_CHECK_OK(co_await file.write(kContents.size(), kContents));
+  CO_TRY(attributes, co_await files.set_attributes(file.node(), {.mode = 0400}));
+  EXPECT_EQ(attributes.links, 0u);
+  EXPECT_EQ(attributes.mode, 0400u);
+  CO_TRY(const Bytes second, co_await contents(file));
+  EXPECT_EQ(second.size(), 2 * kContents.size());
+  const posix::Node node_of = file.node();
+  CO_CHECK_OK(co_await file.close());
+  EXPECT_EQ(code_of(co_await files.attributes(node_of)), Code::kGone);
+  co_return Result<>();
+}
+TEST(PosixFiles, OpenAndRemoved) { play(open_and_removed); }
+
+Task<Result<>> replaced_while_open(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_TRY(File file, co_await files.open_file("/a"));
+  CO_TRY(File fresh, co_await files.create("/b", {}));
+  CO_CHECK_OK(co_await fresh.close());
+  CO_CHECK_OK(co_await files.rename("/b", "/a"));
+  CO_TRY(const Bytes kept, co_await contents(file));
+  EXPECT_EQ(kept, kContents);
+  CO_TRY(const auto replaced, co_await others.stat("/a"));
+  EXPECT_EQ(replaced.size, 0u);
+  co_return co_await file.close();
+}
+TEST(PosixFiles, ReplacedWhileOpen) { play(replaced_while_open); }
+
+Task<Result<>> nodes_outlive_names(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await files.mkdir("/x", {}));
+  CO_CHECK_OK(co_await files.mkdir("/y", {}));
+  CO_CHECK_OK(co_await make(files, "/x/a"));
+  CO_TRY(const Found theirs, co_await others.find("/x/a"));
+  CO_TRY(File open, others.open_file(theirs.node));
+  for (const auto& [from, to] : {std::pair("/x/a", "/y/b"), std::pair("/y/b", "/c"), std::pair("/c", "/x/a")}) {
+    CO_CHECK_OK(co_await files.rename(from, to));
+    CO_TRY(const auto seen, co_await others.attributes(theirs.node));
+    EXPECT_EQ(seen.object, theirs.node.object());
+    CO_CHECK_OK(co_await open.write(0, kContents));
+    CO_CHECK_OK(co_await open.sync());
+  }
+  CO_CHECK_OK(co_await open.close());
+  CO_CHECK_OK(co_await files.rename("/x", "/y/x"));
+  CO_TRY(const Found inner, co_await others.find("/y/x"));
+  CO_TRY(const Found above, co_await others.lookup(inner.node, ".."));
+  CO_TRY(const Found expected, co_await files.find("/y"));
+  EXPECT_EQ(above.node.object(), expected.node.object());
+  EXPECT_EQ(code_of(co_await files.rename("/y", "/y/x/z")), Code::kInvalidArgument);
+  co_return Result<>();
+}
+TEST(PosixFiles, NodesOutliveNames) { play(nodes_outlive_names); }
+
+Task<Result<>> exchange(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_CHECK_OK(co_await make(files, "/dir/inside"));
+  CO_TRY(const Found file, co_await files.find("/a"));
+  CO_CHECK_OK(co_await files.rename(files.root(), "a", files.root(), "dir", RenameMode::kExchange));
+  CO_TRY(const auto first, co_await others.stat("/dir"));
+  EXPECT_EQ(first.object, file.node.object());
+  CO_CHECK_OK(co_await others.stat("/a/inside"));
+  EXPECT_EQ(code_of(co_await files.rename(files.root(), "a", files.root(), "none", RenameMode::kExchange)),
+            Code::kNotFound);
+  EXPECT_EQ(code_of(co_await files.rename(files.root(), "a", files.root(), "dir", RenameMode::kNoReplace)),
+            Code::kExists);
+  EXPECT_EQ(code_of(co_await files.rename("/dir", "/a")), Code::kIsADirectory);
+  EXPECT_EQ(code_of(co_await files.rename("/a", "/dir")), Code::kNotADirectory);
+  CO_TRY(const Found directory, co_await files.find("/a"));
+  EXPECT_EQ(code_of(co_await files.rename(files.root(), "dir", directory.node, "dir", RenameMode::kExchange)),
+            Code::kNotFound);
+  co_return Result<>();
+}
+TEST(PosixFiles, Exchange) { play(exchange); }
+
+Task<Result<>> appends(Two two) {
+  auto& [files, others, node] = two;
+  CO_TRY(File mine, co_await files.create("/log", {}));
+  CO_TRY(File theirs, co_await others.open_file("/log"));
+  for (int round = 0; round < 10; ++round) {
+    CO_TRY(const std::uint64_t at, co_await mine.append(kContents));
+    CO_TRY(const std::uint64_t after, co_await theirs.append(kContents));
+    EXPECT_EQ(after, at + kContents.size());
+  }
+  CO_TRY(const std::uint64_t size, co_await mine.size());
+  EXPECT_EQ(size, 20 * kContents.size());
+  // Over the border of the first chunk.
+  CO_CHECK_OK(co_await mine.truncate(posix::kChunkBytes - 10));
+  CO_TRY(const std::uint64_t at, co_await theirs.append(kContents));
+  EXPECT_EQ(at, posix::kChunkBytes - 10);
+  CO_TRY(const std::uint64_t again, co_await mine.append(kContents));
+  EXPECT_EQ(again, posix::kChunkBytes - 10 + kContents.size());
+  CO_CHECK_OK(co_await mine.close());
+  co_return co_await theirs.close();
+}
+TEST(PosixFiles, Appends) { play(appends); }
+
+Task<Result<>> holes(Two two) {
+  auto& [files, others, node] = two;
+  constexpr std::uint64_t kFar = 5 * posix::kChunkBytes + 100;
+  CO_TRY(File file, co_await files.create("/sparse", {}));
+  CO_CHECK_OK(co_await file.write(100, kContents));
+  CO_CHECK_OK(co_await file.write(kFar, kContents));
+  const auto seek = [&](std::uint64_t from, posix::SeekTarget target) { return file.seek(from, target); };
+  using enum posix::SeekTarget;
+  CO_TRY(std::uint64_t at, co_await seek(0, kData));
+  EXPECT_EQ(at, 100u);
+  CO_TRY(at, co_await seek(0, kHole));
+  EXPECT_EQ(at, 0u);
+  CO_TRY(at, co_await seek(500, kHole));
+  EXPECT_EQ(at, 1100u);
+  CO_TRY(at, co_await seek(2000, kData));
+  EXPECT_EQ(at, kFar);
+  CO_TRY(at, co_await seek(kFar + 1, kHole));
+  EXPECT_EQ(at, kFar + kContents.size());
+  EXPECT_EQ(code_of(co_await seek(kFar + kContents.size(), kData)), Code::kOutOfRange);
+  // A hole at the end leaves the size.
+  CO_CHECK_OK(co_await file.punch(kFar - 50, 10000));
+  CO_TRY(at, co_await file.size());
+  EXPECT_EQ(at, kFar + kContents.size());
+  CO_CHECK_OK(co_await file.truncate(200));
+  CO_TRY(const Bytes left, co_await contents(file));
+  EXPECT_EQ(left.size(), 200u);
+  CO_CHECK_OK(co_await file.extend(300));
+  CO_TRY(at, co_await file.size());
+  EXPECT_EQ(at, 300u);
+  EXPECT_EQ(code_of(co_await file.write(posix::kMaxFileBytes, kContents)), Code::kOutOfRange);
+  co_return co_await file.close();
+}
+TEST(PosixFiles, Holes) { play(holes); }
+
+Task<Result<>> special(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await files.make_special(files.root(), "pipe", FileType::kFifo, 0, {.mode = 0600}));
+  CO_CHECK_OK(co_await files.make_special(files.root(), "null", FileType::kCharacterDevice, 0x103, {.mode = 0666}));
+  CO_TRY(const auto pipe, co_await others.stat("/pipe"));
+  EXPECT_EQ(pipe.type, FileType::kFifo);
+  CO_TRY(const auto null, co_await others.stat("/null"));
+  EXPECT_EQ(null.device, 0x103u);
+  EXPECT_EQ(code_of(co_await files.open_file("/pipe")), Code::kInvalidArgument);
+  CO_CHECK_OK(co_await files.mkdir("/group", {.mode = 02755, .gid = 77}));
+  CO_CHECK_OK(co_await files.mkdir("/group/inner", {.gid = 1}));
+  CO_TRY(const auto inner, co_await others.stat("/group/inner"));
+  EXPECT_EQ(inner.gid, 77u);
+  EXPECT_EQ(inner.mode & 02000u, 02000u);
+  co_return Result<>();
+}
+TEST(PosixFiles, SpecialOnes) { play(special); }
+
+Task<Result<>> times(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_TRY(const auto before, co_await others.stat("/dir"));
+  co_await node.sleep_for(10s);
+  CO_CHECK_OK(co_await make(files, "/dir/a"));
+  CO_TRY(const auto after, co_await others.stat("/dir"));
+  EXPECT_GE(after.mtime - before.mtime, 10s);
+  const WallTime set(1h);
+  CO_CHECK_OK(co_await files.set_attributes("/dir", {.mtime = set}));
+  CO_TRY(const auto changed, co_await others.stat("/dir"));
+  EXPECT_EQ(changed.mtime, set);
+  co_await node.sleep_for(10s);
+  CO_CHECK_OK(co_await others.unlink("/dir/a"));
+  CO_TRY(const auto later, co_await files.stat("/dir"));
+  EXPECT_GT(later.mtime, after.mtime);
+  CO_CHECK_OK(co_await make(files, "/b"));
+  CO_CHECK_OK(co_await files.set_attributes("/b", {.mtime = set}));
+  co_await node.sleep_for(10s);
+  CO_TRY(File file, co_await files.open_file("/b"));
+  CO_CHECK_OK(co_await file.write(0, kContents));
+  CO_TRY(const auto own, co_await files.stat("/b"));
+  EXPECT_GT(own.mtime, later.mtime) << "seen at once by whoever wrote";
+  CO_CHECK_OK(co_await file.close());
+  CO_TRY(const auto theirs, co_await others.stat("/b"));
+  EXPECT_EQ(theirs.mtime, own.mtime);
+  co_return Result<>();
+}
+TEST(PosixFiles, Times) { play(times); }
+
+Task<Result<>> xattrs(Two two) {
+  auto& [files, others, node] = two;
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_TRY(const Found file, co_await files.find("/a"));
+  const Bytes value(100, std::byte{1});
+  CO_CHECK_OK(co_await files.set_xattr(file.node, "user.one", value));
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, "user.one", value, posix::XattrMode::kCreate)), Code::kExists);
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, "user.two", value, posix::XattrMode::kReplace)),
+            Code::kNotFound);
+  CO_CHECK_OK(co_await files.link(file.node, files.root(), "b"));
+  CO_TRY(const Found theirs, co_await others.find("/b"));
+  CO_TRY(const auto names, co_await others.list_xattrs(theirs.node));
+  EXPECT_EQ(names, std::vector<std::string>{"user.one"});
+  CO_CHECK_OK(co_await others.remove_xattr(theirs.node, "user.one"));
+  EXPECT_EQ(code_of(co_await files.remove_xattr(file.node, "user.one")), Code::kNotFound);
+  EXPECT_EQ(code_of(co_await files.get_xattr(file.node, "user.one")), Code::kNotFound);
+  co_return Result<>();
+}
+TEST(PosixFiles, Xattrs) { play(xattrs); }
+
+Task<Result<>> many_names(Two two) {
+  auto& [files, others, node] = two;
+  constexpr std::size_t kNames = 600;
+  for (std::size_t i = 0; i < kNames; ++i)
+    CO_CHECK_OK(co_await files.create_file(files.root(), fmt::format("{}name{:04}", i % 2 == 0 ? "!" : "z", i), {}));
+  std::size_t seen = 0;
+  std::string after;
+  for (;;) {
+    CO_TRY(const auto page, co_await others.read_directory_plus(others.root(), after));
+    if (page.empty()) break;
+    for (const posix::NamedNode& named : page) {
+      EXPECT_GT(named.name, after);
+      after = named.name;
+      ++seen;
+    }
+  }
+  EXPECT_EQ(seen, kNames);
+  co_return Result<>();
+}
+TEST(PosixFiles, ManyNames) { play(many_names); }
+
+}  // namespace
+}  // namespace cenote::sim
