@@ -38,8 +38,8 @@ void roughen_network(Run& run);
 Task<> inject_faults(Run& run, FaultPlan plan, std::vector<std::string> clients, CancelSource* stop);
 
 /// The middle of a run with one client: `work` under the faults of a random plan, and when all is healed and nothing
-/// has failed, `finish`, which looks at what there is in the end. `end` comes last in any case. All on the client's node;
-/// closes the client. On the director.
+/// has failed, `finish`, which looks at what there is in the end. `end` comes last in any case. All on the client's
+/// node; closes the client. On the director.
 Task<> work_under_faults(Run& run, ClientNode& client, std::function<Task<Result<>>()> work,
                          std::function<Task<Result<>>()> finish, std::function<Task<>()> end = {});
 

@@ -17,8 +17,8 @@ class File {
                                    Until until = {});  ///< bytes read; short only at the end
   /// Each chunk (kChunkBytes) is written atomically, the whole is not. kOutOfRange beyond kMaxFileBytes.
   Task<Result<>> write(std::uint64_t offset, ByteView from, Until until = {});
-  /// Writes at the end, wherever that is by then: appends of several clients do not overlap, as long as the file has one
-  /// chunk, or there is one target. Where it was written; at most kMaxPayloadBytes.
+  /// Writes at the end, wherever that is by then: appends of several clients do not overlap, as long as the file has
+  /// one chunk, or there is one target. Where it was written; at most kMaxPayloadBytes.
   Task<Result<std::uint64_t>> append(ByteView from, Until until = {});
   Task<Result<>> truncate(std::uint64_t size, Until until = {});
   /// A hole, which reads as zeroes; the size stays.
