@@ -75,6 +75,23 @@ Result<Destination> only_target(const State& state, const CommitRequest& request
                targets.size(), targets.begin()->value(), targets.rbegin()->value());
 }
 
+/// Whether an error says what somebody decided on what he read; not that nothing could be read.
+bool is_decision(const Error& error) {
+  switch (error.code()) {
+    case Code::kNotFound:
+    case Code::kExists:
+    case Code::kGone:
+    case Code::kNotEmpty:
+    case Code::kNotADirectory:
+    case Code::kIsADirectory:
+    case Code::kConditionFailed:
+    case Code::kInvalidArgument:
+      return true;
+    default:
+      return false;
+  }
+}
+
 }  // namespace
 
 Container Container::begin_transaction() const {
@@ -165,9 +182,20 @@ Task<Result<>> Container::transact(Body body, Until until) {
   for (std::uint32_t attempts = 1;; ++attempts) {
     Container view = self.begin_transaction();
     auto outcome = co_await body(view);
+    const bool decided = !outcome && is_decision(outcome.error());
     if (outcome) outcome = co_await view.commit_transaction(until);
     view.state_->transaction->end();
-    if (outcome || outcome.error() != Code::kTxRestart) co_return outcome;
+    if (decided) {
+      // Nothing proves what a failure was decided on, and the snapshot may be older than what this client, or another
+      // one that told it so, was answered for by other targets: what is newest has the last word.
+      Container latest = self.begin_transaction();
+      latest.state_->transaction->read_latest();
+      const auto again = co_await body(latest);
+      latest.state_->transaction->end();
+      if (!again) co_return is_decision(again.error()) ? again : outcome;
+    } else if (outcome || outcome.error() != Code::kTxRestart) {
+      co_return outcome;
+    }
     const auto paused = co_await self.pause_before_retry(attempts, until);
     // That the time is over says less than what kept it from ending.
     if (!paused) co_return paused.error() == Code::kDeadlineExceeded ? outcome : paused;

@@ -60,6 +60,7 @@ Result<> Transaction::check_open() const {
 }
 
 Task<Result<Epoch>> Transaction::snapshot(const ObjectId& object, ByteView dkey, Until until) {
+  if (reads_latest_) co_return kEpochLatest;
   if (snapshot_) co_return *snapshot_;
   CO_TRY(const Epoch begun, co_await container_.begin(object, dkey, until));
   // Another call of this transaction may have been faster; all of them read at one epoch.

@@ -33,6 +33,8 @@ class Transaction {
   Task<Result<UpdateReply>> commit(Until until);
   /// Whatever is done with the view afterwards fails.
   void end() { over_ = true; }
+  /// From now on it reads what is newest, and is not for committing.
+  void read_latest() { reads_latest_ = true; }
 
  private:
   Result<> check_open() const;
@@ -76,6 +78,7 @@ class Transaction {
   std::vector<QueryRead> queries_;
   std::optional<Error> broken_;  // why it cannot be committed
   bool over_ = false;
+  bool reads_latest_ = false;
 };
 
 }  // namespace cenote::async

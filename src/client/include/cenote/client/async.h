@@ -103,7 +103,8 @@ class Container {
   /// `body` runs again, from the start, when something that it read is changed by others before the commit, until
   /// `until`, after which that is told (kTxRestart). So it has no other effects than through the view; what it returns
   /// goes into variables of its own that each run sets anew. It ends all its calls before it ends itself. Whatever
-  /// error it returns ends the transaction. A transaction that only reads never runs again, unless it takes too long.
+  /// error it returns ends the transaction; one that tells of what it read, kNotFound for instance, when it says so of
+  /// what is newest, too. A transaction that only reads never runs again otherwise, unless it takes too long.
   ///
   /// kUnsupported: it reads and changes what no one target can answer for. kOutOfRange: more than
   /// kMaxTransactionEntries changes, kMaxTransactionReads reads, or kMaxPayloadBytes. kDeadlineExceeded: it may have
