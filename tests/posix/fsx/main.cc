@@ -94,7 +94,7 @@ class Turn {
 
   [[noreturn]] void report(const Failure& failure) {
     std::string text = failure.what + "\n  the last operations of this client:\n";
-    for (const std::string& line : log_) text += "    " + line + "\n";
+    for (const std::string& line : log_) text.append("    ").append(line).append("\n");
     throw Failure{std::move(text)};
   }
 
