@@ -94,7 +94,7 @@ constexpr Row kRows[] = {
        set_offered("f", kAccess, with_user(1234));
        std::string names(1000, '\0');
        names.resize(static_cast<std::size_t>(ok(::listxattr("f", names.data(), names.size()))));
-       that(names.find(kAccess) != names.npos, "it is listed");
+       that(names.find(kAccess) != std::string::npos, "it is listed");
      }},
     {"acl.invalid", "lists that make no sense are EINVAL",
      [](const Context&) {

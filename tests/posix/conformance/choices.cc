@@ -20,7 +20,7 @@ std::optional<Choices> read_choices(const std::string& path) {
     if (line.empty() || line[0] == '#') continue;
     const std::size_t end = line.find(' ');
     const std::size_t reason = line.find_first_not_of(' ', end);
-    if (end == line.npos || reason == line.npos) {
+    if (end == std::string::npos || reason == std::string::npos) {
       fmt::print(stderr, "{}:{}: a choice is the name of a case and a reason\n", path, number);
       return std::nullopt;
     }

@@ -11,8 +11,8 @@ namespace cenote::posix_tests {
 namespace {
 
 const std::string& longest() {
-  static const std::string kName(255, 'n');
-  return kName;
+  static const std::string name(255, 'n');
+  return name;
 }
 
 /// A path of exactly `length` bytes to `name` in the working directory.

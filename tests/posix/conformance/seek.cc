@@ -128,7 +128,7 @@ constexpr Row kRows[] = {
          if (data < 0) fails(ENXIO, -1);
          const auto hole = std::string_view(model).substr(static_cast<std::size_t>(end_of_data),
                                                           static_cast<std::size_t>(hole_end - end_of_data));
-         that(hole.find_first_not_of('\0') == hole.npos, "a hole is zeros");
+         that(hole.find_first_not_of('\0') == std::string_view::npos, "a hole is zeros");
          if (data < 0) break;
          end_of_data = ok(::lseek(file.get(), data, SEEK_HOLE));
          that(end_of_data > data, "data has a length");

@@ -109,7 +109,7 @@ void Client::walk_holes(const Model& model) {
     that(data >= at && data <= end, "SEEK_DATA goes forward and not past the end");
     const auto hole = model.part(static_cast<std::uint64_t>(at), static_cast<std::uint64_t>(data - at));
     const std::size_t byte = hole.find_first_not_of('\0');
-    if (byte != hole.npos)
+    if (byte != std::string_view::npos)
       fail(fmt::format("SEEK_DATA from {:#x} skips the byte at {:#x}", at, static_cast<std::size_t>(at) + byte));
     if (data == end) return;
     at = ok(::lseek(file_.get(), data, SEEK_HOLE));

@@ -94,7 +94,7 @@ class Turn {
 
   [[noreturn]] void report(const Failure& failure) {
     std::string text = failure.what + "\n  the last operations of this client:\n";
-    for (const std::string& line : log_) text += "    " + line + "\n";
+    for (const std::string& line : log_) text.append("    ").append(line).append("\n");
     throw Failure{std::move(text)};
   }
 
@@ -114,7 +114,7 @@ std::string command_of(const Options& options) {
       fmt::format("posix_fsx {} --seed {} --ops {} --clients {} --size {} --length {} --check-every {}",
                   fmt::join(options.directories, " "), options.plan.seed, options.operations, options.plan.clients,
                   options.plan.size_max, options.plan.length_max, options.check_every);
-  for (const std::string& name : options.without) command += " --without " + name;
+  for (const std::string& name : options.without) command.append(" --without ").append(name);
   return command;
 }
 
@@ -134,7 +134,7 @@ std::string run_clients(const Options& options, const std::string& name) {
       for (unsigned other = 0; other < options.plan.clients; ++other) {
         ::close(other == i ? turns[other * 2 + 1] : turns[other * 2]);
       }
-      Turn(options, directory + "/" + name, i, turns).run();
+      Turn(options, fmt::format("{}/{}", directory, name), i, turns).run();
     }));
   }
   for (const int end : turns) ::close(end);

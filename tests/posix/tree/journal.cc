@@ -13,7 +13,7 @@ JournalWriter::JournalWriter(const std::string& path, std::uint64_t seed)
     : file_(open_file(path, O_CREAT | O_EXCL | O_WRONLY | O_APPEND)) {
   append(fmt::format("posix_tree\t{}\n", seed));
   const std::size_t slash = path.rfind('/');
-  const std::string directory = slash == path.npos ? "." : path.substr(0, slash + 1);
+  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
   ok(::fsync(open_file(directory, O_RDONLY).get()));
 }
 
@@ -53,7 +53,7 @@ Journal read_journal(const std::string& path) {
   bool first = true;
   for (std::size_t at = 0; at < content.size();) {
     const std::size_t end = content.find('\n', at);
-    if (end == content.npos) break;
+    if (end == std::string::npos) break;
     const std::string line = content.substr(at, end - at);
     at = end + 1;
     if (!first) {

@@ -24,8 +24,8 @@ enum class TreeVerdict : unsigned char { kRight, kWrong, kInterrupted };
 
 /// Does random operations on both trees at once; prints what differs.
 TreeVerdict run_tree(const TreeOptions& options);
-/// Whether a tree is what its journal tells; `options.reference` is used to repeat it.
-TreeVerdict verify_tree(const TreeOptions& options, const std::string& journal);
+/// Whether a tree is what the journal at `path` tells; `options.reference` is used to repeat it.
+TreeVerdict verify_tree(const TreeOptions& options, const std::string& path);
 
 /// The directory of a run in `directory`.
 std::string tree_of(const std::string& directory, std::uint64_t seed);

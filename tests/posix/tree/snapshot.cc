@@ -52,13 +52,15 @@ void collect(const std::string& top, const std::string& path, Snapshot& snapshot
   const std::string whole = top + path;
   const Node& node = snapshot.emplace(path, node_at(whole, path, first_paths, options)).first->second;
   if (!S_ISDIR(node.mode)) return;
-  for (const std::string& name : names_in(whole)) collect(top, path + "/" + name, snapshot, first_paths, options);
+  for (const std::string& name : names_in(whole)) {
+    collect(top, fmt::format("{}/{}", path, name), snapshot, first_paths, options);
+  }
 }
 
 void collect_paths(const std::string& top, const std::string& path, std::vector<std::string>& paths) {
   for (const std::string& name : names_in(top + path)) {
-    const bool directory = S_ISDIR(status_of(top + path + name).st_mode);
-    const std::string below = path + name + (directory ? "/" : "");
+    const bool directory = S_ISDIR(status_of(fmt::format("{}{}{}", top, path, name)).st_mode);
+    const std::string below = fmt::format("{}{}{}", path, name, directory ? "/" : "");
     paths.push_back(below);
     if (directory) collect_paths(top, below, paths);
   }

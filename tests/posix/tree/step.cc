@@ -22,7 +22,7 @@ std::vector<std::string_view> split(std::string_view line) {
   for (;;) {
     const std::size_t end = line.find('\t');
     fields.push_back(line.substr(0, end));
-    if (end == line.npos) return fields;
+    if (end == std::string_view::npos) return fields;
     line.remove_prefix(end + 1);
   }
 }
