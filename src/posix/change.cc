@@ -47,7 +47,7 @@ void apply(const AttributeChange& change, WallTime now, Inode& inode) {
 }  // namespace
 
 Task<Result<Inode>> FileSystem::Impl::change_inode(Node node, std::function<Result<>(Inode&)> change, Until until) {
-  const auto state = node.state();
+  const auto& state = node.state();
   const std::function<Result<>(Inode&)> with_times = [&](Inode& inode) -> Result<> {
     if (state->written_at && *state->written_at > inode.mtime) {
       inode.mtime = *state->written_at;
@@ -99,7 +99,7 @@ Task<Result<Attributes>> FileSystem::set_attributes(Node node, AttributeChange c
 }
 
 Task<Result<>> FileSystem::Impl::save_times(Node node, Until until) {
-  const auto state = node.state();
+  const auto& state = node.state();
   if (!state->written_at && !state->read_at) co_return Result<>();
   auto saved = co_await change_inode(node, [](Inode&) -> Result<> { return {}; }, until);
   if (saved) {

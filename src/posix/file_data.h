@@ -10,7 +10,7 @@ namespace cenote::posix {
 /// may hold something: who writes there says so in the inode before.
 class FileData {
  public:
-  FileData(async::Container container, const ObjectId& object)
+  FileData(const async::Container& container, const ObjectId& object)
       : head_(container, object, kChunkBytes), tail_(container, tail_object(object), kChunkBytes) {}
 
   /// Whether these bytes are all in the first chunk.

@@ -69,7 +69,7 @@ Task<Result<FsSuperblock>> format(async::Container container, Until until) {
 
 }  // namespace
 
-FileSystem::Impl::Impl(async::Container opened, const FsSuperblock& superblock)
+FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock)
     : container(opened),
       records(opened),
       touch_marks(superblock.touch_marks),

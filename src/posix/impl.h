@@ -14,7 +14,7 @@
 namespace cenote::posix {
 
 struct FileSystem::Impl {
-  Impl(async::Container opened, const FsSuperblock& superblock);
+  Impl(const async::Container& opened, const FsSuperblock& superblock);
 
   async::Container container;
   Records records;  // outside of any transaction

@@ -36,7 +36,7 @@ Task<Result<std::optional<Stored>>> FileSystem::Impl::inode_of(Entry entry, Plac
 }
 
 Task<Result<>> FileSystem::Impl::relocate(Node node, Until until) {
-  const auto state = node.state();
+  const auto& state = node.state();
   if (state->type == FileType::kDirectory) co_return fail(gone(state->object));
   const Place before = state->place;
   CO_TRY(const auto here, co_await records.entry(before, until));
@@ -59,7 +59,7 @@ Task<Result<>> FileSystem::Impl::relocate(Node node, Until until) {
 }
 
 Task<Result<Stored>> FileSystem::Impl::load(Node node, Until until) {
-  const auto state = node.state();
+  const auto& state = node.state();
   for (int i = 0; i < kAttempts; ++i) {
     if (state->type == FileType::kDirectory) {
       CO_TRY(auto stored, co_await records.directory(state->object, touch_marks, until));

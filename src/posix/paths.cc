@@ -60,9 +60,8 @@ Task<Result<Walked>> walk(FileSystem& files, std::string path, bool follow, Unti
     walked.push_back(std::move(found.node));
   }
   Node end = walked.back();
-  CO_TRY(Attributes attributes, co_await files.attributes(end, until));
-  co_return Walked{
-      walked.size() > 1 ? walked[walked.size() - 2] : end, {}, Found{std::move(end), std::move(attributes)}};
+  CO_TRY(const Attributes attributes, co_await files.attributes(end, until));
+  co_return Walked{walked.size() > 1 ? walked[walked.size() - 2] : end, {}, Found{std::move(end), attributes}};
 }
 
 Error not_found(std::string_view path) {
@@ -81,7 +80,7 @@ Task<Result<Found>> FileSystem::find(std::string path, bool follow, Until until)
 
 Task<Result<Attributes>> FileSystem::stat(std::string path, bool follow, Until until) {
   CO_TRY(Found found, co_await find(std::move(path), follow, until));
-  co_return std::move(found.attributes);
+  co_return found.attributes;
 }
 
 Task<Result<>> FileSystem::set_attributes(std::string path, AttributeChange change, Until until) {

@@ -153,11 +153,12 @@ Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
       co_return;
     }
   }
+  const ObjectId directory = place.object;
   // Who removes faster than can be freed waits here.
   const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
   if (held && freeing.spawn(reclaim_task(this, std::move(inode), std::move(place)))) co_return;
   if (held) freeing_slots.release();
-  doubtful[place.object] = reactor().now();
+  doubtful[directory] = reactor().now();
 }
 
 Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
@@ -225,7 +226,7 @@ Task<Result<>> FileSystem::Impl::reclaim(Inode inode, Place place, Until until) 
 }
 
 Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
-  const auto state = node.state();
+  const auto& state = node.state();
   ASSERT(state->open_files > 0);
   if (--state->open_files > 0) co_return Result<>();
   if (!state->is_removed) co_return Result<>();

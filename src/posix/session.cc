@@ -41,7 +41,7 @@ std::optional<std::uint64_t> session_number(std::string_view key) {
 
 }  // namespace
 
-Session::Session(async::Container container)
+Session::Session(const async::Container& container)
     : records_(container), beginning_(container.client().reactor(), 1), scope_(container.client().reactor()) {}
 
 Task<Result<std::uint64_t>> Session::enter(ObjectId directory, Until until) {

@@ -15,7 +15,7 @@ namespace cenote::posix {
 /// gone. A session that has removed nothing has no record at all.
 class Session {
  public:
-  explicit Session(async::Container container);
+  explicit Session(const async::Container& container);
 
   /// A session that has given no sign of life for so long is dead for the others.
   static constexpr Duration kDeadAfter = std::chrono::seconds(60);
