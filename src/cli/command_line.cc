@@ -94,11 +94,12 @@ void build_command_line(CLI::App& app, GlobalFlags& flags, Context& context) {
   add_commands(app, context);
 }
 
-int run_command_line(int argc, char** argv, Settings::Environment environment) {
+int run_command_line(int argc, char** argv, Settings::Environment environment, Mounter mounter) {
   CLI::App app;
   GlobalFlags flags;
   Context context;
   context.arguments.assign(argv, argv + argc);
+  context.mounter = std::move(mounter);
   build_command_line(app, flags, context);
   try {
     app.parse(argc, argv);

@@ -17,6 +17,6 @@ struct GlobalFlags {
 void build_command_line(CLI::App& app, GlobalFlags& flags, Context& context);
 
 /// Parses, loads the settings, runs the chosen verb, prints its result or its one line of error. The exit code.
-int run_command_line(int argc, char** argv, Settings::Environment environment);
+int run_command_line(int argc, char** argv, Settings::Environment environment, Mounter mounter = {});
 
 }  // namespace cenote::cli

@@ -8,6 +8,7 @@
 
 #include "cenote/base/exit_code.h"
 #include "cenote/cenote.hpp"
+#include "mounting.h"
 #include "names.h"
 #include "output.h"
 #include "settings.h"
@@ -24,6 +25,9 @@ struct Context {
   std::vector<std::string> arguments;
   /// What the program returns when the command succeeded; a command that looks for trouble sets it when it finds some.
   ExitCode exit = ExitCode::kOk;
+
+  /// In the program that can mount.
+  Mounter mounter;
 
   /// The command that was chosen; set by the verb's callback, run after parsing.
   std::function<Result<>()> action;
@@ -75,6 +79,8 @@ void add_container_flatten(CLI::App& container, Context& context);
 void add_object(CLI::App& app, Context& context);
 void add_kv(CLI::App& app, Context& context);
 void add_fs(CLI::App& app, Context& context);
+/// Below the noun `fs`.
+void add_mount(CLI::App& fs, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_debug(CLI::App& app, Context& context);

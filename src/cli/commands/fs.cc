@@ -551,6 +551,8 @@ void add_fs(CLI::App& app, Context& context) {
   add_path(verb);
   add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, disk_usage);
+
+  add_mount(*fs, context);
 }
 
 }  // namespace cenote::cli

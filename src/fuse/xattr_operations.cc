@@ -1,0 +1,89 @@
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <string_view>
+
+#include "request.h"
+
+// Extended attributes.
+namespace cenote::fuse {
+namespace {
+
+/// Access lists would have to be enforced, and capabilities be taken away by whoever writes: neither is done here, so
+/// nobody gets to store them. The kernel asks for the latter before every write.
+bool is_refused(std::string_view name) {
+  return name.starts_with("system.posix_acl_") || name == "security.capability";
+}
+
+Task<Result<Done>> set_xattr(Request& request, std::string name, Bytes value, int flags) {
+  request.translate(Code::kNotFound, ENODATA);
+  CO_TRY(posix::Node node, request.node());
+  const posix::XattrMode mode = flags == XATTR_CREATE    ? posix::XattrMode::kCreate
+                                : flags == XATTR_REPLACE ? posix::XattrMode::kReplace
+                                                         : posix::XattrMode::kAny;
+  CO_CHECK_OK(
+      co_await request.files().set_xattr(std::move(node), std::move(name), std::move(value), mode, request.until()));
+  co_return Done();
+}
+
+/// The size alone, if there is no room at all.
+Result<XattrAnswer> fitted(Request& request, Bytes value, std::size_t room) {
+  if (room == 0) return XattrAnswer(XattrSize{value.size()});
+  if (value.size() <= room) return XattrAnswer(std::move(value));
+  request.translate(Code::kOutOfRange, ERANGE);
+  return fail(Code::kOutOfRange);
+}
+
+Task<Result<XattrAnswer>> get_xattr(Request& request, std::string name, std::size_t room) {
+  request.translate(Code::kNotFound, ENODATA);
+  CO_TRY(posix::Node node, request.node());
+  CO_TRY(Bytes value, co_await request.files().get_xattr(std::move(node), std::move(name), request.until()));
+  co_return fitted(request, std::move(value), room);
+}
+
+Task<Result<XattrAnswer>> list_xattrs(Request& request, std::size_t room) {
+  CO_TRY(posix::Node node, request.node());
+  CO_TRY(const auto names, co_await request.files().list_xattrs(std::move(node), request.until()));
+  Bytes list;
+  for (const std::string& name : names) {
+    const ByteView bytes = as_bytes(std::string_view(name.c_str(), name.size() + 1));
+    list.insert(list.end(), bytes.begin(), bytes.end());
+  }
+  co_return fitted(request, std::move(list), room);
+}
+
+Task<Result<Done>> remove_xattr(Request& request, std::string name) {
+  request.translate(Code::kNotFound, ENODATA);
+  CO_TRY(posix::Node node, request.node());
+  CO_CHECK_OK(co_await request.files().remove_xattr(std::move(node), std::move(name), request.until()));
+  co_return Done();
+}
+
+}  // namespace
+
+void add_xattr_operations(fuse_lowlevel_ops& operations) {
+  operations.setxattr = [](fuse_req_t request, fuse_ino_t number, const char* name, const char* value,
+                           std::size_t bytes, int flags) {
+    if (is_refused(name)) {
+      ::fuse_reply_err(request, EOPNOTSUPP);
+      return;
+    }
+    const ByteView view = as_bytes(std::string_view(value, bytes));
+    start(request, "setxattr", number, set_xattr, name, Bytes(view.begin(), view.end()), flags);
+  };
+  operations.getxattr = [](fuse_req_t request, fuse_ino_t number, const char* name, std::size_t room) {
+    if (is_refused(name)) {
+      ::fuse_reply_err(request, name == std::string_view("security.capability") ? ENODATA : EOPNOTSUPP);
+      return;
+    }
+    start(request, "getxattr", number, get_xattr, name, room);
+  };
+  operations.listxattr = [](fuse_req_t request, fuse_ino_t number, std::size_t room) {
+    start(request, "listxattr", number, list_xattrs, room);
+  };
+  operations.removexattr = [](fuse_req_t request, fuse_ino_t number, const char* name) {
+    start(request, "removexattr", number, remove_xattr, name);
+  };
+}
+
+}  // namespace cenote::fuse
