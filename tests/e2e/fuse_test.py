@@ -43,7 +43,7 @@ def read(path):
 class Mounted(MountTest):
     def setUp(self):
         super().setUp()
-        self.engine = self.started(size="512MiB", targets=1)
+        self.engine = self.started(size="256MiB")
         self.home = self.with_container(self.engine, "pool/home", "posix")
         self.mount = self.mounted(self.engine)
 
@@ -290,7 +290,7 @@ class Several(Mounted):
 class Endings(MountTest):
     def setUp(self):
         super().setUp()
-        self.engine = self.started(size="512MiB", targets=1)
+        self.engine = self.started(size="256MiB")
         self.home = self.with_container(self.engine, "pool/home", "posix")
 
     def is_mounted(self, place):
@@ -389,26 +389,22 @@ class Endings(MountTest):
         self.engine.kill()
         waiting = subprocess.Popen(["stat", os.path.join(mount.place, "file")], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        while "D" not in self.state_of(waiting.pid) and "fuse" not in self.waits_in(waiting.pid):
+        while not self.waits_for_the_mount(waiting.pid) and waiting.poll() is None:
             time.sleep(0.001)
         waiting.kill()
         self.assertNotEqual(waiting.wait(20), 0)
         self.assertEqual(cenote("fs", "unmount", "--force", mount.place).returncode, OK)
         self.assertEqual(mount.wait(), OK, mount.text_of_log())
 
-    def state_of(self, process):
-        with open(f"/proc/{process}/stat", encoding="utf-8") as text:
-            return text.read().rsplit(")", 1)[1].split()[0]
-
-    def waits_in(self, process):
-        with open(f"/proc/{process}/wchan", encoding="utf-8") as text:
-            return text.read() + ("fuse" if "request_wait" in text.read() else "")
+    def waits_for_the_mount(self, process):
+        with open(f"/proc/{process}/stack", encoding="utf-8") as text:
+            return "fuse" in text.read()
 
 
 class Kinds(MountTest):
     def setUp(self):
         super().setUp()
-        self.engine = self.started(size="512MiB", targets=1)
+        self.engine = self.started(size="256MiB")
         self.home = self.with_container(self.engine, "pool/home", "posix")
 
     def test_read_only_and_snapshots(self):
