@@ -29,6 +29,8 @@ struct CopyIn {
   CopyStatistics statistics{};
   std::optional<Error> failure;
   std::optional<FileDescriptor> acknowledged;
+  /// Directories that were made, and what becomes of their times when all that is in them is there.
+  std::vector<std::pair<posix::Node, posix::AttributeChange>> made;
 
   CopyIn(Reactor& r, posix::FileSystem& f, CopyOptions o, Progress& p)
       : reactor(r), files(f), options(std::move(o)), progress(p), slots(r, options.parallel), scope(r) {}
@@ -49,6 +51,10 @@ WallTime wall_time(const timespec& time) {
   constexpr std::int64_t kMost = INT64_MAX / 1'000'000'000 - 1;
   const std::chrono::seconds seconds(std::clamp<std::int64_t>(time.tv_sec, -kMost, kMost));
   return WallTime(seconds + std::chrono::nanoseconds(time.tv_nsec));
+}
+
+posix::AttributeChange times_of(const struct stat& status) {
+  return {.atime = wall_time(status.st_atim), .mtime = wall_time(status.st_mtim)};
 }
 
 /// A copy has mode, owner and times of its source.
@@ -127,7 +133,10 @@ Result<posix::Node> directory_of(Result<posix::Found> found, const std::string& 
 Task<Result<posix::Node>> enter_directory(CopyIn& copy, posix::Node parent, std::string name, std::string path,
                                           const struct stat& status) {
   auto made = co_await copy.files.make_directory(parent, std::move(name), like(status));
-  if (made) ++copy.statistics.directories;
+  if (made) {
+    ++copy.statistics.directories;
+    copy.made.emplace_back(made->node, times_of(status));
+  }
   if (made || made.error() != Code::kExists) co_return directory_of(std::move(made), path);
   co_return directory_of(co_await copy.files.find(path), path);
 }
@@ -169,6 +178,7 @@ Task<Result<>> copy_tree_in(CopyIn& copy, std::string source, struct stat status
   auto made = co_await copy.files.mkdir(target, like(status));
   if (!made && made.error() != Code::kExists) co_return made;
   CO_TRY(const posix::Node root, directory_of(co_await copy.files.find(target), target));
+  if (made) copy.made.emplace_back(root, times_of(status));
   std::deque<PendingDirectory> pending;
   pending.push_back({source, root, target});
   while (!pending.empty() && !copy.failure) {
@@ -212,6 +222,8 @@ Task<Result<CopyStatistics>> copy_in(Reactor& reactor, posix::FileSystem& files,
   co_await copy.scope.drain();
   CO_CHECK_OK(std::move(done));
   if (copy.failure) co_return fail(*std::move(copy.failure));
+  for (auto& [directory, times] : copy.made)
+    CO_CHECK_OK(co_await copy.files.set_attributes(std::move(directory), times));
   co_return copy.statistics;
 }
 

@@ -55,12 +55,14 @@ Place Place::removed(const ObjectId& directory, std::uint64_t session, const Obj
 bool is_name(std::string_view dkey) { return dkey != kSelfDkey && !dkey.starts_with(kRemovedMark); }
 
 Result<RemovedKey> parse_removed(std::string_view dkey) {
-  const std::size_t begin = dkey.rfind(kRemovedMark) + 1;
+  const std::size_t begin = removed_prefix(0).size();
+  if (dkey.size() <= begin || dkey.front() != kRemovedMark || dkey[begin - 1] != kRemovedMark)
+    return failf(Code::kCorrupt, "'{}' is no key of something removed", printable(as_bytes(dkey)));
   const auto object = ObjectId::parse(dkey.substr(begin));
   RemovedKey key;
-  const std::string_view number = dkey.substr(1, begin > 2 ? begin - 2 : 0);
+  const std::string_view number = dkey.substr(1, begin - 2);
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), key.session, 16);
-  if (!object || begin != removed_prefix(0).size() || error != std::errc() || end != number.data() + number.size())
+  if (!object || error != std::errc() || end != number.data() + number.size())
     return failf(Code::kCorrupt, "'{}' is no key of something removed", printable(as_bytes(dkey)));
   key.object = *object;
   return key;

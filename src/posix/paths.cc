@@ -147,7 +147,10 @@ Task<Result<>> FileSystem::unlink(std::string path, Until until) {
   CO_CHECK_OK(validate_names_entry(path));
   CO_TRY(Walked walked, co_await walk(*this, path, false, until));
   if (!walked.found) co_return fail(not_found(path));
-  if (walked.name.empty()) co_return failf(Code::kIsADirectory, "'{}' is a directory", path);
+  if (walked.found->node.type() == FileType::kDirectory) {
+    co_return failf(Code::kIsADirectory, "'{}' is a directory: remove it with everything in it ('cenote fs rm -r')",
+                    path);
+  }
   co_return co_await unlink(std::move(walked.directory), std::move(walked.name), until);
 }
 
