@@ -59,6 +59,7 @@ int errno_of(Code code) {
     case Code::kSessionExpired:
     case Code::kRequestExpired:
     case Code::kNotReady:
+    case Code::kClockOff:
       return ETIMEDOUT;
 
     case Code::kResourceExhausted:

@@ -63,6 +63,7 @@ const std::map<Code, int>& expected() {
       {Code::kOutcomeUnknown, EIO},
       {Code::kCompacted, EIO},
       {Code::kLeaseExpired, EIO},
+      {Code::kClockOff, ETIMEDOUT},
       {Code::kNotADirectory, ENOTDIR},
       {Code::kIsADirectory, EISDIR},
       {Code::kTooManyLinks, ELOOP},

@@ -29,6 +29,7 @@ Error not_reachable(const std::string& path, int number) {
     case EPERM:
       return Error(Code::kPermissionDenied, fmt::format("no permission to reach the mount point '{}'", path));
     case ENOTCONN:
+    case ECONNABORTED:
       return Error(Code::kExists, fmt::format("on '{0}' is a mount whose process has gone: 'cenote fs unmount {0}' "
                                               "takes it away",
                                               path));

@@ -118,6 +118,7 @@ Session::Session(UringReactor& reactor, SessionOptions options)
 
 Session::~Session() {
   ASSERT(!poll_.in_flight() && requests_ == 0);
+  // Of one that is unmounted already it frees only what it has.
   if (mounted_) ::fuse_session_unmount(session_);
   if (session_ != nullptr) ::fuse_session_destroy(session_);
   if (current_ != nullptr) give_back(current_);
@@ -162,7 +163,6 @@ Task<> Session::serve() {
         readable_ = false;
         break;
       case Received::kUnmounted:
-        mounted_ = false;
         stopping_ = true;
         break;
     }

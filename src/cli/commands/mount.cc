@@ -129,7 +129,7 @@ void add_mount(CLI::App& fs, Context& context) {
 
   const auto unmounting = std::make_shared<UnmountArguments>();
   verb = add_verb(fs, "unmount", "Take a mount away",
-                  "  mkdir home\n"
+                  "  mkdir -p home\n"
                   "  cenote fs mount scratch/home home\n"
                   "  cenote fs unmount home\n"
                   "Works without servers, too. What programs have open keeps a mount in use; --force takes it away "
