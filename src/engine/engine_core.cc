@@ -241,6 +241,7 @@ Task<Result<>> EngineCore::Impl::follow_at(std::size_t index, LayoutSwitch chang
 Task<Result<>> EngineCore::Impl::follow_alone(Uuid pool, std::shared_ptr<const cluster::PoolLayout> layout) {
   if (layout->map() == nullptr || followed[pool] >= layout->version()) co_return Result<>();
   CO_CHECK_OK(co_await on_all_reactors([&](std::size_t index) { return follow_alone_at(index, pool, *layout); }));
+  if (followed.size() > PoolLayouts::kMaxPools) followed.clear();
   followed[pool] = std::max(followed[pool], layout->version());
   co_return Result<>();
 }

@@ -85,9 +85,6 @@ Task<Result<Attributes>> FileSystem::set_attributes(Node node, AttributeChange c
     CO_CHECK_OK(co_await self.truncate(node, *change.size, until));
   }
   const WallTime now = self.now();
-  // What is set is later than all that happened before.
-  if (change.mtime || change.size) node.state()->written_at.reset();
-  if (change.atime) node.state()->read_at.reset();
   const auto set = [&](Inode& inode) -> Result<> {
     apply(change, now, inode);
     return {};

@@ -221,13 +221,17 @@ Task<Result<>> File::abandon(Until until) {
   known->written_at.reset();
   const Place place = known->place;
   std::optional<Removed> removed;
-  CO_TRY(const std::uint64_t session, co_await files.session.enter(place.object, until));
+  const auto session = co_await files.session.enter(place.object, until);
+  if (!session) {
+    static_cast<void>(co_await self.close(until));
+    co_return fail(session.error());
+  }
   auto undone = co_await files.container.transact(
       [&](async::Container& view) {
-        return abandon_in(view, place, known->object, {*state->created, state->saved}, session,
+        return abandon_in(view, place, known->object, {*state->created, state->saved}, *session,
                           files.mark_of(place.dkey), files.now(), &removed, until);
       },
-      until);
+      until.no_later_than(files.session.lease_end()));
   if (!undone) files.note_doubt(undone.error(), place.object);
   if (undone && removed) co_await files.removed(std::move(removed->inode), std::move(removed->place), until);
   auto closed = co_await self.close(until);

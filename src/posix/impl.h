@@ -65,6 +65,10 @@ struct FileSystem::Impl {
   Task<Result<>> reclaim(Inode inode, Place place, Until until);
   /// The same for the janitor, who knows nothing of what is open here.
   static Task<Result<>> free_removed(Records records, Inode inode, Place place, Until until);
+  /// Something may wait in this directory that nobody is about to free.
+  void doubt(const ObjectId& directory);
+  /// It has lost its last name and is open here: the last `close` frees it.
+  void keep(Node::State& state, Place place);
   /// A removal in this directory that failed: it may take effect yet.
   void note_doubt(const Error& error, const ObjectId& directory);
   /// Frees what waits in the doubtful directories.

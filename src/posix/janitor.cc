@@ -40,12 +40,14 @@ Task<Result<>> Janitor::look(Until until) {
     seen[session.number] = {session.beats, silent ? before->second.since : reactor.now()};
   }
   seen_ = std::move(seen);
+  Result<> outcome;
   for (const Session::Other& session : sessions) {
     const auto other = seen_.find(session.number);
     if (other == seen_.end() || reactor.now() - other->second.since < Session::kDeadAfter) continue;
-    CO_CHECK_OK(co_await clear_away_after(session.number, until));
+    // What is damaged of one keeps nobody from the others.
+    if (auto cleared = co_await clear_away_after(session.number, until); !cleared) outcome = std::move(cleared);
   }
-  co_return Result<>();
+  co_return outcome;
 }
 
 Task<Result<>> Janitor::clear_away_after(std::uint64_t session, Until until) {

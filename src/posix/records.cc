@@ -167,8 +167,9 @@ Task<Result<>> Records::touch(ObjectId directory, std::uint32_t mark, WallTime n
   co_return Result<>();
 }
 
-Task<Result<>> Records::remove(Place place, Until until) {
+Task<Result<>> Records::remove(Place place, Until until, Precondition condition) {
   PunchRequest request;
+  request.condition = condition;
   request.object = place.object;
   request.level = PunchLevel::kDkey;
   request.dkey = to_bytes(as_bytes(place.dkey));

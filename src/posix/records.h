@@ -37,7 +37,7 @@ class Records {
   Task<Result<>> put_where(ObjectId object, WhereAt where, Until until);
   /// kConditionFailed: the directory is gone.
   Task<Result<>> touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until);
-  Task<Result<>> remove(Place place, Until until);
+  Task<Result<>> remove(Place place, Until until, Precondition condition = Precondition::kNone);
   Task<Result<>> punch_object(ObjectId object, Until until);
 
   /// A page of dkeys after `after`, of every kind that a directory has.

@@ -1,5 +1,7 @@
 // Names that go, and what becomes of what they led to.
 
+#include <utility>
+
 #include "cenote/base/format.h"
 #include "impl.h"
 #include "path.h"
@@ -127,8 +129,14 @@ Task<Result<>> FileSystem::Impl::clear_waiting(ObjectId directory, std::vector<s
     CO_TRY(const RemovedKey key, parse_removed(dkey));
     const Place place{directory, dkey};
     const auto state = nodes.find(key.object);
-    const bool ours = key.session == session.number();
-    if (ours && !(state && state->open_files > 0)) {
+    const bool open_here = state && state->open_files > 0;
+    bool frees = key.session == session.number() && !open_here;
+    if (key.session != session.number()) {
+      // Of a session that has no records any more nobody has anything open.
+      CO_TRY(const bool known, co_await Session::is_known(records, key.session, until));
+      frees = !known;
+    }
+    if (frees) {
       CO_TRY(auto entry, co_await records.entry(place, until));
       if (entry && entry->inode) CO_CHECK_OK(co_await reclaim(*std::move(entry->inode), place, until));
       continue;
@@ -138,34 +146,48 @@ Task<Result<>> FileSystem::Impl::clear_waiting(ObjectId directory, std::vector<s
     bool gone = false;
     CO_CHECK_OK(co_await container.transact(
         [&](async::Container& view) { return move_removed_in(view, place, &gone, until); }, until));
-    if (state && !gone) state->place = Place::in_companion(key.object);
+    if (open_here && !gone) keep(*state, Place::in_companion(key.object));
   }
   co_return Result<>();
 }
 
 Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   const auto state = nodes.find(inode.object);
+  if (state && state->open_files > 0) {
+    keep(*state, std::move(place));
+    co_return;
+  }
   if (state) {
     state->place = place;
     state->is_removed = true;
-    if (state->open_files > 0) {
-      ++kept_open;
-      co_return;
-    }
   }
   const ObjectId directory = place.object;
   // Who removes faster than can be freed waits here.
   const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
   if (held && freeing.spawn(reclaim_task(this, std::move(inode), std::move(place)))) co_return;
   if (held) freeing_slots.release();
-  doubtful[directory] = reactor().now();
+  doubt(directory);
+}
+
+void FileSystem::Impl::doubt(const ObjectId& directory) {
+  constexpr std::size_t kMostDoubts = 65536;
+  if (doubtful.size() < kMostDoubts) {
+    doubtful[directory] = reactor().now();
+  } else {
+    session.leave_behind();
+  }
+}
+
+void FileSystem::Impl::keep(Node::State& state, Place place) {
+  state.place = std::move(place);
+  if (!std::exchange(state.is_removed, true)) ++kept_open;
 }
 
 Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
   const Until until{.deadline = self->reactor().now() + kFreeingTime, .cancel = &self->freeing.cancel_source()};
   const ObjectId directory = place.object;
   auto freed = co_await self->reclaim(std::move(inode), std::move(place), until);
-  if (!freed) self->doubtful[directory] = self->reactor().now();
+  if (!freed) self->doubt(directory);
   self->freeing_slots.release();
 }
 
@@ -179,9 +201,11 @@ Task<Result<>> FileSystem::Impl::punch_contents(Records records, Inode inode, Un
 }
 
 void FileSystem::Impl::note_doubt(const Error& error, const ObjectId& directory) {
-  const bool certain = error == Code::kNotFound || error == Code::kIsADirectory || error == Code::kNotEmpty ||
-                       error == Code::kTxRestart || error == Code::kGone || error == Code::kConditionFailed;
-  if (!certain) doubtful[directory] = reactor().now();
+  const bool certain = error == Code::kNotFound || error == Code::kExists || error == Code::kNotADirectory ||
+                       error == Code::kIsADirectory || error == Code::kNotEmpty || error == Code::kInvalidArgument ||
+                       error == Code::kReadOnly || error == Code::kTxRestart || error == Code::kGone ||
+                       error == Code::kConditionFailed;
+  if (!certain) doubt(directory);
 }
 
 Task<Result<>> FileSystem::Impl::settle_doubts(Until until) {
@@ -202,9 +226,12 @@ Task<Result<>> FileSystem::Impl::settle_doubts(Until until) {
 Task<Result<>> FileSystem::Impl::free_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until) {
   for (const std::string& dkey : dkeys) {
     CO_TRY(const RemovedKey key, parse_removed(dkey));
-    const auto state = nodes.find(key.object);
-    if (state && state->open_files > 0) continue;
     const Place place{directory, dkey};
+    const auto state = nodes.find(key.object);
+    if (state && state->open_files > 0) {
+      keep(*state, place);
+      continue;
+    }
     CO_TRY(auto entry, co_await records.entry(place, until));
     if (entry && entry->inode) CO_CHECK_OK(co_await reclaim(*std::move(entry->inode), place, until));
   }
@@ -213,14 +240,19 @@ Task<Result<>> FileSystem::Impl::free_waiting(ObjectId directory, std::vector<st
 
 /// The place last: as long as something is there, somebody will come back to this.
 Task<Result<>> FileSystem::Impl::free_removed(Records records, Inode inode, Place place, Until until) {
+  const ObjectId object = inode.object;
   CO_CHECK_OK(co_await punch_contents(records, std::move(inode), until));
-  co_return co_await records.remove(std::move(place), until);
+  auto removed = co_await records.remove(std::move(place), until, Precondition::kPresent);
+  if (removed || removed.error() != Code::kConditionFailed) co_return removed;
+  // It waited in its companion, which is punched, or somebody has let it wait there meanwhile.
+  co_return co_await records.punch_object(companion_object(object), until);
 }
 
 Task<Result<>> FileSystem::Impl::reclaim(Inode inode, Place place, Until until) {
   const ObjectId object = inode.object;
   const bool in_companion = place == Place::in_companion(object);
   CO_CHECK_OK(co_await free_removed(records, std::move(inode), std::move(place), until));
+  // Where others have moved it there meanwhile, its record goes with the session.
   if (in_companion) co_return co_await session.forget_open(object, until);
   co_return Result<>();
 }
@@ -239,7 +271,7 @@ Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
   if (freed) co_return freed;
   // What waits in a companion is on record until the session ends.
   session.leave_behind();
-  if (place != Place::in_companion(state->object)) doubtful[place.object] = reactor().now();
+  if (place != Place::in_companion(state->object)) doubt(place.object);
   co_return freed;
 }
 

@@ -31,6 +31,17 @@ Task<Result<>> put_mark(async::Container container, ObjectId journal, std::strin
   co_return Result<>();
 }
 
+/// nullopt: no such session.
+Task<Result<std::optional<std::uint64_t>>> beats_of(async::Container container, std::uint64_t number, Until until) {
+  FetchRequest fetch{
+      .object = sessions_object(container.redundancy()), .dkey = to_bytes(as_bytes(session_key(number))), .akeys = {}};
+  fetch.akeys.push_back({.akey = to_bytes(as_bytes(kBeatsAkey)), .ranges = {}, .max_bytes = sizeof(std::uint64_t)});
+  Bytes value(sizeof(std::uint64_t));
+  CO_TRY(const FetchReply reply, co_await container.fetch(std::move(fetch), {MutableBytes(value)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<std::uint64_t>();
+  co_return std::optional(load_le<std::uint64_t>(value.data()));
+}
+
 /// The number in the dkey of a session; nullopt: it is none.
 std::optional<std::uint64_t> session_number(std::string_view key) {
   std::uint64_t number = 0;
@@ -140,6 +151,11 @@ Task<> Session::close(Until until) {
   (void)co_await erase(records_, number_, until);
 }
 
+Task<Result<bool>> Session::is_known(Records records, std::uint64_t session, Until until) {
+  CO_TRY(const auto beats, co_await beats_of(records.container(), session, until));
+  co_return beats.has_value();
+}
+
 Task<Result<std::vector<Session::Other>>> Session::list(Records records, Until until) {
   std::vector<Other> sessions;
   async::Container& container = records.container();
@@ -150,11 +166,8 @@ Task<Result<std::vector<Session::Other>>> Session::list(Records records, Until u
     for (const std::string& key : page.dkeys) {
       const auto number = session_number(key);
       if (!number) continue;
-      FetchRequest fetch{.object = index, .dkey = to_bytes(as_bytes(key)), .akeys = {}};
-      fetch.akeys.push_back({.akey = to_bytes(as_bytes(kBeatsAkey)), .ranges = {}, .max_bytes = sizeof(std::uint64_t)});
-      Bytes value(sizeof(std::uint64_t));
-      CO_TRY(const FetchReply reply, co_await container.fetch(std::move(fetch), {MutableBytes(value)}, until));
-      if (reply.akeys[0].exists) sessions.push_back({*number, load_le<std::uint64_t>(value.data())});
+      CO_TRY(const auto beats, co_await beats_of(container, *number, until));
+      if (beats) sessions.push_back({*number, *beats});
     }
     if (page.at_end || page.dkeys.empty()) co_return sessions;
     after = page.dkeys.back();

@@ -39,6 +39,8 @@ class Session {
     std::uint64_t number = 0;
     std::uint64_t beats = 0;
   };
+  /// Whether a session has records.
+  static Task<Result<bool>> is_known(Records records, std::uint64_t session, Until until);
   static Task<Result<std::vector<Other>>> list(Records records, Until until);
   /// What is on record of a session.
   struct Journal {
