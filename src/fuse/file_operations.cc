@@ -27,18 +27,12 @@ OpenedFile opened(const Request& request, posix::File file, int flags) {
 
 Task<Result<OpenedFile>> open(Request& request, int flags) {
   CO_TRY(posix::Node node, request.node());
-  CO_TRY(posix::File file, request.files().open_file(node));
-  if ((flags & O_TRUNC) != 0 && is_writable(flags)) {
-    const auto truncated = co_await request.files().set_attributes(node, {.size = 0}, request.until());
-    if (!truncated) {
-      static_cast<void>(co_await file.close(request.until()));
-      co_return fail(truncated.error());
-    }
-  }
+  CO_TRY(posix::File file, request.files().open_file(std::move(node)));
   co_return opened(request, std::move(file), flags);
 }
 
 Task<Result<CreatedFile>> create(Request& request, std::string name, mode_t mode, int flags) {
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node directory, request.node());
   posix::CreateOptions options = request.creation(mode);
   options.exclusive = (flags & O_EXCL) != 0;

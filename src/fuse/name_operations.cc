@@ -16,13 +16,17 @@ Task<Result<Found>> look_up(Request& request, std::string name) {
   co_return co_await request.files().lookup(std::move(directory), std::move(name), request.until());
 }
 
+// In a directory that is removed nothing is made, and that is said as Linux says it: ENOENT.
+
 Task<Result<Found>> make_directory(Request& request, std::string name, mode_t mode) {
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node directory, request.node());
   co_return co_await request.files().make_directory(std::move(directory), std::move(name), request.creation(mode),
                                                     request.until());
 }
 
 Task<Result<Found>> make_symlink(Request& request, std::string target, std::string name) {
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node directory, request.node());
   co_return co_await request.files().make_symlink(std::move(directory), std::move(name), std::move(target),
                                                   request.creation(0777), request.until());
@@ -44,6 +48,7 @@ Result<posix::FileType> special_type(mode_t mode) {
 }
 
 Task<Result<Found>> make_node(Request& request, std::string name, mode_t mode, dev_t device) {
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node directory, request.node());
   posix::CreateOptions options = request.creation(mode);
   if (S_ISREG(mode)) {
@@ -58,7 +63,7 @@ Task<Result<Found>> make_node(Request& request, std::string name, mode_t mode, d
 }
 
 Task<Result<Found>> link(Request& request, fuse_ino_t directory_number, std::string name) {
-  request.translate(Code::kTooManyLinks, EMLINK);
+  request.translate(Code::kOutOfRange, EMLINK);
   CO_TRY(posix::Node node, request.node());
   CO_TRY(posix::Node directory, request.node(directory_number));
   CO_TRY(const posix::Attributes attributes,

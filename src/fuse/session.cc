@@ -96,7 +96,8 @@ void configure_connection(fuse_conn_info& connection, const SessionOptions& opti
   set_wanted(connection, FUSE_CAP_WRITEBACK_CACHE, options.single_client);
   // What it tells in advance is of use as long as it stays valid.
   set_wanted(connection, FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO, options.single_client);
-  set_wanted(connection, FUSE_CAP_ATOMIC_O_TRUNC, true);
+  // So it is a setattr that empties a file, and the kernel takes its set-id bits away with it where it must.
+  set_wanted(connection, FUSE_CAP_ATOMIC_O_TRUNC, false);
   set_wanted(connection, FUSE_CAP_PARALLEL_DIROPS, true);
   set_wanted(connection, FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO, true);
   set_wanted(connection, FUSE_CAP_AUTO_INVAL_DATA, true);

@@ -77,7 +77,7 @@ class FileSystem {
   /// A pipe, a socket or a device: not of the other types.
   Task<Result<Found>> make_special(Node directory, std::string name, FileType type, std::uint32_t device,
                                    CreateOptions options, Until until = {});
-  /// Another name. kIsADirectory; kTooManyLinks at kMaxLinks.
+  /// Another name. kIsADirectory; kOutOfRange at kMaxLinks.
   Task<Result<Attributes>> link(Node node, Node directory, std::string name, Until until = {});
   /// kIsADirectory for directories. What nobody of this FileSystem has open is given back soon after.
   Task<Result<>> unlink(Node directory, std::string name, Until until = {});
