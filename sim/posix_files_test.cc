@@ -3,7 +3,11 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "cenote/base/codec.h"
 #include "cenote/posix/file_system.h"
+#include "cenote/runtime/scope.h"
 #include "client_node.h"
 
 namespace cenote::sim {
@@ -28,6 +32,7 @@ struct Two {
   FileSystem& one;
   FileSystem& other;
   SimReactor& node;
+  async::Container container;
 };
 using Scenario = Task<Result<>> (*)(Two two);
 
@@ -36,7 +41,7 @@ Task<Result<>> with_files(ClientNode& client, Scenario scenario) {
   CO_TRY(const async::Container container, co_await open_test_container(client, "posix", Until::forever()));
   CO_TRY(const auto one, co_await FileSystem::open(container));
   CO_TRY(const auto other, co_await FileSystem::open(container));
-  auto ended = co_await scenario({*one, *other, client.node()});
+  auto ended = co_await scenario({*one, *other, client.node(), container});
   co_await one->close();
   co_await other->close();
   co_return ended;
@@ -51,8 +56,8 @@ Task<> body(Run& run, Scenario scenario) {
   co_await stop_engine(run);
 }
 
-void play(Scenario scenario) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+void play(Scenario scenario, std::uint64_t first_seed = 1) {
+  for (std::uint64_t seed = first_seed; seed <= 3; ++seed) {
     SCOPED_TRACE(seed);
     engine::SimEngineOptions shape = shape_engine(seed);
     shape.targets = static_cast<std::uint32_t>(seed);
@@ -75,7 +80,7 @@ Task<Result<>> make(FileSystem& files, std::string path) {
 }
 
 Task<Result<>> several_names(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await make(files, "/a"));
   CO_TRY(const Found file, co_await files.find("/a"));
   CO_TRY(const Found theirs, co_await others.find("/a"));
@@ -98,7 +103,7 @@ Task<Result<>> several_names(Two two) {
 TEST(PosixFiles, SeveralNames) { play(several_names); }
 
 Task<Result<>> no_second_name(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await files.mkdir("/dir", {}));
   CO_TRY(const Found directory, co_await files.find("/dir"));
   EXPECT_EQ(code_of(co_await files.link(directory.node, files.root(), "e")), Code::kIsADirectory);
@@ -112,7 +117,7 @@ Task<Result<>> no_second_name(Two two) {
 TEST(PosixFiles, NoSecondName) { play(no_second_name); }
 
 Task<Result<>> open_and_removed(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await files.mkdir("/dir", {}));
   CO_CHECK_OK(co_await make(files, "/dir/a"));
   CO_TRY(File file, co_await files.open_file("/dir/a"));
@@ -137,8 +142,58 @@ Task<Result<>> open_and_removed(Two two) {
 }
 TEST(PosixFiles, OpenAndRemoved) { play(open_and_removed); }
 
+/// The numbers of all objects that are stored, but for those that a file system has in any case.
+Task<Result<std::set<std::uint64_t>>> stored_numbers(Two two) {
+  ListRequest request;
+  request.level = ListLevel::kObjects;
+  CO_TRY(const ListReply listed, co_await two.container.list(std::move(request)));
+  std::set<std::uint64_t> numbers;
+  for (const ListedKey& key : listed.keys) numbers.insert(load_be<std::uint64_t>(key.key.data() + 8));
+  for (const std::uint64_t number :
+       {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{3}, two.one.session_number(), two.other.session_number()})
+    numbers.erase(number);
+  co_return numbers;
+}
+
+Task<> remove_one(FileSystem* files, std::string path) {
+  EXPECT_EQ(code_of(co_await files->unlink(std::move(path))), Code::kOk);
+}
+
+Task<> remove_until_it_works(FileSystem* files, Result<>* outcome) {
+  do {
+    *outcome = co_await files->rmdir("/dir");
+  } while (!*outcome && outcome->error() == Code::kNotEmpty);
+}
+
+// One frees what it has removed while the other one takes the directory away where that waits.
+Task<Result<>> removed_by_two(Two two) {
+  auto& [files, others, node, container] = two;
+  constexpr int kFiles = 40;
+  for (int round = 0; round < 6; ++round) {
+    CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+    for (int i = 0; i < kFiles; ++i) {
+      CO_TRY(File file, co_await files.create(fmt::format("/dir/{}", i), {}));
+      CO_CHECK_OK(co_await file.truncate(2 * posix::kChunkBytes));
+      CO_CHECK_OK(co_await file.close());
+    }
+    // All of them wait at the same time, and the other one meets them at any stage.
+    Result<> emptied = fail(Code::kNotEmpty);
+    Scope scope(node);
+    for (int i = 0; i < kFiles; ++i) scope.spawn(remove_one(&files, fmt::format("/dir/{}", i)));
+    scope.spawn(remove_until_it_works(&others, &emptied));
+    co_await scope.drain();
+    CO_CHECK_OK(std::move(emptied));
+  }
+  co_await node.sleep_for(5s);
+  CO_TRY(const auto left, co_await stored_numbers(two));
+  EXPECT_EQ(left, std::set<std::uint64_t>{});
+  co_return Result<>();
+}
+// Of several targets, where freeing takes long enough to be met half-way.
+TEST(PosixFiles, RemovedByTwo) { play(removed_by_two, 3); }
+
 Task<Result<>> replaced_while_open(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await make(files, "/a"));
   CO_TRY(File file, co_await files.open_file("/a"));
   CO_TRY(File fresh, co_await files.create("/b", {}));
@@ -153,7 +208,7 @@ Task<Result<>> replaced_while_open(Two two) {
 TEST(PosixFiles, ReplacedWhileOpen) { play(replaced_while_open); }
 
 Task<Result<>> nodes_outlive_names(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await files.mkdir("/x", {}));
   CO_CHECK_OK(co_await files.mkdir("/y", {}));
   CO_CHECK_OK(co_await make(files, "/x/a"));
@@ -178,7 +233,7 @@ Task<Result<>> nodes_outlive_names(Two two) {
 TEST(PosixFiles, NodesOutliveNames) { play(nodes_outlive_names); }
 
 Task<Result<>> exchange(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await make(files, "/a"));
   CO_CHECK_OK(co_await files.mkdir("/dir", {}));
   CO_CHECK_OK(co_await make(files, "/dir/inside"));
@@ -201,7 +256,7 @@ Task<Result<>> exchange(Two two) {
 TEST(PosixFiles, Exchange) { play(exchange); }
 
 Task<Result<>> appends(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_TRY(File mine, co_await files.create("/log", {}));
   CO_TRY(File theirs, co_await others.open_file("/log"));
   for (int round = 0; round < 10; ++round) {
@@ -223,7 +278,7 @@ Task<Result<>> appends(Two two) {
 TEST(PosixFiles, Appends) { play(appends); }
 
 Task<Result<>> holes(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   constexpr std::uint64_t kFar = 5 * posix::kChunkBytes + 100;
   CO_TRY(File file, co_await files.create("/sparse", {}));
   CO_CHECK_OK(co_await file.write(100, kContents));
@@ -246,7 +301,7 @@ Task<Result<>> holes(Two two) {
 TEST(PosixFiles, Holes) { play(holes); }
 
 Task<Result<>> sizes(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   constexpr std::uint64_t kFar = 5 * posix::kChunkBytes + 100;
   CO_TRY(File file, co_await files.create("/sparse", {}));
   CO_CHECK_OK(co_await file.write(100, kContents));
@@ -268,7 +323,7 @@ Task<Result<>> sizes(Two two) {
 TEST(PosixFiles, Sizes) { play(sizes); }
 
 Task<Result<>> special(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await files.make_special(files.root(), "pipe", FileType::kFifo, 0, {.mode = 0600}));
   CO_CHECK_OK(co_await files.make_special(files.root(), "null", FileType::kCharacterDevice, 0x103, {.mode = 0666}));
   CO_TRY(const auto pipe, co_await others.stat("/pipe"));
@@ -286,7 +341,7 @@ Task<Result<>> special(Two two) {
 TEST(PosixFiles, SpecialOnes) { play(special); }
 
 Task<Result<>> times(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await files.mkdir("/dir", {}));
   CO_TRY(const auto before, co_await others.stat("/dir"));
   co_await node.sleep_for(10s);
@@ -306,7 +361,7 @@ Task<Result<>> times(Two two) {
 TEST(PosixFiles, TimesOfDirectories) { play(times); }
 
 Task<Result<>> times_of_files(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   const WallTime set(1h);
   CO_CHECK_OK(co_await make(files, "/b"));
   CO_CHECK_OK(co_await files.set_attributes("/b", {.mtime = set}));
@@ -323,7 +378,7 @@ Task<Result<>> times_of_files(Two two) {
 TEST(PosixFiles, TimesOfFiles) { play(times_of_files); }
 
 Task<Result<>> xattrs(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   CO_CHECK_OK(co_await make(files, "/a"));
   CO_TRY(const Found file, co_await files.find("/a"));
   const Bytes value(100, std::byte{1});
@@ -343,7 +398,7 @@ Task<Result<>> xattrs(Two two) {
 TEST(PosixFiles, Xattrs) { play(xattrs); }
 
 Task<Result<>> many_names(Two two) {
-  auto& [files, others, node] = two;
+  auto& [files, others, node, container] = two;
   constexpr std::size_t kNames = 600;
   for (std::size_t i = 0; i < kNames; ++i)
     CO_CHECK_OK(co_await files.create_file(files.root(), fmt::format("{}name{:04}", i % 2 == 0 ? "!" : "z", i), {}));
