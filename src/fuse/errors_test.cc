@@ -10,7 +10,7 @@ namespace {
 
 /// Every code there is, by what a program sees.
 const std::map<Code, int>& expected() {
-  static const std::map<Code, int> kExpected{
+  static const std::map<Code, int> expected{
       {Code::kOk, 0},
       {Code::kInvalidArgument, EINVAL},
       {Code::kNotFound, ENOENT},
@@ -71,7 +71,7 @@ const std::map<Code, int>& expected() {
       {Code::kReadOnly, EROFS},
       {Code::kGone, ESTALE},
   };
-  return kExpected;
+  return expected;
 }
 
 TEST(ErrnoOf, EveryCodeHasTheNumberThatIsExpected) {

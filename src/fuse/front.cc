@@ -6,7 +6,7 @@ namespace cenote::fuse {
 namespace {
 
 // "For as long as it is mounted."
-constexpr double kAlwaysValid_s = 24.0 * 3600;
+constexpr double kAlwaysValidSeconds = 24.0 * 3600;
 // What is open when the mount ends is closed within this time, or left to the servers, which clear away after a client
 // that has gone.
 constexpr Duration kClosing = std::chrono::seconds(5);
@@ -16,7 +16,7 @@ void init(void* user_data, fuse_conn_info* connection) {
 }
 
 const fuse_lowlevel_ops& operations() {
-  static const fuse_lowlevel_ops kTable = [] {
+  static const fuse_lowlevel_ops table = [] {
     fuse_lowlevel_ops table{};
     table.init = init;
     add_name_operations(table);
@@ -26,7 +26,7 @@ const fuse_lowlevel_ops& operations() {
     add_directory_operations(table);
     return table;
   }();
-  return kTable;
+  return table;
 }
 
 constexpr Duration kCallerCheck = std::chrono::milliseconds(200);
@@ -53,7 +53,7 @@ void Front::Impl::watch_callers() {
   watches_callers = scope.spawn(watch(this));
 }
 
-double Front::Impl::validity_s() const { return options.session.single_client ? kAlwaysValid_s : 0; }
+double Front::Impl::validity_s() const { return options.session.single_client ? kAlwaysValidSeconds : 0; }
 
 std::uint64_t Front::Impl::keep(OpenFile file) {
   files_open.emplace(next_handle, std::move(file));

@@ -42,6 +42,8 @@ timespec time_of(WallTime time) {
   return {.tv_sec = seconds.count(), .tv_nsec = (since - seconds).count()};
 }
 
+const char* chars(ByteView bytes) { return reinterpret_cast<const char*>(bytes.data()); }
+
 /// Failures that an operator should know of; all others are a program's own affair.
 bool is_for_the_log(int number) { return number == EIO || number == ETIMEDOUT || number == ESTALE; }
 
@@ -147,18 +149,18 @@ void Request::reply(const XattrAnswer& answer) {
     ::fuse_reply_xattr(handle_, size->bytes);
   } else {
     const Bytes& value = std::get<Bytes>(answer);
-    ::fuse_reply_buf(handle_, as_text(value).data(), value.size());
+    ::fuse_reply_buf(handle_, chars(value), value.size());
   }
 }
 
 void Request::reply(const DataRead& data) {
   answered_ = true;
-  ::fuse_reply_buf(handle_, as_text(data.memory.data()).data(), data.bytes);
+  ::fuse_reply_buf(handle_, chars(data.memory.data()), data.bytes);
 }
 
 void Request::reply(const Listing& listing) {
   answered_ = true;
-  if (::fuse_reply_buf(handle_, as_text(listing.bytes).data(), listing.bytes.size()) == 0) return;
+  if (::fuse_reply_buf(handle_, chars(listing.bytes), listing.bytes.size()) == 0) return;
   for (const fuse_ino_t number : listing.told) front_.nodes.forget(number, 1);
 }
 

@@ -115,7 +115,7 @@ class Session {
   Result<> open(const fuse_lowlevel_ops& operations, void* user_data);
   Received receive();
   std::byte* take_buffer();
-  void give_back(std::byte* buffer);
+  void give_back(std::byte* memory);
 
   UringReactor& reactor_;
   SessionOptions options_;
