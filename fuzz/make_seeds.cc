@@ -470,7 +470,8 @@ void cli_seeds(Seeds& seeds) {
 
 int main(int count, char** values) {
   const bool check = count == 3 && std::string_view(values[1]) == "--check";
-  if (count != 2 && !check) {
+  const bool option = count >= 2 && values[count - 1][0] == '-';  // a typing error, not the folder's name
+  if ((count != 2 && !check) || option) {
     std::fprintf(stderr, "usage: %s [--check] FOLDER\n", values[0]);
     return 2;
   }
