@@ -25,6 +25,13 @@ Task<Result<>> when_decided(TargetGroups& groups, Uuid container, Epoch epoch, M
   }
 }
 
+/// What clients go by may be gone with it, so they are asked before.
+Task<Result<>> roll_back_at(TargetGroups& groups, Target& target, Uuid container, Epoch to, Uuid request) {
+  LeaseTable::Change change(groups.leases, std::optional(container));
+  CO_CHECK_OK(co_await change.enter(0, Until::at(groups.member.now() + 2 * kSettlePatience)));
+  co_return co_await target.objects().roll_back(container, to, request);
+}
+
 }  // namespace
 
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
@@ -80,8 +87,9 @@ Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
 
 Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
   co_return co_await on_all_targets([=, this](Target& target) {
-    return when_decided(*groups[target.index()], container, kEpochLatest,
-                        [=, &target] { return target.objects().roll_back(container, to, request); });
+    return when_decided(*groups[target.index()], container, kEpochLatest, [=, this, &target] {
+      return roll_back_at(*groups[target.index()], target, container, to, request);
+    });
   });
 }
 
