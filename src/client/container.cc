@@ -69,10 +69,13 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    state->home(request.object, request.dkey), until));
-  co_return decode_update_reply(reply.body);
+  until = state->impl->bounded(until);
+  Leases::Changing changing(state->impl->leases, request);
+  auto reply = co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)),
+                                          {}, state->home(request.object, request.dkey), until);
+  changing.ended(reply, until);
+  if (!reply) co_return fail(std::move(reply).error());
+  co_return decode_update_reply(reply->body);
 }
 
 Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<MutableBytes> into, Until until) {

@@ -71,7 +71,7 @@ Task<Result<FsSuperblock>> format(async::Container container, Until until) {
 
 FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock)
     : container(opened),
-      records(opened),
+      records(opened, &cache),
       touch_marks(superblock.touch_marks),
       session(opened),
       janitor(

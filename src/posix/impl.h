@@ -17,6 +17,7 @@ struct FileSystem::Impl {
   Impl(const async::Container& opened, const FsSuperblock& superblock);
 
   async::Container container;
+  RecordCache cache;
   Records records;  // outside of any transaction
   std::uint32_t touch_marks;
   NodeTable nodes;

@@ -4,19 +4,17 @@
 
 #include "cenote/client/async.h"
 #include "layout.h"
+#include "record_cache.h"
+#include "stored.h"
 
 namespace cenote::posix {
-
-/// An inode, and what is known of when its directory was changed.
-struct Stored {
-  Inode inode;
-  std::optional<WallTime> touched;  ///< of a directory: the latest of its marks
-};
 
 /// The records of the layout, one at a time, in a container or in a transaction's view of one. No rules here.
 class Records {
  public:
-  explicit Records(async::Container container) : container_(std::move(container)) {}
+  /// Goes by what `cache` has, which outlives it; nullptr: asks each time.
+  explicit Records(async::Container container, RecordCache* cache = nullptr)
+      : container_(std::move(container)), cache_(cache) {}
 
   async::Container& container() { return container_; }
 
@@ -48,7 +46,10 @@ class Records {
   Task<Result<Page>> list(ObjectId object, std::string prefix, std::string after, std::uint32_t limit, Until until);
 
  private:
+  Task<Result<async::Leased<FetchReply>>> fetch(FetchRequest request, std::vector<MutableBytes> into, Until until);
+
   async::Container container_;
+  RecordCache* cache_;
 };
 
 /// The update that puts a value under an akey.

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cenote/client/lease.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
@@ -80,6 +81,11 @@ class Container {
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until = {});
   Task<Result<ListReply>> list(ListRequest request, Until until = {});
   Task<Result<QueryReply>> query(QueryRequest request, Until until = {});
+
+  /// The same with a lease of the dkey, or of the object where no dkey is named and one target has all of it. Views
+  /// give none.
+  Task<Result<Leased<FetchReply>>> fetch_leased(FetchRequest request, std::vector<MutableBytes> into, Until until = {});
+  Task<Result<Leased<QueryReply>>> query_leased(QueryRequest request, Until until = {});
 
   /// Many at once, over any objects, pipelined on the connection; each item has its own result.
   Task<> update_many(std::span<UpdateItem> items, Until until = {});
