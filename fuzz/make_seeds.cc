@@ -15,6 +15,7 @@
 #include "cenote/engine/control_copy_file.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/lease_requests.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/rpc/handshake.h"
@@ -143,6 +144,13 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
   seeds.add(kTarget, "pool_view_request", 11, encoded(PoolViewRequest{kId}));
   seeds.add(kTarget, "pool_view", 12, encoded(pool_view()));
+  const LeaseGrant grant{.generation = 5, .valid = kLeaseTerm};
+  seeds.add(kTarget, "leased_fetch_request", 13, encoded(LeasedFetchRequest{.token = 3, .fetch = fetch_request()}));
+  seeds.add(kTarget, "leased_fetch_reply", 14, encoded(LeasedFetchReply{.grant = grant, .fetched = fetch_reply()}));
+  seeds.add(kTarget, "leased_query_request", 15, encoded(LeasedQueryRequest{.token = 4, .query = query}));
+  seeds.add(kTarget, "leased_query_reply", 16, encoded(LeasedQueryReply{.grant = grant, .found = answer}));
+  seeds.add(kTarget, "renew_leases", 17, encoded(RenewLeasesRequest{.generation = 5, .dropped = {1, 2}}));
+  seeds.add(kTarget, "recall", 18, encoded(RecallRequest{.generation = 5, .tokens = {7}}));
 }
 
 void append_part(Bytes& out, ByteView part) {

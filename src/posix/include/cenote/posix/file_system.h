@@ -45,8 +45,8 @@ struct SpaceInfo {
 /// Directories, files and everything else that has a name, in one container (docs/formats/posix.md).
 ///
 /// Every change of names or attributes is one transaction: it happens at one moment or, when it fails, not at all, and
-/// is durable when it returns; of several clients that change the same thing each sees what the others did. Nothing is
-/// cached that another client could change. Permissions are not checked: front ends do that.
+/// is durable when it returns; of several clients that change the same thing each sees what the others did. What is
+/// kept of what was read (names, attributes, sizes) engines ask back before another client changes it: it is as if it was read each time. Permissions are not checked: front ends do that.
 ///
 /// What is said of nodes: kGone, everywhere, for one that has been removed, and is not kept by an open File of this
 /// FileSystem. A view of a snapshot shows the tree as it was: what would change it is kReadOnly.
