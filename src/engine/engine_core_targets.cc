@@ -25,6 +25,16 @@ Task<Result<>> when_decided(TargetGroups& groups, Uuid container, Epoch epoch, M
   }
 }
 
+/// `groups` is null while the engine starts.
+Task<Result<>> create_new_at(TargetGroups* groups, Target& target, const Uuid& container,
+                             const object::ContainerProperties& properties,
+                             const std::optional<object::CloneSource>& source,
+                             const std::shared_ptr<object::SpaceAccount>& account) {
+  CO_CHECK_OK(co_await create_at(target, container, properties, source, account));
+  if (groups != nullptr) groups->leases.note_created(container);
+  co_return Result<>();
+}
+
 /// What clients go by may be gone with it, so they are asked before.
 Task<Result<>> roll_back_at(TargetGroups& groups, Target& target, Uuid container, Epoch to, Uuid request) {
   LeaseTable::Change change(groups.leases, std::optional(container));
@@ -37,8 +47,10 @@ Task<Result<>> roll_back_at(TargetGroups& groups, Target& target, Uuid container
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
                                         std::optional<object::CloneSource> source,
                                         std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all_targets(
-      [&](Target& target) { return create_at(target, container, properties, source, account); });
+  co_return co_await on_all_targets([&](Target& target) {
+    TargetGroups* const parts = groups.empty() ? nullptr : groups[target.index()].get();
+    return create_new_at(parts, target, container, properties, source, account);
+  });
 }
 
 Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {

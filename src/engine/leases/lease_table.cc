@@ -23,7 +23,14 @@ LeaseTable::~LeaseTable() { ASSERT(changes_.empty()); }
 
 Task<> LeaseTable::stop() { co_await scope_.stop(); }
 
-void LeaseTable::wait_out() { quiet_until_ = reactor_.now() + options_.term + options_.margin; }
+void LeaseTable::wait_out() {
+  quiet_until_ = reactor_.now() + options_.term + options_.margin;
+  created_.clear();
+}
+
+void LeaseTable::note_created(const Uuid& container) {
+  if (reactor_.now() < quiet_until_) created_.insert(container);
+}
 
 // --- Clients and topics
 
@@ -296,7 +303,7 @@ Task<> LeaseTable::run(LeaseTable& table, std::shared_ptr<Recall> recall) {
 
 Task<Result<>> LeaseTable::Change::enter(std::uint64_t session, Until until) {
   table_.changes_.push_back(*this);
-  while (table_.reactor_.now() < table_.quiet_until_) {
+  while (table_.is_quiet(container_)) {
     if (until.deadline <= table_.quiet_until_)
       co_return fail(Code::kDeadlineExceeded, "clients may still go by what an earlier leader has told them");
     const Until rest = until.no_later_than(table_.quiet_until_);

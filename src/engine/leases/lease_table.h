@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cenote/base/checksum.h"
@@ -54,6 +55,8 @@ class LeaseTable {
 
   /// From now on nothing is changed that may have leases for as long as one that another leader gave may last.
   void wait_out();
+  /// But not of a container that did not exist then.
+  void note_created(const Uuid& container);
 
   /// A lease that is being given: made before what it is of is read, and settled after. Ends before the table.
   class Offer {
@@ -171,6 +174,9 @@ class LeaseTable {
   };
   using Recalls = std::vector<std::shared_ptr<Recall>>;
 
+  bool is_quiet(const std::optional<Uuid>& container) const {
+    return reactor_.now() < quiet_until_ && !(container && created_.contains(*container));
+  }
   bool is_changing(const Uuid& container, const LeaseTopic& topic);
   Client* find_client(std::uint64_t session, std::uint64_t generation);
   Client* holder_of(std::uint64_t session, LeaseToken token);
@@ -194,6 +200,7 @@ class LeaseTable {
   std::size_t leases_ = 0;
   std::uint64_t last_generation_ = 0;
   Instant quiet_until_;
+  std::unordered_set<Uuid> created_;  // since the last `wait_out`; while that matters
   Instant next_sweep_;
   std::unordered_map<Uuid, Objects> containers_;
   std::unordered_map<std::uint64_t, std::unique_ptr<Client>> clients_;

@@ -101,6 +101,10 @@ TEST_F(LeaseTableTest, NothingIsChangedBeforeLeasesOfAnEarlierLeaderAreOver) {
   EXPECT_EQ(node_.now(), then);
   table_.wait_out();
   EXPECT_EQ(change(update_of("a"), 1, Until::at(node_.now() + 10ms)).error(), Code::kDeadlineExceeded);
+  table_.note_created(kContainer);
+  EXPECT_TRUE(change(update_of("a"), 1, Until::at(node_.now() + 10ms))) << "nobody can have promised anything of it";
+  table_.wait_out();
+  EXPECT_EQ(change(update_of("a"), 1, Until::at(node_.now() + 10ms)).error(), Code::kDeadlineExceeded);
 }
 
 TEST_F(LeaseTableTest, OthersAreAskedBeforeAChangeAndTheClientItselfIsNot) {
