@@ -166,6 +166,37 @@ Task<> remove_until_it_works(FileSystem* files, Result<>* outcome) {
 }
 
 // One frees what it has removed while the other one takes the directory away where that waits.
+Task<Result<>> held_and_removed(Two two) {
+  auto& [files, others, node, container] = two;
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_CHECK_OK(co_await make(files, "/dir/a"));
+  CO_CHECK_OK(co_await make(files, "/dir/b"));
+  CO_TRY(const Found file, co_await files.find("/dir/a"));
+  files.hold(file.node);
+  CO_CHECK_OK(co_await files.rename("/dir/b", "/dir/a"));
+  // It is opened after it was replaced.
+  CO_TRY(File opened, files.open_file(file.node));
+  CO_TRY(const Bytes first, co_await contents(opened));
+  EXPECT_EQ(first, kContents);
+  CO_CHECK_OK(co_await files.release(file.node));
+  CO_TRY(const Bytes second, co_await contents(opened));
+  EXPECT_EQ(second, kContents) << "it is still open";
+  CO_CHECK_OK(co_await opened.close());
+  EXPECT_EQ(code_of(co_await files.attributes(file.node)), Code::kGone);
+  // Whoever only holds a file does not keep its directory, nor the file in it.
+  CO_TRY(const Found last, co_await files.find("/dir/a"));
+  files.hold(last.node);
+  files.hold(last.node);
+  CO_CHECK_OK(co_await files.unlink("/dir/a"));
+  CO_CHECK_OK(co_await files.release(last.node));
+  CO_TRY(const auto kept, co_await files.attributes(last.node));
+  EXPECT_EQ(kept.links, 0u);
+  CO_CHECK_OK(co_await files.rmdir("/dir"));
+  EXPECT_EQ(code_of(co_await files.attributes(last.node)), Code::kGone);
+  co_return co_await files.release(last.node);
+}
+TEST(PosixFiles, HeldAndRemoved) { play(held_and_removed); }
+
 Task<Result<>> removed_by_two(Two two) {
   auto& [files, others, node, container] = two;
   constexpr int kFiles = 40;
@@ -296,6 +327,13 @@ Task<Result<>> holes(Two two) {
   CO_TRY(at, co_await seek(kFar + 1, kHole));
   EXPECT_EQ(at, kFar + kContents.size());
   EXPECT_EQ(code_of(co_await seek(kFar + kContents.size(), kData)), Code::kOutOfRange);
+  // What was made longer ends in a hole.
+  constexpr std::uint64_t kLonger = 9 * posix::kChunkBytes;
+  CO_CHECK_OK(co_await file.extend(kLonger));
+  EXPECT_EQ(code_of(co_await seek(kFar + kContents.size(), kData)), Code::kOutOfRange);
+  EXPECT_EQ(code_of(co_await seek(kLonger - 1, kData)), Code::kOutOfRange);
+  CO_TRY(at, co_await seek(kLonger - 1, kHole));
+  EXPECT_EQ(at, kLonger - 1);
   co_return co_await file.close();
 }
 TEST(PosixFiles, Holes) { play(holes); }

@@ -81,6 +81,8 @@ struct FileSystem::Impl {
   Task<Result<>> clear_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
 
   Task<Result<>> close_file(Node node, Until until);
+  /// Gives back what has no name, unless somebody still uses it.
+  Task<Result<>> free_unused(Node node, Until until);
 };
 
 }  // namespace cenote::posix

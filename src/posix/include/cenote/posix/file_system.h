@@ -93,6 +93,10 @@ class FileSystem {
 
   /// Keeps the file until the last File of it is closed, whatever becomes of its names.
   Result<File> open_file(Node node);
+  /// Keeps a file that loses its last name until as many calls of `release`, for who finds first and opens later. Gives
+  /// way where an open File would not: when its directory is removed, or nothing can be written.
+  void hold(const Node& node);
+  Task<Result<>> release(Node node, Until until = {});
 
   Task<Result<>> set_xattr(Node node, std::string name, Bytes value, XattrMode mode = {}, Until until = {});
   Task<Result<Bytes>> get_xattr(Node node, std::string name, Until until = {});
