@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 #include "cenote/base/codec.h"
@@ -414,6 +415,67 @@ Task<Result<>> times_of_files(Two two) {
   co_return Result<>();
 }
 TEST(PosixFiles, TimesOfFiles) { play(times_of_files); }
+
+/// An access control list as Linux has it: of the owner, of user 1234, of the group, the mask, of others.
+Bytes acl_of(std::array<std::uint16_t, 5> permissions) {
+  constexpr std::array<std::uint16_t, 5> kTags{0x01, 0x02, 0x04, 0x10, 0x20};
+  Bytes value;
+  Encoder encoder(value);
+  encoder.integer(std::uint32_t{2});
+  for (std::size_t i = 0; i < kTags.size(); ++i) {
+    encoder.integer(kTags[i]);
+    encoder.integer(permissions[i]);
+    encoder.integer(i == 1 ? std::uint32_t{1234} : std::uint32_t{0xffffffff});
+  }
+  return value;
+}
+
+Task<Result<>> access_lists(Two two) {
+  auto& [files, others, node, container] = two;
+  const std::string access = "system.posix_acl_access", by_default = "system.posix_acl_default";
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_TRY(const Found file, co_await files.find("/a"));
+  CO_TRY(const Found theirs, co_await others.find("/a"));
+  CO_CHECK_OK(co_await files.set_xattr(file.node, access, acl_of({7, 6, 4, 5, 1})));
+  CO_TRY(auto attributes, co_await others.attributes(theirs.node));
+  EXPECT_EQ(attributes.mode, 0751u) << "the mask is what shows";
+  // The other client changes the mode, wherever the file is by then.
+  CO_CHECK_OK(co_await files.rename("/a", "/b"));
+  CO_CHECK_OK(co_await others.set_attributes(theirs.node, {.mode = 0620}));
+  CO_TRY(Bytes list, co_await files.get_xattr(file.node, access));
+  EXPECT_EQ(list, acl_of({6, 6, 4, 2, 0}));
+  CO_CHECK_OK(co_await files.remove_xattr(file.node, access));
+  EXPECT_EQ(code_of(co_await files.get_xattr(file.node, access)), Code::kNotFound);
+  CO_TRY(attributes, co_await files.attributes(file.node));
+  EXPECT_EQ(attributes.mode, 0620u);
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, access, Bytes(9))), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, by_default, acl_of({7, 7, 7, 7, 7}))), Code::kPermissionDenied);
+
+  CO_CHECK_OK(co_await files.mkdir("/dir", {.mode = 0755}));
+  CO_TRY(const Found directory, co_await files.find("/dir"));
+  CO_CHECK_OK(co_await files.set_xattr(directory.node, by_default, acl_of({7, 6, 5, 7, 1})));
+  CO_CHECK_OK(co_await others.mkdir("/dir/below", {.mode = 0770, .umask = 077}));
+  CO_TRY(File made, co_await others.create("/dir/below/file", {.mode = 0640, .umask = 077}));
+  CO_CHECK_OK(co_await made.close());
+  CO_TRY(const Found below, co_await files.find("/dir/below"));
+  EXPECT_EQ(below.attributes.mode, 0770u);
+  CO_TRY(list, co_await files.get_xattr(below.node, by_default));
+  EXPECT_EQ(list, acl_of({7, 6, 5, 7, 1}));
+  CO_TRY(list, co_await files.get_xattr(below.node, access));
+  EXPECT_EQ(list, acl_of({7, 6, 5, 7, 0}));
+  CO_TRY(const Found inner, co_await files.find("/dir/below/file"));
+  EXPECT_EQ(inner.attributes.mode, 0640u);
+  CO_TRY(list, co_await files.get_xattr(inner.node, access));
+  EXPECT_EQ(list, acl_of({6, 6, 5, 4, 0}));
+  // Without a list the umask counts.
+  CO_CHECK_OK(co_await files.remove_xattr(directory.node, by_default));
+  CO_CHECK_OK(co_await others.mkdir("/dir/plain", {.mode = 0777, .umask = 027}));
+  CO_TRY(attributes, co_await files.stat("/dir/plain"));
+  EXPECT_EQ(attributes.mode, 0750u);
+  EXPECT_FALSE(attributes.has_xattrs);
+  co_return Result<>();
+}
+TEST(PosixFiles, AccessLists) { play(access_lists); }
 
 Task<Result<>> xattrs(Two two) {
   auto& [files, others, node, container] = two;

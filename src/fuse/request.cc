@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "caller.h"
@@ -113,10 +114,22 @@ Result<DirectoryStream*> Request::open_directory(std::uint64_t handle) const {
 
 posix::CreateOptions Request::creation(mode_t mode) const {
   const fuse_ctx* caller = ::fuse_req_ctx(handle_);
-  return {.mode = mode & 07777u, .uid = caller->uid, .gid = caller->gid};
+  return {.mode = mode & 07777u, .umask = caller->umask, .uid = caller->uid, .gid = caller->gid};
 }
 
 bool Request::is_by_root() const { return ::fuse_req_ctx(handle_)->uid == 0; }
+
+bool Request::is_in_group(std::uint32_t group) const {
+  if (::fuse_req_ctx(handle_)->gid == group) return true;
+  std::vector<gid_t> groups(64);
+  const int count = ::fuse_req_getgroups(handle_, static_cast<int>(groups.size()), groups.data());
+  if (count > static_cast<int>(groups.size())) {
+    groups.resize(static_cast<std::size_t>(count));
+    ::fuse_req_getgroups(handle_, count, groups.data());
+  }
+  groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+  return std::ranges::find(groups, group) != groups.end();
+}
 
 void Request::fail(const Error& error) {
   int number = errno_of(error.code());

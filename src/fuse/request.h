@@ -66,6 +66,7 @@ class Request final : public ListNode<struct RequestTag> {
   /// Owner and mode of what it creates.
   posix::CreateOptions creation(mode_t mode) const;
   bool is_by_root() const;
+  bool is_in_group(std::uint32_t group) const;
   /// In this operation, `code` means to programs `number`, and not what it generally does.
   void translate(Code code, int number) {
     ASSERT(translated_count_ < translated_.size());

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include <cerrno>
@@ -9,6 +10,7 @@
 namespace cenote::fuse {
 namespace {
 
+constexpr std::string_view kAccessAcl = "system.posix_acl_access", kDefaultAcl = "system.posix_acl_default";
 constexpr std::string_view kUser = "user.", kTrusted = "trusted.", kSecurity = "security.";
 
 /// Capabilities would have to be taken away by whoever writes, which is not done here, so nobody gets to store them.
@@ -18,10 +20,20 @@ bool is_capability(std::string_view name) { return name == "security.capability"
 /// 0, or what a program is told of such a name.
 int refusal_of(std::string_view name) {
   if (is_capability(name)) return EOPNOTSUPP;
+  if (name == kAccessAcl || name == kDefaultAcl) return 0;
   for (const std::string_view space : {kUser, kTrusted, kSecurity}) {
     if (name.starts_with(space)) return name.size() > space.size() ? 0 : EINVAL;
   }
   return EOPNOTSUPP;
+}
+
+/// Who is not in a file's group leaves it no set-group-id bit when changing its permissions.
+Task<Result<>> drop_set_group_id(Request& request, posix::Node node) {
+  CO_TRY(const posix::Attributes attributes, co_await request.files().attributes(node, request.until()));
+  if ((attributes.mode & S_ISGID) == 0 || request.is_in_group(attributes.gid)) co_return Result<>();
+  CO_CHECK_OK(co_await request.files().set_attributes(
+      std::move(node), {.mode = attributes.mode & ~std::uint32_t{S_ISGID}}, request.until()));
+  co_return Result<>();
 }
 
 Task<Result<Done>> set_xattr(Request& request, std::string name, Bytes value, int flags) {
@@ -30,6 +42,7 @@ Task<Result<Done>> set_xattr(Request& request, std::string name, Bytes value, in
   const posix::XattrMode mode = flags == XATTR_CREATE    ? posix::XattrMode::kCreate
                                 : flags == XATTR_REPLACE ? posix::XattrMode::kReplace
                                                          : posix::XattrMode::kAny;
+  if (name == kAccessAcl && !request.is_by_root()) CO_CHECK_OK(co_await drop_set_group_id(request, node));
   CO_CHECK_OK(
       co_await request.files().set_xattr(std::move(node), std::move(name), std::move(value), mode, request.until()));
   co_return Done();
