@@ -10,7 +10,7 @@ Task<Result<posix::Attributes>> get_attributes(Request& request) {
   CO_TRY(posix::Node node, request.node());
   auto attributes = co_await request.files().attributes(node, request.until());
   if (attributes || attributes.error() != Code::kGone) co_return attributes;
-  // A program may have a directory open, or be in it, that is removed; files are kept for that.
+  // A program may be in a removed directory, or have a pipe open that has no name any more; files are kept for that.
   const posix::Attributes* last = request.front().nodes.last_told(node.number());
   if (last == nullptr) co_return attributes;
   attributes = *last;

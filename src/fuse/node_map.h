@@ -43,10 +43,11 @@ class NodeMap {
   void note(std::uint64_t number, const posix::Attributes& attributes) {
     if (const auto found = known_.find(number); found != known_.end()) note(found->second, attributes);
   }
-  /// What the kernel was told last of a directory; nullptr: it is none. Programs may be in one that is removed.
+  /// What the kernel was told last of anything but a file; nullptr: of a file. Programs may have it open, or be in it,
+  /// without our knowledge, when it is removed.
   const posix::Attributes* last_told(std::uint64_t number) const {
     const auto found = known_.find(number);
-    return found == known_.end() ? nullptr : found->second.of_directory.get();
+    return found == known_.end() ? nullptr : found->second.told.get();
   }
   std::vector<posix::Node> all() const {
     std::vector<posix::Node> nodes;
@@ -59,12 +60,12 @@ class NodeMap {
   struct Known {
     posix::Node node;
     std::uint64_t lookups = 0;
-    std::unique_ptr<posix::Attributes> of_directory;
+    std::unique_ptr<posix::Attributes> told;
   };
   static void note(Known& known, const posix::Attributes& attributes) {
-    if (attributes.type != posix::FileType::kDirectory) return;
-    if (!known.of_directory) known.of_directory = std::make_unique<posix::Attributes>();
-    *known.of_directory = attributes;
+    if (attributes.type == posix::FileType::kFile) return;
+    if (!known.told) known.told = std::make_unique<posix::Attributes>();
+    *known.told = attributes;
   }
 
   std::uint64_t root_;
