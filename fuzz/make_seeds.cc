@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "acknowledge.h"
+#include "acl.h"
 #include "cenote/base/assert.h"
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
@@ -457,6 +458,12 @@ void posix_seeds(Seeds& seeds) {
   seeds.add(kTarget, "removed", 4, to_bytes(as_bytes(posix::Place::removed(kObject, 5, kObject).dkey)));
   seeds.add(kTarget, "superblock", 1,
             posix::encode_superblock({.root = root_object(0), .created = WallTime(Duration(7))}));
+  seeds.add(kTarget, "acl", 5,
+            encode_acl({{AclTag::kOwner, 6},
+                        {AclTag::kUser, 6, 1000},
+                        {AclTag::kGroup, 4},
+                        {AclTag::kMask, 6},
+                        {AclTag::kOther, 0}}));
   seeds.add_text(kTarget, "path", 2, "/a/./b//../c.txt/");
   seeds.add_text(kTarget, "name", 2, "name");
 }

@@ -41,7 +41,7 @@ Task<Result<Listing>> list(Request& request, std::uint64_t handle, std::size_t b
     if (taken > listing.bytes.size() - used) break;
     used += taken;
     if ((*entry)->found) {
-      request.front().nodes.add((*entry)->found->node);
+      request.front().tell(*(*entry)->found);
       listing.told.push_back((*entry)->number);
     }
     stream->advance();

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -64,8 +65,13 @@ class Request final : public ListNode<struct RequestTag> {
   Result<DirectoryStream*> open_directory(std::uint64_t handle) const;
   /// Owner and mode of what it creates.
   posix::CreateOptions creation(mode_t mode) const;
+  bool is_by_root() const;
+  bool is_in_group(std::uint32_t group) const;
   /// In this operation, `code` means to programs `number`, and not what it generally does.
-  void translate(Code code, int number) { translated_.emplace(code, number); }
+  void translate(Code code, int number) {
+    ASSERT(translated_count_ < translated_.size());
+    translated_[translated_count_++] = {code, number};
+  }
   /// What it waits for ends with kCancelled.
   void cancel() { cancel_.cancel(); }
   /// Its caller has got a signal; it is cancelled if that is one that ends the caller.
@@ -101,7 +107,8 @@ class Request final : public ListNode<struct RequestTag> {
   Instant deadline_;
   pid_t caller_;
   CancelSource cancel_;
-  std::optional<std::pair<Code, int>> translated_;
+  std::array<std::pair<Code, int>, 2> translated_{};
+  std::size_t translated_count_ = 0;
   bool answered_ = false;
   bool was_signalled_ = false;
 };

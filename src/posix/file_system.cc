@@ -138,6 +138,19 @@ Result<File> FileSystem::open_file(Node node) {
   return File(std::make_shared<File::State>(impl_.get(), std::move(node)));
 }
 
+void FileSystem::hold(const Node& node) { ++node.state()->holds; }
+
+Task<Result<>> FileSystem::release(Node node, Until until) {
+  ASSERT(node.state()->holds > 0);
+  --node.state()->holds;
+  if (node.state()->is_in_use() || !node.state()->is_kept) co_return Result<>();
+  Impl& self = *impl_;
+  const bool held = static_cast<bool>(co_await self.freeing_slots.acquire(1, until));
+  auto freed = co_await self.free_unused(std::move(node), until);
+  if (held) self.freeing_slots.release();
+  co_return freed;
+}
+
 Task<Result<SpaceInfo>> FileSystem::space(Until until) {
   async::Container& container = impl_->container;
   async::Client& client = container.client();

@@ -13,6 +13,12 @@
 
 namespace cenote::posix {
 
+/// Something that has no name yet.
+struct NewInode {
+  Inode inode;
+  std::vector<Xattr> xattrs;
+};
+
 struct FileSystem::Impl {
   Impl(const async::Container& opened, const FsSuperblock& superblock);
 
@@ -47,8 +53,9 @@ struct FileSystem::Impl {
   Task<Result<std::uint64_t>> size_of(Inode inode, Until until);
 
   // Changing.
-  Task<Result<Inode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);
-  Task<Result<Found>> insert(Node directory, std::string name, Inode inode, Until until);
+  Task<Result<NewInode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);
+  Task<Result<>> give_mode(Inode directory, CreateOptions options, NewInode* made, Until until);
+  Task<Result<Found>> insert(Node directory, std::string name, NewInode made, Until until);
   Task<Result<std::optional<Error>>> why_not(ObjectId directory, std::string name, Until until);
   /// Reads the inode, lets `change` at it and writes it, in one transaction. Pending times are told with it.
   Task<Result<Inode>> change_inode(Node node, std::function<Result<>(Inode&)> change, Until until);
@@ -82,6 +89,8 @@ struct FileSystem::Impl {
   Task<Result<>> clear_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
 
   Task<Result<>> close_file(Node node, Until until);
+  /// Gives back what has no name, unless somebody still uses it.
+  Task<Result<>> free_unused(Node node, Until until);
 };
 
 }  // namespace cenote::posix

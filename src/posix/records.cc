@@ -148,7 +148,8 @@ Task<Result<>> Records::put_entry(Place place, Entry entry, Precondition conditi
   co_return Result<>();
 }
 
-Task<Result<>> Records::insert(Place name, Inode inode, std::uint32_t mark, std::uint32_t marks, Until until) {
+Task<Result<>> Records::insert(Place name, Inode inode, std::vector<Xattr> xattrs, std::uint32_t mark,
+                               std::uint32_t marks, Until until) {
   const bool apart = inode.is_directory();
   const Bytes entry = encode_entry(apart ? Entry::reference(inode) : Entry::of(inode));
   const Bytes time = encode_time(inode.ctime);
@@ -162,7 +163,29 @@ Task<Result<>> Records::insert(Place name, Inode inode, std::uint32_t mark, std:
     own = encode_entry(Entry::of(inode));
     changes.updates.push_back(directory_update(inode.object, own, time, marks));
   }
+  for (const Xattr& xattr : xattrs) {
+    changes.updates.push_back(
+        {value_update(companion_object(inode.object), kXattrDkey, xattr.name, xattr.value.size(), Precondition::kNone),
+         {ByteView(xattr.value)}});
+  }
   CO_CHECK_OK(co_await container_.apply(std::move(changes), until));
+  co_return Result<>();
+}
+
+Task<Result<std::optional<Bytes>>> Records::xattr(ObjectId object, std::string name, Until until) {
+  Bytes value(kMaxXattrBytes);
+  CO_TRY(const FetchReply reply,
+         co_await container_.fetch(value_fetch(companion_object(object), kXattrDkey, name, kMaxXattrBytes),
+                                   {MutableBytes(value)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<Bytes>();
+  value.resize(reply.akeys[0].bytes);
+  co_return std::optional(std::move(value));
+}
+
+Task<Result<>> Records::put_xattr(ObjectId object, Xattr xattr, Precondition condition, Until until) {
+  CO_CHECK_OK(co_await container_.update(
+      value_update(companion_object(object), kXattrDkey, xattr.name, xattr.value.size(), condition),
+      {ByteView(xattr.value)}, until));
   co_return Result<>();
 }
 

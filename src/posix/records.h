@@ -9,6 +9,12 @@
 
 namespace cenote::posix {
 
+/// An extended attribute.
+struct Xattr {
+  std::string name;
+  Bytes value;
+};
+
 /// The records of the layout, one at a time, in a container or in a transaction's view of one. No rules here.
 class Records {
  public:
@@ -29,7 +35,11 @@ class Records {
   Task<Result<>> put_entry(Place place, Entry entry, Precondition condition, Until until);
   /// A new name with what it leads to, and the change of the directory, at one moment. kConditionFailed: the name is
   /// taken, or the directory gone.
-  Task<Result<>> insert(Place name, Inode inode, std::uint32_t mark, std::uint32_t marks, Until until);
+  Task<Result<>> insert(Place name, Inode inode, std::vector<Xattr> xattrs, std::uint32_t mark, std::uint32_t marks,
+                        Until until);
+  /// nullopt: there is no such attribute.
+  Task<Result<std::optional<Bytes>>> xattr(ObjectId object, std::string name, Until until);
+  Task<Result<>> put_xattr(ObjectId object, Xattr xattr, Precondition condition, Until until);
   /// All that a new directory has of its own.
   Task<Result<>> put_directory(Inode inode, std::uint32_t marks, Until until);
   Task<Result<>> put_where(ObjectId object, WhereAt where, Until until);

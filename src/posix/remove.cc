@@ -153,8 +153,10 @@ Task<Result<>> FileSystem::Impl::clear_waiting(ObjectId directory, std::vector<s
 
 Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   const auto state = nodes.find(inode.object);
-  if (state && state->open_files > 0) {
+  if (state && state->is_in_use()) {
     keep(*state, std::move(place));
+    // What is only held is given back soon, and who removes faster than that waits as below.
+    if (state->open_files == 0 && co_await freeing_slots.acquire(1, until)) freeing_slots.release();
     co_return;
   }
   if (state) {
@@ -180,7 +182,8 @@ void FileSystem::Impl::doubt(const ObjectId& directory) {
 
 void FileSystem::Impl::keep(Node::State& state, Place place) {
   state.place = std::move(place);
-  if (!std::exchange(state.is_removed, true)) ++kept_open;
+  state.is_removed = true;
+  if (!std::exchange(state.is_kept, true)) ++kept_open;
 }
 
 Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
@@ -228,7 +231,7 @@ Task<Result<>> FileSystem::Impl::free_waiting(ObjectId directory, std::vector<st
     CO_TRY(const RemovedKey key, parse_removed(dkey));
     const Place place{directory, dkey};
     const auto state = nodes.find(key.object);
-    if (state && state->open_files > 0) {
+    if (state && state->is_in_use()) {
       keep(*state, place);
       continue;
     }
@@ -260,8 +263,14 @@ Task<Result<>> FileSystem::Impl::reclaim(Inode inode, Place place, Until until) 
 Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
   const auto& state = node.state();
   ASSERT(state->open_files > 0);
-  if (--state->open_files > 0) co_return Result<>();
-  if (!state->is_removed) co_return Result<>();
+  --state->open_files;
+  co_return co_await free_unused(std::move(node), until);
+}
+
+Task<Result<>> FileSystem::Impl::free_unused(Node node, Until until) {
+  const auto& state = node.state();
+  if (state->is_in_use() || !state->is_kept) co_return Result<>();
+  state->is_kept = false;
   --kept_open;
   auto stored = co_await load(node, until);
   if (!stored && stored.error() == Code::kGone) co_return Result<>();  // others took this session for dead

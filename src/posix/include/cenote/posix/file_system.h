@@ -93,7 +93,15 @@ class FileSystem {
 
   /// Keeps the file until the last File of it is closed, whatever becomes of its names.
   Result<File> open_file(Node node);
+  /// Keeps a file that loses its last name until as many calls of `release`, for who finds first and opens later. Gives
+  /// way where an open File would not: when its directory is removed, or nothing can be written.
+  void hold(const Node& node);
+  Task<Result<>> release(Node node, Until until = {});
 
+  /// "system.posix_acl_access" and "system.posix_acl_default" are access control lists, in the form of Linux: the
+  /// former changes the mode, as a new mode changes it, and is not kept when it says no more than that; what is made in
+  /// a directory with the latter inherits it. kInvalidArgument: no such list; kPermissionDenied: a default one of
+  /// something else; kUnsupported: of a symbolic link.
   Task<Result<>> set_xattr(Node node, std::string name, Bytes value, XattrMode mode = {}, Until until = {});
   Task<Result<Bytes>> get_xattr(Node node, std::string name, Until until = {});
   Task<Result<std::vector<std::string>>> list_xattrs(Node node, Until until = {});
