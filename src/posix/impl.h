@@ -13,6 +13,9 @@
 
 namespace cenote::posix {
 
+/// nullopt: no file system was made in it yet.
+Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until);
+
 struct FileSystem::Impl {
   Impl(const async::Container& opened, const FsSuperblock& superblock);
 
