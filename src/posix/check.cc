@@ -13,6 +13,7 @@ namespace cenote::posix {
 namespace {
 
 constexpr Duration kDestroyingTime = std::chrono::seconds(30);
+constexpr int kAttempts = 5;
 
 /// Sessions, and what they keep open.
 Task<Result<>> read_sessions(async::Container view, CheckState& state, Until until) {
@@ -72,12 +73,40 @@ Task<Result<LocatedMap>> look(async::Container view, CheckState& state, std::uin
   co_return co_await find_faults(view, state, until);
 }
 
+/// Whether a request may have taken effect; it is sent again then.
+bool leaves_doubt(const Result<>& outcome) {
+  return !outcome && (outcome.error() == Code::kConnectionLost || outcome.error() == Code::kOutcomeUnknown);
+}
+
+/// A snapshot of a name that nobody else takes.
+Task<Result<>> make_snapshot(async::Container container, std::string name, Until until) {
+  for (int attempt = 1;; ++attempt) {
+    const auto made = co_await container.create_snapshot(name, until);
+    Result<> outcome;
+    if (!made) outcome = fail(made.error());
+    if (attempt > 1 && !outcome && outcome.error() == Code::kExists) co_return Result<>();
+    if (attempt == kAttempts || !leaves_doubt(outcome)) co_return outcome;
+  }
+}
+
+Task<Result<>> destroy_snapshot(async::Container container, std::string name, Until until) {
+  for (int attempt = 1;; ++attempt) {
+    auto outcome = co_await container.destroy_snapshot(name, until);
+    if (!outcome && outcome.error() == Code::kNotFound) co_return Result<>();
+    if (attempt == kAttempts || !leaves_doubt(outcome)) co_return outcome;
+  }
+}
+
 /// The same in a snapshot that is there for this alone.
 Task<Result<LocatedMap>> look_at_moment(async::Container container, CheckState& state, std::uint32_t* marks,
                                         Until until) {
   Reactor& reactor = container.client().reactor();
   const std::string name = fmt::format("fs-check-{:x}", reactor.wall_now().time_since_epoch().count());
-  CO_CHECK_OK(co_await container.create_snapshot(name, until));
+  auto made = co_await make_snapshot(container, name, until);
+  if (leaves_doubt(made)) {
+    static_cast<void>(co_await destroy_snapshot(container, name, Until::at(reactor.now() + kDestroyingTime)));
+  }
+  CO_CHECK_OK(std::move(made));
   auto view = co_await container.at_snapshot(name, until);
   Result<LocatedMap> located = LocatedMap();
   if (view) {
@@ -86,7 +115,7 @@ Task<Result<LocatedMap>> look_at_moment(async::Container container, CheckState& 
     located = fail(std::move(view).error());
   }
   // Also when the check was cancelled.
-  const auto destroyed = co_await container.destroy_snapshot(name, Until::at(reactor.now() + kDestroyingTime));
+  const auto destroyed = co_await destroy_snapshot(container, name, Until::at(reactor.now() + kDestroyingTime));
   if (located && !destroyed) co_return fail(destroyed.error().with_context(fmt::format("snapshot '{}'", name)));
   co_return located;
 }
