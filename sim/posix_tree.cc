@@ -6,6 +6,7 @@
 #include <array>
 
 #include "cenote/base/codec.h"
+#include "cenote/posix/check.h"
 #include "cenote/runtime/random.h"
 
 namespace cenote::sim {
@@ -524,6 +525,14 @@ Task<Result<>> PosixTree::verify_node(std::string path, std::shared_ptr<ModelNod
     if (!equal(kept, value)) co_return cenote::fail(wrong(fmt::format("'{}': attribute {} differs", path, name)));
   }
   co_return Result<>();
+}
+
+Task<Result<>> PosixTree::check() {
+  CO_TRY(const auto report, co_await posix::check_files(*container_, {}, patience()));
+  if (report.findings.empty()) co_return Result<>();
+  const posix::Finding& first = report.findings.front();
+  co_return cenote::fail(
+      wrong(fmt::format("a check found {} at '{}': {}", posix::finding_name(first.kind), first.path, first.detail)));
 }
 
 Task<Result<std::set<ObjectId>>> PosixTree::stored_objects() {

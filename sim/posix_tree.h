@@ -23,6 +23,8 @@ class PosixTree {
   Task<Result<>> work(std::uint64_t operations);
   /// Compares everything.
   Task<Result<>> verify();
+  /// A check of the file system finds nothing.
+  Task<Result<>> check();
   /// Every object of the container can be reached from the tree.
   Task<Result<>> check_leaks();
   /// Must be the last.

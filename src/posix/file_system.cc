@@ -20,21 +20,6 @@ constexpr Duration kClosingTime = std::chrono::seconds(65);
 /// With replicas, changes of one record wait for each other for as long as a message takes.
 constexpr std::uint32_t kMarksWithReplicas = 8;
 
-Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until) {
-  FetchRequest request;
-  request.object = superblock_object(container.redundancy());
-  request.dkey = to_bytes(as_bytes(kSuperblockKey));
-  AkeyFetch& layout = request.akeys.emplace_back();
-  layout.akey = to_bytes(as_bytes(kLayoutKey));
-  layout.max_bytes = kSuperblockRoom;
-  Bytes buffer(kSuperblockRoom);
-  CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(buffer)}, until));
-  if (!reply.akeys[0].exists) co_return std::optional<FsSuperblock>();
-  CO_TRY(const FsSuperblock superblock,
-         decode_superblock(ByteView(buffer).first(reply.akeys[0].bytes), container.redundancy()));
-  co_return std::optional<FsSuperblock>(superblock);
-}
-
 Task<Result<>> format_in(async::Container view, FsSuperblock superblock, Until until) {
   const Bytes encoded = encode_superblock(superblock);
   CO_CHECK_OK(co_await view.update(value_update(superblock_object(view.redundancy()), kSuperblockKey, kLayoutKey,
@@ -68,6 +53,21 @@ Task<Result<FsSuperblock>> format(async::Container container, Until until) {
 }
 
 }  // namespace
+
+Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until) {
+  FetchRequest request;
+  request.object = superblock_object(container.redundancy());
+  request.dkey = to_bytes(as_bytes(kSuperblockKey));
+  AkeyFetch& layout = request.akeys.emplace_back();
+  layout.akey = to_bytes(as_bytes(kLayoutKey));
+  layout.max_bytes = kSuperblockRoom;
+  Bytes buffer(kSuperblockRoom);
+  CO_TRY(const FetchReply reply, co_await container.fetch(std::move(request), {MutableBytes(buffer)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<FsSuperblock>();
+  CO_TRY(const FsSuperblock superblock,
+         decode_superblock(ByteView(buffer).first(reply.akeys[0].bytes), container.redundancy()));
+  co_return std::optional<FsSuperblock>(superblock);
+}
 
 FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock)
     : container(opened),

@@ -19,6 +19,9 @@ struct NewInode {
   std::vector<Xattr> xattrs;
 };
 
+/// nullopt: no file system was made in it yet.
+Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until);
+
 struct FileSystem::Impl {
   Impl(const async::Container& opened, const FsSuperblock& superblock);
 

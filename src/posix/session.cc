@@ -12,7 +12,6 @@ namespace cenote::posix {
 namespace {
 
 constexpr std::string_view kBeatsAkey = "beats";
-constexpr std::string_view kMarkAkey = "m";
 constexpr char kDirectoryMark = 'd';
 constexpr char kOpenMark = 'o';
 constexpr Duration kBeat = std::chrono::seconds(10);
@@ -27,7 +26,8 @@ ObjectId journal_object(std::uint64_t number, std::uint32_t redundancy) {
 }
 
 Task<Result<>> put_mark(async::Container container, ObjectId journal, std::string dkey, Until until) {
-  CO_CHECK_OK(co_await container.update(value_update(journal, dkey, kMarkAkey, 0, Precondition::kNone), {}, until));
+  CO_CHECK_OK(
+      co_await container.update(value_update(journal, dkey, Session::kMarkAkey, 0, Precondition::kNone), {}, until));
   co_return Result<>();
 }
 
@@ -137,6 +137,19 @@ Task<Result<>> Session::put_open(Records records, std::uint64_t session, ObjectI
   async::Container& container = records.container();
   co_return co_await put_mark(container, journal_object(session, container.redundancy()),
                               kOpenMark + object.to_string(), until);
+}
+
+Place Session::directory_mark(std::uint64_t session, const ObjectId& directory, std::uint32_t redundancy) {
+  return {journal_object(session, redundancy), kDirectoryMark + directory.to_string()};
+}
+
+Task<Result<>> Session::put_directory(Records records, std::uint64_t session, ObjectId directory, Until until) {
+  Place mark = directory_mark(session, directory, records.container().redundancy());
+  co_return co_await put_mark(records.container(), mark.object, std::move(mark.dkey), until);
+}
+
+bool Session::is_mark(std::string_view dkey) {
+  return (dkey.starts_with(kDirectoryMark) || dkey.starts_with(kOpenMark)) && ObjectId::parse(dkey.substr(1));
 }
 
 Task<Result<>> Session::forget_open(ObjectId object, Until until) {

@@ -48,6 +48,12 @@ class Session {
   };
   static Task<Result<Journal>> read(Records records, std::uint64_t session, Until until);
   static Task<Result<>> erase(Records records, std::uint64_t session, Until until);
+  /// Where a session has it on record that something may wait in a directory.
+  static Place directory_mark(std::uint64_t session, const ObjectId& directory, std::uint32_t redundancy);
+  static Task<Result<>> put_directory(Records records, std::uint64_t session, ObjectId directory, Until until);
+  /// Whether a dkey is one of a journal.
+  static bool is_mark(std::string_view dkey);
+  static constexpr std::string_view kMarkAkey = "m";
 
   std::uint64_t number() const { return number_; }
 

@@ -8,7 +8,7 @@ import stat
 import unittest
 import urllib.request
 
-from system import CONFLICT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest, describe_tree
+from system import CONFLICT, CORRUPT, FAILURE, NOT_FOUND, NO_SPACE, USAGE, SystemTest, describe_tree
 
 MIB = 1 << 20
 
@@ -56,6 +56,26 @@ class Files(SystemTest):
         super().setUp()
         self.engine = self.started(size="256MiB")
         self.home = self.with_container(self.engine, "pool/home", "posix")
+
+    def test_check(self):
+        self.succeeds(self.engine, "fs", "mkdir", f"{self.home}:/letters")
+        self.succeeds(self.engine, "fs", "cp", __file__, f"{self.home}:/letters/a")
+        whole = self.json_of(self.engine, "fs", "check", self.home)
+        self.assertEqual((whole["whole"], whole["directories"], whole["names"]), (True, 2, 2))
+        self.assertEqual(whole["findings"], [])
+        # The name of the file goes, and not by the file system.
+        letters = self.json_of(self.engine, "fs", "stat", f"{self.home}:/letters")["object"]
+        number = int(self.json_of(self.engine, "fs", "stat", f"{self.home}:/letters/a")["object"].split(".")[1], 16)
+        self.succeeds(self.engine, "object", "punch", self.home, letters, "a")
+        damaged = self.cenote(self.engine, "fs", "check", self.home)
+        self.assertEqual(damaged.returncode, CORRUPT, damaged.stderr)
+        self.assertIn(b"orphan-file", damaged.stdout)
+        repaired = self.json_of(self.engine, "fs", "check", self.home, "--repair")
+        self.assertEqual([found["repair"] for found in repaired["findings"]], ["done"])
+        with open(__file__, "rb") as file:
+            self.assertEqual(self.succeeds(self.engine, "fs", "cat", f"{self.home}:/lost+found/#{number}"), file.read())
+        self.assertIn(b"is whole", self.succeeds(self.engine, "fs", "check", self.home))
+        self.assertEqual(self.json_of(self.engine, "container", "snapshot", "list", self.home)["snapshots"], [])
 
     def test_a_tree_comes_back_as_it_was(self):
         source = self.path("source")

@@ -552,6 +552,7 @@ void add_fs(CLI::App& app, Context& context) {
   add_snapshot_option(*verb, arguments->snapshot);
   bind(verb, disk_usage);
 
+  add_fs_check(*fs, context);
   add_mount(*fs, context);
 }
 
