@@ -10,8 +10,6 @@
 namespace cenote::intercept {
 namespace {
 
-// Longer than a round trip on a machine, shorter than anybody notices.
-constexpr int kPolls = 60;
 constexpr long kLookAtSignalsNs = 100'000'000;
 
 void futex_wait(std::atomic<std::uint32_t>& word, std::uint32_t expected) {
@@ -53,8 +51,8 @@ void Ended::set() {
   if (state_.exchange(kSet, std::memory_order_acq_rel) == kSleeping) futex_wake(state_);
 }
 
-void Ended::wait(const Guard& guard) {
-  for (int i = 0; i < kPolls; ++i) {
+void Ended::wait(const Guard& guard, int polls) {
+  for (int i = 0; i < polls; ++i) {
     if (state_.load(std::memory_order_acquire) == kSet) return;
     ::sched_yield();
   }

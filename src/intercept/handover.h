@@ -14,9 +14,9 @@ class Ended {
  public:
   /// The object may be gone when this returns.
   void set();
-  /// Polls for a moment, then sleeps. Of the signals that `guard` holds back, one that ends the process does so
+  /// Polls so often, then sleeps. Of the signals that `guard` holds back, one that ends the process does so
   /// meanwhile; those that the program handles come when the call returns.
-  void wait(const Guard& guard);
+  void wait(const Guard& guard, int polls);
 
  private:
   enum State : std::uint32_t { kRunning, kSleeping, kSet };
@@ -28,7 +28,7 @@ template <typename MakeTask, typename Answer>
 class HandedOver final : public Mail {
  public:
   HandedOver(Scope& scope, MakeTask& make_task) : scope_(scope), make_task_(make_task) {}
-  void wait(const Guard& guard) { ended_.wait(guard); }
+  void wait(const Guard& guard, int polls) { ended_.wait(guard, polls); }
   Answer& answer() { return answer_; }
 
  private:

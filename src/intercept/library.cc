@@ -16,6 +16,10 @@ constexpr Duration kTellEvery = std::chrono::milliseconds(500);
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 constexpr std::size_t kKnownMax = 4096;
 
+// A round trip on a machine takes about so many polls. Where processors are few, they are left to who answers.
+constexpr int kPolls = 60, kPollsWhereFew = 8;
+constexpr unsigned kManyProcessors = 4;
+
 /// Of codes that say that servers kept silent until the deadline: the kernel's mount would wait as long again.
 bool is_silence(Code code) {
   return code == Code::kDeadlineExceeded || code == Code::kUnreachable || code == Code::kConnectionLost ||
@@ -64,7 +68,11 @@ std::unique_ptr<Library> Library::start() {
 }
 
 Library::Library(std::unique_ptr<UringReactor> reactor)
-    : reactor_(std::move(reactor)), transport_(*reactor_), scope_(*reactor_), thread_([this] {
+    : reactor_(std::move(reactor)),
+      transport_(*reactor_),
+      scope_(*reactor_),
+      polls_(std::thread::hardware_concurrency() >= kManyProcessors ? kPolls : kPollsWhereFew),
+      thread_([this] {
         is_inside = true;
         reactor_->run();
       }) {}
@@ -92,7 +100,7 @@ template <typename MakeTask>
 Answer Library::run(const Guard& guard, MakeTask make_task) {
   HandedOver<MakeTask, Answer> call(scope_, make_task);
   reactor_->post(call);
-  call.wait(guard);
+  call.wait(guard, polls_);
   return std::move(call.answer());
 }
 

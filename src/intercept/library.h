@@ -143,6 +143,7 @@ class Library {
   std::atomic<std::uint32_t> untold_{0};
   std::atomic<std::uint32_t> mode_checkers_{0};
   Parking parking_;
+  int polls_;
   std::thread thread_;
 };
 

@@ -171,14 +171,15 @@ std::optional<Process::Path> Process::resolve_relative(int directory, const char
               .opener = "."};
 }
 
+bool Process::may_be_ours(int directory, const char* path) const {
+  if (is_inside || is_off_.load(std::memory_order_relaxed) || path == nullptr || *path == '\0') return false;
+  if (*path == '/') return is_announced(path);
+  if (directory == AT_FDCWD) return directory_.load(std::memory_order_relaxed) != Hint::kForeign;
+  return hint(directory) != Hint::kForeign;
+}
+
 std::optional<Process::Path> Process::resolve(int directory, const char* path) {
-  if (path == nullptr || *path == '\0') return std::nullopt;
-  const bool is_absolute = *path == '/';
-  if (is_absolute && !is_announced(path)) return std::nullopt;
-  if (!is_absolute && directory == AT_FDCWD && directory_.load(std::memory_order_relaxed) == Hint::kForeign)
-    return std::nullopt;
-  if (!is_absolute && directory != AT_FDCWD && hint(directory) == Hint::kForeign) return std::nullopt;
-  auto resolved = is_absolute ? resolve_absolute(path) : resolve_relative(directory, path);
+  auto resolved = *path == '/' ? resolve_absolute(path) : resolve_relative(directory, path);
   // Rights were those of who began: the mount was reached with them.
   if (!resolved || !is_this_process() || ::geteuid() != user_) return std::nullopt;
   resolved->route.walker = walker();

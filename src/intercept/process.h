@@ -80,6 +80,8 @@ class Process {
     int opener_directory = -1;
     std::string opener;
   };
+  /// A short way to no, as with descriptors.
+  bool may_be_ours(int directory, const char* path) const;
   std::optional<Path> resolve(int directory, const char* path);
   /// The working directory has changed.
   void moved() { directory_.store(Hint::kUnknown); }

@@ -77,7 +77,7 @@ class Opener {
 };
 
 std::optional<Known> look_at(int directory, const char* name, bool follow) {
-  if (is_inside) return std::nullopt;
+  if (!process.may_be_ours(directory, name)) return std::nullopt;
   const Guard guard;
   auto path = process.resolve(directory, name);
   if (!path) return std::nullopt;
