@@ -178,13 +178,17 @@ int dup3(int from, int to, int flags) noexcept {
 }
 
 int fclose(FILE* stream) {
-  // What it has collected is written before the times are told.
   const int descriptor = ::fileno(stream);
-  if (intercept::process.hint(descriptor) != intercept::Hint::kUnknown) {
-    ::fflush(stream);
+  int failed = 0;
+  if (descriptor >= 0) {
+    // What it has collected is written before the times are told.
+    if (intercept::is_file(intercept::process.hint(descriptor)) && ::fflush(stream) != 0) failed = errno;
     intercept::before_close(descriptor);
   }
-  return intercept::real_fclose(stream);
+  const int closed = intercept::real_fclose(stream);
+  if (failed == 0) return closed;
+  errno = failed;
+  return EOF;
 }
 
 int closedir(DIR* directory) {

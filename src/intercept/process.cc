@@ -130,9 +130,19 @@ bool Process::is_announced(const char* path) const {
   return false;
 }
 
+bool Process::may_search_all() {
+  // Who it is stays: another user's calls go to the kernel.
+  Rights rights = rights_.load();
+  if (rights == Rights::kUnknown) {
+    rights = has_all_rights() ? Rights::kAll : Rights::kByMode;
+    rights_.store(rights);
+  }
+  return rights == Rights::kAll;
+}
+
 Walker Process::walker() {
   Library* library = library_.load();
-  if (library == nullptr || !library->checks_modes() || has_all_rights()) return {};
+  if (library == nullptr || !library->checks_modes() || may_search_all()) return {};
   Walker walker{.may_all = false, .user = ::geteuid(), .groups = std::vector<gid_t>(kGroupsMax)};
   const int count = ::getgroups(kGroupsMax, walker.groups.data());
   walker.groups.resize(static_cast<std::size_t>(std::max(count, 0)));

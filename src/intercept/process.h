@@ -118,7 +118,9 @@ class Process {
   std::optional<Path> resolve_absolute(const char* path);
   std::optional<Path> resolve_relative(int directory, const char* path);
   Walker walker();
+  bool may_search_all();
 
+  enum class Rights : std::uint8_t { kUnknown, kAll, kByMode };
   std::array<std::atomic<Hint>, kHintsMax> hints_{};
   std::atomic<bool> is_off_{false};
   std::atomic<pid_t> pid_{0};
@@ -132,7 +134,8 @@ class Process {
   std::atomic<int> mountinfo_{-1};
   std::array<std::atomic<dev_t>, 16> silent_mounts_{};  // do not say who they are
   std::atomic<Hint> directory_{Hint::kUnknown};         // of the working directory
-  uid_t user_ = 0;                                      // at the start
+  std::atomic<Rights> rights_{Rights::kUnknown};
+  uid_t user_ = 0;  // at the start
   sigset_t mask_before_fork_{};
   std::uint32_t calls_before_ = 32;
   const char* announced_ = nullptr;

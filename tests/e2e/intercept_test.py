@@ -4,13 +4,14 @@
 import errno
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import textwrap
 import unittest
 
-from files_test import make_tree, summary
+from files_test import summary
 from mounts import MountTest
 from system import CENOTE, NOT_FOUND, OK, PATIENCE_S, USAGE, cenote, environment
 
@@ -50,10 +51,24 @@ class Intercepted(MountTest):
             return sum(json.loads(line)[key] for line in file)
 
 
+def make_small_tree(root):
+    chance = random.Random(5)
+    os.makedirs(os.path.join(root, "deep", "deeper"))
+    for number, size in enumerate((0, 1, 4096, 70_000, (1 << 20) + 5)):
+        with open(os.path.join(root, f"file-{number}"), "wb") as file:
+            file.write(chance.randbytes(size))
+        with open(os.path.join(root, "deep", "deeper", f"white space {number}"), "w", encoding="utf-8") as file:
+            file.write(f"{number}\n" * number)
+    os.chmod(os.path.join(root, "file-1"), 0o640)
+    os.utime(os.path.join(root, "deep", "deeper"), ns=(1, 1_000_000_001))
+    os.symlink("file-2", os.path.join(root, "link"))
+    os.symlink("nowhere", os.path.join(root, "deep", "dangling"))
+
+
 class Programs(Intercepted):
     def test_a_tree_is_copied_there_and_back(self):
         source = self.path("source")
-        make_tree(source)
+        make_small_tree(source)
         before = summary(source)
         self.run_past("cp", "-a", source, self.at("tree"))
         self.assertEqual(summary(self.at("tree")), before)
