@@ -72,6 +72,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_object(app, context);
   add_kv(app, context);
   add_fs(app, context);
+  add_run(app, context);
   add_bench(app, context);
   add_doctor(app, context);
   add_debug(app, context);

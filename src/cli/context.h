@@ -82,6 +82,7 @@ void add_fs(CLI::App& app, Context& context);
 /// Below the noun `fs`.
 void add_mount(CLI::App& fs, Context& context);
 void add_fs_check(CLI::App& fs, Context& context);
+void add_run(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_debug(CLI::App& app, Context& context);

@@ -24,6 +24,7 @@ const fuse_lowlevel_ops& operations() {
     add_xattr_operations(table);
     add_file_operations(table);
     add_directory_operations(table);
+    add_control_operations(table);
     return table;
   }();
   return table;

@@ -61,5 +61,6 @@ void add_attribute_operations(fuse_lowlevel_ops& operations);
 void add_xattr_operations(fuse_lowlevel_ops& operations);
 void add_file_operations(fuse_lowlevel_ops& operations);
 void add_directory_operations(fuse_lowlevel_ops& operations);
+void add_control_operations(fuse_lowlevel_ops& operations);
 
 }  // namespace cenote::fuse

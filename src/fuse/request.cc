@@ -17,59 +17,14 @@ void on_interrupt(fuse_req_t, void* data) {
   request->front().watch_callers();
 }
 
-mode_t type_bits(posix::FileType type) {
-  switch (type) {
-    case posix::FileType::kFile:
-      return S_IFREG;
-    case posix::FileType::kDirectory:
-      return S_IFDIR;
-    case posix::FileType::kSymlink:
-      return S_IFLNK;
-    case posix::FileType::kFifo:
-      return S_IFIFO;
-    case posix::FileType::kSocket:
-      return S_IFSOCK;
-    case posix::FileType::kCharacterDevice:
-      return S_IFCHR;
-    case posix::FileType::kBlockDevice:
-      return S_IFBLK;
-  }
-  ASSERT(false);
-}
-
-timespec time_of(WallTime time) {
-  const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-  return {.tv_sec = seconds.count(), .tv_nsec = (since - seconds).count()};
-}
-
 const char* chars(ByteView bytes) { return reinterpret_cast<const char*>(bytes.data()); }
 
 /// Failures that an operator should know of; all others are a program's own affair.
 bool is_for_the_log(int number) { return number == EIO || number == ETIMEDOUT || number == ESTALE; }
 
 constexpr std::uint32_t kBlockBytes = 4096;
-constexpr std::uint32_t kStatBlockBytes = 512;
 
 }  // namespace
-
-struct stat stat_of(const posix::Attributes& attributes) {
-  struct stat status{};
-  status.st_ino = posix::inode_number(attributes.object);
-  status.st_mode = type_bits(attributes.type) | attributes.mode;
-  status.st_nlink = attributes.links;
-  status.st_uid = attributes.uid;
-  status.st_gid = attributes.gid;
-  status.st_rdev = attributes.device;
-  status.st_size = static_cast<off_t>(attributes.size);
-  status.st_blksize = kBlockBytes;
-  // What a file without holes would take.
-  status.st_blocks = static_cast<blkcnt_t>((attributes.size + kStatBlockBytes - 1) / kStatBlockBytes);
-  status.st_atim = time_of(attributes.atime);
-  status.st_mtim = time_of(attributes.mtime);
-  status.st_ctim = time_of(attributes.ctime);
-  return status;
-}
 
 Request::Request(Front::Impl& front, fuse_req_t handle, const char* what, fuse_ino_t number)
     : front_(front),
@@ -189,14 +144,14 @@ void Request::reply(const std::string& link_target) {
 void Request::reply(const posix::Attributes& attributes) {
   answered_ = true;
   front_.nodes.note(number_, attributes);
-  const struct stat status = stat_of(attributes);
+  const struct stat status = posix::stat_of(attributes);
   ::fuse_reply_attr(handle_, &status, front_.validity_s());
 }
 
 fuse_entry_param Request::entry_of(const posix::Found& found) const {
   return {.ino = found.node.number(),
           .generation = 0,  // numbers are never used again
-          .attr = stat_of(found.attributes),
+          .attr = posix::stat_of(found.attributes),
           .attr_timeout = front_.validity_s(),
           .entry_timeout = front_.validity_s()};
 }
@@ -207,6 +162,11 @@ void Request::reply(const posix::Found& found) {
   front_.tell(found);
   // One whose caller has gone did not reach the kernel.
   if (::fuse_reply_entry(handle_, &entry) != 0) front_.forget(entry.ino, 1);
+}
+
+void Request::reply(const ControlAnswer& answer) {
+  answered_ = true;
+  ::fuse_reply_ioctl(handle_, 0, answer.bytes.data(), answer.bytes.size());
 }
 
 void Request::reply(const posix::SpaceInfo& space) {

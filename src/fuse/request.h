@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cenote/posix/status.h"
 #include "impl.h"
 
 namespace cenote::fuse {
@@ -25,6 +26,9 @@ struct XattrSize {
 };
 /// What fits into what the caller has room for, or how long it is.
 using XattrAnswer = std::variant<Bytes, XattrSize>;
+struct ControlAnswer {
+  Bytes bytes;
+};
 struct Listing {
   Bytes bytes;
   std::vector<fuse_ino_t> told;  ///< nodes that the kernel knows by it, once more each
@@ -93,6 +97,7 @@ class Request final : public ListNode<struct RequestTag> {
   void reply(const posix::Attributes& attributes);
   void reply(const posix::Found& found);
   void reply(const posix::SpaceInfo& space);
+  void reply(const ControlAnswer& answer);
   void reply(OpenedFile opened);
   void reply(CreatedFile created);
   void reply(OpenedDirectory opened);
@@ -112,8 +117,6 @@ class Request final : public ListNode<struct RequestTag> {
   bool answered_ = false;
   bool was_signalled_ = false;
 };
-
-struct stat stat_of(const posix::Attributes& attributes);
 
 /// Runs one operation and answers with what it returns.
 template <typename T, typename... Arguments>

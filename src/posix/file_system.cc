@@ -90,7 +90,7 @@ std::uint32_t FileSystem::Impl::mark_of(std::string_view name) const {
 FileSystem::FileSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FileSystem::~FileSystem() = default;
 
-Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until) {
+Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until, Upkeep upkeep) {
   if (const std::string& type = container.info().type; type != "posix") {
     co_return failf(Code::kTypeMismatch,
                     "container '{}' holds no files ({}): create one with 'cenote container create --type posix'",
@@ -106,7 +106,7 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container cont
     CO_TRY(superblock, co_await format(container, until));
   }
   auto impl = std::make_unique<Impl>(container, *superblock);
-  if (!container.snapshot()) impl->janitor.start();
+  if (!container.snapshot() && upkeep == Upkeep::kShared) impl->janitor.start();
   co_return std::unique_ptr<FileSystem>(new FileSystem(std::move(impl)));
 }
 

@@ -37,6 +37,12 @@ enum class RenameMode : std::uint8_t {
 
 enum class XattrMode : std::uint8_t { kAny, kCreate, kReplace };
 
+/// Whether a FileSystem looks after what clients have left that are no more.
+enum class Upkeep : std::uint8_t {
+  kShared,  ///< as every client that stays
+  kNone,    ///< it removes nothing, and there are many of its kind
+};
+
 /// Of the pool, as this container may use it.
 struct SpaceInfo {
   std::uint64_t total_bytes = 0, free_bytes = 0;
@@ -54,7 +60,8 @@ class FileSystem {
  public:
   /// Writes superblock and root directory unless they are there; the container must be of type "posix". Of a view of a
   /// snapshot kNotFound if there was no tree yet.
-  static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {});
+  static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {},
+                                                        Upkeep upkeep = Upkeep::kShared);
   ~FileSystem();
   /// Ends what runs in the background, and frees what was removed. Must be awaited before destruction. Nothing is freed
   /// any more when `until` has passed: other clients do so after a minute or two.
@@ -97,6 +104,11 @@ class FileSystem {
   /// way where an open File would not: when its directory is removed, or nothing can be written.
   void hold(const Node& node);
   Task<Result<>> release(Node node, Until until = {});
+
+  /// What a node is, for another FileSystem of the same container to `introduce` it to: so that one process can go on
+  /// with what another one has found. Where it is may be old when that one uses it, as it may be in this one.
+  Bytes identity_of(const Node& node) const;
+  Result<Node> introduce(ByteView identity);  ///< kMalformed
 
   /// "system.posix_acl_access" and "system.posix_acl_default" are access control lists, in the form of Linux: the
   /// former changes the mode, as a new mode changes it, and is not kept when it says no more than that; what is made in
