@@ -58,6 +58,13 @@ const ContainerInfo& Container::info() const { return state_->info; }
 Client& Container::client() const { return *state_->client; }
 std::uint32_t Container::redundancy() const { return state_->info.redundancy; }
 
+std::optional<std::uint32_t> Container::target_of(const ObjectId& object) const {
+  if (object.object_class() != ObjectClass::kS1) return std::nullopt;
+  const auto home = state_->routes->layout().home(object, state_->seed(), {});
+  if (!home) return std::nullopt;
+  return home->value();
+}
+
 Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
   if (state->transaction) co_return co_await state->transaction->update(std::move(request), std::move(payload), until);

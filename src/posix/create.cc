@@ -40,6 +40,7 @@ Task<Result<>> link_in(async::Container view, Node node, ObjectId directory, std
   CO_CHECK_OK(co_await records.put_entry(kept, Entry::of(inode), Precondition::kNone, until));
   CO_CHECK_OK(co_await records.put_entry(Place::of_name(directory, std::move(name)), Entry::reference(inode),
                                          Precondition::kAbsent, until));
+  CO_CHECK_OK(co_await records.require_directory(directory, until));
   co_return co_await records.touch(directory, mark, now, until);
 }
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kSuperblockKey = "superblock";
 constexpr std::string_view kLayoutKey = "layout";
 constexpr std::size_t kSuperblockRoom = 256;
-constexpr std::uint64_t kFreeingAtATime = 64;
+constexpr std::uint64_t kFreeingAtATime = 256;
 constexpr Duration kClosingTime = std::chrono::seconds(65);
 /// With replicas, changes of one record wait for each other for as long as a message takes.
 constexpr std::uint32_t kMarksWithReplicas = 8;

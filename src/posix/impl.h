@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 
@@ -9,6 +10,7 @@
 #include "janitor.h"
 #include "node_table.h"
 #include "records.h"
+#include "removal.h"
 #include "session.h"
 
 namespace cenote::posix {
@@ -37,6 +39,8 @@ struct FileSystem::Impl {
   std::map<ObjectId, Instant> doubtful;
   std::uint64_t kept_open = 0;  // files without a name
   Semaphore freeing_slots;
+  std::deque<Removed> to_free;
+  std::uint32_t freeing_tasks = 0;
 
   Reactor& reactor() { return container.client().reactor(); }
   WallTime now() { return reactor().wall_now(); }
@@ -85,7 +89,11 @@ struct FileSystem::Impl {
   /// Frees what waits in the doubtful directories.
   Task<Result<>> settle_doubts(Until until);
   Task<Result<>> free_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
-  static Task<> reclaim_task(Impl* self, Inode inode, Place place);
+  /// Frees what is in `to_free`, until there is nothing.
+  static Task<> free_queued(Impl* self);
+  /// Several at a time, in as few messages as that takes.
+  Task<> free_together(std::vector<Removed> batch, Until until);
+  static Task<> free_apart(Impl* self, Removed removed, Until until);
   static Task<Result<>> punch_contents(Records records, Inode inode, Until until);
   Task<Result<>> unlink_without_room(Place place, Until until);
   /// Frees what waits in a directory, or lets it wait elsewhere.

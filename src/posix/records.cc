@@ -207,9 +207,15 @@ Task<Result<>> Records::put_where(ObjectId object, WhereAt where, Until until) {
 Task<Result<>> Records::touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until) {
   const Bytes encoded = encode_time(now);
   CO_CHECK_OK(co_await container_.update(
-      value_update(directory, kSelfDkey, touch_akey(mark), encoded.size(), Precondition::kPresent), {ByteView(encoded)},
+      value_update(directory, kSelfDkey, touch_akey(mark), encoded.size(), Precondition::kNone), {ByteView(encoded)},
       until));
   co_return Result<>();
+}
+
+Task<Result<>> Records::require_directory(ObjectId directory, Until until) {
+  CO_TRY(const auto stored, co_await this->directory(directory, 0, until));
+  if (stored) co_return Result<>();
+  co_return failf(Code::kConditionFailed, "directory {} is gone", directory.to_string());
 }
 
 Task<Result<>> Records::remove(Place place, Until until, Precondition condition) {

@@ -43,8 +43,11 @@ class Records {
   /// All that a new directory has of its own.
   Task<Result<>> put_directory(Inode inode, std::uint32_t marks, Until until);
   Task<Result<>> put_where(ObjectId object, WhereAt where, Until until);
-  /// kConditionFailed: the directory is gone.
+  /// Of a directory that something else proves to be there, as a name in it does that is changed with this. A condition
+  /// would be a read of the mark, which every other change of the directory makes outdated.
   Task<Result<>> touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until);
+  /// kConditionFailed: the directory is gone.
+  Task<Result<>> require_directory(ObjectId directory, Until until);
   Task<Result<>> remove(Place place, Until until, Precondition condition = Precondition::kNone);
   Task<Result<>> punch_object(ObjectId object, Until until);
 

@@ -11,7 +11,7 @@ namespace cenote::posix {
 namespace {
 
 constexpr int kAttempts = 16;
-constexpr Duration kFreeingTime = std::chrono::seconds(60);
+constexpr std::uint32_t kFreeingTasks = 4;
 
 std::string shown(std::string_view name) { return printable(as_bytes(name), kMaxNameBytes); }
 
@@ -165,10 +165,18 @@ Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   }
   const ObjectId directory = place.object;
   // Who removes faster than can be freed waits here.
-  const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
-  if (held && freeing.spawn(reclaim_task(this, std::move(inode), std::move(place)))) co_return;
-  if (held) freeing_slots.release();
-  doubt(directory);
+  if (!co_await freeing_slots.acquire(1, until)) {
+    doubt(directory);
+    co_return;
+  }
+  to_free.push_back({std::move(inode), std::move(place)});
+  if (freeing_tasks == kFreeingTasks) co_return;
+  ++freeing_tasks;
+  if (freeing.spawn(free_queued(this))) co_return;
+  if (--freeing_tasks > 0) co_return;  // one that runs still comes to it
+  freeing_slots.release(to_free.size());
+  for (const Removed& waiting : to_free) doubt(waiting.place.object);
+  to_free.clear();
 }
 
 void FileSystem::Impl::doubt(const ObjectId& directory) {
@@ -184,14 +192,6 @@ void FileSystem::Impl::keep(Node::State& state, Place place) {
   state.place = std::move(place);
   state.is_removed = true;
   if (!std::exchange(state.is_kept, true)) ++kept_open;
-}
-
-Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
-  const Until until{.deadline = self->reactor().now() + kFreeingTime, .cancel = &self->freeing.cancel_source()};
-  const ObjectId directory = place.object;
-  auto freed = co_await self->reclaim(std::move(inode), std::move(place), until);
-  if (!freed) self->doubt(directory);
-  self->freeing_slots.release();
 }
 
 Task<Result<>> FileSystem::Impl::punch_contents(Records records, Inode inode, Until until) {

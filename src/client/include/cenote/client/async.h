@@ -70,6 +70,9 @@ class Container {
   /// Engines that may be lost without loss of data: all its objects are of classes that keep so much, which
   /// `with_redundancy` gives.
   std::uint32_t redundancy() const;
+  /// What all of an object of class S1 lies on by now: changes of objects with the same one are a set of one message.
+  /// nullopt: it is of another class, or nobody can tell.
+  std::optional<std::uint32_t> target_of(const ObjectId& object) const;
 
   /// Returns when the update is durable.
   Task<Result<UpdateReply>> update(UpdateRequest request, std::vector<ByteView> payload, Until until = {});
