@@ -150,7 +150,7 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "leased_fetch_reply", 14, encoded(LeasedFetchReply{.grant = grant, .fetched = fetch_reply()}));
   seeds.add(kTarget, "leased_query_request", 15, encoded(LeasedQueryRequest{.token = 4, .query = query}));
   seeds.add(kTarget, "leased_query_reply", 16, encoded(LeasedQueryReply{.grant = grant, .found = answer}));
-  seeds.add(kTarget, "renew_leases", 17, encoded(RenewLeasesRequest{.generation = 5, .dropped = {1, 2}}));
+  seeds.add(kTarget, "renew_leases", 17, encoded(RenewLeasesRequest{.generation = 5, .ends = true, .dropped = {1, 2}}));
   seeds.add(kTarget, "recall", 18, encoded(RecallRequest{.generation = 5, .tokens = {7}}));
 }
 

@@ -126,6 +126,7 @@ Task<Result<std::unique_ptr<Client>>> Client::connect(Reactor& reactor, rpc::Tra
 Task<> Client::close() {
   impl_->closing.set();
   co_await impl_->scope.stop();
+  co_await impl_->leases.close();
   co_await impl_->engines.stop();
   co_await impl_->watches.stop();
   co_await impl_->gate.close();

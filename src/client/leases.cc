@@ -11,6 +11,8 @@ namespace {
 constexpr Duration kRenewPeriod = kLeaseTerm / 4;
 /// Of the clocks of two machines within a term.
 constexpr Duration kDrift = std::chrono::milliseconds(5);
+/// For all engines together; then it ends without having told them.
+constexpr Duration kFarewell = std::chrono::milliseconds(300);
 constexpr std::size_t kDoubtsMax = 256;
 
 bool overlap(const ObjectId& object, const std::optional<ByteView>& dkey, const LeaseKey& key) {
@@ -218,7 +220,7 @@ Task<> Leases::renew(Leases& leases) {
 Task<> Leases::renew_one(Leases& leases, Place place) {
   const auto found = leases.places_.find(place);
   if (found == leases.places_.end()) co_return;
-  RenewLeasesRequest request{.generation = found->second.generation, .dropped = {}};
+  RenewLeasesRequest request{.generation = found->second.generation, .ends = false, .dropped = {}};
   auto& dropped = found->second.dropped;
   const std::size_t count = std::min(dropped.size(), kMaxLeasesPerMessage);
   request.dropped.assign(dropped.end() - static_cast<std::ptrdiff_t>(count), dropped.end());
@@ -238,6 +240,20 @@ Task<> Leases::renew_one(Leases& leases, Place place) {
     co_return;
   }
   now_at->second.until = std::max(now_at->second.until, asked + grant->valid - kDrift);
+}
+
+Task<> Leases::close() {
+  std::vector<Lease::State*> left;
+  for (auto& [token, state] : states_) left.push_back(state);
+  for (Lease::State* state : left) end(*state);
+  const Instant now = reactor_.now();
+  for (const auto& [place, at] : std::exchange(places_, {})) {
+    if (at.until <= now || !place.peer->connected()) continue;
+    Bytes body;
+    encode(RenewLeasesRequest{.generation = at.generation, .ends = true, .dropped = {}}, body);
+    static_cast<void>(co_await place.peer->call(static_cast<rpc::Opcode>(Opcode::kRenewLeases), body,
+                                                {.until = Until::at(now + kFarewell), .target = place.target}));
+  }
 }
 
 }  // namespace cenote::async

@@ -75,6 +75,8 @@ class Leases final : public rpc::Service {
     std::optional<Instant> doubtful_until_;  // it may take effect yet
   };
 
+  /// Tells the engines that it needs none any more, so that nobody waits for it.
+  Task<> close();
   void on_recall(LeaseListener listener) { listener_ = std::move(listener); }
   std::size_t size() const { return states_.size(); }
 

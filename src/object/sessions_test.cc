@@ -47,7 +47,7 @@ TEST(Sessions, ARepeatedRequestGetsItsResult) {
 TEST(Sessions, WhatIsAcknowledgedOrExpiredIsRefused) {
   Sessions sessions({.clock_offset = std::chrono::seconds(1)});
   EXPECT_EQ(code_of(sessions, request(1, 100), at(100)), Code::kRequestExpired);
-  EXPECT_EQ(code_of(sessions, request(1, 100'000), at(50)), Code::kOutOfRange);
+  EXPECT_EQ(code_of(sessions, request(1, 100'000), at(50)), Code::kRequestExpired) << "a clock has jumped";
   EXPECT_EQ(code_of(sessions, request(3, 100, 3), at(50)), Code::kInvalidArgument);
   for (std::uint64_t i = 1; i <= 20; ++i) run(sessions, request(i, 100), i);
   // One put and some removals, never more than the batch has room for.

@@ -69,9 +69,10 @@ Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container conta
   co_return std::optional<FsSuperblock>(superblock);
 }
 
-FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock)
+FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock, Upkeep upkeep)
     : container(opened),
-      records(opened, &cache),
+      kept(upkeep == Upkeep::kNone ? nullptr : &cache),
+      records(opened, kept),
       touch_marks(superblock.touch_marks),
       session(opened),
       janitor(
@@ -105,7 +106,7 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container cont
   if (!superblock) {
     CO_TRY(superblock, co_await format(container, until));
   }
-  auto impl = std::make_unique<Impl>(container, *superblock);
+  auto impl = std::make_unique<Impl>(container, *superblock, upkeep);
   if (!container.snapshot() && upkeep == Upkeep::kShared) impl->janitor.start();
   co_return std::unique_ptr<FileSystem>(new FileSystem(std::move(impl)));
 }

@@ -25,11 +25,12 @@ struct NewInode {
 Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until);
 
 struct FileSystem::Impl {
-  Impl(const async::Container& opened, const FsSuperblock& superblock);
+  Impl(const async::Container& opened, const FsSuperblock& superblock, Upkeep upkeep);
 
   async::Container container;
   RecordCache cache;
-  Records records;  // outside of any transaction
+  RecordCache* const kept;  // or nullptr: nothing is kept
+  Records records;           // outside of any transaction
   std::uint32_t touch_marks;
   NodeTable nodes;
   Session session;

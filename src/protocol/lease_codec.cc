@@ -105,6 +105,7 @@ Result<LeasedQueryReply> decode_leased_query_reply(ByteView from) {
 void encode(const RenewLeasesRequest& request, Bytes& out) {
   Encoder to(out);
   to.integer(request.generation);
+  to.integer(static_cast<std::uint8_t>(request.ends));
   put_tokens(to, request.dropped);
 }
 
@@ -112,6 +113,7 @@ Result<RenewLeasesRequest> decode_renew_leases_request(ByteView from) {
   Decoder in(from);
   RenewLeasesRequest request;
   request.generation = in.integer<std::uint64_t>();
+  request.ends = take_bool(in);
   TRY(request.dropped, take_tokens(in));
   CHECK_OK(in.finish("renewal of leases"));
   return request;

@@ -39,9 +39,11 @@ TEST(LeaseCodec, MessagesComeBackAsTheyWere) {
   ASSERT_TRUE(query);
   EXPECT_EQ(query->token, 4u);
   EXPECT_EQ(encoded(query->query), encoded(size_query()));
-  const auto renewal = decode_renew_leases_request(encoded(RenewLeasesRequest{.generation = 9, .dropped = {1, 5}}));
+  const auto renewal =
+      decode_renew_leases_request(encoded(RenewLeasesRequest{.generation = 9, .ends = true, .dropped = {1, 5}}));
   ASSERT_TRUE(renewal);
   EXPECT_EQ(renewal->generation, 9u);
+  EXPECT_TRUE(renewal->ends);
   EXPECT_EQ(renewal->dropped, (std::vector<LeaseToken>{1, 5}));
   const auto recall = decode_recall_request(encoded(RecallRequest{.generation = 9, .tokens = {2}}));
   ASSERT_TRUE(recall);

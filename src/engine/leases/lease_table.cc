@@ -48,7 +48,7 @@ LeaseTable::Client* LeaseTable::open_client(const LeaseClient& client) {
     if (known.recalls > 0) return nullptr;  // its time gets no longer
     known.way = client;
     if (reactor_.now() < known.until) return &known;
-    end(known);
+    forget(known);
   }
   if (clients_.size() >= options_.clients_max) return nullptr;
   auto made = std::make_unique<Client>();
@@ -97,7 +97,7 @@ void LeaseTable::drop(Client& client, LeaseToken token) {
   drop_unused(topic);
 }
 
-void LeaseTable::end(Client& client) {
+void LeaseTable::forget(Client& client) {
   while (!client.leases.empty()) drop(client, client.leases.begin()->first);
   const std::uint64_t session = client.way.session;
   clients_.erase(session);
@@ -110,7 +110,7 @@ void LeaseTable::sweep() {
   std::vector<Client*> over;
   for (const auto& [session, client] : clients_)
     if (client->recalls == 0 && client->until + options_.margin < now) over.push_back(client.get());
-  for (Client* client : over) end(*client);
+  for (Client* client : over) forget(*client);
 }
 
 // --- Giving
@@ -159,13 +159,17 @@ LeaseTable::Client* LeaseTable::holder_of(std::uint64_t session, LeaseToken toke
   return found->second.get();
 }
 
-LeaseGrant LeaseTable::renew(const LeaseClient& client, const RenewLeasesRequest& request, Instant end) {
+LeaseGrant LeaseTable::renew(const LeaseClient& client, const RenewLeasesRequest& request, Instant limit) {
   Client* const known = find_client(client.session, request.generation);
   if (known == nullptr) return {};
   known->way = client;
+  if (request.ends) {
+    forget(*known);
+    return {};
+  }
   for (const LeaseToken token : request.dropped) drop(*known, token);
   const Instant now = reactor_.now();
-  const Instant until = std::min(now + options_.term, end);
+  const Instant until = std::min(now + options_.term, limit);
   if (known->recalls == 0 && now < known->until && until > now) {
     known->until = std::max(known->until, until);
     return {.generation = known->generation, .valid = until - now};
@@ -292,7 +296,7 @@ Task<> LeaseTable::run(LeaseTable& table, std::shared_ptr<Recall> recall) {
   Client* const client = table.find_client(recall->way.session, recall->request.generation);
   if (client != nullptr && --client->recalls == 0 && !answered) {
     ++table.counters_.expired;
-    table.end(*client);
+    table.forget(*client);
   }
   for (Topic* topic : recall->topics) {
     std::erase(topic->recalls, recall);

@@ -109,7 +109,7 @@ class LeaseTable {
   };
 
   /// Of the leases of a client here. Generation 0: it has none any more.
-  LeaseGrant renew(const LeaseClient& client, const RenewLeasesRequest& request, Instant end);
+  LeaseGrant renew(const LeaseClient& client, const RenewLeasesRequest& request, Instant limit);
   /// Nobody goes by anything that this table has given of a container (all of them: nullopt) when it returns.
   Task<Result<>> recall_all(std::optional<Uuid> container, Until until);
 
@@ -186,7 +186,7 @@ class LeaseTable {
   std::vector<Topic*> topics_of(const Change& change);
   void drop_unused(Topic& topic);
   void drop(Client& client, LeaseToken token);
-  void end(Client& client);
+  void forget(Client& client);
   void sweep();
   /// Begins to ask back what others than `session` have of the topics, ends what it has itself, and returns what has
   /// to be waited for.

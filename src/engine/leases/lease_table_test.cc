@@ -143,7 +143,8 @@ TEST_F(LeaseTableTest, WhoDoesNotAnswerIsWaitedForUntilItsTimeIsOver) {
   EXPECT_FALSE(clients_.goes_by(2, 2));
   EXPECT_EQ(table_.size(), 0u) << "all of its leases have ended";
   EXPECT_EQ(
-      table_.renew(client(2), {.generation = clients_.held[2][2].generation, .dropped = {}}, kNoDeadline).generation,
+      table_.renew(client(2), {.generation = clients_.held[2][2].generation, .ends = false, .dropped = {}}, kNoDeadline)
+          .generation,
       0u);
   ASSERT_TRUE(change(update_of("b"), 1));
   EXPECT_EQ(clients_.asked, 1u);
@@ -156,7 +157,8 @@ TEST_F(LeaseTableTest, LeasesLastAsLongAsTheyAreRenewed) {
   const std::uint64_t generation = clients_.held[2][1].generation;
   for (int i = 0; i < 10; ++i) {
     wait(1s);
-    const LeaseGrant grant = table_.renew(client(2), {.generation = generation, .dropped = {2}}, kNoDeadline);
+    const LeaseGrant grant =
+        table_.renew(client(2), {.generation = generation, .ends = false, .dropped = {2}}, kNoDeadline);
     ASSERT_EQ(grant.generation, generation);
     clients_.held[2][1].until = node_.now() + grant.valid;
   }
@@ -169,6 +171,17 @@ TEST_F(LeaseTableTest, LeasesLastAsLongAsTheyAreRenewed) {
   ASSERT_TRUE(change(update_of("a"), 1));
   EXPECT_EQ(node_.now(), begin) << "its time is over, nobody is asked";
   EXPECT_EQ(clients_.asked, 1u);
+}
+
+TEST_F(LeaseTableTest, WhoNeedsNoneAnyMoreIsNotAsked) {
+  wait(2s);
+  ASSERT_TRUE(take(2, {kObject, key("a")}, 1));
+  const std::uint64_t generation = clients_.held[2][1].generation;
+  EXPECT_EQ(table_.renew(client(2), {.generation = generation, .ends = true, .dropped = {}}, kNoDeadline).generation,
+            0u);
+  EXPECT_EQ(table_.size(), 0u);
+  ASSERT_TRUE(change(update_of("a"), 1));
+  EXPECT_EQ(clients_.asked, 0u);
 }
 
 TEST_F(LeaseTableTest, WhatIsReadWhileItIsChangedGetsNone) {
@@ -256,7 +269,8 @@ class LeaseModel {
     auto& held = clients_.held[session];
     if (held.empty()) return;
     const std::uint64_t generation = held.begin()->second.generation;
-    const LeaseGrant grant = table_.renew(client(session), {.generation = generation, .dropped = {}}, kNoDeadline);
+    const LeaseGrant grant =
+        table_.renew(client(session), {.generation = generation, .ends = false, .dropped = {}}, kNoDeadline);
     if (grant.generation == 0) return held.clear();
     for (auto& [token, lease] : held)
       if (node_.now() < lease.until) lease.until = node_.now() + grant.valid;

@@ -37,10 +37,10 @@ enum class RenameMode : std::uint8_t {
 
 enum class XattrMode : std::uint8_t { kAny, kCreate, kReplace };
 
-/// Whether a FileSystem looks after what clients have left that are no more.
+/// Whether a FileSystem looks after what clients have left that are no more, and keeps what it has read.
 enum class Upkeep : std::uint8_t {
   kShared,  ///< as every client that stays
-  kNone,    ///< it removes nothing, and there are many of its kind
+  kNone,    ///< it removes nothing, and there are many of its kind, which end at any moment: others would wait for them
 };
 
 /// Of the pool, as this container may use it.
@@ -52,7 +52,8 @@ struct SpaceInfo {
 ///
 /// Every change of names or attributes is one transaction: it happens at one moment or, when it fails, not at all, and
 /// is durable when it returns; of several clients that change the same thing each sees what the others did. What is
-/// kept of what was read (names, attributes, sizes) engines ask back before another client changes it: it is as if it was read each time. Permissions are not checked: front ends do that.
+/// kept of what was read (names, attributes, sizes) engines ask back before another client changes it: it is as if it
+/// was read each time. Permissions are not checked: front ends do that.
 ///
 /// What is said of nodes: kGone, everywhere, for one that has been removed, and is not kept by an open File of this
 /// FileSystem. A view of a snapshot shows the tree as it was: what would change it is kReadOnly.

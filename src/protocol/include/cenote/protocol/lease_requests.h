@@ -48,6 +48,7 @@ struct LeasedQueryReply {
 /// All leases of the client at a target last longer, but for those that it needs no more.
 struct RenewLeasesRequest {
   std::uint64_t generation = 0;
+  bool ends = false;  ///< it needs none any more
   std::vector<LeaseToken> dropped;
 };
 /// Of another generation: there are none any more.
