@@ -100,6 +100,14 @@ class Soak(unittest.TestCase):
         self.assertIn("cenote_store_soak", report["failures"][0]["replay"])
 
 
+    def test_a_mount_that_does_not_come_about_is_a_failure(self):
+        self.program("bin/cenote", "exit 1")
+        code, report, errors = self.soak("mount")
+        self.assertEqual(report["parts"]["mount"]["runs"], {"posix_test.py": 1, "programs_soak.py": 1})
+        # Where nothing can be mounted at all that is said instead.
+        if code != 0:
+            self.assertIn("posix_test.py", errors)
+
     def test_counts_of_chaos_and_the_command_that_repeats_a_failure(self):
         self.program("bin/cenote", "exit 1")
         code, report, errors = self.soak("chaos")
