@@ -54,7 +54,7 @@ constexpr std::uint32_t kStatBlockBytes = 512;
 
 struct stat stat_of(const posix::Attributes& attributes) {
   struct stat status{};
-  status.st_ino = posix::inode_number(attributes.object);
+  status.st_ino = posix::inode_number(attributes.object, attributes.snapshot);
   status.st_mode = type_bits(attributes.type) | attributes.mode;
   status.st_nlink = attributes.links;
   status.st_uid = attributes.uid;
