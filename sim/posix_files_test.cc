@@ -518,5 +518,71 @@ Task<Result<>> many_names(Two two) {
 }
 TEST(PosixFiles, ManyNames) { play(many_names); }
 
+Task<Result<>> snapshots_as_directories(Two two) {
+  auto& [files, others, node, container] = two;
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_CHECK_OK(co_await make(files, "/dir/a"));
+  CO_CHECK_OK(co_await files.symlink("a", "/dir/link", {}));
+  CO_TRY(const Found live, co_await files.find("/dir/a"));
+  CO_CHECK_OK(co_await files.set_xattr(live.node, "user.one", kContents));
+  CO_CHECK_OK(co_await container.create_snapshot("evening"));
+  CO_CHECK_OK(co_await files.unlink("/dir/a"));
+  CO_TRY(const auto root, co_await files.read_directory("/", ""));
+  EXPECT_EQ(root.size(), 1u) << "which does not list them";
+  CO_TRY(const auto named, co_await files.read_directory_plus((co_await files.find("/.snapshots"))->node, ""));
+  EXPECT_EQ(named.size(), 1u);
+  EXPECT_EQ(named.front().name, "evening");
+  const std::string old = "/.snapshots/evening/dir/a";
+  CO_TRY(const Found kept, co_await files.find(old));
+  EXPECT_EQ(kept.node.object(), live.node.object());
+  EXPECT_NE(kept.node.number(), live.node.number());
+  EXPECT_EQ(posix::inode_number(kept.attributes.object, kept.attributes.snapshot), kept.node.number());
+  CO_TRY(File file, co_await files.open_file("/.snapshots/evening/dir/link"));
+  CO_TRY(const Bytes bytes, co_await contents(file));
+  EXPECT_EQ(bytes, kContents);
+  EXPECT_EQ(code_of(co_await file.write(0, kContents)), Code::kReadOnly);
+  CO_CHECK_OK(co_await file.close());
+  CO_TRY(const Bytes value, co_await files.get_xattr(kept.node, "user.one"));
+  EXPECT_EQ(value, kContents);
+  CO_TRY(const auto listed, co_await files.read_directory("/.snapshots/evening/dir", ""));
+  EXPECT_EQ(listed.size(), 2u);
+  EXPECT_EQ(code_of(co_await files.stat("/.snapshots/evening/.snapshots")), Code::kNotFound);
+  // After it was destroyed.
+  CO_CHECK_OK(co_await container.destroy_snapshot("evening"));
+  co_await node.sleep_for(2s);
+  EXPECT_EQ(code_of(co_await files.attributes(kept.node)), Code::kGone);
+  EXPECT_EQ(code_of(co_await files.stat(old)), Code::kNotFound);
+  co_return Result<>();
+}
+TEST(PosixFiles, SnapshotsAsDirectories) { play(snapshots_as_directories); }
+
+Task<Result<>> snapshots_never_change(Two two) {
+  auto& [files, others, node, container] = two;
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_CHECK_OK(co_await container.create_snapshot("s"));
+  const std::string at = "/.snapshots/s";
+  CO_TRY(const Found a, co_await files.find(at + "/a"));
+  EXPECT_EQ(code_of(co_await files.mkdir(at + "/d", {})), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.mkdir("/.snapshots/t", {})), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.create(at + "/b", {})), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.unlink(at + "/a")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.rmdir(at)), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.rename(at + "/a", "/b")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.rename("/a", at + "/b")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.link(a.node, files.root(), "b")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.set_attributes(at + "/a", {.mode = 0600})), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.set_attributes(at + "/a", {.size = 0})), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.set_xattr(a.node, "user.one", kContents)), Code::kReadOnly);
+  // The directory of them.
+  EXPECT_EQ(code_of(co_await files.mkdir("/.snapshots", {})), Code::kExists);
+  EXPECT_EQ(code_of(co_await files.make_directory(files.root(), ".snapshots", {})), Code::kExists);
+  EXPECT_EQ(code_of(co_await files.create_file(files.root(), ".snapshots", {})), Code::kIsADirectory);
+  EXPECT_EQ(code_of(co_await files.rmdir("/.snapshots")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.rename("/a", "/.snapshots")), Code::kReadOnly);
+  EXPECT_EQ(code_of(co_await files.rename("/.snapshots", "/b")), Code::kReadOnly);
+  co_return Result<>();
+}
+TEST(PosixFiles, SnapshotsNeverChange) { play(snapshots_never_change); }
+
 }  // namespace
 }  // namespace cenote::sim

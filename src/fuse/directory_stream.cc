@@ -68,7 +68,7 @@ Task<Result<>> DirectoryStream::fill(posix::FileSystem& files, Until until) {
     for (posix::DirectoryEntry& entry : entries) {
       page.push_back({.name = std::move(entry.name),
                       .type = entry.type,
-                      .number = posix::inode_number(entry.object),
+                      .number = posix::inode_number(entry.object, entry.snapshot),
                       .found = {}});
     }
   }

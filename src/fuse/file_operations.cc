@@ -27,6 +27,7 @@ OpenedFile opened(const Request& request, posix::File file, int flags) {
 
 Task<Result<OpenedFile>> open(Request& request, int flags) {
   CO_TRY(posix::Node node, request.node());
+  if (is_writable(flags) && node.is_in_snapshot()) co_return fail(Code::kReadOnly);
   CO_TRY(posix::File file, request.files().open_file(std::move(node)));
   co_return opened(request, std::move(file), flags);
 }

@@ -93,6 +93,7 @@ Task<Result<Inode>> FileSystem::Impl::change_inode(Node node, std::function<Resu
 
 Task<Result<Attributes>> FileSystem::set_attributes(Node node, AttributeChange change, Until until) {
   Impl& self = *impl_;
+  CO_CHECK_OK(self.check_changes(node));
   if (change.size) {
     if (node.type() == FileType::kDirectory) co_return fail(Code::kIsADirectory, "a directory has no size to set");
     if (node.type() != FileType::kFile)

@@ -73,6 +73,7 @@ Task<Result<>> FileSystem::Impl::give_mode(Inode directory, CreateOptions option
 }
 
 Task<Result<NewInode>> FileSystem::Impl::new_inode(Node directory, FileType type, CreateOptions options, Until until) {
+  CO_CHECK_OK(check_changes(directory));
   CO_TRY(const Stored above, co_await load(directory, until));
   const bool is_file = type == FileType::kFile;
   CO_TRY(const ObjectId object, co_await container.allocate_object(
@@ -116,6 +117,8 @@ Task<Result<Found>> FileSystem::Impl::insert(Node directory, std::string name, N
   CO_CHECK_OK(validate_name(name));
   if (directory.type() != FileType::kDirectory)
     co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));
+  if (is_snapshots_name(directory, name))
+    co_return failf(Code::kExists, "'{}' exists already: the snapshots of the container", shown(name));
   for (int i = 0; i < kAttempts; ++i) {
     auto inserted = co_await records.insert(Place::of_name(directory.object(), name), inode, made.xattrs, mark_of(name),
                                             touch_marks, until);
@@ -186,6 +189,10 @@ Task<Result<Found>> FileSystem::make_special(Node directory, std::string name, F
 Task<Result<Attributes>> FileSystem::link(Node node, Node directory, std::string name, Until until) {
   Impl& self = *impl_;
   CO_CHECK_OK(validate_name(name));
+  CO_CHECK_OK(self.check_changes(node));
+  CO_CHECK_OK(self.check_changes(directory));
+  if (self.is_snapshots_name(directory, name))
+    co_return failf(Code::kExists, "'{}' exists already: the snapshots of the container", shown(name));
   if (node.type() == FileType::kDirectory) co_return fail(Code::kIsADirectory, "a directory has one name only");
   if (directory.type() != FileType::kDirectory)
     co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));

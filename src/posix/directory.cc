@@ -43,10 +43,23 @@ Task<> describe_entry(FileSystem* self, Node directory, std::string name, Semaph
 Task<Result<std::vector<DirectoryEntry>>> FileSystem::read_directory(Node directory, std::string after, Until until) {
   Impl& self = *impl_;
   if (directory.type() != FileType::kDirectory) co_return fail(Code::kNotADirectory, "no directory to list");
+  if (directory.is_in_snapshot() && !self.container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await self.snapshots.use(directory.state()->snapshot, until));
+    co_return co_await inner->read_directory(std::move(directory), std::move(after), until);
+  }
+  if (self.is_snapshots_directory(directory)) {
+    CO_TRY(const auto names, co_await self.snapshots.list(std::move(after), until));
+    std::vector<DirectoryEntry> snapshots;
+    for (const std::string& name : names) snapshots.push_back({name, FileType::kDirectory, root().object()});
+    co_return snapshots;
+  }
   CO_TRY(auto entries, co_await next_entries(self.records, directory.object(), std::move(after), until));
   std::vector<DirectoryEntry> page;
   page.reserve(entries.size());
-  for (NamedEntry& named : entries) page.push_back({std::move(named.name), named.entry.type, named.entry.object});
+  const auto& tree = directory.state()->snapshot;
+  const std::uint16_t snapshot = tree ? tree->index : std::uint16_t{0};
+  for (NamedEntry& named : entries)
+    page.push_back({std::move(named.name), named.entry.type, named.entry.object, snapshot});
   co_return page;
 }
 

@@ -74,6 +74,7 @@ FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& super
       kept(upkeep == Upkeep::kNone ? nullptr : &cache),
       records(opened, kept),
       touch_marks(superblock.touch_marks),
+      snapshots(opened),
       session(opened),
       janitor(
           records, session,
@@ -135,6 +136,8 @@ Node FileSystem::root() const {
 Result<File> FileSystem::open_file(Node node) {
   if (node.type() == FileType::kDirectory) return fail(Code::kIsADirectory, "a directory is not opened as a file");
   if (node.type() != FileType::kFile) return fail(Code::kInvalidArgument, "no regular file");
+  if (node.is_in_snapshot() && !impl_->container.snapshot())
+    return node.state()->snapshot->files->open_file(std::move(node));
   ++node.state()->open_files;
   return File(std::make_shared<File::State>(impl_.get(), std::move(node)));
 }

@@ -12,6 +12,7 @@
 #include "records.h"
 #include "removal.h"
 #include "session.h"
+#include "snapshot_trees.h"
 
 namespace cenote::posix {
 
@@ -33,6 +34,7 @@ struct FileSystem::Impl {
   Records records;           // outside of any transaction
   std::uint32_t touch_marks;
   NodeTable nodes;
+  SnapshotTrees snapshots;
   Session session;
   Janitor janitor;
   Scope freeing;
@@ -59,6 +61,17 @@ struct FileSystem::Impl {
   Attributes describe(const Stored& stored, std::uint64_t size) const;
   Task<Result<Found>> found(Stored stored, Place place, Until until);
   Task<Result<std::uint64_t>> size_of(Inode inode, Until until);
+
+  // Snapshots.
+  bool is_snapshots_directory(const Node& node) const;
+  /// The name of the directory of snapshots, where that is.
+  bool is_snapshots_name(const Node& directory, std::string_view name) const;
+  /// kReadOnly: a node of a snapshot, or the directory of snapshots.
+  Result<> check_changes(const Node& node) const;
+  /// The same of a name that is to go, or to come by a rename.
+  Result<> check_changes(const Node& directory, std::string_view name) const;
+  Task<Result<Attributes>> snapshots_attributes(Until until);
+  Task<Result<Found>> find_snapshots(Until until);
 
   // Changing.
   Task<Result<NewInode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kSuperblockNumber = 0;
 constexpr std::uint64_t kRootNumber = 1;
 constexpr std::uint64_t kSessionsNumber = 3;  // 2 is the default map of `kv`
+constexpr std::uint64_t kSnapshotsNumber = 4;
 constexpr std::uint32_t kCompanionBit = 1u << 31;
 constexpr std::uint32_t kTailBit = 1u << 30;
 constexpr char kRemovedMark = '/';
@@ -32,6 +33,7 @@ std::uint32_t redundancy_of(const ObjectId& object) {
 
 ObjectId superblock_object(std::uint32_t redundancy) { return fixed_object(redundancy, kSuperblockNumber); }
 ObjectId root_object(std::uint32_t redundancy) { return fixed_object(redundancy, kRootNumber); }
+ObjectId snapshots_directory(std::uint32_t redundancy) { return fixed_object(redundancy, kSnapshotsNumber); }
 ObjectId sessions_object(std::uint32_t redundancy) { return fixed_object(redundancy, kSessionsNumber); }
 
 ObjectId companion_object(const ObjectId& object) {

@@ -15,6 +15,9 @@ ObjectId root_object(std::uint32_t redundancy);
 /// Has one dkey for each session.
 ObjectId sessions_object(std::uint32_t redundancy);
 
+/// Stored nowhere: the number of the directory of snapshots.
+ObjectId snapshots_directory(std::uint32_t redundancy);
+
 /// Holds what is said about another object besides its inode, and keeps it as well as that one its data.
 ObjectId companion_object(const ObjectId& object);
 /// Holds what a file has from its second chunk on: spread over all targets, as the first one's object is not.

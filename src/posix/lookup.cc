@@ -97,6 +97,7 @@ Attributes FileSystem::Impl::describe(const Stored& stored, std::uint64_t size) 
     result.ctime = std::max(result.ctime, *stored.touched);
   }
   if (const auto state = nodes.find(inode.object)) {
+    if (state->snapshot) result.snapshot = state->snapshot->index;
     if (state->written_at && *state->written_at > inode.mtime) {
       result.mtime = *state->written_at;
       result.ctime = std::max(result.ctime, *state->written_at);
@@ -128,6 +129,17 @@ Task<Result<Found>> FileSystem::lookup(Node directory, std::string name, Until u
   Impl& self = *impl_;
   if (directory.type() != FileType::kDirectory)
     co_return failf(Code::kNotADirectory, "no directory to find '{}' in", shown(name));
+  if (directory.is_in_snapshot() && !self.container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await self.snapshots.use(directory.state()->snapshot, until));
+    co_return co_await inner->lookup(std::move(directory), std::move(name), until);
+  }
+  if (self.is_snapshots_directory(directory)) {
+    if (name == ".") co_return co_await self.find_snapshots(until);
+    if (name != "..") co_return co_await self.snapshots.find(std::move(name), until);
+    directory = root();
+    name = ".";
+  }
+  if (self.is_snapshots_name(directory, name)) co_return co_await self.find_snapshots(until);
   if (name == "." || name == "..") {
     CO_TRY(Stored here, co_await self.load(directory, until));
     if (name == "..") {
@@ -155,6 +167,11 @@ Task<Result<Found>> FileSystem::lookup(Node directory, std::string name, Until u
 }
 
 Task<Result<Attributes>> FileSystem::attributes(Node node, Until until) {
+  if (node.is_in_snapshot() && !impl_->container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await impl_->snapshots.use(node.state()->snapshot, until));
+    co_return co_await inner->attributes(std::move(node), until);
+  }
+  if (impl_->is_snapshots_directory(node)) co_return co_await impl_->snapshots_attributes(until);
   CO_TRY(const Stored stored, co_await impl_->load(node, until));
   CO_TRY(const std::uint64_t size, co_await impl_->size_of(stored.inode, until));
   co_return impl_->describe(stored, size);
@@ -162,6 +179,10 @@ Task<Result<Attributes>> FileSystem::attributes(Node node, Until until) {
 
 Task<Result<std::string>> FileSystem::read_link(Node node, Until until) {
   if (node.type() != FileType::kSymlink) co_return fail(Code::kInvalidArgument, "no symbolic link");
+  if (node.is_in_snapshot() && !impl_->container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await impl_->snapshots.use(node.state()->snapshot, until));
+    co_return co_await inner->read_link(std::move(node), until);
+  }
   CO_TRY(Stored stored, co_await impl_->load(node, until));
   co_return std::move(stored.inode.target);
 }

@@ -2,10 +2,16 @@
 
 #include <algorithm>
 
+#include "snapshot_trees.h"
+
 namespace cenote::posix {
 
 const ObjectId& Node::object() const { return state_->object; }
 FileType Node::type() const { return state_->type; }
+bool Node::is_in_snapshot() const { return state_->snapshot != nullptr; }
+std::uint64_t Node::number() const {
+  return inode_number(state_->object, state_->snapshot ? state_->snapshot->index : std::uint16_t{0});
+}
 
 Node NodeTable::get(FileType type, const ObjectId& object, Place place) {
   if (states_.size() > sweep_at_) sweep();
@@ -15,6 +21,7 @@ Node NodeTable::get(FileType type, const ObjectId& object, Place place) {
     state = std::make_shared<Node::State>();
     state->type = type;
     state->object = object;
+    state->snapshot = snapshot_.lock();
     state->place = std::move(place);
     known = state;
   } else if (!state->is_removed) {

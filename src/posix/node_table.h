@@ -9,14 +9,17 @@
 
 namespace cenote::posix {
 
+struct SnapshotTree;
+
 /// What one FileSystem knows of something, whatever its names are. Facts that others can change are hints here: they
 /// say where to look first.
 struct Node::State {
   FileType type = FileType::kFile;
   ObjectId object;
-  Place place;           ///< where the inode was last
-  ObjectId parent_hint;  ///< of a directory: to whom ".." leads
-  bool is_wide = false;  ///< of a file: its tail may hold something; that it once did stays so
+  Place place;                             ///< where the inode was last
+  ObjectId parent_hint;                    ///< of a directory: to whom ".." leads
+  std::shared_ptr<SnapshotTree> snapshot;  ///< in which it is; none: in the present
+  bool is_wide = false;                    ///< of a file: its tail may hold something; that it once did stays so
 
   std::uint32_t open_files = 0;
   std::uint32_t holds = 0;
@@ -34,12 +37,15 @@ struct Node::State {
 class NodeTable {
  public:
   Node get(FileType type, const ObjectId& object, Place place);
+  /// Of all nodes from now on.
+  void belong_to(std::weak_ptr<SnapshotTree> snapshot) { snapshot_ = std::move(snapshot); }
   /// nullptr: nobody has one.
   std::shared_ptr<Node::State> find(const ObjectId& object) const;
 
  private:
   void sweep();
 
+  std::weak_ptr<SnapshotTree> snapshot_;
   std::map<ObjectId, std::weak_ptr<Node::State>> states_;
   std::size_t sweep_at_ = 1024;  // more states than that: those that nobody has go
 };

@@ -72,6 +72,7 @@ bool no_room_to_write(const Error& error) { return error == Code::kNoSpace || er
 Task<Result<>> FileSystem::unlink(Node directory, std::string name, Until until) {
   Impl& self = *impl_;
   CO_CHECK_OK(validate_name(name));
+  CO_CHECK_OK(self.check_changes(directory, name));
   const Place place = Place::of_name(directory.object(), name);
   auto session = co_await self.session.enter(directory.object(), until);
   if (!session && no_room_to_write(session.error())) co_return co_await self.unlink_without_room(place, until);
@@ -108,6 +109,7 @@ Task<Result<>> FileSystem::Impl::unlink_without_room(Place place, Until until) {
 Task<Result<>> FileSystem::remove_directory(Node directory, std::string name, Until until) {
   Impl& self = *impl_;
   CO_CHECK_OK(validate_name(name));
+  CO_CHECK_OK(self.check_changes(directory, name));
   const Place place = Place::of_name(directory.object(), name);
   for (int i = 0; i < kAttempts; ++i) {
     std::vector<std::string> waiting;

@@ -137,6 +137,8 @@ Task<Result<>> FileSystem::rename(Node from, std::string name, Node to, std::str
   Impl& self = *impl_;
   CO_CHECK_OK(validate_name(name));
   CO_CHECK_OK(validate_name(new_name));
+  CO_CHECK_OK(self.check_changes(from, name));
+  CO_CHECK_OK(self.check_changes(to, new_name));
   if (from.type() != FileType::kDirectory || to.type() != FileType::kDirectory)
     co_return fail(Code::kNotADirectory, "a name is in a directory");
   Renaming plan{.from = Place::of_name(from.object(), name),

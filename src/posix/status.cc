@@ -38,7 +38,7 @@ timespec time_of(WallTime time) {
 
 struct stat stat_of(const Attributes& attributes) {
   struct stat status{};
-  status.st_ino = inode_number(attributes.object);
+  status.st_ino = inode_number(attributes.object, attributes.snapshot);
   status.st_mode = type_bits(attributes.type) | attributes.mode;
   status.st_nlink = attributes.links;
   status.st_uid = attributes.uid;

@@ -102,6 +102,7 @@ Result<XattrChange> change_to_acl(FileType type, XattrChange change) {
 
 Task<Result<>> FileSystem::set_xattr(Node node, std::string name, Bytes value, XattrMode mode, Until until) {
   CO_CHECK_OK(validate_xattr(name));
+  CO_CHECK_OK(impl_->check_changes(node));
   if (value.size() > kMaxXattrBytes) {
     co_return failf(Code::kValueTooLarge, "extended attribute '{}' of {} bytes is over the limit of {}", name,
                     value.size(), kMaxXattrBytes);
@@ -115,11 +116,16 @@ Task<Result<>> FileSystem::set_xattr(Node node, std::string name, Bytes value, X
 
 Task<Result<>> FileSystem::remove_xattr(Node node, std::string name, Until until) {
   CO_CHECK_OK(validate_xattr(name));
+  CO_CHECK_OK(impl_->check_changes(node));
   co_return co_await change_xattr(*impl_, std::move(node), {.name = std::move(name), .value = std::nullopt}, until);
 }
 
 Task<Result<Bytes>> FileSystem::get_xattr(Node node, std::string name, Until until) {
   CO_CHECK_OK(validate_xattr(name));
+  if (node.is_in_snapshot() && !impl_->container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await impl_->snapshots.use(node.state()->snapshot, until));
+    co_return co_await inner->get_xattr(std::move(node), std::move(name), until);
+  }
   Impl& self = *impl_;
   if (is_acl(name)) {
     // Asked for again and again, and hardly ever there: the inode knows.
@@ -133,6 +139,11 @@ Task<Result<Bytes>> FileSystem::get_xattr(Node node, std::string name, Until unt
 
 Task<Result<std::vector<std::string>>> FileSystem::list_xattrs(Node node, Until until) {
   Impl& self = *impl_;
+  if (node.is_in_snapshot() && !self.container.snapshot()) {
+    CO_TRY(FileSystem* const inner, co_await self.snapshots.use(node.state()->snapshot, until));
+    co_return co_await inner->list_xattrs(std::move(node), until);
+  }
+  if (self.is_snapshots_directory(node)) co_return std::vector<std::string>();
   CO_TRY(const Stored stored, co_await self.load(node, until));
   std::vector<std::string> names;
   if (!stored.inode.has_xattrs) co_return names;

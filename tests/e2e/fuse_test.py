@@ -420,6 +420,17 @@ class Kinds(MountTest):
             seen = self.mounted(self.engine, *options, name=options[0])
             self.assertEqual(read(os.path.join(seen.place, "file")), text)
             self.refuses(errno.EROFS, os.mkdir, os.path.join(seen.place, "d"))
+        self.assertEqual(os.listdir(mount.place), ["file"])
+        kept = os.path.join(mount.place, ".snapshots", "s")
+        self.assertEqual(os.listdir(os.path.dirname(kept)), ["s"])
+        self.assertEqual(os.listdir(kept), ["file"])
+        self.assertEqual(read(os.path.join(kept, "file")), b"old")
+        self.assertNotEqual(os.stat(os.path.join(kept, "file")).st_ino, os.stat(os.path.join(mount.place, "file")).st_ino)
+        self.refuses(errno.EROFS, os.open, os.path.join(kept, "file"), os.O_WRONLY)
+        self.refuses(errno.EROFS, os.mkdir, os.path.join(kept, "d"))
+        self.refuses(errno.EROFS, os.rmdir, os.path.dirname(kept))
+        self.refuses(errno.EEXIST, os.mkdir, os.path.dirname(kept))
+        self.assertEqual(self.succeeds(self.engine, "fs", "cat", f"{self.home}:/.snapshots/s/file"), b"old")
 
     def test_many_users(self):
         alone = self.mounted(self.engine)

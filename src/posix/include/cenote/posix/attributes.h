@@ -29,8 +29,11 @@ enum class FileType : std::uint8_t {
   kBlockDevice = 7,
 };
 
-/// Of anything in a file system; unique in it, never used again. The root has 1.
-constexpr std::uint64_t inode_number(const ObjectId& object) { return object.low(); }
+/// Of anything in a file system; unique in it, never used again. The root has 1. `snapshot`: of which one it is, as
+/// this FileSystem counts those that it was asked for; 0: it is in the present.
+constexpr std::uint64_t inode_number(const ObjectId& object, std::uint16_t snapshot = 0) {
+  return object.low() | std::uint64_t{snapshot} << 48;
+}
 
 /// What stat tells. Times are nanoseconds since 1970.
 struct Attributes {
@@ -42,8 +45,9 @@ struct Attributes {
   std::uint64_t size = 0;    ///< bytes; of a symlink, the length of its target
   WallTime atime, mtime, ctime;
   WallTime created;
-  bool has_xattrs = false;  ///< false: there are none
-  ObjectId object;          ///< `inode_number` is derived from it
+  bool has_xattrs = false;     ///< false: there are none
+  ObjectId object;             ///< `inode_number` is derived from it
+  std::uint16_t snapshot = 0;  ///< ... and this
 };
 
 struct AttributeChange {

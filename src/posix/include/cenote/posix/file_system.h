@@ -16,6 +16,7 @@ struct DirectoryEntry {
   std::string name;
   FileType type = FileType::kFile;
   ObjectId object;
+  std::uint16_t snapshot = 0;  ///< as in Attributes
 };
 
 /// What a name leads to.
@@ -57,6 +58,10 @@ struct SpaceInfo {
 ///
 /// What is said of nodes: kGone, everywhere, for one that has been removed, and is not kept by an open File of this
 /// FileSystem. A view of a snapshot shows the tree as it was: what would change it is kReadOnly.
+///
+/// The name ".snapshots" in the root, which is not listed, leads to a directory that has each named snapshot of the
+/// container as a directory. It is there always, and nothing else can have that name. Nodes of a snapshot that was
+/// destroyed are kGone a second later; what is open of it, when its data is given back.
 class FileSystem {
  public:
   /// Writes superblock and root directory unless they are there; the container must be of type "posix". Of a view of a
@@ -143,6 +148,7 @@ class FileSystem {
   std::uint64_t session_number() const;
 
   struct Impl;
+  Impl& impl() { return *impl_; }
 
  private:
   explicit FileSystem(std::unique_ptr<Impl> impl);

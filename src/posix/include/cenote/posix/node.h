@@ -12,7 +12,9 @@ class Node {
  public:
   const ObjectId& object() const;
   FileType type() const;
-  std::uint64_t number() const { return inode_number(object()); }
+  /// In a snapshot, and so nothing of it ever changes.
+  bool is_in_snapshot() const;
+  std::uint64_t number() const;
 
   struct State;
   explicit Node(std::shared_ptr<State> state) : state_(std::move(state)) {}
