@@ -46,6 +46,10 @@ class LibraryPhase final : public Side {
     }
     return measured(run_->phases.at(phase_));
   }
+  Result<> close() override {
+    run_->system.reset();  // the first one ends it for all
+    return {};
+  }
 
  private:
   std::shared_ptr<LibraryRun> run_;
@@ -105,6 +109,10 @@ class MountLoad final : public Side {
       CHECK_OK(side_ == "library" ? measure_library(window) : measure_mount(window));
     }
     return Measured{.value = run_->rates[side_][load_], .details = {}};
+  }
+  Result<> close() override {
+    run_->system.reset();  // the first one ends it for all
+    return {};
   }
 
  private:
