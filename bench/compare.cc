@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "files/rows.h"
 #include "harness/machine.h"
 #include "harness/runner.h"
 #include "object/rows.h"
@@ -30,6 +31,7 @@ struct Options {
   bool gate = false;
   std::filesystem::path output = "build/bench";
   std::filesystem::path cenote;  // the program itself, for rows about whole processes
+  std::filesystem::path tools;   // where nullfs and fs_load are
   RunOptions run;
 };
 
@@ -40,6 +42,8 @@ Suite all_comparisons(const Options& options) {
   add_stack_rows(suite);
   add_process_rows(suite, options.cenote.string());
   add_replica_rows(suite, options.cenote.string());
+  add_file_rows(suite,
+                {options.cenote.string(), (options.tools / "nullfs").string(), (options.tools / "fs_load").string()});
   return suite;
 }
 
@@ -109,6 +113,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", options.run.rounds, "runs of each side")->check(CLI::Range(1, 100));
   app.add_option("--memory", options.run.memory_folder, "folder on a memory-backed file system");
   app.add_option("--output", options.output, "folder of results.json and of the files on the disk");
+  options.tools = std::filesystem::path(argv[0]).parent_path();
   options.cenote = std::filesystem::path(argv[0]).parent_path() / "../bin/cenote";
   app.add_option("--cenote", options.cenote, "the cenote program, for rows about whole processes");
   CLI11_PARSE(app, argc, argv);

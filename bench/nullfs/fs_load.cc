@@ -1,6 +1,6 @@
 // Operations per second of a directory, from several threads, each on names and a file of its own: what F and the mount
 // itself are measured with.
-//   fs_load DIR [THREADS [SECONDS]]
+//   fs_load [--json] DIR [THREADS [SECONDS]]
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -13,6 +13,7 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -23,6 +24,7 @@ struct Load {
   std::string directory;
   unsigned threads = 1;
   double seconds = 1;
+  bool json = false;
 };
 
 [[noreturn]] void fail(const std::string& what) {
@@ -54,7 +56,13 @@ double rate(const Load& load, const std::function<void(unsigned, std::uint64_t)>
   return static_cast<double>(done) / std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-void print(const char* name, double value) {
+/// The first one begins the document that `main` ends.
+void print(const Load& load, const char* name, double value) {
+  if (load.json) {
+    static bool first = true;
+    fmt::print("{}\"{}\": {:.1f}", std::exchange(first, false) ? "{" : ", ", name, value);
+    return;
+  }
   fmt::print("{:<12} {:>10.0f}/s {:>8.1f} us each\n", name, value, 1e6 / value);
 }
 
@@ -75,9 +83,9 @@ void names(const Load& load) {
   const auto unlink = [&](unsigned thread, std::uint64_t number) {
     require(::unlink(path(thread, number).c_str()) == 0, "unlink");
   };
-  print("create", rate(load, create, &counts, false));
-  print("stat", rate(load, stat, &counts, true));
-  print("unlink", rate(load, unlink, &counts, true));
+  print(load, "create", rate(load, create, &counts, false));
+  print(load, "stat", rate(load, stat, &counts, true));
+  print(load, "unlink", rate(load, unlink, &counts, true));
 }
 
 void data(const Load& load, const char* read_name, const char* write_name, std::size_t bytes, std::size_t file_bytes) {
@@ -99,8 +107,8 @@ void data(const Load& load, const char* read_name, const char* write_name, std::
     require(::pread(files[thread], buffers[thread], bytes, offset(number)) == static_cast<ssize_t>(bytes), "read");
   };
   std::vector<std::uint64_t> counts(load.threads);
-  print(write_name, rate(load, write, &counts, false));
-  print(read_name, rate(load, read, &counts, false));
+  print(load, write_name, rate(load, write, &counts, false));
+  print(load, read_name, rate(load, read, &counts, false));
   for (unsigned thread = 0; thread < load.threads; ++thread) {
     ::close(files[thread]);
     ::unlink(fmt::format("{}/data-{}", load.directory, thread).c_str());
@@ -111,12 +119,18 @@ void data(const Load& load, const char* read_name, const char* write_name, std::
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2) return fmt::print(stderr, "usage: fs_load DIR [THREADS [SECONDS]]\n"), 2;
-  Load load{.directory = argv[1]};
+  Load load;
+  if (argc > 1 && argv[1] == std::string_view("--json")) {
+    load.json = true;
+    --argc, ++argv;
+  }
+  if (argc < 2) return fmt::print(stderr, "usage: fs_load [--json] DIR [THREADS [SECONDS]]\n"), 2;
+  load.directory = argv[1];
   if (argc > 2) load.threads = static_cast<unsigned>(std::max(1, std::atoi(argv[2])));
   if (argc > 3) load.seconds = std::max(0.01, std::atof(argv[3]));
   names(load);
   data(load, "4K read", "4K write", 4096, 16u << 20);
   data(load, "1M read", "1M write", 1u << 20, 64u << 20);
+  if (load.json) fmt::print("}}\n");
   return 0;
 }

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cstring>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -11,24 +13,33 @@ namespace {
 
 using wire::check_limit;
 
-/// Names an object, or a dkey or an akey below it: no name of one is a name of another.
-using Path = std::vector<Bytes>;
+int compare(ByteView a, ByteView b) {
+  const std::size_t common = std::min(a.size(), b.size());
+  const int order = common == 0 ? 0 : std::memcmp(a.data(), b.data(), common);
+  if (order != 0) return order;
+  return a.size() < b.size() ? -1 : a.size() > b.size() ? 1 : 0;
+}
 
-Path path_of(const ObjectId& object) {
-  Bytes id;
-  Encoder to(id);
-  wire::put(to, object);
-  return {std::move(id)};
-}
-Path path_of(const ObjectId& object, ByteView dkey) {
-  Path path = path_of(object);
-  path.push_back(to_bytes(dkey));
-  return path;
-}
+/// Names an object, or a dkey or an akey below it: no name of one is a name of another. Refers to the request's keys,
+/// as every commit makes some, three times on its way.
+struct Path {
+  ObjectId object;
+  unsigned keys = 0;
+  ByteView dkey{}, akey{};
+
+  friend bool operator<(const Path& a, const Path& b) {
+    if (a.object != b.object) return a.object < b.object;
+    if (a.keys != b.keys) return a.keys < b.keys;
+    const int order = compare(a.dkey, b.dkey);
+    return order != 0 ? order < 0 : compare(a.akey, b.akey) < 0;
+  }
+  friend bool operator==(const Path& a, const Path& b) { return !(a < b) && !(b < a); }
+};
+
+Path path_of(const ObjectId& object) { return {.object = object}; }
+Path path_of(const ObjectId& object, ByteView dkey) { return {.object = object, .keys = 1, .dkey = dkey}; }
 Path path_of(const ObjectId& object, ByteView dkey, ByteView akey) {
-  Path path = path_of(object, dkey);
-  path.push_back(to_bytes(akey));
-  return path;
+  return {.object = object, .keys = 2, .dkey = dkey, .akey = akey};
 }
 
 Result<> check_part(const CommitRequest& whole, const Uuid& container, const RequestId* id) {
@@ -77,8 +88,10 @@ class Punched {
     return not_normal(punch.object, punch.dkey);
   }
   Result<> check_above(Path path) const {
-    for (path.pop_back(); !path.empty(); path.pop_back())
+    while (path.keys > 0) {
+      path = --path.keys == 1 ? path_of(path.object, path.dkey) : path_of(path.object);
       if (levels_.contains(path)) return fail(Code::kInvalidArgument, "punches: one is below another");
+    }
     return {};
   }
   Result<> check_apart(const UpdateRequest& update, const AkeyUpdate& akey) const {
@@ -127,15 +140,17 @@ Result<> check_reads(const CommitRequest& request) {
 }
 
 Result<> check_updates(const CommitRequest& request) {
-  std::set<Path> akeys;
+  std::vector<Path> akeys;
   for (const UpdateRequest& update : request.updates) {
     CHECK_OK(check_part(request, update.container, &update.id));
     CHECK_OK(validate(update));
     // That its own akeys differ has been looked at.
-    for (const AkeyUpdate& akey : update.akeys)
-      if (request.updates.size() > 1 && !akeys.insert(path_of(update.object, update.dkey, akey.akey)).second)
-        return not_normal(update.object, update.dkey);
+    if (request.updates.size() == 1) continue;
+    for (const AkeyUpdate& akey : update.akeys) akeys.push_back(path_of(update.object, update.dkey, akey.akey));
   }
+  std::ranges::sort(akeys, std::less());
+  const auto twice = std::ranges::adjacent_find(akeys);
+  if (twice != akeys.end()) return not_normal(twice->object, twice->dkey);
   return check_limit(payload_bytes(request), kMaxPayloadBytes, "payload of a transaction");
 }
 
