@@ -71,8 +71,8 @@ Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container conta
 
 FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock, Upkeep upkeep)
     : container(opened),
-      kept(upkeep == Upkeep::kNone ? nullptr : &cache),
-      records(opened, kept),
+      recent(upkeep == Upkeep::kNone ? nullptr : &cache),
+      records(opened, recent),
       touch_marks(superblock.touch_marks),
       snapshots(opened),
       session(opened),

@@ -30,8 +30,8 @@ struct FileSystem::Impl {
 
   async::Container container;
   RecordCache cache;
-  RecordCache* const kept;  // or nullptr: nothing is kept
-  Records records;           // outside of any transaction
+  RecordCache* const recent;  // or nullptr: nothing is kept
+  Records records;            // outside of any transaction
   std::uint32_t touch_marks;
   NodeTable nodes;
   SnapshotTrees snapshots;
