@@ -2,7 +2,7 @@
 # entry share a rank, so none may include another (client and engine share only what lies below both, and no engine knows
 # etcd: whoever starts one gives it its coordinator).
 set(CENOTE_LAYERS
-    "base" "protocol" "runtime" "media" "rpc" "store" "object" "cluster" "client,engine,etcd" "embedded" "posix" "fuse" "cli")
+    "base" "protocol" "runtime" "media" "rpc" "store" "object" "cluster" "client,engine,etcd" "embedded" "posix" "fuse,intercept" "cli")
 
 set(CENOTE_LAYER_ORDER "")
 foreach(entry IN LISTS CENOTE_LAYERS)

@@ -9,12 +9,14 @@
 #include <iterator>
 
 #include "acknowledge.h"
+#include "acl.h"
 #include "cenote/base/assert.h"
 #include "cenote/base/codec.h"
 #include "cenote/base/format.h"
 #include "cenote/engine/control_copy_file.h"
 #include "cenote/engine/identity.h"
 #include "cenote/protocol/control_requests.h"
+#include "cenote/protocol/lease_requests.h"
 #include "cenote/protocol/object_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/rpc/handshake.h"
@@ -143,6 +145,13 @@ void message_seeds(Seeds& seeds) {
   seeds.add(kTarget, "begin_request", 10, encoded(BeginRequest{kId}));
   seeds.add(kTarget, "pool_view_request", 11, encoded(PoolViewRequest{kId}));
   seeds.add(kTarget, "pool_view", 12, encoded(pool_view()));
+  const LeaseGrant grant{.generation = 5, .valid = kLeaseTerm};
+  seeds.add(kTarget, "leased_fetch_request", 13, encoded(LeasedFetchRequest{.token = 3, .fetch = fetch_request()}));
+  seeds.add(kTarget, "leased_fetch_reply", 14, encoded(LeasedFetchReply{.grant = grant, .fetched = fetch_reply()}));
+  seeds.add(kTarget, "leased_query_request", 15, encoded(LeasedQueryRequest{.token = 4, .query = query}));
+  seeds.add(kTarget, "leased_query_reply", 16, encoded(LeasedQueryReply{.grant = grant, .found = answer}));
+  seeds.add(kTarget, "renew_leases", 17, encoded(RenewLeasesRequest{.generation = 5, .dropped = {1, 2}}));
+  seeds.add(kTarget, "recall", 18, encoded(RecallRequest{.generation = 5, .tokens = {7}}));
 }
 
 void append_part(Bytes& out, ByteView part) {
@@ -449,6 +458,12 @@ void posix_seeds(Seeds& seeds) {
   seeds.add(kTarget, "removed", 4, to_bytes(as_bytes(posix::Place::removed(kObject, 5, kObject).dkey)));
   seeds.add(kTarget, "superblock", 1,
             posix::encode_superblock({.root = root_object(0), .created = WallTime(Duration(7))}));
+  seeds.add(kTarget, "acl", 5,
+            encode_acl({{AclTag::kOwner, 6},
+                        {AclTag::kUser, 6, 1000},
+                        {AclTag::kGroup, 4},
+                        {AclTag::kMask, 6},
+                        {AclTag::kOther, 0}}));
   seeds.add_text(kTarget, "path", 2, "/a/./b//../c.txt/");
   seeds.add_text(kTarget, "name", 2, "name");
 }

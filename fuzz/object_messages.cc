@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "cenote/base/assert.h"
+#include "cenote/protocol/lease_requests.h"
 #include "cenote/protocol/pool_requests.h"
 #include "cenote/protocol/transaction_requests.h"
 #include "fuzz_input.h"
@@ -110,13 +111,54 @@ void check_pool_view_request(ByteView input) {
 
 void check_pool_view(ByteView input) { static_cast<void>(decode_and_encode<PoolView>(input, decode_pool_view)); }
 
+void check_leased_fetch_request(ByteView input) {
+  const auto request = decode_and_encode<LeasedFetchRequest>(input, decode_leased_fetch_request);
+  if (request) ASSERT(request->token != 0);
+}
+
+void check_leased_fetch_reply(ByteView input) {
+  const auto reply = decode_and_encode<LeasedFetchReply>(input, decode_leased_fetch_reply);
+  if (reply) ASSERT(reply->grant.valid <= kLeaseTerm);
+}
+
+void check_leased_query_request(ByteView input) {
+  static_cast<void>(decode_and_encode<LeasedQueryRequest>(input, decode_leased_query_request));
+}
+
+void check_leased_query_reply(ByteView input) {
+  static_cast<void>(decode_and_encode<LeasedQueryReply>(input, decode_leased_query_reply));
+}
+
+void check_renew_leases(ByteView input) {
+  const auto request = decode_and_encode<RenewLeasesRequest>(input, decode_renew_leases_request);
+  if (request) ASSERT(request->dropped.size() <= kMaxLeasesPerMessage);
+  static_cast<void>(decode_and_encode<RenewLeasesReply>(input, decode_renew_leases_reply));
+}
+
+void check_recall(ByteView input) { static_cast<void>(decode_and_encode<RecallRequest>(input, decode_recall_request)); }
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {
-      check_update_request, check_update_reply,      check_fetch_request, check_fetch_reply, check_punch_request,
-      check_list_request,   check_list_reply,        check_query_request, check_query_reply, check_commit_request,
-      check_begin_request,  check_pool_view_request, check_pool_view};
+  constexpr std::array kChecks = {check_update_request,
+                                  check_update_reply,
+                                  check_fetch_request,
+                                  check_fetch_reply,
+                                  check_punch_request,
+                                  check_list_request,
+                                  check_list_reply,
+                                  check_query_request,
+                                  check_query_reply,
+                                  check_commit_request,
+                                  check_begin_request,
+                                  check_pool_view_request,
+                                  check_pool_view,
+                                  check_leased_fetch_request,
+                                  check_leased_fetch_reply,
+                                  check_leased_query_request,
+                                  check_leased_query_reply,
+                                  check_renew_leases,
+                                  check_recall};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

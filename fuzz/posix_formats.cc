@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 
+#include "acl.h"
 #include "cenote/base/assert.h"
 #include "fuzz_input.h"
 #include "inode.h"
@@ -55,10 +56,22 @@ void check_path(ByteView input) {
   ASSERT(joined.size() > kMaxPathBytes || split_path(joined) == *components);
 }
 
+void check_acl(ByteView input) {
+  const auto acl = decode_acl(input);
+  if (!acl) {
+    ASSERT(acl.error() == Code::kInvalidArgument);
+    return;
+  }
+  ASSERT(decode_acl(encode_acl(*acl)) == *acl);
+  if (acl->empty()) return;
+  const std::uint32_t mode = mode_with(*acl, 0);
+  ASSERT(acl_with(*acl, mode) == *acl && inherit(*acl, 0777).mode == mode);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  constexpr std::array kChecks = {check_entry, check_superblock, check_path, check_where, check_removed};
+  constexpr std::array kChecks = {check_entry, check_superblock, check_path, check_where, check_removed, check_acl};
   fuzz::run_selected(data, size, kChecks);
   return 0;
 }

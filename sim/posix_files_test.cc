@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <set>
 
 #include "cenote/base/codec.h"
@@ -166,6 +167,37 @@ Task<> remove_until_it_works(FileSystem* files, Result<>* outcome) {
 }
 
 // One frees what it has removed while the other one takes the directory away where that waits.
+Task<Result<>> held_and_removed(Two two) {
+  auto& [files, others, node, container] = two;
+  CO_CHECK_OK(co_await files.mkdir("/dir", {}));
+  CO_CHECK_OK(co_await make(files, "/dir/a"));
+  CO_CHECK_OK(co_await make(files, "/dir/b"));
+  CO_TRY(const Found file, co_await files.find("/dir/a"));
+  files.hold(file.node);
+  CO_CHECK_OK(co_await files.rename("/dir/b", "/dir/a"));
+  // It is opened after it was replaced.
+  CO_TRY(File opened, files.open_file(file.node));
+  CO_TRY(const Bytes first, co_await contents(opened));
+  EXPECT_EQ(first, kContents);
+  CO_CHECK_OK(co_await files.release(file.node));
+  CO_TRY(const Bytes second, co_await contents(opened));
+  EXPECT_EQ(second, kContents) << "it is still open";
+  CO_CHECK_OK(co_await opened.close());
+  EXPECT_EQ(code_of(co_await files.attributes(file.node)), Code::kGone);
+  // Whoever only holds a file does not keep its directory, nor the file in it.
+  CO_TRY(const Found last, co_await files.find("/dir/a"));
+  files.hold(last.node);
+  files.hold(last.node);
+  CO_CHECK_OK(co_await files.unlink("/dir/a"));
+  CO_CHECK_OK(co_await files.release(last.node));
+  CO_TRY(const auto kept, co_await files.attributes(last.node));
+  EXPECT_EQ(kept.links, 0u);
+  CO_CHECK_OK(co_await files.rmdir("/dir"));
+  EXPECT_EQ(code_of(co_await files.attributes(last.node)), Code::kGone);
+  co_return co_await files.release(last.node);
+}
+TEST(PosixFiles, HeldAndRemoved) { play(held_and_removed); }
+
 Task<Result<>> removed_by_two(Two two) {
   auto& [files, others, node, container] = two;
   constexpr int kFiles = 40;
@@ -296,6 +328,13 @@ Task<Result<>> holes(Two two) {
   CO_TRY(at, co_await seek(kFar + 1, kHole));
   EXPECT_EQ(at, kFar + kContents.size());
   EXPECT_EQ(code_of(co_await seek(kFar + kContents.size(), kData)), Code::kOutOfRange);
+  // What was made longer ends in a hole.
+  constexpr std::uint64_t kLonger = 9 * posix::kChunkBytes;
+  CO_CHECK_OK(co_await file.extend(kLonger));
+  EXPECT_EQ(code_of(co_await seek(kFar + kContents.size(), kData)), Code::kOutOfRange);
+  EXPECT_EQ(code_of(co_await seek(kLonger - 1, kData)), Code::kOutOfRange);
+  CO_TRY(at, co_await seek(kLonger - 1, kHole));
+  EXPECT_EQ(at, kLonger - 1);
   co_return co_await file.close();
 }
 TEST(PosixFiles, Holes) { play(holes); }
@@ -376,6 +415,67 @@ Task<Result<>> times_of_files(Two two) {
   co_return Result<>();
 }
 TEST(PosixFiles, TimesOfFiles) { play(times_of_files); }
+
+/// An access control list as Linux has it: of the owner, of user 1234, of the group, the mask, of others.
+Bytes acl_of(std::array<std::uint16_t, 5> permissions) {
+  constexpr std::array<std::uint16_t, 5> kTags{0x01, 0x02, 0x04, 0x10, 0x20};
+  Bytes value;
+  Encoder encoder(value);
+  encoder.integer(std::uint32_t{2});
+  for (std::size_t i = 0; i < kTags.size(); ++i) {
+    encoder.integer(kTags[i]);
+    encoder.integer(permissions[i]);
+    encoder.integer(i == 1 ? std::uint32_t{1234} : std::uint32_t{0xffffffff});
+  }
+  return value;
+}
+
+Task<Result<>> access_lists(Two two) {
+  auto& [files, others, node, container] = two;
+  const std::string access = "system.posix_acl_access", by_default = "system.posix_acl_default";
+  CO_CHECK_OK(co_await make(files, "/a"));
+  CO_TRY(const Found file, co_await files.find("/a"));
+  CO_TRY(const Found theirs, co_await others.find("/a"));
+  CO_CHECK_OK(co_await files.set_xattr(file.node, access, acl_of({7, 6, 4, 5, 1})));
+  CO_TRY(auto attributes, co_await others.attributes(theirs.node));
+  EXPECT_EQ(attributes.mode, 0751u) << "the mask is what shows";
+  // The other client changes the mode, wherever the file is by then.
+  CO_CHECK_OK(co_await files.rename("/a", "/b"));
+  CO_CHECK_OK(co_await others.set_attributes(theirs.node, {.mode = 0620}));
+  CO_TRY(Bytes list, co_await files.get_xattr(file.node, access));
+  EXPECT_EQ(list, acl_of({6, 6, 4, 2, 0}));
+  CO_CHECK_OK(co_await files.remove_xattr(file.node, access));
+  EXPECT_EQ(code_of(co_await files.get_xattr(file.node, access)), Code::kNotFound);
+  CO_TRY(attributes, co_await files.attributes(file.node));
+  EXPECT_EQ(attributes.mode, 0620u);
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, access, Bytes(9))), Code::kInvalidArgument);
+  EXPECT_EQ(code_of(co_await files.set_xattr(file.node, by_default, acl_of({7, 7, 7, 7, 7}))), Code::kPermissionDenied);
+
+  CO_CHECK_OK(co_await files.mkdir("/dir", {.mode = 0755}));
+  CO_TRY(const Found directory, co_await files.find("/dir"));
+  CO_CHECK_OK(co_await files.set_xattr(directory.node, by_default, acl_of({7, 6, 5, 7, 1})));
+  CO_CHECK_OK(co_await others.mkdir("/dir/below", {.mode = 0770, .umask = 077}));
+  CO_TRY(File made, co_await others.create("/dir/below/file", {.mode = 0640, .umask = 077}));
+  CO_CHECK_OK(co_await made.close());
+  CO_TRY(const Found below, co_await files.find("/dir/below"));
+  EXPECT_EQ(below.attributes.mode, 0770u);
+  CO_TRY(list, co_await files.get_xattr(below.node, by_default));
+  EXPECT_EQ(list, acl_of({7, 6, 5, 7, 1}));
+  CO_TRY(list, co_await files.get_xattr(below.node, access));
+  EXPECT_EQ(list, acl_of({7, 6, 5, 7, 0}));
+  CO_TRY(const Found inner, co_await files.find("/dir/below/file"));
+  EXPECT_EQ(inner.attributes.mode, 0640u);
+  CO_TRY(list, co_await files.get_xattr(inner.node, access));
+  EXPECT_EQ(list, acl_of({6, 6, 5, 4, 0}));
+  // Without a list the umask counts.
+  CO_CHECK_OK(co_await files.remove_xattr(directory.node, by_default));
+  CO_CHECK_OK(co_await others.mkdir("/dir/plain", {.mode = 0777, .umask = 027}));
+  CO_TRY(attributes, co_await files.stat("/dir/plain"));
+  EXPECT_EQ(attributes.mode, 0750u);
+  EXPECT_FALSE(attributes.has_xattrs);
+  co_return Result<>();
+}
+TEST(PosixFiles, AccessLists) { play(access_lists); }
 
 Task<Result<>> xattrs(Two two) {
   auto& [files, others, node, container] = two;

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -66,6 +67,13 @@ bool is_of_a_single(ByteView block) {
   return number > 0 && number < kMostNumbers && number_in(block, kSingleSalt) == number;
 }
 
+/// What a client has read and has leases of.
+struct Known {
+  async::Lease lease;
+  DkeyOperation operation;
+};
+using Leased = std::map<const Key*, Known>;
+
 class Registers {
  public:
   /// `classes` are those of the objects. `afterlife`: how long a request may still take effect after its deadline.
@@ -81,6 +89,8 @@ class Registers {
   Task<> worker(ClientNode* client, std::uint32_t index);
   Task<Result<>> work(ClientNode& client, std::uint32_t index);
   Task<Result<>> execute(async::Container container, const Key& key, DkeyOperation& operation, Until until);
+  Task<Result<>> fetch_leased(async::Container container, const Key& key, DkeyOperation& operation, Leased& leased,
+                              Until until);
   Task<Result<>> update(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
   Task<Result<>> fetch(async::Container container, const Key& key, DkeyOperation& operation, Until until);
   Task<Result<>> punch(async::Container container, const Key& key, const DkeyOperation& operation, Until until);
@@ -95,12 +105,15 @@ class Registers {
   Task<> await_returns();
   static Task<Result<bool>> has_lost_engines(cluster::Coordinator& coordinator);
   void check();
+  std::string type() const { return leased_ ? "posix" : ""; }
 
   Run& run_;
   std::span<const std::string_view> classes_;
   Duration afterlife_;
   std::uint32_t redundancy_;
   const bool rots_;
+  /// Clients go by what they have leases of: its container is of a type whose engines give them.
+  const bool leased_ = run_.world().seed() / 2 % 2 == 1;
   std::vector<Key> keys_;
   std::uint64_t numbers_ = 0;
   ContainerInfo container_;
@@ -221,6 +234,24 @@ Task<Result<>> Registers::fetch(async::Container container, const Key& key, Dkey
   co_return read_answer(key, operation, reply, memory);
 }
 
+/// All of the dkey, from memory as long as there is a lease of it.
+Task<Result<>> Registers::fetch_leased(async::Container container, const Key& key, DkeyOperation& operation,
+                                       Leased& leased, Until until) {
+  operation = {.single = true, .array = true, .count = kCells};
+  const auto known = leased.find(&key);
+  if (known != leased.end() && known->second.lease.holds()) {
+    operation = known->second.operation;
+    run_.count("leased");
+    co_return Result<>();
+  }
+  leased.erase(&key);
+  Bytes memory(room_of(key, operation), std::byte{0xee});
+  CO_TRY(auto read, co_await container.fetch_leased(fetch_of(key, operation), {MutableBytes(memory)}, until));
+  CO_CHECK_OK(read_answer(key, operation, read.reply, memory));
+  if (read.lease) leased.emplace(&key, Known{*std::move(read.lease), operation});
+  co_return Result<>();
+}
+
 Result<> Registers::read_answer(const Key& key, DkeyOperation& operation, const FetchReply& reply, ByteView memory) {
   std::size_t next = 0;
   if (operation.single) {
@@ -267,12 +298,15 @@ Task<Result<>> Registers::punch(async::Container container, const Key& key, cons
 Task<Result<>> Registers::work(ClientNode& client, std::uint32_t index) {
   const Until patience = Until::at(client.node().now() + 120s);
   CO_CHECK_OK(co_await client.connect(patience));
-  CO_TRY(async::Container container, co_await open_test_container(client, "", patience, redundancy_));
+  CO_TRY(async::Container container, co_await open_test_container(client, type(), patience, redundancy_));
+  Leased leased;
   for (std::uint64_t left = 20 + run_.below(30); left > 0 && !run_.failed(); --left) {
     Key& key = keys_[run_.below(keys_.size())];
     Check::Entry entry{.operation = draw(++numbers_), .called = client.node().now(), .ended = {}};
     const Until until = Until::at(entry.called + 2s + run_.random_duration(40s));
-    const Result<> done = co_await execute(container, key, entry.operation, until);
+    const bool by_lease = leased_ && entry.operation.kind == Kind::kFetch;
+    const Result<> done = by_lease ? co_await fetch_leased(container, key, entry.operation, leased, until)
+                                   : co_await execute(container, key, entry.operation, until);
     entry.ended = client.node().now();
     run_.count("operations");
     if (!done) {
@@ -401,7 +435,7 @@ Task<> Registers::body() {
   if (run_.engine_count() > 1) {
     // Of a size; the other one takes what is left.
     co_await make_precious_pool();
-    co_await make_test_container(run_, "", redundancy_);
+    co_await make_test_container(run_, type(), redundancy_);
   }
   roughen_network(run_);
   std::vector<std::unique_ptr<ClientNode>> clients;

@@ -10,13 +10,17 @@ Result<> Context::prepare() {
   return fail(settings.wrong("client.timeout", "no operation can end in no time: allow some, like 30s"));
 }
 
+Result<Client> Context::connect_another() {
+  async::ConnectOptions options;
+  options.name = "cenote-cli";
+  options.timeout = std::min<Duration>(bounds_.timeout, std::chrono::seconds(5));
+  options.call_timeout = bounds_.timeout;
+  return connect(settings.text("client.server"), options);
+}
+
 Result<Client*> Context::client() {
   if (!client_) {
-    async::ConnectOptions options;
-    options.name = "cenote-cli";
-    options.timeout = std::min<Duration>(bounds_.timeout, std::chrono::seconds(5));
-    options.call_timeout = bounds_.timeout;
-    TRY(auto connected, connect(settings.text("client.server"), options));
+    TRY(auto connected, connect_another());
     client_.emplace(std::move(connected));
   }
   return &*client_;
@@ -72,6 +76,7 @@ void add_commands(CLI::App& app, Context& context) {
   add_object(app, context);
   add_kv(app, context);
   add_fs(app, context);
+  add_run(app, context);
   add_bench(app, context);
   add_doctor(app, context);
   add_debug(app, context);

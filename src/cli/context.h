@@ -34,6 +34,8 @@ struct Context {
 
   /// Connects on first use.
   Result<Client*> client();
+  /// A connection of its own.
+  Result<Client> connect_another();
   CallBounds bounds() const { return bounds_; }
   Result<> prepare();
 
@@ -82,7 +84,10 @@ void add_fs(CLI::App& app, Context& context);
 /// Below the noun `fs`.
 void add_mount(CLI::App& fs, Context& context);
 void add_fs_check(CLI::App& fs, Context& context);
+void add_run(CLI::App& app, Context& context);
 void add_bench(CLI::App& app, Context& context);
+/// Below `bench`.
+void add_bench_fs(CLI::App& bench, Context& context);
 void add_doctor(CLI::App& app, Context& context);
 void add_debug(CLI::App& app, Context& context);
 void add_rekey(CLI::App& app, Context& context);

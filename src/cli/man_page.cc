@@ -58,7 +58,7 @@ std::string options_of(const CommandDoc& command) {
 std::string commands_of(const CommandDoc& root) {
   std::string text;
   for (const CommandDoc* command : flatten(root)) {
-    if (command == &root || !command->commands.empty()) continue;
+    if (command == &root || (!command->commands.empty() && command->arguments.empty())) continue;
     text += fmt::format(".SS cenote {}{}\n{}.\n{}", escaped(command->path), escaped(usage_of(*command)),
                         escaped(command->summary), options_of(*command));
     if (!command->footer.empty()) text += fmt::format(".PP\n.nf\n{}\n.fi\n", escaped(command->footer));

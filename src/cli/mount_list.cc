@@ -41,7 +41,18 @@ MountLine parse_line(const std::string& line) {
   return result;
 }
 
+constexpr std::string_view kMountType = "fuse.cenote";
+
 }  // namespace
+
+std::vector<std::string> list_mounts() {
+  std::ifstream lines("/proc/self/mountinfo");
+  std::vector<std::string> places;
+  for (std::string line; std::getline(lines, line);) {
+    if (const MountLine mount = parse_line(line); mount.type == kMountType) places.push_back(mount.place);
+  }
+  return places;
+}
 
 Result<std::string> find_mount(const std::string& directory) {
   namespace fs = std::filesystem;
@@ -57,7 +68,7 @@ Result<std::string> find_mount(const std::string& directory) {
     const MountLine mount = parse_line(line);
     if (mount.place == place.string()) found_type = mount.type;  // the last one is on top
   }
-  if (found_type == "fuse.cenote") return place.string();
+  if (found_type == kMountType) return place.string();
   if (!found_type.empty())
     return failf(Code::kNotFound, "what is mounted on '{}' is not of Cenote but of type '{}'", directory, found_type);
   return failf(Code::kNotFound, "nothing of Cenote is mounted on '{}'", directory);

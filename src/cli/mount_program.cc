@@ -81,7 +81,20 @@ struct Mounting {
   std::optional<Daemon>& daemon;
 };
 
-fuse::FrontOptions front_options(const Mounting& mounting) {
+/// For programs that go past the kernel (docs/operations/interception.md).
+std::optional<posix::MountIdentity> identity_of(const Mounting& mounting, const ContainerInfo& container) {
+  const MountArguments& arguments = mounting.arguments;
+  if (arguments.single_client) return std::nullopt;
+  const auto timeout = std::chrono::duration_cast<std::chrono::milliseconds>(mounting.context.bounds().timeout);
+  return posix::MountIdentity{.servers = mounting.context.settings.text("client.server"),
+                              .pool = container.pool.to_string(),
+                              .container = container.id.to_string(),
+                              .snapshot = arguments.snapshot,
+                              .timeout_ms = static_cast<std::uint64_t>(timeout.count()),
+                              .multi_user = arguments.multi_user};
+}
+
+fuse::FrontOptions front_options(const Mounting& mounting, const ContainerInfo& container) {
   const MountArguments& arguments = mounting.arguments;
   return {.session = {.mount_point = mounting.directory,
                       .source = arguments.container,
@@ -90,7 +103,8 @@ fuse::FrontOptions front_options(const Mounting& mounting) {
                       .single_client = arguments.single_client,
                       .auto_unmount = arguments.auto_unmount,
                       .kernel_options = arguments.kernel_options},
-          .timeout = mounting.context.bounds().timeout};
+          .timeout = mounting.context.bounds().timeout,
+          .identity = identity_of(mounting, container)};
 }
 
 void announce(const Mounting& mounting) {
@@ -100,9 +114,9 @@ void announce(const Mounting& mounting) {
   context.out.event({{"mounted", mounting.directory}, {"container", mounting.arguments.container}});
 }
 
-Task<Result<>> serve(Mounting* mounting, posix::FileSystem* files) {
-  CO_TRY(auto front,
-         fuse::Front::mount(mounting->reactor, *files, front_options(*mounting), mounting->log.named("fuse")));
+Task<Result<>> serve(Mounting* mounting, posix::FileSystem* files, ContainerInfo container) {
+  CO_TRY(auto front, fuse::Front::mount(mounting->reactor, *files, front_options(*mounting, container),
+                                        mounting->log.named("fuse")));
   announce(*mounting);
   if (mounting->daemon) mounting->daemon->ready();
   mounting->log.info("mounted", {{"container", mounting->arguments.container}, {"directory", mounting->directory}});
@@ -117,8 +131,9 @@ Task<Result<>> open_and_serve(Mounting* mounting, async::Client* client) {
   if (!mounting->arguments.snapshot.empty()) {
     CO_TRY(container, co_await container.at_snapshot(mounting->arguments.snapshot));
   }
+  const ContainerInfo info = container.info();
   CO_TRY(auto files, co_await posix::FileSystem::open(std::move(container)));
-  auto served = co_await serve(mounting, files.get());
+  auto served = co_await serve(mounting, files.get(), info);
   co_await files->close();
   co_return served;
 }

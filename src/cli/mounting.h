@@ -29,4 +29,7 @@ Result<std::vector<std::string>> from_mount_helper(const std::vector<std::string
 /// it, so it does not wait for servers.
 Result<std::string> find_mount(const std::string& directory);
 
+/// All of them.
+std::vector<std::string> list_mounts();
+
 }  // namespace cenote::cli

@@ -137,19 +137,33 @@ Task<Result<>> Array::write(std::uint64_t offset, ByteView from, Until until) {
   co_return Result<>();
 }
 
-Task<Result<std::uint64_t>> Array::size(Until until) {
-  const std::uint64_t chunk_bytes = chunk_bytes_;
-  const ObjectId object = object_;
-  Container container = container_;
+QueryRequest Array::size_query() const {
   QueryRequest request;
-  request.object = object;
+  request.object = object_;
   request.akey = to_bytes(as_bytes(kDataKey));
-  CO_TRY(const QueryReply reply, co_await container.query(std::move(request), until));
-  if (!reply.exists) co_return 0;
-  if (reply.dkey.size() != sizeof(std::uint64_t)) {
-    co_return failf(Code::kCorrupt, "array {}: a chunk key is {} bytes long", object.to_string(), reply.dkey.size());
-  }
-  co_return load_le<std::uint64_t>(reply.dkey.data()) * chunk_bytes + reply.records;
+  return request;
+}
+
+Result<std::uint64_t> Array::size_of(const QueryReply& reply) const {
+  if (!reply.exists) return 0;
+  if (reply.dkey.size() != sizeof(std::uint64_t))
+    return failf(Code::kCorrupt, "array {}: a chunk key is {} bytes long", object_.to_string(), reply.dkey.size());
+  return load_le<std::uint64_t>(reply.dkey.data()) * chunk_bytes_ + reply.records;
+}
+
+Task<Result<std::uint64_t>> Array::size(Until until) {
+  const Array self = *this;
+  Container container = container_;
+  CO_TRY(const QueryReply reply, co_await container.query(self.size_query(), until));
+  co_return self.size_of(reply);
+}
+
+Task<Result<Leased<std::uint64_t>>> Array::size_leased(Until until) {
+  const Array self = *this;
+  Container container = container_;
+  CO_TRY(auto read, co_await container.query_leased(self.size_query(), until));
+  CO_TRY(const std::uint64_t bytes, self.size_of(read.reply));
+  co_return Leased<std::uint64_t>{bytes, std::move(read.lease)};
 }
 
 Task<Result<>> Array::set_size(std::uint64_t size, Until until) {

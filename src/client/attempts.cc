@@ -194,6 +194,7 @@ Task<Result<rpc::Reply>> Client::Impl::read(Opcode opcode, ByteView body, rpc::B
       reply = co_await place.peer->call(static_cast<rpc::Opcode>(opcode), body, {}, receive, call_options);
       if (reply) {
         engines.clear(*place.peer);
+        if (destination.answered != nullptr) *destination.answered = place;
         co_return reply;
       }
       stale = !about_routes && reply.error() == Code::kStaleMap;

@@ -12,11 +12,12 @@ rpc::ClientSession::Options session_options(Reactor& reactor, const ConnectOptio
 }
 
 rpc::PeerOptions peer_options(std::vector<rpc::Address> addresses, const ConnectOptions& options,
-                              rpc::Counters& counters) {
+                              rpc::Counters& counters, rpc::Service& callbacks) {
   rpc::PeerOptions peer;
   peer.addresses = std::move(addresses);
   peer.connect_timeout = options.timeout;
   peer.counters = &counters;
+  peer.callbacks = &callbacks;
   return peer;
 }
 
@@ -39,7 +40,8 @@ Client::Impl::Impl(Reactor& reactor_in, rpc::Transport& transport, std::vector<r
     : reactor(reactor_in),
       options(std::move(options_in)),
       session(reactor, session_options(reactor, options)),
-      engines(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters)),
+      leases(reactor, scope),
+      engines(reactor, transport, session, peer_options(std::move(addresses), options, rpc_counters, leases)),
       scope(reactor),
       watches(reactor),
       closing(reactor),

@@ -58,6 +58,13 @@ const ContainerInfo& Container::info() const { return state_->info; }
 Client& Container::client() const { return *state_->client; }
 std::uint32_t Container::redundancy() const { return state_->info.redundancy; }
 
+std::optional<std::uint32_t> Container::target_of(const ObjectId& object) const {
+  if (object.object_class() != ObjectClass::kS1) return std::nullopt;
+  const auto home = state_->routes->layout().home(object, state_->seed(), {});
+  if (!home) return std::nullopt;
+  return home->value();
+}
+
 Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<ByteView> payload, Until until) {
   const auto state = state_;
   if (state->transaction) co_return co_await state->transaction->update(std::move(request), std::move(payload), until);
@@ -69,10 +76,13 @@ Task<Result<UpdateReply>> Container::update(UpdateRequest request, std::vector<B
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)), {},
-                                    state->home(request.object, request.dkey), until));
-  co_return decode_update_reply(reply.body);
+  until = state->impl->bounded(until);
+  Leases::Changing changing(state->impl->leases, request);
+  auto reply = co_await state->impl->call(Opcode::kUpdate, body, rpc::BulkSource(std::span<const ByteView>(payload)),
+                                          {}, state->home(request.object, request.dkey), until);
+  changing.ended(reply, until);
+  if (!reply) co_return fail(std::move(reply).error());
+  co_return decode_update_reply(reply->body);
 }
 
 Task<Result<FetchReply>> Container::fetch(FetchRequest request, std::vector<MutableBytes> into, Until until) {

@@ -82,8 +82,11 @@ Task<Result<UpdateReply>> Container::punch(PunchRequest request, Until until) {
   bool found = false;
   Result<> absent;
   CO_TRY(const auto places, punched_at(*state, request));
+  until = state->impl->bounded(until);
+  Leases::Changing changing(state->impl->leases, request);
   for (const Destination& place : places) {
     auto reply = co_await state->impl->call(Opcode::kPunch, body, {}, {}, place, until);
+    changing.ended(reply, until);
     // A wide object exists when a part of it does, on any target.
     if (!reply && reply.error() == Code::kConditionFailed) {
       absent = fail(std::move(reply).error());

@@ -8,6 +8,7 @@
 #include "cenote/protocol/opcodes.h"
 #include "cenote/rpc/peer.h"
 #include "cenote/runtime/scope.h"
+#include "leases.h"
 #include "routes.h"
 #include "whole_object.h"
 
@@ -23,6 +24,7 @@ struct Client::Impl {
   Counters counters;
   rpc::Counters rpc_counters;
   rpc::ClientSession session;
+  Leases leases;
   Engines engines;
   SystemInfo system;
   /// Of the pools of which containers were opened.
@@ -81,6 +83,7 @@ struct Container::State {
   std::uint64_t objects_left = 0;
   std::optional<Semaphore> lease;
 
+  bool can_lease() const { return epoch == kEpochLatest && !snapshot && transaction == nullptr; }
   cluster::PlacementSeed seed() const { return cluster::PlacementSeed(info.placement_seed); }
   /// Where a dkey is changed; `object` and `dkey` stay the caller's.
   Destination home(const ObjectId& object, ByteView dkey) const {

@@ -118,6 +118,8 @@ struct Destination {
   std::shared_ptr<const cluster::PoolLayout> plan{};
   /// A request without effect: any complete member of a group of replicas may answer it.
   bool read = false;
+  /// Of a read: who has answered.
+  PoolRoutes::Place* answered = nullptr;
   /// What it is about is kept by more than one target. So an engine that keeps silent is not waited for to the end.
   bool replicated = false;
 

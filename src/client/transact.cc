@@ -156,9 +156,12 @@ Task<Result<UpdateReply>> Container::commit(CommitRequest& request, std::span<co
   CO_CHECK_OK(validate(request));
   Bytes body;
   encode(request, body);
-  CO_TRY(const rpc::Reply reply,
-         co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(payload), {}, place, until));
-  co_return decode_update_reply(reply.body);
+  until = state->impl->bounded(until);
+  Leases::Changing changing(state->impl->leases, request);
+  auto reply = co_await state->impl->call(Opcode::kCommit, body, rpc::BulkSource(payload), {}, place, until);
+  changing.ended(reply, until);
+  if (!reply) co_return fail(std::move(reply).error());
+  co_return decode_update_reply(reply->body);
 }
 
 Task<Result<>> Container::pause_before_retry(std::uint32_t attempts, Until until) {

@@ -358,7 +358,8 @@ Task<Result<OpenContainer>> Containers::open(Uuid container) {
   if (!found || found->record.state != State::kReady) {
     co_return failf(Code::kContainerNotFound, "no container {}", container.to_string());
   }
-  co_return OpenContainer{found->record.pool, cluster::PlacementSeed(found->record.placement_seed)};
+  co_return OpenContainer{found->record.pool, cluster::PlacementSeed(found->record.placement_seed),
+                          found->record.type == "posix"};
 }
 
 Task<Result<OidLease>> Containers::lease_oids(Uuid container) {

@@ -25,6 +25,8 @@ struct OidLease {
 struct OpenContainer {
   Uuid pool;
   cluster::PlacementSeed seed;
+  /// Its clients may have leases of what they read: it is of a type whose clients ask for them.
+  bool leased = false;
 };
 
 /// Containers: creation, destruction, properties, object numbers. Every answer is durable. Control reactor only; calls

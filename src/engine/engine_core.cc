@@ -514,7 +514,8 @@ Task<Result<RoutedContainer>> EngineCore::Impl::find_container(Uuid container, s
     CO_TRY(layout, co_await layouts->of(found.pool));
     CO_CHECK_OK(co_await follow_alone(found.pool, layout));
   }
-  co_return RoutedContainer{.seed = found.seed, .layout = std::move(layout), .serving = std::move(serving)};
+  co_return RoutedContainer{
+      .seed = found.seed, .layout = std::move(layout), .serving = std::move(serving), .leased = found.leased};
 }
 
 Task<Result<Epoch>> EngineCore::Impl::follow(LayoutSwitch change) {

@@ -25,13 +25,32 @@ Task<Result<>> when_decided(TargetGroups& groups, Uuid container, Epoch epoch, M
   }
 }
 
+/// `groups` is null while the engine starts.
+Task<Result<>> create_new_at(TargetGroups* groups, Target& target, const Uuid& container,
+                             const object::ContainerProperties& properties,
+                             const std::optional<object::CloneSource>& source,
+                             const std::shared_ptr<object::SpaceAccount>& account) {
+  CO_CHECK_OK(co_await create_at(target, container, properties, source, account));
+  if (groups != nullptr) groups->leases.note_created(container);
+  co_return Result<>();
+}
+
+/// What clients go by may be gone with it, so they are asked before.
+Task<Result<>> roll_back_at(TargetGroups& groups, Target& target, Uuid container, Epoch to, Uuid request) {
+  LeaseTable::Change change(groups.leases, std::optional(container));
+  CO_CHECK_OK(co_await change.enter(0, Until::at(groups.member.now() + 2 * kSettlePatience)));
+  co_return co_await target.objects().roll_back(container, to, request);
+}
+
 }  // namespace
 
 Task<Result<>> EngineCore::Impl::create(Uuid container, object::ContainerProperties properties,
                                         std::optional<object::CloneSource> source,
                                         std::shared_ptr<object::SpaceAccount> account) {
-  co_return co_await on_all_targets(
-      [&](Target& target) { return create_at(target, container, properties, source, account); });
+  co_return co_await on_all_targets([&](Target& target) {
+    TargetGroups* const parts = groups.empty() ? nullptr : groups[target.index()].get();
+    return create_new_at(parts, target, container, properties, source, account);
+  });
 }
 
 Task<Result<>> EngineCore::Impl::charge_to(Uuid container, std::shared_ptr<object::SpaceAccount> account) {
@@ -80,8 +99,9 @@ Task<Result<>> EngineCore::Impl::remove_snapshot(Uuid container, Epoch epoch) {
 
 Task<Result<>> EngineCore::Impl::roll_back(Uuid container, Epoch to, Uuid request) {
   co_return co_await on_all_targets([=, this](Target& target) {
-    return when_decided(*groups[target.index()], container, kEpochLatest,
-                        [=, &target] { return target.objects().roll_back(container, to, request); });
+    return when_decided(*groups[target.index()], container, kEpochLatest, [=, this, &target] {
+      return roll_back_at(*groups[target.index()], target, container, to, request);
+    });
   });
 }
 

@@ -25,6 +25,8 @@ struct RoutedContainer {
   std::shared_ptr<const cluster::PoolLayout> layout;
   /// Whether that layout may be served; nullptr: always, as no other engine has a part in the pool.
   std::shared_ptr<const PoolServing> serving = nullptr;
+  /// Clients may have leases of its data (LeaseTable).
+  bool leased = false;
 
   /// Of the pool: its objects have to be of a class that survives as much (cluster::check_class).
   std::uint32_t redundancy() const { return serving == nullptr ? 0 : serving->redundancy(); }

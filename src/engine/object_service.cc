@@ -34,6 +34,9 @@ bool is_for_data(Opcode opcode) {
     case Opcode::kBegin:
     case Opcode::kCommit:
     case Opcode::kOidRange:
+    case Opcode::kLeasedFetch:
+    case Opcode::kLeasedQuery:
+    case Opcode::kRenewLeases:
       return true;
     default:
       return false;
@@ -110,6 +113,14 @@ Task<rpc::Response> ObjectService::dispatch(rpc::Request& request) {
       return begin(request);
     case Opcode::kCommit:
       return commit(request);
+    case Opcode::kLeasedFetch:
+      return leased_fetch(request);
+    case Opcode::kLeasedQuery:
+      return leased_query(request);
+    case Opcode::kRenewLeases:
+      return renew_leases(request);
+    case Opcode::kRecallLeases:
+      break;  // for clients
     case Opcode::kAdmin:
       return admin(request);
     case Opcode::kOidRange:
@@ -139,6 +150,9 @@ bool ObjectService::is_read(rpc::Opcode opcode) const {
     case Opcode::kList:
     case Opcode::kQuery:
     case Opcode::kBegin:
+    case Opcode::kLeasedFetch:
+    case Opcode::kLeasedQuery:
+    case Opcode::kRenewLeases:
     case Opcode::kPoolView:
     case Opcode::kTargetsQuery:
     case Opcode::kPrepareEntry:

@@ -50,6 +50,9 @@ class ObjectService final : public rpc::Service {
   Task<rpc::Response> punch(rpc::Request& request);
   Task<rpc::Response> list(rpc::Request& request);
   Task<rpc::Response> query(rpc::Request& request);
+  Task<rpc::Response> leased_fetch(rpc::Request& request);
+  Task<rpc::Response> leased_query(rpc::Request& request);
+  Task<rpc::Response> renew_leases(rpc::Request& request);
   Task<rpc::Response> begin(rpc::Request& request);
   Task<rpc::Response> commit(rpc::Request& request);
   Task<rpc::Response> admin(rpc::Request& request);
@@ -62,9 +65,21 @@ class ObjectService final : public rpc::Service {
 
   Task<Result<UpdateReply>> run_update(rpc::Request& request, OpTimer& timer);
   Task<Result<HeldFetch*>> run_fetch(rpc::Request& request);
+  /// Of what is checked and routed.
+  Task<Result<HeldFetch*>> fetch_at(Target& target, const FetchRequest& fetch, Instant deadline);
+  struct LeasedFetch;
+  Task<Result<LeasedFetch>> run_leased_fetch(rpc::Request& request);
   Task<Result<UpdateReply>> run_punch(rpc::Request& request);
   Task<Result<ListReply>> run_list(rpc::Request& request);
   Task<Result<QueryReply>> run_query(rpc::Request& request);
+  Task<Result<LeasedQueryReply>> run_leased_query(rpc::Request& request);
+  Task<Result<RenewLeasesReply>> run_renew_leases(rpc::Request& request);
+  LeaseClient lease_client(const rpc::Request& request) const;
+  /// Whether the target may give leases of it: it leads it, of a container that has them.
+  bool gives_leases(const Target& target, const RoutedContainer& container, const ObjectId& object,
+                    ByteView dkey) const;
+  /// Until when a lease that is given now may last at most: another engine may lead when the own lease is over.
+  Instant leases_end() const { return lease_ == nullptr ? kNoDeadline : lease_->until(); }
   Task<Result<BeginReply>> run_begin(rpc::Request& request);
   Task<Result<UpdateReply>> run_commit(rpc::Request& request, OpTimer& timer);
   Task<Result<std::string>> run_admin(rpc::Request& request);
@@ -117,15 +132,25 @@ class ObjectService final : public rpc::Service {
   static const PoolServing* serving_of(const rpc::Request& request) {
     return static_cast<const PoolServing*>(request.kept().get());
   }
-  /// On the target's reactor: what changes data without an entry, under that version. kStaleMap: the target works on
-  /// another one by now.
-  template <typename MakeTask>
-  Task<Result<UpdateReply>> fenced(Target& target, const PoolServing* serving, MakeTask& make_task) {
+  /// On the target's reactor: what changes data without an entry, under that version. Whoever has a lease of it was
+  /// asked before. kStaleMap: the target works on another version by now.
+  template <typename Change, typename MakeTask>
+  Task<Result<UpdateReply>> fenced(Target& target, const PoolServing* serving, bool leased, const Change& change,
+                                   Instant deadline, MakeTask& make_task) {
+    if (leased) return run_leased(target, serving, change, deadline, make_task);
     return serving == nullptr ? make_task() : run_fenced(groups_of(target).member, *serving, make_task);
   }
   template <typename MakeTask>
   static Task<Result<UpdateReply>> run_fenced(GroupMember& member, const PoolServing& serving, MakeTask& make_task) {
     CO_TRY(const VersionFence::Pass pass, member.enter(serving.pool(), serving.version()));
+    co_return co_await make_task();
+  }
+  template <typename Change, typename MakeTask>
+  Task<Result<UpdateReply>> run_leased(Target& target, const PoolServing* serving, const Change& change,
+                                       Instant deadline, MakeTask& make_task) {
+    LeaseTable::Change entered(groups_of(target).leases, change);
+    CO_CHECK_OK(co_await entered.enter(change.id.session, Until{deadline, &target.cancel_source()}));
+    if (serving != nullptr) co_return co_await run_fenced(groups_of(target).member, *serving, make_task);
     co_return co_await make_task();
   }
   /// kInvalidArgument unless the target has all that belongs to the dkey.

@@ -8,7 +8,14 @@ namespace {
 
 Task<Result<posix::Attributes>> get_attributes(Request& request) {
   CO_TRY(posix::Node node, request.node());
-  co_return co_await request.files().attributes(std::move(node), request.until());
+  auto attributes = co_await request.files().attributes(node, request.until());
+  if (attributes || attributes.error() != Code::kGone) co_return attributes;
+  // A program may be in a removed directory, or have a pipe open that has no name any more; files are kept for that.
+  const posix::Attributes* last = request.front().nodes.last_told(node.number());
+  if (last == nullptr) co_return attributes;
+  attributes = *last;
+  attributes->links = 0;
+  co_return attributes;
 }
 
 WallTime wall_time(const timespec& time) {

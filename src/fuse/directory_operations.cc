@@ -19,7 +19,7 @@ std::size_t put(const Request& request, Bytes& listing, std::size_t used, const 
   fuse_entry_param param{};
   // A plain entry tells of its number and type; "." and ".." are plain, too, which number 0 says.
   posix::Attributes named{.type = entry.type};
-  param.attr = stat_of(named);
+  param.attr = posix::stat_of(named);
   param.attr.st_ino = entry.number;
   const auto place = static_cast<off_t>(entry.place);
   if (!plus) return ::fuse_add_direntry(request.handle(), at, left, entry.name.c_str(), &param.attr, place);
@@ -41,7 +41,7 @@ Task<Result<Listing>> list(Request& request, std::uint64_t handle, std::size_t b
     if (taken > listing.bytes.size() - used) break;
     used += taken;
     if ((*entry)->found) {
-      request.front().nodes.add((*entry)->found->node);
+      request.front().tell(*(*entry)->found);
       listing.told.push_back((*entry)->number);
     }
     stream->advance();

@@ -24,6 +24,7 @@ const fuse_lowlevel_ops& operations() {
     add_xattr_operations(table);
     add_file_operations(table);
     add_directory_operations(table);
+    add_control_operations(table);
     return table;
   }();
   return table;
@@ -54,6 +55,27 @@ void Front::Impl::watch_callers() {
 }
 
 double Front::Impl::validity_s() const { return options.session.single_client ? kAlwaysValidSeconds : 0; }
+
+namespace {
+
+/// Frees what was removed while the kernel knew it.
+Task<> release(Front::Impl* impl, posix::Node node) {
+  const auto freed =
+      co_await impl->files.release(std::move(node), Until::at(impl->reactor.now() + impl->options.timeout));
+  if (!freed) impl->log.warn("a removed file was not freed", {{"error", freed.error()}});
+}
+
+}  // namespace
+
+void Front::Impl::tell(const posix::Found& found) {
+  if (nodes.add(found) && found.node.type() == posix::FileType::kFile) files.hold(found.node);
+}
+
+void Front::Impl::forget(std::uint64_t number, std::uint64_t lookups) {
+  auto node = nodes.forget(number, lookups);
+  // When it ends, `serve` frees what is left.
+  if (node && node->type() == posix::FileType::kFile) scope.spawn(release(this, *std::move(node)));
+}
 
 std::uint64_t Front::Impl::keep(OpenFile file) {
   files_open.emplace(next_handle, std::move(file));
@@ -89,6 +111,9 @@ Task<> Front::serve() {
   }
   impl.files_open.clear();
   impl.directories_open.clear();
+  for (posix::Node& node : impl.nodes.all()) {
+    if (node.type() == posix::FileType::kFile) static_cast<void>(co_await impl.files.release(std::move(node), until));
+  }
 }
 
 void Front::stop() { impl_->session->stop(); }

@@ -47,6 +47,10 @@ struct Front::Impl {
   /// Looks again and again whether callers that got a signal end, as long as there are any: the kernel tells of the
   /// first signal alone.
   void watch_callers();
+  /// The kernel is about to be told of what was found. As long as it knows a file, that stays, names or not: between
+  /// finding and opening it somebody may replace it.
+  void tell(const posix::Found& found);
+  void forget(std::uint64_t number, std::uint64_t lookups);
   std::uint64_t keep(OpenFile file);
   std::uint64_t keep(std::unique_ptr<DirectoryStream> stream);
 };
@@ -57,5 +61,6 @@ void add_attribute_operations(fuse_lowlevel_ops& operations);
 void add_xattr_operations(fuse_lowlevel_ops& operations);
 void add_file_operations(fuse_lowlevel_ops& operations);
 void add_directory_operations(fuse_lowlevel_ops& operations);
+void add_control_operations(fuse_lowlevel_ops& operations);
 
 }  // namespace cenote::fuse

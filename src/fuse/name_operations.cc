@@ -12,6 +12,7 @@ namespace {
 using posix::Found;
 
 Task<Result<Found>> look_up(Request& request, std::string name) {
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node directory, request.node());
   co_return co_await request.files().lookup(std::move(directory), std::move(name), request.until());
 }
@@ -64,6 +65,7 @@ Task<Result<Found>> make_node(Request& request, std::string name, mode_t mode, d
 
 Task<Result<Found>> link(Request& request, fuse_ino_t directory_number, std::string name) {
   request.translate(Code::kOutOfRange, EMLINK);
+  request.translate(Code::kGone, ENOENT);
   CO_TRY(posix::Node node, request.node());
   CO_TRY(posix::Node directory, request.node(directory_number));
   CO_TRY(const posix::Attributes attributes,
@@ -118,12 +120,11 @@ void add_name_operations(fuse_lowlevel_ops& operations) {
     start(request, "lookup", parent, look_up, name);
   };
   operations.forget = [](fuse_req_t request, fuse_ino_t number, std::uint64_t lookups) {
-    Front::Impl::of(request).nodes.forget(number, lookups);
+    Front::Impl::of(request).forget(number, lookups);
     ::fuse_reply_none(request);
   };
   operations.forget_multi = [](fuse_req_t request, std::size_t count, fuse_forget_data* forgotten) {
-    for (std::size_t i = 0; i < count; ++i)
-      Front::Impl::of(request).nodes.forget(forgotten[i].ino, forgotten[i].nlookup);
+    for (std::size_t i = 0; i < count; ++i) Front::Impl::of(request).forget(forgotten[i].ino, forgotten[i].nlookup);
     ::fuse_reply_none(request);
   };
   operations.mknod = [](fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "caller.h"
@@ -16,59 +17,14 @@ void on_interrupt(fuse_req_t, void* data) {
   request->front().watch_callers();
 }
 
-mode_t type_bits(posix::FileType type) {
-  switch (type) {
-    case posix::FileType::kFile:
-      return S_IFREG;
-    case posix::FileType::kDirectory:
-      return S_IFDIR;
-    case posix::FileType::kSymlink:
-      return S_IFLNK;
-    case posix::FileType::kFifo:
-      return S_IFIFO;
-    case posix::FileType::kSocket:
-      return S_IFSOCK;
-    case posix::FileType::kCharacterDevice:
-      return S_IFCHR;
-    case posix::FileType::kBlockDevice:
-      return S_IFBLK;
-  }
-  ASSERT(false);
-}
-
-timespec time_of(WallTime time) {
-  const auto since = time.time_since_epoch();
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
-  return {.tv_sec = seconds.count(), .tv_nsec = (since - seconds).count()};
-}
-
 const char* chars(ByteView bytes) { return reinterpret_cast<const char*>(bytes.data()); }
 
 /// Failures that an operator should know of; all others are a program's own affair.
 bool is_for_the_log(int number) { return number == EIO || number == ETIMEDOUT || number == ESTALE; }
 
 constexpr std::uint32_t kBlockBytes = 4096;
-constexpr std::uint32_t kStatBlockBytes = 512;
 
 }  // namespace
-
-struct stat stat_of(const posix::Attributes& attributes) {
-  struct stat status{};
-  status.st_ino = posix::inode_number(attributes.object, attributes.snapshot);
-  status.st_mode = type_bits(attributes.type) | attributes.mode;
-  status.st_nlink = attributes.links;
-  status.st_uid = attributes.uid;
-  status.st_gid = attributes.gid;
-  status.st_rdev = attributes.device;
-  status.st_size = static_cast<off_t>(attributes.size);
-  status.st_blksize = kBlockBytes;
-  // What a file without holes would take.
-  status.st_blocks = static_cast<blkcnt_t>((attributes.size + kStatBlockBytes - 1) / kStatBlockBytes);
-  status.st_atim = time_of(attributes.atime);
-  status.st_mtim = time_of(attributes.mtime);
-  status.st_ctim = time_of(attributes.ctime);
-  return status;
-}
 
 Request::Request(Front::Impl& front, fuse_req_t handle, const char* what, fuse_ino_t number)
     : front_(front),
@@ -113,12 +69,28 @@ Result<DirectoryStream*> Request::open_directory(std::uint64_t handle) const {
 
 posix::CreateOptions Request::creation(mode_t mode) const {
   const fuse_ctx* caller = ::fuse_req_ctx(handle_);
-  return {.mode = mode & 07777u, .uid = caller->uid, .gid = caller->gid};
+  return {.mode = mode & 07777u, .umask = caller->umask, .uid = caller->uid, .gid = caller->gid};
+}
+
+bool Request::is_by_root() const { return ::fuse_req_ctx(handle_)->uid == 0; }
+
+bool Request::is_in_group(std::uint32_t group) const {
+  if (::fuse_req_ctx(handle_)->gid == group) return true;
+  std::vector<gid_t> groups(64);
+  const int count = ::fuse_req_getgroups(handle_, static_cast<int>(groups.size()), groups.data());
+  if (count > static_cast<int>(groups.size())) {
+    groups.resize(static_cast<std::size_t>(count));
+    ::fuse_req_getgroups(handle_, count, groups.data());
+  }
+  groups.resize(static_cast<std::size_t>(std::max(count, 0)));
+  return std::ranges::find(groups, group) != groups.end();
 }
 
 void Request::fail(const Error& error) {
-  const bool translated = translated_ && translated_->first == error.code();
-  const int number = translated ? translated_->second : errno_of(error.code());
+  int number = errno_of(error.code());
+  for (std::size_t i = 0; i < translated_count_; ++i) {
+    if (translated_[i].first == error.code()) number = translated_[i].second;
+  }
   if (is_for_the_log(number)) log_failure(error);
   answered_ = true;
   ::fuse_reply_err(handle_, number);
@@ -161,7 +133,7 @@ void Request::reply(const DataRead& data) {
 void Request::reply(const Listing& listing) {
   answered_ = true;
   if (::fuse_reply_buf(handle_, chars(listing.bytes), listing.bytes.size()) == 0) return;
-  for (const fuse_ino_t number : listing.told) front_.nodes.forget(number, 1);
+  for (const fuse_ino_t number : listing.told) front_.forget(number, 1);
 }
 
 void Request::reply(const std::string& link_target) {
@@ -171,14 +143,15 @@ void Request::reply(const std::string& link_target) {
 
 void Request::reply(const posix::Attributes& attributes) {
   answered_ = true;
-  const struct stat status = stat_of(attributes);
+  front_.nodes.note(number_, attributes);
+  const struct stat status = posix::stat_of(attributes);
   ::fuse_reply_attr(handle_, &status, front_.validity_s());
 }
 
 fuse_entry_param Request::entry_of(const posix::Found& found) const {
   return {.ino = found.node.number(),
           .generation = 0,  // numbers are never used again
-          .attr = stat_of(found.attributes),
+          .attr = posix::stat_of(found.attributes),
           .attr_timeout = front_.validity_s(),
           .entry_timeout = front_.validity_s()};
 }
@@ -186,9 +159,14 @@ fuse_entry_param Request::entry_of(const posix::Found& found) const {
 void Request::reply(const posix::Found& found) {
   answered_ = true;
   const fuse_entry_param entry = entry_of(found);
-  front_.nodes.add(found.node);
+  front_.tell(found);
   // One whose caller has gone did not reach the kernel.
-  if (::fuse_reply_entry(handle_, &entry) != 0) front_.nodes.forget(entry.ino, 1);
+  if (::fuse_reply_entry(handle_, &entry) != 0) front_.forget(entry.ino, 1);
+}
+
+void Request::reply(const ControlAnswer& answer) {
+  answered_ = true;
+  ::fuse_reply_ioctl(handle_, 0, answer.bytes.data(), answer.bytes.size());
 }
 
 void Request::reply(const posix::SpaceInfo& space) {
@@ -222,9 +200,9 @@ void Request::reply(CreatedFile created) {
   const posix::File file = created.opened.file.file;
   const std::uint64_t handle = created.opened.info.fh = front_.keep(std::move(created.opened.file));
   const fuse_entry_param entry = entry_of(created.found);
-  front_.nodes.add(created.found.node);
+  front_.tell(created.found);
   if (::fuse_reply_create(handle_, &entry, &created.opened.info) == 0) return;
-  front_.nodes.forget(entry.ino, 1);
+  front_.forget(entry.ino, 1);
   front_.files_open.erase(handle);
   static_cast<void>(front_.scope.spawn(close_unwanted(file, Until::at(deadline_))));
 }

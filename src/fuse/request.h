@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <type_traits>
@@ -7,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "cenote/posix/status.h"
 #include "impl.h"
 
 namespace cenote::fuse {
@@ -24,6 +26,9 @@ struct XattrSize {
 };
 /// What fits into what the caller has room for, or how long it is.
 using XattrAnswer = std::variant<Bytes, XattrSize>;
+struct ControlAnswer {
+  Bytes bytes;
+};
 struct Listing {
   Bytes bytes;
   std::vector<fuse_ino_t> told;  ///< nodes that the kernel knows by it, once more each
@@ -64,8 +69,13 @@ class Request final : public ListNode<struct RequestTag> {
   Result<DirectoryStream*> open_directory(std::uint64_t handle) const;
   /// Owner and mode of what it creates.
   posix::CreateOptions creation(mode_t mode) const;
+  bool is_by_root() const;
+  bool is_in_group(std::uint32_t group) const;
   /// In this operation, `code` means to programs `number`, and not what it generally does.
-  void translate(Code code, int number) { translated_.emplace(code, number); }
+  void translate(Code code, int number) {
+    ASSERT(translated_count_ < translated_.size());
+    translated_[translated_count_++] = {code, number};
+  }
   /// What it waits for ends with kCancelled.
   void cancel() { cancel_.cancel(); }
   /// Its caller has got a signal; it is cancelled if that is one that ends the caller.
@@ -87,6 +97,7 @@ class Request final : public ListNode<struct RequestTag> {
   void reply(const posix::Attributes& attributes);
   void reply(const posix::Found& found);
   void reply(const posix::SpaceInfo& space);
+  void reply(const ControlAnswer& answer);
   void reply(OpenedFile opened);
   void reply(CreatedFile created);
   void reply(OpenedDirectory opened);
@@ -101,12 +112,11 @@ class Request final : public ListNode<struct RequestTag> {
   Instant deadline_;
   pid_t caller_;
   CancelSource cancel_;
-  std::optional<std::pair<Code, int>> translated_;
+  std::array<std::pair<Code, int>, 2> translated_{};
+  std::size_t translated_count_ = 0;
   bool answered_ = false;
   bool was_signalled_ = false;
 };
-
-struct stat stat_of(const posix::Attributes& attributes);
 
 /// Runs one operation and answers with what it returns.
 template <typename T, typename... Arguments>

@@ -103,6 +103,10 @@ void configure_connection(fuse_conn_info& connection, const SessionOptions& opti
   set_wanted(connection, FUSE_CAP_AUTO_INVAL_DATA, true);
   // The kernel takes set-id bits away itself, with a setattr, when files are written or change their owner.
   set_wanted(connection, FUSE_CAP_HANDLE_KILLPRIV, false);
+  // Where a directory has a default access control list the umask does not count, so who knows of lists applies it.
+  set_wanted(connection, FUSE_CAP_DONT_MASK, true);
+  // It checks permissions by such lists, too.
+  set_wanted(connection, FUSE_CAP_POSIX_ACL, options.multi_user);
 }
 
 Result<std::unique_ptr<Session>> Session::mount(UringReactor& reactor, const fuse_lowlevel_ops& operations,

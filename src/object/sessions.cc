@@ -25,7 +25,8 @@ Result<std::optional<Sessions::Known>> Sessions::check(const RequestId& id, Wall
   }
   if (id.expiry <= now) return failf(Code::kRequestExpired, "request {}: arrived after its expiry", id.sequence);
   if (id.expiry - now > kMaxRequestLifetime + limits_.clock_offset)
-    return failf(Code::kOutOfRange, "request {}: expires more than {} s ahead", id.sequence,
+    // As rpc does, which let it pass: one of the two clocks has jumped since.
+    return failf(Code::kRequestExpired, "request {}: expires more than {} s ahead", id.sequence,
                  std::chrono::duration_cast<std::chrono::seconds>(kMaxRequestLifetime).count());
   if (session != nullptr && session->results.size() >= limits_.unacknowledged)
     return failf(Code::kResourceExhausted, "session has {} answers that it did not acknowledge",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "acl.h"
 #include "cenote/base/format.h"
 #include "impl.h"
 
@@ -16,6 +17,17 @@ struct Attempt {
   Inode inode;
 };
 
+/// The access list, if there is one, follows the mode.
+Task<Result<>> change_acl(Records records, ObjectId object, std::uint32_t mode, Until until) {
+  CO_TRY(const auto stored, co_await records.xattr(object, std::string(kAccessAcl), until));
+  if (!stored) co_return Result<>();
+  auto acl = decode_acl(*stored);
+  if (!acl || acl->empty())
+    co_return failf(Code::kCorrupt, "the access control list of {} is damaged", object.to_string());
+  co_return co_await records.put_xattr(object, {std::string(kAccessAcl), encode_acl(acl_with(*std::move(acl), mode))},
+                                       Precondition::kNone, until);
+}
+
 Task<Result<>> change_in(async::Container view, Node node, const std::function<Result<>(Inode&)>* change,
                          Attempt* attempt, Until until) {
   *attempt = {};
@@ -27,7 +39,10 @@ Task<Result<>> change_in(async::Container view, Node node, const std::function<R
     co_return fail(Code::kNotFound, "the inode is elsewhere");
   }
   attempt->inode = *std::move(entry->inode);
+  const std::uint32_t mode = attempt->inode.mode;
   CO_CHECK_OK((*change)(attempt->inode));
+  if (attempt->inode.mode != mode && attempt->inode.has_xattrs)
+    CO_CHECK_OK(co_await change_acl(records, node.object(), attempt->inode.mode, until));
   co_return co_await records.put_entry(place, Entry::of(attempt->inode), Precondition::kNone, until);
 }
 

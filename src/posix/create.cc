@@ -1,5 +1,6 @@
 // New names: of new things, and of what is there.
 
+#include "acl.h"
 #include "cenote/base/format.h"
 #include "cenote/protocol/object_class.h"
 #include "impl.h"
@@ -39,12 +40,39 @@ Task<Result<>> link_in(async::Container view, Node node, ObjectId directory, std
   CO_CHECK_OK(co_await records.put_entry(kept, Entry::of(inode), Precondition::kNone, until));
   CO_CHECK_OK(co_await records.put_entry(Place::of_name(directory, std::move(name)), Entry::reference(inode),
                                          Precondition::kAbsent, until));
+  CO_CHECK_OK(co_await records.require_directory(directory, until));
   co_return co_await records.touch(directory, mark, now, until);
 }
 
 }  // namespace
 
-Task<Result<Inode>> FileSystem::Impl::new_inode(Node directory, FileType type, CreateOptions options, Until until) {
+/// The mode of something new and its access lists, which the directory's default one leads to; else the umask counts.
+Task<Result<>> FileSystem::Impl::give_mode(Inode directory, CreateOptions options, NewInode* made, Until until) {
+  Inode& inode = made->inode;
+  inode.mode = options.mode & 07777;
+  if (inode.type == FileType::kSymlink) co_return Result<>();
+  std::optional<Bytes> stored;
+  if (directory.has_xattrs) {
+    CO_TRY(stored, co_await records.xattr(directory.object, std::string(kDefaultAcl), until));
+  }
+  if (!stored) {
+    inode.mode &= ~options.umask;
+    co_return Result<>();
+  }
+  auto acl = decode_acl(*stored);
+  if (!acl || acl->empty()) {
+    co_return failf(Code::kCorrupt, "the default access control list of directory {} is damaged",
+                    directory.object.to_string());
+  }
+  if (inode.is_directory()) made->xattrs.push_back({std::string(kDefaultAcl), *std::move(stored)});
+  const InheritedAcl inherited = inherit(*std::move(acl), inode.mode);
+  inode.mode = inherited.mode;
+  if (inherited.access) made->xattrs.push_back({std::string(kAccessAcl), encode_acl(*inherited.access)});
+  inode.has_companion = inode.has_xattrs = !made->xattrs.empty();
+  co_return Result<>();
+}
+
+Task<Result<NewInode>> FileSystem::Impl::new_inode(Node directory, FileType type, CreateOptions options, Until until) {
   CO_CHECK_OK(check_changes(directory));
   CO_TRY(const Stored above, co_await load(directory, until));
   const bool is_file = type == FileType::kFile;
@@ -52,15 +80,17 @@ Task<Result<Inode>> FileSystem::Impl::new_inode(Node directory, FileType type, C
                                     with_redundancy(ObjectClass::kS1, container.redundancy()),
                                     is_file ? KeyFlavour::kUint64 : KeyFlavour::kLexical, KeyFlavour::kLexical, until));
   const WallTime time = now();
-  Inode inode{.type = type,
-              .object = object,
-              .mode = options.mode & 07777,
-              .uid = options.uid,
-              .gid = options.gid,
-              .atime = options.atime.value_or(time),
-              .mtime = options.mtime.value_or(time),
-              .ctime = time,
-              .created = time};
+  NewInode made{.inode = {.type = type,
+                          .object = object,
+                          .uid = options.uid,
+                          .gid = options.gid,
+                          .atime = options.atime.value_or(time),
+                          .mtime = options.mtime.value_or(time),
+                          .ctime = time,
+                          .created = time},
+                .xattrs = {}};
+  CO_CHECK_OK(co_await give_mode(above.inode, options, &made, until));
+  Inode& inode = made.inode;
   if ((above.inode.mode & kSetGroupId) != 0) {
     inode.gid = above.inode.gid;
     if (type == FileType::kDirectory) inode.mode |= kSetGroupId;
@@ -69,7 +99,7 @@ Task<Result<Inode>> FileSystem::Impl::new_inode(Node directory, FileType type, C
     inode.parent = directory.object();
     if (options.mtime) inode.times_set = time;
   }
-  co_return inode;
+  co_return made;
 }
 
 /// Why a name could not be given: nullopt if nothing stands against it by now.
@@ -82,22 +112,23 @@ Task<Result<std::optional<Error>>> FileSystem::Impl::why_not(ObjectId directory,
   co_return std::optional<Error>();
 }
 
-Task<Result<Found>> FileSystem::Impl::insert(Node directory, std::string name, Inode inode, Until until) {
+Task<Result<Found>> FileSystem::Impl::insert(Node directory, std::string name, NewInode made, Until until) {
+  Inode& inode = made.inode;
   CO_CHECK_OK(validate_name(name));
   if (directory.type() != FileType::kDirectory)
     co_return failf(Code::kNotADirectory, "no directory to make '{}' in", shown(name));
   if (is_snapshots_name(directory, name))
     co_return failf(Code::kExists, "'{}' exists already: the snapshots of the container", shown(name));
   for (int i = 0; i < kAttempts; ++i) {
-    auto made =
-        co_await records.insert(Place::of_name(directory.object(), name), inode, mark_of(name), touch_marks, until);
-    if (made) {
+    auto inserted = co_await records.insert(Place::of_name(directory.object(), name), inode, made.xattrs, mark_of(name),
+                                            touch_marks, until);
+    if (inserted) {
       Place place = inode.is_directory() ? Place::of_directory(inode.object) : Place::of_name(directory.object(), name);
       const std::uint64_t size = inode.target.size();
       const Node node = node_of(inode, std::move(place));
       co_return Found{node, describe({std::move(inode), {}}, size)};
     }
-    if (made.error() != Code::kConditionFailed) co_return fail(std::move(made).error());
+    if (inserted.error() != Code::kConditionFailed) co_return fail(std::move(inserted).error());
     CO_TRY(const auto reason, co_await why_not(directory.object(), name, until));
     if (reason) co_return fail(*reason);
   }
@@ -108,7 +139,7 @@ Task<Result<FileSystem::Created>> FileSystem::create_file(Node directory, std::s
                                                           Until until) {
   Impl& self = *impl_;
   for (int i = 0; i < kAttempts; ++i) {
-    CO_TRY(Inode inode, co_await self.new_inode(directory, FileType::kFile, options, until));
+    CO_TRY(NewInode inode, co_await self.new_inode(directory, FileType::kFile, options, until));
     auto made = co_await self.insert(directory, name, std::move(inode), until);
     if (made) co_return Created{*std::move(made), true};
     if (made.error() != Code::kExists || options.exclusive) co_return fail(std::move(made).error());
@@ -129,7 +160,7 @@ Task<Result<FileSystem::Created>> FileSystem::create_file(Node directory, std::s
 }
 
 Task<Result<Found>> FileSystem::make_directory(Node directory, std::string name, CreateOptions options, Until until) {
-  CO_TRY(Inode inode, co_await impl_->new_inode(directory, FileType::kDirectory, options, until));
+  CO_TRY(NewInode inode, co_await impl_->new_inode(directory, FileType::kDirectory, options, until));
   co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
 }
 
@@ -140,8 +171,8 @@ Task<Result<Found>> FileSystem::make_symlink(Node directory, std::string name, s
                     target.size());
   }
   options.mode = 0777;
-  CO_TRY(Inode inode, co_await impl_->new_inode(directory, FileType::kSymlink, options, until));
-  inode.target = std::move(target);
+  CO_TRY(NewInode inode, co_await impl_->new_inode(directory, FileType::kSymlink, options, until));
+  inode.inode.target = std::move(target);
   co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
 }
 
@@ -150,8 +181,8 @@ Task<Result<Found>> FileSystem::make_special(Node directory, std::string name, F
   const bool is_device = type == FileType::kCharacterDevice || type == FileType::kBlockDevice;
   if (!is_device && type != FileType::kFifo && type != FileType::kSocket)
     co_return fail(Code::kInvalidArgument, "only pipes, sockets and devices are made like this");
-  CO_TRY(Inode inode, co_await impl_->new_inode(directory, type, options, until));
-  if (is_device) inode.device = device;
+  CO_TRY(NewInode inode, co_await impl_->new_inode(directory, type, options, until));
+  if (is_device) inode.inode.device = device;
   co_return co_await impl_->insert(directory, std::move(name), std::move(inode), until);
 }
 

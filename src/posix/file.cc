@@ -65,6 +65,14 @@ Task<Result<>> abandon_in(async::Container view, Place place, ObjectId object, s
   co_return co_await records.touch(place.object, mark, now, until);
 }
 
+/// A zero that stands alone at the end carries the size of a file that was made longer: it counts as a part of the
+/// hole.
+Task<Result<bool>> last_is_zero(FileData data, std::uint64_t size, bool wide, Until until) {
+  Bytes last(1);
+  CO_TRY(const std::uint64_t got, co_await data.read(size - 1, last, wide, until));
+  co_return got == 1 && last[0] == std::byte{};
+}
+
 }  // namespace
 
 Node File::node() const { return state_->node; }
@@ -174,12 +182,20 @@ Task<Result<std::uint64_t>> File::seek(std::uint64_t offset, SeekTarget target, 
   CO_TRY(const std::uint64_t size, co_await files.size_of(stored.inode, until));
   if (offset >= size) co_return failf(Code::kOutOfRange, "offset {} is behind the end, {}", offset, size);
   FileData data(files.container, state->node.object());
+  const bool wide = stored.inode.is_wide;
   if (target == SeekTarget::kHole) {
-    CO_TRY(const std::uint64_t hole, co_await data.find_hole(offset, stored.inode.is_wide, until));
-    co_return std::min(hole, size);
+    CO_TRY(const std::uint64_t hole, co_await data.find_hole(offset, wide, until));
+    if (offset != size - 1 || hole < size) co_return std::min(hole, size);
+    CO_TRY(const bool carries_size, co_await last_is_zero(data, size, wide, until));
+    co_return carries_size ? offset : size;
   }
-  CO_TRY(const auto found, co_await data.find_data(offset, stored.inode.is_wide, until));
-  if (!found) co_return failf(Code::kOutOfRange, "no data from offset {} on", offset);
+  CO_TRY(const auto found, co_await data.find_data(offset, wide, until));
+  bool any = found && *found < size;
+  if (any && *found == size - 1) {
+    CO_TRY(const bool carries_size, co_await last_is_zero(data, size, wide, until));
+    any = !carries_size;
+  }
+  if (!any) co_return failf(Code::kOutOfRange, "no data from offset {} on", offset);
   co_return *found;
 }
 

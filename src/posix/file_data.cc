@@ -13,6 +13,27 @@ Task<Result<std::uint64_t>> FileData::size(bool wide, Until until) {
   co_return co_await self.head_.size(until);
 }
 
+Task<Result<FileData::LeasedSize>> FileData::size_leased(bool wide, Until until) {
+  FileData self = *this;
+  LeasedSize size;
+  bool leased = true;
+  const auto add = [&](async::Leased<std::uint64_t>&& part) {
+    size.bytes = part.reply;
+    leased = leased && part.lease.has_value();
+    if (part.lease) size.leases.push_back(*std::move(part.lease));
+  };
+  if (wide) {
+    CO_TRY(auto tail, co_await self.tail_.size_leased(until));
+    add(std::move(tail));
+  }
+  if (size.bytes == 0) {
+    CO_TRY(auto head, co_await self.head_.size_leased(until));
+    add(std::move(head));
+  }
+  if (!leased) size.leases.clear();
+  co_return size;
+}
+
 Task<Result<std::uint64_t>> FileData::read(std::uint64_t offset, MutableBytes into, bool wide, Until until) {
   FileData self = *this;
   const std::uint64_t in_head = offset >= kChunkBytes ? 0 : std::min<std::uint64_t>(into.size(), kChunkBytes - offset);

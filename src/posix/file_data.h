@@ -19,6 +19,11 @@ class FileData {
   }
 
   Task<Result<std::uint64_t>> size(bool wide, Until until);
+  struct LeasedSize {
+    std::uint64_t bytes = 0;
+    std::vector<async::Lease> leases;  ///< none: it may be another one at any time
+  };
+  Task<Result<LeasedSize>> size_leased(bool wide, Until until);
   Task<Result<std::uint64_t>> read(std::uint64_t offset, MutableBytes into, bool wide, Until until);
   /// What is not narrow needs a wide file.
   Task<Result<>> write(std::uint64_t offset, ByteView from, Until until);

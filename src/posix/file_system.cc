@@ -15,7 +15,7 @@ namespace {
 constexpr std::string_view kSuperblockKey = "superblock";
 constexpr std::string_view kLayoutKey = "layout";
 constexpr std::size_t kSuperblockRoom = 256;
-constexpr std::uint64_t kFreeingAtATime = 64;
+constexpr std::uint64_t kFreeingAtATime = 256;
 constexpr Duration kClosingTime = std::chrono::seconds(65);
 /// With replicas, changes of one record wait for each other for as long as a message takes.
 constexpr std::uint32_t kMarksWithReplicas = 8;
@@ -71,7 +71,7 @@ Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container conta
 
 FileSystem::Impl::Impl(const async::Container& opened, const FsSuperblock& superblock)
     : container(opened),
-      records(opened),
+      records(opened, &cache),
       touch_marks(superblock.touch_marks),
       snapshots(opened),
       session(opened),
@@ -91,7 +91,7 @@ std::uint32_t FileSystem::Impl::mark_of(std::string_view name) const {
 FileSystem::FileSystem(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 FileSystem::~FileSystem() = default;
 
-Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until) {
+Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container container, Until until, Upkeep upkeep) {
   if (const std::string& type = container.info().type; type != "posix") {
     co_return failf(Code::kTypeMismatch,
                     "container '{}' holds no files ({}): create one with 'cenote container create --type posix'",
@@ -107,7 +107,7 @@ Task<Result<std::unique_ptr<FileSystem>>> FileSystem::open(async::Container cont
     CO_TRY(superblock, co_await format(container, until));
   }
   auto impl = std::make_unique<Impl>(container, *superblock);
-  if (!container.snapshot()) impl->janitor.start();
+  if (!container.snapshot() && upkeep == Upkeep::kShared) impl->janitor.start();
   co_return std::unique_ptr<FileSystem>(new FileSystem(std::move(impl)));
 }
 
@@ -139,6 +139,19 @@ Result<File> FileSystem::open_file(Node node) {
     return node.state()->snapshot->files->open_file(std::move(node));
   ++node.state()->open_files;
   return File(std::make_shared<File::State>(impl_.get(), std::move(node)));
+}
+
+void FileSystem::hold(const Node& node) { ++node.state()->holds; }
+
+Task<Result<>> FileSystem::release(Node node, Until until) {
+  ASSERT(node.state()->holds > 0);
+  --node.state()->holds;
+  if (node.state()->is_in_use() || !node.state()->is_kept) co_return Result<>();
+  Impl& self = *impl_;
+  const bool held = static_cast<bool>(co_await self.freeing_slots.acquire(1, until));
+  auto freed = co_await self.free_unused(std::move(node), until);
+  if (held) self.freeing_slots.release();
+  co_return freed;
 }
 
 Task<Result<SpaceInfo>> FileSystem::space(Until until) {

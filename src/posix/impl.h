@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 
@@ -9,10 +10,17 @@
 #include "janitor.h"
 #include "node_table.h"
 #include "records.h"
+#include "removal.h"
 #include "session.h"
 #include "snapshot_trees.h"
 
 namespace cenote::posix {
+
+/// Something that has no name yet.
+struct NewInode {
+  Inode inode;
+  std::vector<Xattr> xattrs;
+};
 
 /// nullopt: no file system was made in it yet.
 Task<Result<std::optional<FsSuperblock>>> load_superblock(async::Container container, Until until);
@@ -21,6 +29,7 @@ struct FileSystem::Impl {
   Impl(const async::Container& opened, const FsSuperblock& superblock);
 
   async::Container container;
+  RecordCache cache;
   Records records;  // outside of any transaction
   std::uint32_t touch_marks;
   NodeTable nodes;
@@ -32,6 +41,8 @@ struct FileSystem::Impl {
   std::map<ObjectId, Instant> doubtful;
   std::uint64_t kept_open = 0;  // files without a name
   Semaphore freeing_slots;
+  std::deque<Removed> to_free;
+  std::uint32_t freeing_tasks = 0;
 
   Reactor& reactor() { return container.client().reactor(); }
   WallTime now() { return reactor().wall_now(); }
@@ -62,8 +73,9 @@ struct FileSystem::Impl {
   Task<Result<Found>> find_snapshots(Until until);
 
   // Changing.
-  Task<Result<Inode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);
-  Task<Result<Found>> insert(Node directory, std::string name, Inode inode, Until until);
+  Task<Result<NewInode>> new_inode(Node directory, FileType type, CreateOptions options, Until until);
+  Task<Result<>> give_mode(Inode directory, CreateOptions options, NewInode* made, Until until);
+  Task<Result<Found>> insert(Node directory, std::string name, NewInode made, Until until);
   Task<Result<std::optional<Error>>> why_not(ObjectId directory, std::string name, Until until);
   /// Reads the inode, lets `change` at it and writes it, in one transaction. Pending times are told with it.
   Task<Result<Inode>> change_inode(Node node, std::function<Result<>(Inode&)> change, Until until);
@@ -90,13 +102,19 @@ struct FileSystem::Impl {
   /// Frees what waits in the doubtful directories.
   Task<Result<>> settle_doubts(Until until);
   Task<Result<>> free_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
-  static Task<> reclaim_task(Impl* self, Inode inode, Place place);
+  /// Frees what is in `to_free`, until there is nothing.
+  static Task<> free_queued(Impl* self);
+  /// Several at a time, in as few messages as that takes.
+  Task<> free_together(std::vector<Removed> batch, Until until);
+  static Task<> free_apart(Impl* self, Removed removed, Until until);
   static Task<Result<>> punch_contents(Records records, Inode inode, Until until);
   Task<Result<>> unlink_without_room(Place place, Until until);
   /// Frees what waits in a directory, or lets it wait elsewhere.
   Task<Result<>> clear_waiting(ObjectId directory, std::vector<std::string> dkeys, Until until);
 
   Task<Result<>> close_file(Node node, Until until);
+  /// Gives back what has no name, unless somebody still uses it.
+  Task<Result<>> free_unused(Node node, Until until);
 };
 
 }  // namespace cenote::posix

@@ -110,7 +110,12 @@ Attributes FileSystem::Impl::describe(const Stored& stored, std::uint64_t size) 
 Task<Result<std::uint64_t>> FileSystem::Impl::size_of(Inode inode, Until until) {
   if (inode.type == FileType::kSymlink) co_return inode.target.size();
   if (inode.type != FileType::kFile) co_return 0;
-  co_return co_await FileData(container, inode.object).size(inode.is_wide, until);
+  // By whether it is wide: a file that others have widened has its size elsewhere.
+  const Place place{.object = inode.object, .dkey = inode.is_wide ? "w" : ""};
+  if (const auto* const known = cache.find<RecordCache::Size>(place)) co_return known->bytes;
+  CO_TRY(auto size, co_await FileData(container, inode.object).size_leased(inode.is_wide, until));
+  cache.put(place, RecordCache::Size{size.bytes}, std::move(size.leases));
+  co_return size.bytes;
 }
 
 Task<Result<Found>> FileSystem::Impl::found(Stored stored, Place place, Until until) {

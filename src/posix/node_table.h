@@ -22,8 +22,11 @@ struct Node::State {
   bool is_wide = false;                    ///< of a file: its tail may hold something; that it once did stays so
 
   std::uint32_t open_files = 0;
-  /// It has lost its last name while it was open here, and is given back by the last `close`.
+  std::uint32_t holds = 0;
+  bool is_in_use() const { return open_files > 0 || holds > 0; }
+  /// It has lost its last name while it was in use here, and is given back by the last `close` or `release`.
   bool is_removed = false;
+  bool is_kept = false;  ///< that, and it is not given back yet
   /// Reads and writes of this FileSystem that its inode does not tell of yet.
   std::optional<WallTime> read_at, written_at;
   WallTime times_saved{};  ///< when they were told last

@@ -62,13 +62,27 @@ UpdateRequest value_update(const ObjectId& object, std::string_view dkey, std::s
 }
 
 Task<Result<std::optional<Entry>>> Records::entry(Place place, Until until) {
+  if (cache_ != nullptr)
+    if (const auto* const known = cache_->find<RecordCache::Entries>(place)) co_return *known;
   Bytes buffer(kMaxEntryBytes);
-  CO_TRY(const FetchReply reply,
-         co_await container_.fetch(value_fetch(place.object, place.dkey, kInodeAkey, buffer.size()),
+  RecordCache* const cache = cache_;
+  CO_TRY(auto read, co_await fetch(value_fetch(place.object, place.dkey, kInodeAkey, buffer.size()),
                                    {MutableBytes(buffer)}, until));
-  if (!reply.akeys[0].exists) co_return std::optional<Entry>();
-  CO_TRY(Entry entry, decode_entry(ByteView(buffer).first(reply.akeys[0].bytes), describe(place.object, place.dkey)));
-  co_return std::optional<Entry>(std::move(entry));
+  std::optional<Entry> found;
+  if (read.reply.akeys[0].exists) {
+    const ByteView bytes = ByteView(buffer).first(read.reply.akeys[0].bytes);
+    CO_TRY(found, decode_entry(bytes, describe(place.object, place.dkey)));
+  }
+  if (read.lease) cache->put(place, found, {*std::move(read.lease)});
+  co_return found;
+}
+
+/// With a lease where what was read is to be kept.
+Task<Result<async::Leased<FetchReply>>> Records::fetch(FetchRequest request, std::vector<MutableBytes> into,
+                                                       Until until) {
+  if (cache_ != nullptr) co_return co_await container_.fetch_leased(std::move(request), std::move(into), until);
+  CO_TRY(FetchReply reply, co_await container_.fetch(std::move(request), std::move(into), until));
+  co_return async::Leased<FetchReply>{std::move(reply)};
 }
 
 Task<Result<std::vector<std::optional<Entry>>>> Records::entries(std::vector<Place> places, Until until) {
@@ -91,6 +105,10 @@ Task<Result<std::vector<std::optional<Entry>>>> Records::entries(std::vector<Pla
 }
 
 Task<Result<std::optional<Stored>>> Records::directory(ObjectId object, std::uint32_t marks, Until until) {
+  const Place place = Place::of_directory(object);
+  RecordCache* const cache = cache_;
+  if (cache != nullptr)
+    if (const auto* const known = cache->find<RecordCache::Directory>(place)) co_return *known;
   FetchRequest request = value_fetch(object, kSelfDkey, kInodeAkey, kMaxEntryBytes);
   Bytes buffer(kMaxEntryBytes + marks * kTimeBytes);
   for (std::uint32_t i = 0; i < marks; ++i) {
@@ -98,14 +116,18 @@ Task<Result<std::optional<Stored>>> Records::directory(ObjectId object, std::uin
     mark.akey = to_bytes(as_bytes(touch_akey(i)));
     mark.max_bytes = kTimeBytes;
   }
-  CO_TRY(const FetchReply reply, co_await container_.fetch(std::move(request), {MutableBytes(buffer)}, until));
-  if (!reply.akeys[0].exists) co_return std::optional<Stored>();
-  CO_TRY(Entry entry, decode_entry(ByteView(buffer).first(reply.akeys[0].bytes), describe(object, kSelfDkey)));
-  if (!entry.inode || !entry.inode->is_directory() || entry.object != object) {
-    co_return failf(Code::kCorrupt, "directory {} has another thing's inode", object.to_string());
+  CO_TRY(auto read, co_await fetch(std::move(request), {MutableBytes(buffer)}, until));
+  const FetchReply& reply = read.reply;
+  std::optional<Stored> found;
+  if (reply.akeys[0].exists) {
+    CO_TRY(Entry entry, decode_entry(ByteView(buffer).first(reply.akeys[0].bytes), describe(object, kSelfDkey)));
+    if (!entry.inode || !entry.inode->is_directory() || entry.object != object)
+      co_return failf(Code::kCorrupt, "directory {} has another thing's inode", object.to_string());
+    CO_TRY(const auto touched, latest_mark(reply, buffer, object));
+    found = Stored{*std::move(entry.inode), touched};
   }
-  CO_TRY(const auto touched, latest_mark(reply, buffer, object));
-  co_return std::optional<Stored>({*std::move(entry.inode), touched});
+  if (read.lease) cache->put(place, found, {*std::move(read.lease)});
+  co_return found;
 }
 
 Task<Result<std::optional<WhereAt>>> Records::where(ObjectId object, Until until) {
@@ -126,7 +148,8 @@ Task<Result<>> Records::put_entry(Place place, Entry entry, Precondition conditi
   co_return Result<>();
 }
 
-Task<Result<>> Records::insert(Place name, Inode inode, std::uint32_t mark, std::uint32_t marks, Until until) {
+Task<Result<>> Records::insert(Place name, Inode inode, std::vector<Xattr> xattrs, std::uint32_t mark,
+                               std::uint32_t marks, Until until) {
   const bool apart = inode.is_directory();
   const Bytes entry = encode_entry(apart ? Entry::reference(inode) : Entry::of(inode));
   const Bytes time = encode_time(inode.ctime);
@@ -140,7 +163,29 @@ Task<Result<>> Records::insert(Place name, Inode inode, std::uint32_t mark, std:
     own = encode_entry(Entry::of(inode));
     changes.updates.push_back(directory_update(inode.object, own, time, marks));
   }
+  for (const Xattr& xattr : xattrs) {
+    changes.updates.push_back(
+        {value_update(companion_object(inode.object), kXattrDkey, xattr.name, xattr.value.size(), Precondition::kNone),
+         {ByteView(xattr.value)}});
+  }
   CO_CHECK_OK(co_await container_.apply(std::move(changes), until));
+  co_return Result<>();
+}
+
+Task<Result<std::optional<Bytes>>> Records::xattr(ObjectId object, std::string name, Until until) {
+  Bytes value(kMaxXattrBytes);
+  CO_TRY(const FetchReply reply,
+         co_await container_.fetch(value_fetch(companion_object(object), kXattrDkey, name, kMaxXattrBytes),
+                                   {MutableBytes(value)}, until));
+  if (!reply.akeys[0].exists) co_return std::optional<Bytes>();
+  value.resize(reply.akeys[0].bytes);
+  co_return std::optional(std::move(value));
+}
+
+Task<Result<>> Records::put_xattr(ObjectId object, Xattr xattr, Precondition condition, Until until) {
+  CO_CHECK_OK(co_await container_.update(
+      value_update(companion_object(object), kXattrDkey, xattr.name, xattr.value.size(), condition),
+      {ByteView(xattr.value)}, until));
   co_return Result<>();
 }
 
@@ -162,9 +207,15 @@ Task<Result<>> Records::put_where(ObjectId object, WhereAt where, Until until) {
 Task<Result<>> Records::touch(ObjectId directory, std::uint32_t mark, WallTime now, Until until) {
   const Bytes encoded = encode_time(now);
   CO_CHECK_OK(co_await container_.update(
-      value_update(directory, kSelfDkey, touch_akey(mark), encoded.size(), Precondition::kPresent), {ByteView(encoded)},
+      value_update(directory, kSelfDkey, touch_akey(mark), encoded.size(), Precondition::kNone), {ByteView(encoded)},
       until));
   co_return Result<>();
+}
+
+Task<Result<>> Records::require_directory(ObjectId directory, Until until) {
+  CO_TRY(const auto stored, co_await this->directory(directory, 0, until));
+  if (stored) co_return Result<>();
+  co_return failf(Code::kConditionFailed, "directory {} is gone", directory.to_string());
 }
 
 Task<Result<>> Records::remove(Place place, Until until, Precondition condition) {

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "impl.h"
+#include "records.h"
 
 // Parts of transactions that take names away.
 namespace cenote::posix {

@@ -11,7 +11,7 @@ namespace cenote::posix {
 namespace {
 
 constexpr int kAttempts = 16;
-constexpr Duration kFreeingTime = std::chrono::seconds(60);
+constexpr std::uint32_t kFreeingTasks = 4;
 
 std::string shown(std::string_view name) { return printable(as_bytes(name), kMaxNameBytes); }
 
@@ -155,8 +155,10 @@ Task<Result<>> FileSystem::Impl::clear_waiting(ObjectId directory, std::vector<s
 
 Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   const auto state = nodes.find(inode.object);
-  if (state && state->open_files > 0) {
+  if (state && state->is_in_use()) {
     keep(*state, std::move(place));
+    // What is only held is given back soon, and who removes faster than that waits as below.
+    if (state->open_files == 0 && co_await freeing_slots.acquire(1, until)) freeing_slots.release();
     co_return;
   }
   if (state) {
@@ -165,10 +167,18 @@ Task<> FileSystem::Impl::removed(Inode inode, Place place, Until until) {
   }
   const ObjectId directory = place.object;
   // Who removes faster than can be freed waits here.
-  const bool held = static_cast<bool>(co_await freeing_slots.acquire(1, until));
-  if (held && freeing.spawn(reclaim_task(this, std::move(inode), std::move(place)))) co_return;
-  if (held) freeing_slots.release();
-  doubt(directory);
+  if (!co_await freeing_slots.acquire(1, until)) {
+    doubt(directory);
+    co_return;
+  }
+  to_free.push_back({std::move(inode), std::move(place)});
+  if (freeing_tasks == kFreeingTasks) co_return;
+  ++freeing_tasks;
+  if (freeing.spawn(free_queued(this))) co_return;
+  if (--freeing_tasks > 0) co_return;  // one that runs still comes to it
+  freeing_slots.release(to_free.size());
+  for (const Removed& waiting : to_free) doubt(waiting.place.object);
+  to_free.clear();
 }
 
 void FileSystem::Impl::doubt(const ObjectId& directory) {
@@ -182,15 +192,8 @@ void FileSystem::Impl::doubt(const ObjectId& directory) {
 
 void FileSystem::Impl::keep(Node::State& state, Place place) {
   state.place = std::move(place);
-  if (!std::exchange(state.is_removed, true)) ++kept_open;
-}
-
-Task<> FileSystem::Impl::reclaim_task(Impl* self, Inode inode, Place place) {
-  const Until until{.deadline = self->reactor().now() + kFreeingTime, .cancel = &self->freeing.cancel_source()};
-  const ObjectId directory = place.object;
-  auto freed = co_await self->reclaim(std::move(inode), std::move(place), until);
-  if (!freed) self->doubt(directory);
-  self->freeing_slots.release();
+  state.is_removed = true;
+  if (!std::exchange(state.is_kept, true)) ++kept_open;
 }
 
 Task<Result<>> FileSystem::Impl::punch_contents(Records records, Inode inode, Until until) {
@@ -230,7 +233,7 @@ Task<Result<>> FileSystem::Impl::free_waiting(ObjectId directory, std::vector<st
     CO_TRY(const RemovedKey key, parse_removed(dkey));
     const Place place{directory, dkey};
     const auto state = nodes.find(key.object);
-    if (state && state->open_files > 0) {
+    if (state && state->is_in_use()) {
       keep(*state, place);
       continue;
     }
@@ -262,8 +265,14 @@ Task<Result<>> FileSystem::Impl::reclaim(Inode inode, Place place, Until until) 
 Task<Result<>> FileSystem::Impl::close_file(Node node, Until until) {
   const auto& state = node.state();
   ASSERT(state->open_files > 0);
-  if (--state->open_files > 0) co_return Result<>();
-  if (!state->is_removed) co_return Result<>();
+  --state->open_files;
+  co_return co_await free_unused(std::move(node), until);
+}
+
+Task<Result<>> FileSystem::Impl::free_unused(Node node, Until until) {
+  const auto& state = node.state();
+  if (state->is_in_use() || !state->is_kept) co_return Result<>();
+  state->is_kept = false;
   --kept_open;
   auto stored = co_await load(node, until);
   if (!stored && stored.error() == Code::kGone) co_return Result<>();  // others took this session for dead

@@ -123,6 +123,8 @@ Task<Result<>> rename_in(async::Container view, Renaming* plan) {
   } else {
     CO_CHECK_OK(co_await records.remove(plan->from, until));
   }
+  if (!present && plan->from.object != plan->to.object)
+    CO_CHECK_OK(co_await records.require_directory(plan->to.object, until));
   CO_CHECK_OK(co_await records.touch(plan->to.object, plan->to_mark, plan->now, until));
   if (plan->from.object == plan->to.object) co_return Result<>();
   co_return co_await records.touch(plan->from.object, plan->from_mark, plan->now, until);

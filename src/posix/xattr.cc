@@ -1,3 +1,4 @@
+#include "acl.h"
 #include "cenote/base/format.h"
 #include "impl.h"
 
@@ -5,6 +6,7 @@ namespace cenote::posix {
 namespace {
 
 constexpr int kAttempts = 16;
+constexpr std::uint32_t kPermissions = 0777;
 
 Result<> validate_xattr(std::string_view name) {
   if (name.empty() || name.size() > kMaxNameBytes || name.contains('\0')) {
@@ -23,6 +25,8 @@ struct XattrChange {
   std::string name;
   std::optional<Bytes> value;  ///< none: it goes
   XattrMode mode = XattrMode::kAny;
+  bool may_be_missing = false;                    ///< that it goes is all that is wanted
+  std::optional<std::uint32_t> permissions = {};  ///< bits of the mode that change with it
   WallTime now{};
   bool has_moved = false;
 };
@@ -36,23 +40,23 @@ Task<Result<>> change_in(async::Container view, Node node, XattrChange* change, 
     change->has_moved = true;
     co_return fail(Code::kNotFound, "the inode is elsewhere");
   }
-  entry->inode->ctime = change->now;
-  entry->inode->has_companion = entry->inode->has_xattrs = true;
+  Inode& inode = *entry->inode;
+  inode.ctime = change->now;
+  if (change->permissions) inode.mode = (inode.mode & ~kPermissions) | *change->permissions;
+  const bool nothing_goes = !change->value && change->may_be_missing && !inode.has_xattrs;
+  if (!nothing_goes) inode.has_companion = inode.has_xattrs = true;
   CO_CHECK_OK(co_await records.put_entry(place, *std::move(entry), Precondition::kNone, until));
-  const ObjectId companion = companion_object(node.object());
+  if (nothing_goes) co_return Result<>();
   if (change->value) {
     Precondition condition = Precondition::kNone;
     if (change->mode == XattrMode::kCreate) condition = Precondition::kAbsent;
     if (change->mode == XattrMode::kReplace) condition = Precondition::kPresent;
-    CO_CHECK_OK(
-        co_await view.update(value_update(companion, kXattrDkey, change->name, change->value->size(), condition),
-                             {ByteView(*change->value)}, until));
-    co_return Result<>();
+    co_return co_await records.put_xattr(node.object(), {change->name, *change->value}, condition, until);
   }
   PunchRequest request;
-  request.object = companion;
+  request.object = companion_object(node.object());
   request.level = PunchLevel::kAkey;
-  request.condition = Precondition::kPresent;
+  request.condition = change->may_be_missing ? Precondition::kNone : Precondition::kPresent;
   request.dkey = to_bytes(as_bytes(kXattrDkey));
   request.akeys.push_back(to_bytes(as_bytes(change->name)));
   CO_CHECK_OK(co_await view.punch(std::move(request), until));
@@ -75,6 +79,25 @@ Task<Result<>> change_xattr(FileSystem::Impl& files, Node node, XattrChange chan
   co_return failf(Code::kTxRestart, "what has the number {} is renamed all the time", node.number());
 }
 
+bool is_acl(std::string_view name) { return name == kAccessAcl || name == kDefaultAcl; }
+
+/// An access list and the mode say the same; one that says no more than the mode is not kept.
+Result<XattrChange> change_to_acl(FileType type, XattrChange change) {
+  if (type == FileType::kSymlink) return fail(Code::kUnsupported, "a symbolic link has no access control list");
+  const bool is_access = change.name == kAccessAcl;
+  if (!is_access && type != FileType::kDirectory)
+    return fail(Code::kPermissionDenied, "only a directory has a default access control list");
+  TRY(const Acl acl, decode_acl(*change.value));
+  if (is_access && !acl.empty()) change.permissions = mode_with(acl, 0);
+  if (acl.empty() || (is_access && is_plain(acl))) {
+    change.value.reset();
+    change.may_be_missing = true;
+  } else {
+    change.value = encode_acl(acl);
+  }
+  return change;
+}
+
 }  // namespace
 
 Task<Result<>> FileSystem::set_xattr(Node node, std::string name, Bytes value, XattrMode mode, Until until) {
@@ -84,8 +107,11 @@ Task<Result<>> FileSystem::set_xattr(Node node, std::string name, Bytes value, X
     co_return failf(Code::kValueTooLarge, "extended attribute '{}' of {} bytes is over the limit of {}", name,
                     value.size(), kMaxXattrBytes);
   }
-  co_return co_await change_xattr(*impl_, std::move(node),
-                                  {.name = std::move(name), .value = std::move(value), .mode = mode}, until);
+  XattrChange change{.name = std::move(name), .value = std::move(value), .mode = mode};
+  if (is_acl(change.name)) {
+    CO_TRY(change, change_to_acl(node.type(), std::move(change)));
+  }
+  co_return co_await change_xattr(*impl_, std::move(node), std::move(change), until);
 }
 
 Task<Result<>> FileSystem::remove_xattr(Node node, std::string name, Until until) {
@@ -100,17 +126,16 @@ Task<Result<Bytes>> FileSystem::get_xattr(Node node, std::string name, Until unt
     CO_TRY(FileSystem* const inner, co_await impl_->snapshots.use(node.state()->snapshot, until));
     co_return co_await inner->get_xattr(std::move(node), std::move(name), until);
   }
-  FetchRequest request;
-  request.object = companion_object(node.object());
-  request.dkey = to_bytes(as_bytes(kXattrDkey));
-  AkeyFetch& attribute = request.akeys.emplace_back();
-  attribute.akey = to_bytes(as_bytes(name));
-  attribute.max_bytes = kMaxXattrBytes;
-  Bytes value(kMaxXattrBytes);
-  CO_TRY(const FetchReply reply, co_await impl_->container.fetch(std::move(request), {MutableBytes(value)}, until));
-  if (!reply.akeys[0].exists) co_return fail(no_xattr(name));
-  value.resize(reply.akeys[0].bytes);
-  co_return value;
+  if (impl_->is_snapshots_directory(node)) co_return fail(no_xattr(name));
+  Impl& self = *impl_;
+  if (is_acl(name)) {
+    // Asked for again and again, and hardly ever there: the inode knows.
+    CO_TRY(const Stored stored, co_await self.load(node, until));
+    if (!stored.inode.has_xattrs) co_return fail(no_xattr(name));
+  }
+  CO_TRY(auto value, co_await self.records.xattr(node.object(), name, until));
+  if (!value) co_return fail(no_xattr(name));
+  co_return *std::move(value);
 }
 
 Task<Result<std::vector<std::string>>> FileSystem::list_xattrs(Node node, Until until) {

@@ -453,6 +453,40 @@ class Kinds(MountTest):
         self.assertEqual(as_nobody("touch", os.path.join(shared.place, "mine")), 0)
         self.assertEqual(os.stat(os.path.join(alone.place, "mine")).st_uid, 65534)
 
+    def test_access_lists_are_what_they_are_elsewhere(self):
+        mount = self.mounted(self.engine, "--multi-user")
+        reference = self.path("reference")
+        os.mkdir(reference)
+        steps = """
+            umask 027
+            touch f; setfacl -m u:1234:rwx,g:77:r f; chmod 640 f
+            mkdir d; setfacl -m u:5:rx d; setfacl -d -m u:1234:rwx,g::rx,o::--- d
+            touch d/f; mkdir d/e; mkdir -p d/e/g/h; touch d/e/g/h/i; mkfifo d/pipe; ln -s f d/link; chmod 700 d/e
+            mkdir p; setfacl -d -m u::rwx,g::rwx,o::rx p; touch p/f; mkdir p/d
+            cp -a d copy; mv d/f moved; ln f g; setfacl -x u:1234 g
+            touch gone; setfacl -m u:9:r gone; setfacl -b gone
+            mkdir -m 2770 s; setfacl -m g:8:rwx s; setfacl -k d/e/g
+            tar --acls -cf t.tar d; mkdir u; tar --acls -xpf t.tar -C u"""
+        for place in (reference, mount.place):
+            self.run_in(place, "bash", "-ec", steps)
+        seen = [self.run_in(place, "bash", "-c", "find . ! -type l | LC_ALL=C sort | getfacl -n -p -")
+                for place in (reference, mount.place)]
+        self.assertIn("default:user:1234:rwx", seen[0])
+        self.maxDiff = None
+        self.assertEqual(seen[1], seen[0])
+        # Lists count for who is named, in the command as in the mount, and by another mount at once.
+        other = self.mounted(self.engine, "--multi-user", name="other")
+        os.chmod(self.directory, 0o755)
+        write(os.path.join(mount.place, "secret"), b"x")
+        os.chmod(os.path.join(mount.place, "secret"), 0o600)
+        os.chmod(mount.place, 0o755)
+        reads = lambda: subprocess.run(["cat", os.path.join(other.place, "secret")], user=1234, group=1234, extra_groups=[],
+                                       capture_output=True, check=False, timeout=PATIENCE_S).returncode == 0
+        for command, allowed in (("true", False), ("setfacl -m u:1234:r secret", True), ("chmod 600 secret", False),
+                                 ("setfacl -m m::r secret", True), ("setfacl -x u:1234 secret", False)):
+            self.run_in(mount.place, "bash", "-ec", command)
+            self.assertEqual(reads(), allowed, command)
+
     def test_a_single_client_keeps_what_it_knows(self):
         mount = self.mounted(self.engine, "--single-client")
         source = self.path("source")

@@ -235,6 +235,24 @@ class Bench(SystemTest):
         for row in rows:
             self.assertAlmostEqual(row["bytes_per_second"], row["operations"] * row["bytes"] / row["seconds"], delta=1)
 
+    def test_files_are_measured_verified_and_removed(self):
+        server = self.started(size="256MiB")
+        container = self.with_container(server, kind="posix")
+        document = self.json_of(server, "bench", "fs", container, "--clients", "2", "--depth", "2", "--files", "8", "--file-size",
+                                "1MiB", "--transfer", "256KiB", "--verify")
+        rows = {row["phase"]: row for row in document["results"]}
+        self.assertEqual(len(rows), 12)
+        for phase, row in rows.items():
+            self.assertEqual(row["operations"], 2 * 2 * (4 if "ior-easy" in phase else 22 if "ior-hard" in phase else 8)
+                             if phase != "find" else 2 * 2 * (8 + 8 + 1), row)
+            self.assertGreaterEqual(row["p99_ns"], row["p50_ns"])
+        self.assertEqual(rows["mdtest-hard-read"]["bytes"], 32 * 3901)
+        self.assertGreater(document["io500_like"]["score"], 0)
+        self.assertEqual(self.json_of(server, "fs", "ls", container + ":/")["entries"], [])
+        some = self.json_of(server, "bench", "fs", container, "--phases", "easy-stat", "--depth", "1", "--files", "3")
+        self.assertEqual([row["phase"] for row in some["results"]], ["mdtest-easy-write", "mdtest-easy-stat"])
+        self.assertNotIn("io500_like", some)
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

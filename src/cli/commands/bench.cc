@@ -143,6 +143,9 @@ Result<Sizes> parse_sizes(const Arguments& arguments) {
 }
 
 Result<> run(Context& context, const Arguments& arguments) {
+  // Not for the parser to say, which would miss it before 'fs', too.
+  if (arguments.container.empty())
+    return fail(Code::kInvalidArgument, "POOL/CONTAINER is required (see 'cenote bench --help')");
   TRY(const ContainerName name, parse_container(arguments.container));
   TRY(const Sizes sizes, parse_sizes(arguments));
   // What the parser compares with its range is no number here, and every comparison with that says no.
@@ -163,8 +166,7 @@ void add_bench(CLI::App& app, Context& context) {
                "  cenote bench scratch/things\n"
                "  cenote bench scratch/things --workload update --workload fetch --size 4KiB --depth 64 --seconds 10\n"
                "  cenote bench scratch/things --json");
-  bench->add_option("POOL/CONTAINER", arguments->container, "where the test data goes; it is removed at the end")
-      ->required();
+  bench->add_option("POOL/CONTAINER", arguments->container, "where the test data goes; it is removed at the end");
   bench
       ->add_option("--workload", arguments->workloads,
                    "update, fetch (of --size), write, read (1 MiB), put, get (of --value-size); all when left out")
@@ -181,7 +183,11 @@ void add_bench(CLI::App& app, Context& context) {
   bench->add_option("--working-set", arguments->working_set, "data written before writing starts over")
       ->capture_default_str();
   bench->add_flag("--keep", arguments->keep, "leave the test data");
-  bench->callback([=, &context] { context.action = [=, &context] { return run(context, *arguments); }; });
+  bench->callback([=, &context] {
+    if (!bench->get_subcommands().empty()) return;
+    context.action = [=, &context] { return run(context, *arguments); };
+  });
+  add_bench_fs(*bench, context);
 }
 
 }  // namespace cenote::cli

@@ -48,15 +48,18 @@ Task<Result<HeldFetch*>> ObjectService::run_fetch(rpc::Request& request) {
   }
   CO_CHECK_OK(check_version(request, *container));
   CO_CHECK_OK(check_reader(*target, *container, fetch.object, fetch.dkey.view()));
-  const Instant deadline = this->deadline(request);
+  co_return co_await fetch_at(*target, fetch, this->deadline(request));
+}
+
+Task<Result<HeldFetch*>> ObjectService::fetch_at(Target& target, const FetchRequest& fetch, Instant deadline) {
   for (;;) {
-    auto held = co_await call_on(reactor_, target->reactor(), [&] { return fetch_and_hold(*target, fetch, deadline); });
+    auto held = co_await call_on(reactor_, target.reactor(), [&] { return fetch_and_hold(target, fetch, deadline); });
     if (!held && has_replicas(fetch.object) && is_damage(held.error())) {
       const object::EntryPlace place{fetch.object, to_bytes(fetch.dkey.view())};
-      co_await call_on(reactor_, target->reactor(), [&] { return suspect(*target, fetch.container, place); });
+      co_await call_on(reactor_, target.reactor(), [&] { return suspect(target, fetch.container, place); });
     }
     if (held || !(held.error() == Code::kUndecided)) co_return held;
-    CO_CHECK_OK(co_await settle_before(*target, fetch, deadline));
+    CO_CHECK_OK(co_await settle_before(target, fetch, deadline));
   }
 }
 

@@ -44,10 +44,12 @@ Task<Result<UpdateReply>> ObjectService::run_punch(rpc::Request& request) {
   }
   // A whole object is punched at every target.
   if (!whole) CO_CHECK_OK(check_home(*target, *container, punch.object, punch.dkey.view()));
+  const bool leased = container->leased;
   const Instant deadline = this->deadline(request);
   auto run = [&] { return target->objects().punch(punch, Until{deadline, &target->cancel_source()}); };
   const PoolServing* const serving = serving_of(request);
-  auto punched = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
+  auto punched = co_await call_on(reactor_, target->reactor(),
+                                  [&] { return fenced(*target, serving, leased, punch, deadline, run); });
   if (!punched && punched.error() == Code::kUndecided)
     co_return fail(co_await busy_until_settled(*target, punch, deadline));
   co_return punched;

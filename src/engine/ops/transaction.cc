@@ -81,6 +81,7 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
   for (const UpdateRequest& update : commit.updates)
     CO_CHECK_OK(cluster::check_class(update.object, container->redundancy()));
   CO_TRY(const bool shared, needs_entry(commit, *container->layout, container->seed));
+  const bool leased = container->leased;
   RoutedContainer routed;
   if (shared) {
     routed = *container;
@@ -106,7 +107,8 @@ Task<Result<UpdateReply>> ObjectService::run_commit(rpc::Request& request, OpTim
                                     Until{deadline, &target->cancel_source()});
   };
   const PoolServing* const serving = serving_of(request);
-  auto committed = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
+  auto committed = co_await call_on(reactor_, target->reactor(),
+                                    [&] { return fenced(*target, serving, leased, commit, deadline, run); });
   if (!committed && committed.error() == Code::kUndecided)
     co_return fail(co_await busy_until_settled(*target, commit, deadline));
   co_return committed;

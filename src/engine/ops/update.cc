@@ -42,6 +42,7 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
   CO_CHECK_OK(check_home(*target, *container, update.object, update.dkey.view()));
 
   CO_TRY(const bool led, needs_entry(update.object, update.dkey.view(), *container->layout, container->seed));
+  const bool leased = container->leased;
   RoutedContainer routed;
   if (led) routed = *container;  // for after the payload has come
 
@@ -61,7 +62,8 @@ Task<Result<UpdateReply>> ObjectService::run_update(rpc::Request& request, OpTim
                                     Until{deadline, &target->cancel_source()});
   };
   const PoolServing* const serving = serving_of(request);
-  auto updated = co_await call_on(reactor_, target->reactor(), [&] { return fenced(*target, serving, run); });
+  auto updated = co_await call_on(reactor_, target->reactor(),
+                                  [&] { return fenced(*target, serving, leased, update, deadline, run); });
   if (!updated && updated.error() == Code::kUndecided)
     co_return fail(co_await busy_until_settled(*target, update, deadline));
   co_return updated;

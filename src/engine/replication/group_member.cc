@@ -48,10 +48,12 @@ struct GroupMember::Resolution {
   std::optional<EntryState> outcome;
 };
 
-GroupMember::GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, Options options, Logger logger)
+GroupMember::GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, LeaseTable& leases,
+                         Options options, Logger logger)
     : target_(target),
       containers_(containers),
       links_(links),
+      leases_(leases),
       options_(options),
       logger_(std::move(logger)),
       fence_(target.reactor()),
@@ -168,6 +170,9 @@ Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, Prepa
   if (objects().held_state(message.name) == EntryState::kNone) {
     if (const auto fresh = check_age(message); !fresh) co_return co_await decline(message, fresh.error(), answer);
   }
+  // Until it is prepared: from then on whoever reads waits for its outcome.
+  LeaseTable::Change change(leases_, what.request);
+  if (is_leased(what.request.container)) CO_CHECK_OK(co_await change.enter(what.request.id.session, bounded(until)));
   const Instant patience = target_.reactor().now() + kWaitForOthers;
   for (;;) {
     media::Buffer data = what.payload.empty() ? media::Buffer() : media::Buffer::borrow(what.payload);
@@ -198,6 +203,12 @@ Task<Result<>> GroupMember::prepare_now(const Prepared& what, Until until, Prepa
     }
     co_return co_await decline(message, held.error(), answer);
   }
+}
+
+/// What is not known is taken for one that may have leases.
+bool GroupMember::is_leased(const Uuid& container) const {
+  const RoutedContainer* const found = containers_.find(container, 0);
+  return found == nullptr || found->leased;
 }
 
 Task<Result<>> GroupMember::decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer) {

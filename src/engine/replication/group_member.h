@@ -8,6 +8,7 @@
 #include "container_cache.h"
 #include "engine_links.h"
 #include "entry_note.h"
+#include "leases/lease_table.h"
 #include "messages.h"
 #include "target.h"
 #include "version_fence.h"
@@ -36,7 +37,8 @@ class GroupMember {
     Duration patience = std::chrono::seconds(1);
   };
   /// All of them outlive it; `containers` and `links` are of the target's reactor.
-  GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, Options options, Logger logger);
+  GroupMember(Target& target, ContainerCache& containers, EngineLinks& links, LeaseTable& leases, Options options,
+              Logger logger);
   ~GroupMember();
   /// Once, before anything else. The others of the same target.
   void start(GroupLeader& leader);
@@ -95,6 +97,7 @@ class GroupMember {
   Task<Result<>> leave(Uuid pool);
   Task<Result<store::Lsn>> apply(const std::vector<EntryDecision>& decisions, DecideAnswer& answer);
   Task<Result<>> prepare_now(const Prepared& what, Until until, PrepareAnswer& answer);
+  bool is_leased(const Uuid& container) const;
   Task<Result<>> decline(const PrepareMessage& message, const Error& reason, PrepareAnswer& answer);
   Result<> check_age(const PrepareMessage& message) const;
   bool waits_for(const object::EntryName& name, const object::EntryName& other) const;
@@ -109,6 +112,7 @@ class GroupMember {
   Target& target_;
   ContainerCache& containers_;
   EngineLinks& links_;
+  LeaseTable& leases_;
   Options options_;
   Logger logger_;
   GroupLeader* leader_ = nullptr;

@@ -37,7 +37,15 @@ GroupMetrics::GroupMetrics(MetricRegistry& metrics, std::uint32_t target)
                                 "Damaged values and extents that were replaced by what another engine has",
                                 labels_of(target))),
       unrepaired_(metrics.counter("cenote_replication_unrepaired_values_total",
-                                  "Attempts at that in which no other engine could help", labels_of(target))) {}
+                                  "Attempts at that in which no other engine could help", labels_of(target))),
+      leases_(metrics.gauge("cenote_engine_leases", "Promises to clients that they are asked before a change",
+                            labels_of(target))),
+      leases_given_(
+          metrics.counter("cenote_engine_leases_given_total", "Such promises that were given", labels_of(target))),
+      leases_recalled_(metrics.counter("cenote_engine_leases_recalled_total",
+                                       "Those that were asked back because of a change", labels_of(target))),
+      leases_silent_(metrics.counter("cenote_engine_lease_clients_silent_total",
+                                     "Clients that did not answer and were waited for", labels_of(target))) {}
 
 void GroupMetrics::refresh(const TargetGroups& groups) {
   const object::EntryCounts entries = groups.member.objects().entry_counts();
@@ -55,6 +63,10 @@ void GroupMetrics::refresh(const TargetGroups& groups) {
   copied_objects_.raise_to(groups.rebuilder.copied().objects);
   repaired_.raise_to(groups.repairer.counters().repaired);
   unrepaired_.raise_to(groups.repairer.counters().unrepaired);
+  leases_.set(static_cast<std::int64_t>(groups.leases.size()));
+  leases_given_.raise_to(groups.leases.counters().given);
+  leases_recalled_.raise_to(groups.leases.counters().recalled);
+  leases_silent_.raise_to(groups.leases.counters().expired);
 }
 
 }  // namespace cenote::engine

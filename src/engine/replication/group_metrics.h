@@ -25,6 +25,10 @@ class GroupMetrics {
   Counter& copied_objects_;
   Counter& repaired_;
   Counter& unrepaired_;
+  Gauge& leases_;
+  Counter& leases_given_;
+  Counter& leases_recalled_;
+  Counter& leases_silent_;
 };
 
 }  // namespace cenote::engine

@@ -3,6 +3,8 @@
 #include "group_leader.h"
 #include "group_member.h"
 #include "group_metrics.h"
+#include "leases/lease_calls.h"
+#include "leases/lease_table.h"
 #include "pool_serving.h"
 #include "rebuilder.h"
 #include "repairer.h"
@@ -14,7 +16,8 @@ namespace cenote::engine {
 struct TargetGroups {
   TargetGroups(Target& target, ContainerCache& containers, EngineLinks& links, EngineServices& services,
                GroupMember::Options options, MetricRegistry& metrics, const Logger& logger)
-      : member(target, containers, links, options, logger.named("groups")),
+      : leases(target.reactor(), ask_client_from(target.reactor())),
+        member(target, containers, links, leases, options, logger.named("groups")),
         leader(member, links, target.reactor(), logger.named("groups")),
         rebuilder(member, containers, links, services, target.reactor(), logger.named("rebuild")),
         repairer(target, member, containers, links, logger.named("repair")),
@@ -28,6 +31,9 @@ struct TargetGroups {
   Task<Result<>> follow(LayoutSwitch change) {
     co_await rebuilder.end(change.pool);
     CO_CHECK_OK(co_await member.follow(change.pool, *change.after->layout()));
+    // Whoever leads from now on knows nothing of what was promised here, nor this one of what others have.
+    CO_CHECK_OK(co_await leases.recall_all(std::nullopt, Until::forever()));
+    leases.wait_out();
     rebuilder.follow(change.pool, change.after);
     co_return Result<>();
   }
@@ -36,8 +42,10 @@ struct TargetGroups {
     co_await rebuilder.stop();
     co_await leader.stop();
     co_await member.stop();
+    co_await leases.stop();
   }
 
+  LeaseTable leases;
   GroupMember member;
   GroupLeader leader;
   Rebuilder rebuilder;

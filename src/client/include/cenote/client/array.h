@@ -23,6 +23,8 @@ class Array {
   Task<Result<>> write(std::uint64_t offset, ByteView from, Until until = {});
   /// One more than the highest byte ever written and not cut off.
   Task<Result<std::uint64_t>> size(Until until = {});
+  /// With a lease of it, where one target has all of the array.
+  Task<Result<Leased<std::uint64_t>>> size_leased(Until until = {});
   /// Cuts off everything from `size` on, or extends with a hole (one zero byte is written at the end). After a failure
   /// the size lies between the old and the new one, and what lies before both is as it was; only a cut to 0 may have
   /// removed any part.
@@ -47,6 +49,8 @@ class Array {
   Task<Result<>> punch_chunks_after(std::uint64_t last_kept, Until until);
   Task<Result<>> punch_part(Part part, Until until);
   Task<Result<>> cut(std::uint64_t size, Until until);
+  QueryRequest size_query() const;
+  Result<std::uint64_t> size_of(const QueryReply& reply) const;
 
   Container container_;
   ObjectId object_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cenote/client/lease.h"
 #include "cenote/protocol/control_requests.h"
 #include "cenote/protocol/pool_changes.h"
 #include "cenote/protocol/scrub_info.h"
@@ -69,6 +70,9 @@ class Container {
   /// Engines that may be lost without loss of data: all its objects are of classes that keep so much, which
   /// `with_redundancy` gives.
   std::uint32_t redundancy() const;
+  /// What all of an object of class S1 lies on by now: changes of objects with the same one are a set of one message.
+  /// nullopt: it is of another class, or nobody can tell.
+  std::optional<std::uint32_t> target_of(const ObjectId& object) const;
 
   /// Returns when the update is durable.
   Task<Result<UpdateReply>> update(UpdateRequest request, std::vector<ByteView> payload, Until until = {});
@@ -80,6 +84,11 @@ class Container {
   Task<Result<UpdateReply>> punch(PunchRequest request, Until until = {});
   Task<Result<ListReply>> list(ListRequest request, Until until = {});
   Task<Result<QueryReply>> query(QueryRequest request, Until until = {});
+
+  /// The same with a lease of the dkey, or of the object where no dkey is named and one target has all of it. Views
+  /// give none.
+  Task<Result<Leased<FetchReply>>> fetch_leased(FetchRequest request, std::vector<MutableBytes> into, Until until = {});
+  Task<Result<Leased<QueryReply>>> query_leased(QueryRequest request, Until until = {});
 
   /// Many at once, over any objects, pipelined on the connection; each item has its own result.
   Task<> update_many(std::span<UpdateItem> items, Until until = {});

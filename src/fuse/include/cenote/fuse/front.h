@@ -1,10 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "cenote/base/log.h"
 #include "cenote/fuse/session.h"
 #include "cenote/posix/file_system.h"
+#include "cenote/posix/mount_identity.h"
 
 namespace cenote::fuse {
 
@@ -12,6 +14,9 @@ struct FrontOptions {
   SessionOptions session;
   /// How long a request may take, the wait for servers that do not answer included.
   Duration timeout = std::chrono::seconds(30);
+  /// What programs are told that ask how to reach the container by themselves; none: they are not told. Never where the
+  /// kernel keeps what it has read and written.
+  std::optional<posix::MountIdentity> identity = std::nullopt;
 };
 
 /// A container as a directory of the machine: what the kernel asks is answered by the file layer. Belongs to the

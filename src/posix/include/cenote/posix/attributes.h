@@ -56,9 +56,10 @@ struct AttributeChange {
   std::optional<std::uint64_t> size;  ///< of files only
 };
 
-/// Of something new. Front ends apply the umask, and know whether set-id bits may be given.
+/// Of something new. Front ends know whether set-id bits may be given.
 struct CreateOptions {
   std::uint32_t mode = 0644;
+  std::uint32_t umask = 0;  ///< what `mode` loses, unless the directory has a default access control list
   /// A directory with the set-group-id bit hands its group on instead, and the bit to directories.
   std::uint32_t uid = 0, gid = 0;
   std::optional<WallTime> atime, mtime;  ///< now, unless given; then writes through the File of `create` leave it

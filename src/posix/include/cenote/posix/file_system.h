@@ -38,6 +38,12 @@ enum class RenameMode : std::uint8_t {
 
 enum class XattrMode : std::uint8_t { kAny, kCreate, kReplace };
 
+/// Whether a FileSystem looks after what clients have left that are no more.
+enum class Upkeep : std::uint8_t {
+  kShared,  ///< as every client that stays
+  kNone,    ///< it removes nothing, and there are many of its kind
+};
+
 /// Of the pool, as this container may use it.
 struct SpaceInfo {
   std::uint64_t total_bytes = 0, free_bytes = 0;
@@ -46,8 +52,8 @@ struct SpaceInfo {
 /// Directories, files and everything else that has a name, in one container (docs/formats/posix.md).
 ///
 /// Every change of names or attributes is one transaction: it happens at one moment or, when it fails, not at all, and
-/// is durable when it returns; of several clients that change the same thing each sees what the others did. Nothing is
-/// cached that another client could change. Permissions are not checked: front ends do that.
+/// is durable when it returns; of several clients that change the same thing each sees what the others did. What is
+/// kept of what was read (names, attributes, sizes) engines ask back before another client changes it: it is as if it was read each time. Permissions are not checked: front ends do that.
 ///
 /// What is said of nodes: kGone, everywhere, for one that has been removed, and is not kept by an open File of this
 /// FileSystem. A view of a snapshot shows the tree as it was: what would change it is kReadOnly.
@@ -59,7 +65,8 @@ class FileSystem {
  public:
   /// Writes superblock and root directory unless they are there; the container must be of type "posix". Of a view of a
   /// snapshot kNotFound if there was no tree yet.
-  static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {});
+  static Task<Result<std::unique_ptr<FileSystem>>> open(async::Container container, Until until = {},
+                                                        Upkeep upkeep = Upkeep::kShared);
   ~FileSystem();
   /// Ends what runs in the background, and frees what was removed. Must be awaited before destruction. Nothing is freed
   /// any more when `until` has passed: other clients do so after a minute or two.
@@ -98,7 +105,22 @@ class FileSystem {
 
   /// Keeps the file until the last File of it is closed, whatever becomes of its names.
   Result<File> open_file(Node node);
+  /// Keeps a file that loses its last name until as many calls of `release`, for who finds first and opens later. Gives
+  /// way where an open File would not: when its directory is removed, or nothing can be written.
+  void hold(const Node& node);
+  Task<Result<>> release(Node node, Until until = {});
 
+  /// What a node is, for another FileSystem of the same container to `introduce` it to: so that one process can go on
+  /// with what another one has found. Where it is may be old when that one uses it, as it may be in this one.
+  Bytes identity_of(const Node& node) const;
+  /// False of what is in a snapshot, and of the directory of snapshots: they have no identity.
+  bool is_in_present(const Node& node) const;
+  Result<Node> introduce(ByteView identity);  ///< kMalformed
+
+  /// "system.posix_acl_access" and "system.posix_acl_default" are access control lists, in the form of Linux: the
+  /// former changes the mode, as a new mode changes it, and is not kept when it says no more than that; what is made in
+  /// a directory with the latter inherits it. kInvalidArgument: no such list; kPermissionDenied: a default one of
+  /// something else; kUnsupported: of a symbolic link.
   Task<Result<>> set_xattr(Node node, std::string name, Bytes value, XattrMode mode = {}, Until until = {});
   Task<Result<Bytes>> get_xattr(Node node, std::string name, Until until = {});
   Task<Result<std::vector<std::string>>> list_xattrs(Node node, Until until = {});

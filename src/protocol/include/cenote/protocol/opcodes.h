@@ -16,6 +16,11 @@ enum class Opcode : std::uint16_t {
   kQuery = 36,
   kBegin = 37,   ///< where a transaction reads
   kCommit = 38,  ///< all changes of a transaction
+  // Leases (docs/protocols/leases.md).
+  kLeasedFetch = 40,
+  kLeasedQuery = 41,
+  kRenewLeases = 42,
+  kRecallLeases = 43,  ///< a callback
   // Between engines: what the leader of the control state asks of an engine's targets (docs/protocols/targets.md).
   kTargets = 48,       ///< changes
   kTargetsQuery = 49,  ///< questions, whose answers are not kept
