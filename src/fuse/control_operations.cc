@@ -14,9 +14,9 @@ Task<Result<ControlAnswer>> identify_mount(Request& request) {
 
 Task<Result<ControlAnswer>> identify_node(Request& request) {
   CO_TRY(const posix::Node node, request.node());
-  // Another process would have to open the snapshot's view: it goes on through the mount.
-  if (node.is_in_snapshot() && request.front().options.identity->snapshot.empty())
-    co_return fail(Code::kUnsupported, "in a snapshot");
+  // Whoever goes past the kernel would take it for what is there now.
+  if (!request.files().is_in_present(node))
+    co_return fail(Code::kUnsupported, "what is in a snapshot is reached through the kernel alone");
   CO_TRY(Bytes frame, posix::framed_answer(request.files().identity_of(node), posix::kNodeIdentityRoom));
   co_return ControlAnswer{std::move(frame)};
 }

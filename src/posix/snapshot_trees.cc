@@ -81,6 +81,10 @@ bool FileSystem::Impl::is_snapshots_directory(const Node& node) const {
   return !container.snapshot() && node.object() == snapshots_directory(container.redundancy());
 }
 
+bool FileSystem::is_in_present(const Node& node) const {
+  return !node.is_in_snapshot() && !impl_->is_snapshots_directory(node);
+}
+
 bool FileSystem::Impl::is_snapshots_name(const Node& directory, std::string_view name) const {
   return name == kSnapshotsName && !container.snapshot() && !directory.is_in_snapshot() &&
          directory.object() == root_object(container.redundancy());

@@ -126,6 +126,7 @@ Task<Result<Bytes>> FileSystem::get_xattr(Node node, std::string name, Until unt
     CO_TRY(FileSystem* const inner, co_await impl_->snapshots.use(node.state()->snapshot, until));
     co_return co_await inner->get_xattr(std::move(node), std::move(name), until);
   }
+  if (impl_->is_snapshots_directory(node)) co_return fail(no_xattr(name));
   Impl& self = *impl_;
   if (is_acl(name)) {
     // Asked for again and again, and hardly ever there: the inode knows.

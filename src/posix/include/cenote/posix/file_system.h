@@ -114,6 +114,8 @@ class FileSystem {
   /// What a node is, for another FileSystem of the same container to `introduce` it to: so that one process can go on
   /// with what another one has found. Where it is may be old when that one uses it, as it may be in this one.
   Bytes identity_of(const Node& node) const;
+  /// False of what is in a snapshot, and of the directory of snapshots: they have no identity.
+  bool is_in_present(const Node& node) const;
   Result<Node> introduce(ByteView identity);  ///< kMalformed
 
   /// "system.posix_acl_access" and "system.posix_acl_default" are access control lists, in the form of Linux: the
