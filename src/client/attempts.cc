@@ -199,8 +199,10 @@ Task<Result<rpc::Reply>> Client::Impl::read(Opcode opcode, ByteView body, rpc::B
       }
       stale = !about_routes && reply.error() == Code::kStaleMap;
       const bool impatient = bounded && is_impatience(reply.error()) && reactor.now() < until.deadline;
+      // An attempt lasts no longer than requests live; what has no effect may be asked again.
+      const bool unheard = is_impatience(reply.error()) && !info.received && reactor.now() < until.deadline;
       const bool damaged_here = destination.replicated && is_of_one_replica(reply.error());
-      const bool passing = stale || impatient || damaged_here || is_passing(reply.error(), info) ||
+      const bool passing = stale || impatient || unheard || damaged_here || is_passing(reply.error(), info) ||
                            has_moved(reply.error(), destination) ||
                            is_of_a_clock(reply.error(), info, reactor.now() - begun);
       if (!passing) co_return reply;

@@ -262,7 +262,9 @@ Task<Result<EntryState>> GroupMember::find_outcome(const object::UndecidedEntry&
       if (changed) co_return outcome->state;
       outcome = fail(std::move(changed).error());
     }
-    if (scope_.stopping()) co_return fail(Code::kStopped, "the engine is stopping");
+    // Its servers wait for the requests that ask, and end before this does.
+    if (scope_.stopping() || target_.cancel_source().cancelled())
+      co_return fail(Code::kStopped, "the engine is stopping");
     if (target_.reactor().now() + pause >= until.deadline)
       co_return failf(Code::kDeadlineExceeded, "it is not known yet whether an earlier change takes effect: {}",
                       outcome.error().message());
