@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cenote/base/checksum.h"
+#include "cenote/base/codec.h"
 #include "cenote/protocol/opcodes.h"
 
 namespace cenote::async {
@@ -19,6 +21,15 @@ bool overlap(const ObjectId& object, const std::optional<ByteView>& dkey, const 
   if (object != key.object) return false;
   return !dkey || !key.dkey || equal(*dkey, *key.dkey);
 }
+
+std::uint64_t hash_of(const ObjectId& object) {
+  std::byte bytes[16];
+  store_le(bytes, object.high());
+  store_le(bytes + 8, object.low());
+  return hash64(bytes);
+}
+
+std::uint64_t hash_of(const ObjectId& object, ByteView dkey) { return hash64(dkey, hash_of(object)); }
 
 /// Failures that say that nothing has happened, and nothing will.
 bool is_sure(const Error& failure) {
@@ -47,7 +58,7 @@ Lease::State::~State() {
   auto& at = leases->places_.at(place);
   at.dropped.push_back(token);
   --at.leases;
-  leases->states_.erase(token);
+  leases->remove(*this);
 }
 
 Instant Lease::until() const {
@@ -62,9 +73,22 @@ Leases::~Leases() {
   for (auto& [token, state] : states_) state->leases = nullptr;
 }
 
+void Leases::insert(Lease::State& state) {
+  states_.emplace(state.token, &state);
+  state.in_objects = by_object_.emplace(hash_of(state.key.object), &state);
+  state.in_parts = state.key.dkey ? by_dkey_.emplace(hash_of(state.key.object, *state.key.dkey), &state)
+                                  : by_whole_.emplace(hash_of(state.key.object), &state);
+}
+
+void Leases::remove(Lease::State& state) {
+  states_.erase(state.token);
+  by_object_.erase(state.in_objects);
+  (state.key.dkey ? by_dkey_ : by_whole_).erase(state.in_parts);
+}
+
 void Leases::end(Lease::State& state) {
   --places_.at(state.place).leases;
-  states_.erase(state.token);
+  remove(state);
   state.leases = nullptr;
 }
 
@@ -102,7 +126,7 @@ std::optional<Lease> Leases::Asking::take(Place place, const LeaseGrant& grant) 
   }
   ++at.leases;
   auto state = std::make_shared<Lease::State>(leases_, key_, place, token_);
-  leases_.states_.emplace(token_, state.get());
+  leases_.insert(*state);
   if (!leases_.renewing_) leases_.renewing_ = leases_.scope_.spawn(renew(leases_));
   return Lease(std::move(state));
 }
@@ -144,9 +168,18 @@ void Leases::Changing::begin() {
     asking->spoiled_ = asking->spoiled_ || touches(asking->key_);
   if (leases_.states_.empty()) return;
   std::vector<Lease::State*> over;
-  for (auto& [token, state] : leases_.states_)
-    if (touches(state->key)) over.push_back(state);
-  for (Lease::State* state : over) leases_.end(*state);
+  const auto collect = [&](const Index& index, std::uint64_t hash) {
+    const auto [begin, end] = index.equal_range(hash);
+    for (auto it = begin; it != end; ++it)
+      if (touches(it->second->key)) over.push_back(it->second);
+  };
+  for (const Touched& touched : touched_) {
+    if (touched.dkey) collect(leases_.by_dkey_, hash_of(touched.object, *touched.dkey));
+    // Of one that is touched as a whole all there are, else those of all of it.
+    collect(touched.dkey ? leases_.by_whole_ : leases_.by_object_, hash_of(touched.object));
+    for (Lease::State* state : over) leases_.end(*state);
+    over.clear();
+  }
 }
 
 void Leases::Changing::ended(const Result<rpc::Reply>& reply, Until until) {

@@ -98,6 +98,10 @@ class Leases final : public rpc::Service {
 
   Task<rpc::Response> handle(rpc::Request& request) override;
   bool is_read(rpc::Opcode /*opcode*/) const override { return true; }
+  // By what leases are of: hashes, so what is found may be of something else.
+  using Index = std::multimap<std::uint64_t, Lease::State*>;
+  void insert(Lease::State& state);
+  void remove(Lease::State& state);
   void end(Lease::State& state);
   void end_all_at(const Place& place);
   bool is_doubtful(const LeaseKey& key);
@@ -110,6 +114,9 @@ class Leases final : public rpc::Service {
   LeaseListener listener_;
   LeaseToken last_token_ = 0;
   std::unordered_map<LeaseToken, Lease::State*> states_;
+  Index by_object_;  // all
+  Index by_dkey_;    // those of a dkey
+  Index by_whole_;   // the others
   std::map<Place, At> places_;
   std::vector<Doubt> doubts_;
   IntrusiveList<Asking, AskingTag> askings_;
@@ -125,7 +132,8 @@ struct Lease::State {
   State& operator=(const State&) = delete;
   ~State();
 
-  Leases* leases;  ///< null: it is over
+  Leases* leases;                                                       ///< null: it is over
+  std::multimap<std::uint64_t, State*>::iterator in_objects, in_parts;  ///< until then
   LeaseKey key;
   Leases::Place place;
   LeaseToken token;

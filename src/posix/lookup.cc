@@ -160,7 +160,12 @@ Task<Result<Found>> FileSystem::lookup(Node directory, std::string name, Until u
       inode_place =
           entry->type == FileType::kDirectory ? Place::of_directory(entry->object) : Place::in_companion(entry->object);
     CO_TRY(auto stored, co_await self.inode_of(*std::move(entry), place, until));
-    if (stored) co_return co_await self.found(*std::move(stored), std::move(inode_place), until);
+    if (stored) {
+      CO_TRY(Found found, co_await self.found(*std::move(stored), std::move(inode_place), until));
+      // What another call has taken the last name from meanwhile is being given back, as nobody had it yet.
+      const Node::State& state = *found.node.state();
+      if (!state.is_removed || state.is_kept) co_return found;
+    }
     // Removed between the two looks: the name is gone, or leads to something else.
   }
   co_return failf(Code::kCorrupt, "entry '{}' leads to nothing: 'cenote fs check' tells more", shown(name));

@@ -126,7 +126,8 @@ Task<Result<std::optional<Stored>>> Records::directory(ObjectId object, std::uin
     CO_TRY(const auto touched, latest_mark(reply, buffer, object));
     found = Stored{*std::move(entry.inode), touched};
   }
-  if (read.lease) cache->put(place, found, {*std::move(read.lease)});
+  // Without its marks it is no answer for who asks for them.
+  if (read.lease && marks > 0) cache->put(place, found, {*std::move(read.lease)});
   co_return found;
 }
 

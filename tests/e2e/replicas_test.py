@@ -75,7 +75,8 @@ class Replicas(ClusterTest):
         first = self.servers[0]
         self.succeeds(first, "pool", "create", "p", "--size", "40MiB", "--redundancy", "2")
         self.succeeds(first, "container", "create", "p/c", "--type", "kv")
-        values = {f"key{number}": os.urandom(20_000) for number in range(8)}
+        # Each is read at the one of three engines that leads it: of so many the first one leads some.
+        values = {f"key{number}": os.urandom(20_000) for number in range(20)}
         for key, value in values.items():
             self.succeeds(first, "kv", "put", "p/c", key, "--stdin", stdin=value)
         # All of it at one engine, while it runs.
