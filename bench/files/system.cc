@@ -47,8 +47,8 @@ Result<std::shared_ptr<FileSystemUnderTest>> FileSystemUnderTest::start(const Fi
                                                                         const std::filesystem::path& folder) {
   std::shared_ptr<FileSystemUnderTest> system(new FileSystemUnderTest(programs, folder));
   TRY(system->engine_, EngineProcess::start(programs.cenote, {"server", "--data", folder / "engine", "--control",
-                                                              "none", "--targets", "1", "--target-size", "3GiB"}));
-  CHECK_OK(system->run({"pool", "create", "bench", "--size", "2GiB"}));
+                                                              "none", "--targets", "1", "--target-size", "12GiB"}));
+  CHECK_OK(system->run({"pool", "create", "bench", "--size", "10GiB"}));
   CHECK_OK(system->run({"container", "create", kContainer, "--type", "posix"}));
   return system;
 }
