@@ -63,7 +63,7 @@ class FileLoad {
   /// Opens the container's tree. The first client makes what all share, so its `open` has to end before the others'.
   Task<Result<>> open(async::Container container);
   /// The first error ends it, and sets `stop`.
-  Task<Result<FileLoadResult>> run(FilePhase phase);
+  Task<Result<FileLoadResult>> run(FilePhase which);
   /// Removes everything below `top`, and that; of one client, when the others have ended.
   Task<Result<>> remove_all();
   Task<> close();

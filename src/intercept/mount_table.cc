@@ -38,8 +38,9 @@ dev_t parse_device(std::string_view text) {
   const std::size_t colon = text.find(':');
   if (colon == std::string_view::npos) return 0;
   unsigned major_number = 0, minor_number = 0;
-  std::from_chars(text.data(), text.data() + colon, major_number);
-  std::from_chars(text.data() + colon + 1, text.data() + text.size(), minor_number);
+  const std::string_view first = text.substr(0, colon), second = text.substr(colon + 1);
+  std::from_chars(first.begin(), first.end(), major_number);
+  std::from_chars(second.begin(), second.end(), minor_number);
   return ::makedev(major_number, minor_number);
 }
 

@@ -11,7 +11,7 @@ Ledger::Range Ledger::find(std::uint64_t number) {
   return {found.begin(), found.end()};
 }
 
-Ledger::Range Ledger::group(Iterator first) {
+Ledger::Range Ledger::group(const Iterator& first) {
   Iterator last = first;
   while (last != reached_.end() && last->number == first->number) ++last;
   return {first, last};

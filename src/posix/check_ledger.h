@@ -41,7 +41,7 @@ class Ledger {
   /// All of one number.
   Range find(std::uint64_t number);
   /// Those from `first` on that have its number.
-  Range group(Iterator first);
+  Range group(const Iterator& first);
 
  private:
   std::deque<Reached> reached_;

@@ -19,7 +19,7 @@ struct Leads {
   bool is_simple() const { return !is_odd && !differ && here + removed + directories == 1 && references == 0; }
 };
 
-Leads count(Ledger::Range group) {
+Leads count(const Ledger::Range& group) {
   Leads leads{.number = group.first->number, .type = group.first->type};
   bool has_type = false;
   for (const Reached& reached : group) {

@@ -148,7 +148,7 @@ Task<Result<bool>> Repairer::keep_damaged_entry(const Fault& fault, Until until)
   };
   CO_TRY(const StoredValue value, co_await read_value(container_, {fault.place}, until));
   if (!value || judge_name(value, state_.redundancy).state != ReadEntry::State::kDamaged) co_return false;
-  const std::optional<Bytes> seen = *value;
+  const std::optional<Bytes>& seen = *value;
   if (seen) {
     CO_CHECK_OK(co_await find_lost_and_found(until));
     const std::string path = fmt::format("/{}/damaged-{}-{:08x}", kLostAndFound, fault.place.object.low(),

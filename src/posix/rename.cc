@@ -116,6 +116,7 @@ Task<Result<>> rename_in(async::Container view, Renaming* plan) {
     CO_CHECK_OK(co_await check_no_loop(records, plan->to.object, moved->object, until));
   if (exchange && present->type == FileType::kDirectory && plan->from.object != plan->to.object)
     CO_CHECK_OK(co_await check_no_loop(records, plan->from.object, present->object, until));
+  const bool is_new = !present;
   if (present && !exchange) CO_CHECK_OK(co_await replace(records, plan, *moved, *present));
   CO_CHECK_OK(co_await place_entry(records, plan, *std::move(moved), plan->to));
   if (exchange) {
@@ -123,7 +124,7 @@ Task<Result<>> rename_in(async::Container view, Renaming* plan) {
   } else {
     CO_CHECK_OK(co_await records.remove(plan->from, until));
   }
-  if (!present && plan->from.object != plan->to.object)
+  if (is_new && plan->from.object != plan->to.object)
     CO_CHECK_OK(co_await records.require_directory(plan->to.object, until));
   CO_CHECK_OK(co_await records.touch(plan->to.object, plan->to_mark, plan->now, until));
   if (plan->from.object == plan->to.object) co_return Result<>();

@@ -65,7 +65,8 @@ class Clients {
   Clients(const Clients&) = delete;
   Clients& operator=(const Clients&) = delete;
   ~Clients() {
-    for (Member& member : members_) member.client.run([&](async::Client&) { return close(member.load.get()); });
+    for (Member& member : members_)
+      static_cast<void>(member.client.run([&](async::Client&) { return close(member.load.get()); }));
   }
 
   Result<> open(Context& context, const FileLoadOptions& options) {

@@ -115,7 +115,7 @@ void LeaseTable::sweep() {
 
 // --- Giving
 
-LeaseTable::Offer::Offer(LeaseTable& table, Uuid container, const LeaseTopic& topic, LeaseClient client,
+LeaseTable::Offer::Offer(LeaseTable& table, const Uuid& container, const LeaseTopic& topic, const LeaseClient& client,
                          LeaseToken token)
     : table_(table), session_(client.session), token_(token) {
   table.sweep();

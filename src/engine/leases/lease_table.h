@@ -61,7 +61,8 @@ class LeaseTable {
   /// A lease that is being given: made before what it is of is read, and settled after. Ends before the table.
   class Offer {
    public:
-    Offer(LeaseTable& table, Uuid container, const LeaseTopic& topic, LeaseClient client, LeaseToken token);
+    Offer(LeaseTable& table, const Uuid& container, const LeaseTopic& topic, const LeaseClient& client,
+          LeaseToken token);
     Offer(const Offer&) = delete;
     Offer& operator=(const Offer&) = delete;
     ~Offer();

@@ -6,6 +6,51 @@
 
 namespace cenote::engine {
 
+namespace {
+
+/// What a read under a lease is of, and for whom. All of it is the caller's; on the target's reactor.
+struct Offered {
+  LeaseTable& leases;
+  const Uuid& container;
+  const LeaseTopic& topic;
+  const LeaseClient& client;
+  LeaseToken token;
+  Instant end;  ///< of the engine's own lease
+  Until until;
+};
+
+/// The offer is made before what it is of is read.
+Task<Result<>> fetch_offered(Target& target, const Offered& what, const FetchRequest& fetch, HeldFetch*& into,
+                             LeaseGrant& grant) {
+  LeaseTable::Offer offer(what.leases, what.container, what.topic, what.client, what.token);
+  HeldFetch* const held = target.take_held();
+  if (held == nullptr) co_return failf(Code::kStopped, "target {} is closing", target.index());
+  if (auto fetched = co_await target.objects().fetch(fetch, held->fetched(), what.until); !fetched) {
+    held->give_up();
+    co_return fail(std::move(fetched).error());
+  }
+  into = held;
+  grant = offer.settle(what.end);
+  co_return Result<>();
+}
+
+Task<Result<>> query_offered(Target& target, const Offered* what, const QueryRequest& query, Until until,
+                             const object::HistoryFilter& shown, LeasedQueryReply& reply) {
+  std::optional<LeaseTable::Offer> offer;
+  if (what != nullptr) offer.emplace(what->leases, what->container, what->topic, what->client, what->token);
+  CO_TRY(reply.found, co_await target.objects().query(query, until, shown));
+  if (offer) reply.grant = offer->settle(what->end);
+  co_return Result<>();
+}
+
+Task<Result<>> renew_at(LeaseTable& leases, const LeaseClient& client, const RenewLeasesRequest& renewal, Instant end,
+                        RenewLeasesReply& reply) {
+  reply = leases.renew(client, renewal, end);
+  co_return Result<>();
+}
+
+}  // namespace
+
 struct ObjectService::LeasedFetch {
   LeaseGrant grant;
   HeldFetch* held = nullptr;
@@ -54,21 +99,15 @@ Task<Result<ObjectService::LeasedFetch>> ObjectService::run_leased_fetch(rpc::Re
   LeaseTable& leases = groups_of(*target).leases;
   for (;;) {
     LeasedFetch outcome;
-    // The offer lives on the target's reactor, from before what it is of is read.
-    auto read = [&]() -> Task<Result<>> {
-      LeaseTable::Offer offer(leases, fetch.container, topic, client, leased.token);
-      HeldFetch* const held = target->take_held();
-      if (held == nullptr) co_return failf(Code::kStopped, "target {} is closing", target->index());
-      const Until until{deadline, &target->cancel_source()};
-      if (auto fetched = co_await target->objects().fetch(fetch, held->fetched(), until); !fetched) {
-        held->give_up();
-        co_return fail(std::move(fetched).error());
-      }
-      outcome.held = held;
-      outcome.grant = offer.settle(leases_end());
-      co_return Result<>();
-    };
-    auto done = co_await call_on(reactor_, target->reactor(), read);
+    const Offered what{.leases = leases,
+                       .container = fetch.container,
+                       .topic = topic,
+                       .client = client,
+                       .token = leased.token,
+                       .end = leases_end(),
+                       .until = {deadline, &target->cancel_source()}};
+    auto done = co_await call_on(reactor_, target->reactor(),
+                                 [&] { return fetch_offered(*target, what, fetch, outcome.held, outcome.grant); });
     if (done) co_return outcome;
     if (!(done.error() == Code::kUndecided)) {
       // Damage, for instance: the plain way knows what to do.
@@ -108,14 +147,17 @@ Task<Result<LeasedQueryReply>> ObjectService::run_leased_query(rpc::Request& req
   LeaseTable& leases = groups_of(*target).leases;
   for (;;) {
     LeasedQueryReply reply;
-    auto read = [&]() -> Task<Result<>> {
-      std::optional<LeaseTable::Offer> offer;
-      if (gives) offer.emplace(leases, query.container, topic, client, leased.token);
-      CO_TRY(reply.found, co_await target->objects().query(query, Until{deadline, &target->cancel_source()}, shown));
-      if (offer) reply.grant = offer->settle(leases_end());
-      co_return Result<>();
-    };
-    auto done = co_await call_on(reactor_, target->reactor(), read);
+    const Until until{deadline, &target->cancel_source()};
+    const Offered what{.leases = leases,
+                       .container = query.container,
+                       .topic = topic,
+                       .client = client,
+                       .token = leased.token,
+                       .end = leases_end(),
+                       .until = until};
+    auto done = co_await call_on(reactor_, target->reactor(), [&] {
+      return query_offered(*target, gives ? &what : nullptr, query, until, shown, reply);
+    });
     if (done) co_return reply;
     if (!(done.error() == Code::kUndecided)) co_return fail(std::move(done).error());
     CO_CHECK_OK(co_await settle_before(*target, query, deadline));
@@ -136,11 +178,9 @@ Task<Result<RenewLeasesReply>> ObjectService::run_renew_leases(rpc::Request& req
   RenewLeasesReply reply;
   const LeaseClient client = lease_client(request);
   LeaseTable& leases = groups_of(*target).leases;
-  auto renew = [&]() -> Task<Result<>> {
-    reply = leases.renew(client, renewal, leases_end());
-    co_return Result<>();
-  };
-  CO_CHECK_OK(co_await call_on(reactor_, target->reactor(), renew));
+  const Instant end = leases_end();
+  CO_CHECK_OK(
+      co_await call_on(reactor_, target->reactor(), [&] { return renew_at(leases, client, renewal, end, reply); }));
   co_return reply;
 }
 
