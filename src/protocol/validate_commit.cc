@@ -65,7 +65,7 @@ class Punched {
     for (const KeyBytes& akey : punch.akeys) {
       Path path = path_of(punch.object, punch.dkey, akey);
       CHECK_OK(add(punch.level == PunchLevel::kAkey ? levels_ : ranges_, path, punch));
-      if (punch.level == PunchLevel::kRange) ranges_of_.emplace(std::move(path), &punch.ranges);
+      if (punch.level == PunchLevel::kRange) ranges_of_.emplace(path, &punch.ranges);
     }
     return {};
   }
@@ -84,7 +84,7 @@ class Punched {
 
  private:
   static Result<> add(std::set<Path>& to, Path path, const PunchRequest& punch) {
-    if (to.insert(std::move(path)).second) return {};
+    if (to.insert(path).second) return {};
     return not_normal(punch.object, punch.dkey);
   }
   Result<> check_above(Path path) const {
