@@ -96,11 +96,7 @@ void Leases::end_all_at(const Place& place) {
   std::vector<Lease::State*> over;
   for (auto& [token, state] : states_)
     if (state->place == place) over.push_back(state);
-  for (Lease::State* state : over) {
-    const LeaseKey key = state->key;
-    end(*state);
-    if (listener_) listener_(key);
-  }
+  for (Lease::State* state : over) end(*state);
 }
 
 // --- Reads that ask for one
@@ -227,9 +223,7 @@ Task<rpc::Response> Leases::handle(rpc::Request& request) {
         asking->spoiled_ = asking->spoiled_ || asking->token_ == token;
       continue;
     }
-    const LeaseKey key = found->second->key;
     end(*found->second);
-    if (listener_) listener_(key);
   }
   co_return rpc::Response();
 }

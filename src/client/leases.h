@@ -77,7 +77,6 @@ class Leases final : public rpc::Service {
 
   /// Tells the engines that it needs none any more, so that nobody waits for it.
   Task<> close();
-  void on_recall(LeaseListener listener) { listener_ = std::move(listener); }
   std::size_t size() const { return states_.size(); }
 
  private:
@@ -111,7 +110,6 @@ class Leases final : public rpc::Service {
 
   Reactor& reactor_;
   Scope& scope_;
-  LeaseListener listener_;
   LeaseToken last_token_ = 0;
   std::unordered_map<LeaseToken, Lease::State*> states_;
   Index by_object_;  // all

@@ -24,13 +24,11 @@ const RecordCache::Any* RecordCache::find_any(const std::string& key) {
     const auto kept = found->second;
     if (std::ranges::all_of(kept->leases, &async::Lease::holds)) {
       kept_.splice(kept_.begin(), kept_, kept);
-      ++counters_.hits;
       return &kept->record;
     }
     by_key_.erase(found);
     kept_.erase(kept);
   }
-  ++counters_.misses;
   return nullptr;
 }
 

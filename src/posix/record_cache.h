@@ -39,11 +39,6 @@ class RecordCache {
   void put(const Place& place, Record record, std::vector<async::Lease> leases) {
     if (!leases.empty()) put_any(key_of(place, index_of<Record>()), std::move(record), std::move(leases));
   }
-  struct Counters {
-    std::uint64_t hits = 0;
-    std::uint64_t misses = 0;
-  };
-  const Counters& counters() const { return counters_; }
 
  private:
   using Any = std::variant<Entries, Directory, Size>;
@@ -63,7 +58,6 @@ class RecordCache {
 
   std::list<Kept> kept_;  // the one that was used last is the first
   std::unordered_map<std::string, std::list<Kept>::iterator> by_key_;
-  Counters counters_;
 };
 
 }  // namespace cenote::posix

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -40,9 +39,5 @@ struct Leased {
   Reply reply;
   std::optional<Lease> lease = std::nullopt;
 };
-
-/// Told of leases that others have asked back, before these hear of it: returns when nobody goes by them any more. It
-/// must not wait for what waits for other clients, who may wait for it.
-using LeaseListener = std::function<void(const LeaseKey&)>;
 
 }  // namespace cenote::async
